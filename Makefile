@@ -1,0 +1,32 @@
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(wildcard actingweb tests examples benchmarks)
+
+.PHONY: test lint duplicates demo bench-requests test-framework clean
+
+.venv/ready: pyproject.toml scripts/make_venv
+	PYTHON="$(PYTHON)" scripts/make_venv
+	touch $@
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy --strict $(SOURCES)
+
+duplicates: .venv/ready
+	$(BIN)/pylint actingweb
+
+demo: .venv/ready
+	$(BIN)/python -m examples.run_demo
+
+bench-requests: .venv/ready
+	$(BIN)/python -m benchmarks.requests
+
+test-framework: .venv/ready
+	$(BIN)/python tests/framework/run.py
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
