@@ -1,0 +1,228 @@
+"""The settings of the storage layer, read from the environment once and validated."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from actingweb.db.exceptions import ConfigurationError
+
+__all__ = ["PostgresSettings", "Settings", "get_settings", "parse_bool", "reset_settings"]
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_URL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_IDENTIFIER_BYTES = 63
+
+
+def parse_bool(text: str, variable: str = "value") -> bool:
+    """Return the truth of `1 true yes on` or `0 false no off` in any case, trimmed.
+
+    Raise `ConfigurationError` naming `variable` for anything else.
+    """
+    word = text.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ConfigurationError(f"{variable} is {text!r}: must be one of 1, true, yes, on, 0, false, no, off")
+
+
+class _Environment:
+    """Typed reading of one captured environment; an empty variable counts as unset."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def get(self, variable: str, default: T, parse: Callable[[str, str], T]) -> T:
+        text = self._values.get(variable, "")
+        return parse(text, variable) if text else default
+
+    def text(self, variable: str, default: str = "") -> str:
+        return self._values.get(variable, "") or default
+
+
+def _number(low: float, kind: type[int] | type[float]) -> Callable[[str, str], float]:
+    def parse(text: str, variable: str) -> float:
+        try:
+            value = kind(text.strip())
+        except ValueError:
+            value = float("nan")
+        if not low <= value < float("inf"):
+            name = "a whole number" if kind is int else "a number"
+            raise ConfigurationError(f"{variable} is {text!r}: must be {name} of at least {low:g}")
+        return value
+
+    return parse
+
+
+def _seconds(low: float) -> Callable[[str, str], float]:
+    return _number(low, float)
+
+
+def _count(low: int) -> Callable[[str, str], int]:
+    number = _number(low, int)
+    return lambda text, variable: int(number(text, variable))
+
+
+def _choice(*allowed: str) -> Callable[[str, str], str]:
+    def parse(text: str, variable: str) -> str:
+        word = text.strip().lower()
+        if word not in allowed:
+            raise ConfigurationError(f"{variable} is {text!r}: must be one of {', '.join(allowed)}")
+        return word
+
+    return parse
+
+
+def _names(text: str, variable: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
+
+
+def _ports(text: str, variable: str) -> str:
+    ports = [port.strip() for port in text.split(",")]
+    if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in ports):
+        raise ConfigurationError(f"{variable} is {text!r}: must be a port from 1 to 65535, or one for each host")
+    return ",".join(ports)
+
+
+def _url(text: str, variable: str) -> str:
+    scheme, separator, _ = text.partition("://")
+    if not separator:
+        return text  # a conninfo string of keywords and values
+    if scheme.lower() not in _URL_SCHEMES:
+        raise ConfigurationError(f"{variable} has the scheme {scheme!r}: must be one of {', '.join(_URL_SCHEMES)}")
+    return "postgresql" + text[len(scheme) :]
+
+
+@dataclass(frozen=True)
+class PostgresSettings:
+    """How to reach PostgreSQL. Times are seconds."""
+
+    url: str | None = field(repr=False)
+    host: str
+    port: str
+    name: str
+    user: str
+    password: str = field(repr=False)
+    sslmode: str | None
+    sslrootcert: str | None
+    schema: str
+    pool_min_size: int
+    pool_max_size: int
+    pool_timeout: float
+    pooler: str
+    connect_timeout: float
+    tcp_user_timeout: float
+    migration_url: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings every backend shares and those of DynamoDB; `postgresql` holds the rest, validated when first used.
+
+    Attributes:
+        aws_db_timeout: seconds that one operation may take in all, attempts included.
+    """
+
+    database_backend: str
+    aws_db_prefix: str
+    aws_db_host: str | None
+    aws_default_region: str
+    aws_db_auto_create_tables: bool
+    aws_db_timeout: float
+    aws_db_max_attempts: int
+    use_property_lookup_table: bool
+    indexed_properties: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False, compare=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read and validate `environment` (default: the process's own).
+
+        Raise `ConfigurationError` for a bad value.
+        """
+        values = dict(os.environ if environment is None else environment)
+        env = _Environment(values)
+        return cls(
+            database_backend=env.text("DATABASE_BACKEND", "dynamodb").strip(),
+            aws_db_prefix=env.text("AWS_DB_PREFIX", "demo_actingweb"),
+            aws_db_host=env.get("AWS_DB_HOST", None, _endpoint),
+            aws_default_region=env.text("AWS_DEFAULT_REGION", "us-west-1"),
+            aws_db_auto_create_tables=env.get("AWS_DB_AUTO_CREATE_TABLES", True, parse_bool),
+            aws_db_timeout=env.get("AWS_DB_TIMEOUT", 10.0, _seconds(0.001)),
+            aws_db_max_attempts=env.get("AWS_DB_MAX_ATTEMPTS", 4, _count(1)),
+            use_property_lookup_table=env.get("USE_PROPERTY_LOOKUP_TABLE", True, parse_bool),
+            indexed_properties=env.get("INDEXED_PROPERTIES", ("oauthId", "email", "externalUserId"), _names),
+            environment=values,
+        )
+
+    @cached_property
+    def postgresql(self) -> PostgresSettings:
+        """PostgreSQL's settings. Raise `ConfigurationError` for a bad value."""
+        env = _Environment(self.environment)
+        min_size = env.get("PG_POOL_MIN_SIZE", 2, _count(0))
+        max_size = env.get("PG_POOL_MAX_SIZE", 10, _count(1))
+        if min_size > max_size:
+            raise ConfigurationError(f"PG_POOL_MIN_SIZE is {min_size}: must not exceed PG_POOL_MAX_SIZE ({max_size})")
+        return PostgresSettings(
+            url=env.get("PG_DB_URL", None, _url) or env.get("DATABASE_URL", None, _url),
+            host=env.text("PG_DB_HOST", "localhost"),
+            port=env.get("PG_DB_PORT", "5432", _ports),
+            name=env.text("PG_DB_NAME", "actingweb"),
+            user=env.text("PG_DB_USER", "actingweb"),
+            password=env.text("PG_DB_PASSWORD"),
+            sslmode=env.get("PG_DB_SSLMODE", None, _choice(*_SSL_MODES)),
+            sslrootcert=env.text("PG_DB_SSLROOTCERT") or None,
+            schema=_schema(env.text("PG_DB_PREFIX"), env.text("PG_DB_SCHEMA", "public")),
+            pool_min_size=min_size,
+            pool_max_size=max_size,
+            pool_timeout=env.get("PG_POOL_TIMEOUT", 30.0, _seconds(0.001)),
+            pooler=env.get("PG_POOLER", "auto", _choice("auto", "on", "off")),
+            connect_timeout=env.get("PG_CONNECT_TIMEOUT", 5.0, _seconds(1)),
+            tcp_user_timeout=env.get("PG_TCP_USER_TIMEOUT", 10.0, _seconds(0.001)),
+            migration_url=env.get("PG_MIGRATION_URL", None, _url),
+        )
+
+
+def _endpoint(text: str, variable: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"{variable} must be a URL such as http://localhost:8000")
+    return text
+
+
+def _schema(prefix: str, schema: str) -> str:
+    name = prefix + schema
+    size = len(name.encode(errors="replace"))
+    if size > _IDENTIFIER_BYTES or "\x00" in name:
+        raise ConfigurationError(
+            f"PG_DB_PREFIX and PG_DB_SCHEMA make a name of {size} bytes: must be at most {_IDENTIFIER_BYTES}, without NUL"
+        )
+    return name
+
+
+_current: Settings | None = None
+
+
+def get_settings() -> Settings:
+    """Return the process's settings, read from the environment at the first call.
+
+    Raise `ConfigurationError` naming the variable if a value is bad.
+    """
+    global _current
+    settings = _current
+    if settings is None:
+        settings = _current = Settings.from_environment()
+    return settings
+
+
+def reset_settings() -> None:
+    """Forget the settings; the next use reads the environment again."""
+    global _current
+    _current = None

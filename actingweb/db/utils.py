@@ -1,0 +1,77 @@
+"""Text, time and JSON helpers that applications and both backends share."""
+
+import hashlib
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from actingweb.db.exceptions import DbInputError
+
+__all__ = ["canonical_connection_method", "compute_lookup_key", "ensure_timezone_aware_iso", "sanitize_json_data"]
+
+logger = logging.getLogger(__name__)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_KNOWN_METHODS = frozenset({"trust", "subscription", "mcp"})
+
+
+def clean_text(text: str) -> str:
+    """Return `text` with each lone surrogate, which has no UTF-8 form, replaced by U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(_REPLACEMENT, text)
+    return text
+
+
+def ensure_timezone_aware_iso(dt: datetime) -> str:
+    """Return `dt` in ISO 8601; a naive value is UTC, an aware one keeps its offset."""
+    return (dt.replace(tzinfo=UTC) if dt.tzinfo is None else dt).isoformat()
+
+
+def sanitize_json_data(data: Any, *, log_source: str = "") -> Any:
+    """Return a copy of `data` with every surrogate in its texts and keys replaced by U+FFFD.
+
+    With `log_source`, one WARNING counts the texts that changed. Raise `DbInputError` if two keys become equal.
+    """
+    changed: list[None] = []
+    result = _sanitized(data, changed)
+    if changed and log_source:
+        logger.warning("%s: invalid Unicode replaced in %d texts", log_source, len(changed))
+    return result
+
+
+def _sanitized(data: Any, changed: list[None]) -> Any:
+    if isinstance(data, str):
+        text = clean_text(data)
+        if text is not data:
+            changed.append(None)
+        return text
+    if isinstance(data, dict):
+        result = {_sanitized(key, changed): _sanitized(value, changed) for key, value in data.items()}
+        if len(result) < len(data):
+            raise DbInputError("sanitize", reason="two keys of an object are equal")
+        return result
+    if isinstance(data, list):
+        return [_sanitized(value, changed) for value in data]
+    if isinstance(data, tuple):
+        return tuple(_sanitized(value, changed) for value in data)
+    return data
+
+
+def canonical_connection_method(method: object) -> str | None:
+    """Return the canonical name of the way a peer connects, None if `method` is empty or not text."""
+    if not isinstance(method, str) or not (word := method.strip().lower()):
+        return None
+    if word.startswith("oauth"):
+        return "oauth"
+    return word if word in _KNOWN_METHODS else method
+
+
+def compute_lookup_key(property_name: str, value: str) -> str:
+    """Return the key of a reverse look-up row: hex SHA-256 of name, zero byte and value in UTF-8. Never changes."""
+    return hashlib.sha256(f"{clean_text(property_name)}\x00{clean_text(value)}".encode()).hexdigest()
