@@ -21,7 +21,7 @@ class DriverError(Exception):
         super().__init__(" ".join(part for part in (name, code, constraint) if part))
 
 
-class Fault(Exception):
+class Fault(Exception):  # noqa: N818 - it is never raised to users
     """An operation failed with `error`, whose operation and actor the caller knows.
 
     Args:

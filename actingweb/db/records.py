@@ -3,9 +3,9 @@
 Both backends derive their SELECT and INSERT lists, item encodings, models and schema from these types.
 """
 
-from _collections import _tuplegetter
 from collections.abc import Iterable
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, ClassVar, Self
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 class Record(tuple[Any, ...]):
     """One stored row: read-only, with its fields as attributes and as items (`record.id`, `record["id"]`).
 
-    A subclass declares its columns as annotations, in the order of the table; `| None` marks a column that may be absent.
+    A subclass declares its columns as annotations, in the order of the table; `| None` marks one that may be absent.
     Times are aware and in UTC.
 
     Attributes:
@@ -47,7 +47,7 @@ class Record(tuple[Any, ...]):
         cls.types = dict(cls.__annotations__)
         cls.fields = tuple(cls.types)
         for index, name in enumerate(cls.fields):
-            setattr(cls, name, _tuplegetter(index, name))
+            setattr(cls, name, property(itemgetter(index)))
 
     def __new__(cls, **values: Any) -> Self:
         """Make a record of named values; a field left out is None."""

@@ -80,7 +80,7 @@ def _choice(*allowed: str) -> Callable[[str, str], str]:
     return parse
 
 
-def _names(text: str, variable: str) -> tuple[str, ...]:
+def _names(text: str, _: str) -> tuple[str, ...]:
     return tuple(name for name in (part.strip() for part in text.split(",")) if name)
 
 
@@ -202,7 +202,7 @@ def _schema(prefix: str, schema: str) -> str:
     size = len(name.encode(errors="replace"))
     if size > _IDENTIFIER_BYTES or "\x00" in name:
         raise ConfigurationError(
-            f"PG_DB_PREFIX and PG_DB_SCHEMA make a name of {size} bytes: must be at most {_IDENTIFIER_BYTES}, without NUL"
+            f"PG_DB_PREFIX and PG_DB_SCHEMA make a name of {size} bytes: must be at most {_IDENTIFIER_BYTES}"
         )
     return name
 

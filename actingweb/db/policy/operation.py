@@ -50,9 +50,7 @@ def streaming(op: str) -> Callable[[Callable[P, Iterator[T]]], Callable[P, Itera
     return decorate
 
 
-def _named(
-    fault: Fault, op: str, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> DbError:
+def _named(fault: Fault, op: str, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> DbError:
     arguments = inspect.signature(method).bind(*args, **kwargs).arguments
     owner = arguments.get("self")
     actor_id = arguments.get("actor_id") or getattr(owner, "actor_id", None) or getattr(owner, "_actor_id", None)

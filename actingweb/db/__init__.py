@@ -1,0 +1,72 @@
+"""The storage of an ActingWeb application: one interface, DynamoDB or PostgreSQL behind it.
+
+Every accessor takes the application's `config`, on which the backend's modules hang (`config.DbActor` and so on), and
+returns a new object. `load_backend()` returns such an object for the backend that DATABASE_BACKEND names.
+"""
+
+from actingweb.db.accessors import (
+    get_actor,
+    get_actor_list,
+    get_attribute,
+    get_attribute_bucket_list,
+    get_db_accessors,
+    get_peer_trustee,
+    get_peer_trustee_list,
+    get_property,
+    get_property_list,
+    get_subscription,
+    get_subscription_diff,
+    get_subscription_diff_list,
+    get_subscription_list,
+    get_subscription_suspension,
+    get_trust,
+    get_trust_list,
+)
+from actingweb.db.exceptions import (
+    ConfigurationError,
+    DbConflictError,
+    DbConnectionError,
+    DbError,
+    DbInputError,
+    DbNotSupportedError,
+    DbOutcomeUnknownError,
+    DbSchemaError,
+    DbThrottledError,
+    DbTimeoutError,
+    DbUnknownActorError,
+)
+from actingweb.db.registry import load_backend
+from actingweb.db.settings import get_settings, reset_settings
+
+__all__ = [
+    "ConfigurationError",
+    "DbConflictError",
+    "DbConnectionError",
+    "DbError",
+    "DbInputError",
+    "DbNotSupportedError",
+    "DbOutcomeUnknownError",
+    "DbSchemaError",
+    "DbThrottledError",
+    "DbTimeoutError",
+    "DbUnknownActorError",
+    "get_actor",
+    "get_actor_list",
+    "get_attribute",
+    "get_attribute_bucket_list",
+    "get_db_accessors",
+    "get_peer_trustee",
+    "get_peer_trustee_list",
+    "get_property",
+    "get_property_list",
+    "get_settings",
+    "get_subscription",
+    "get_subscription_diff",
+    "get_subscription_diff_list",
+    "get_subscription_list",
+    "get_subscription_suspension",
+    "get_trust",
+    "get_trust_list",
+    "load_backend",
+    "reset_settings",
+]

@@ -1,0 +1,84 @@
+"""What an argument may be, and the form in which it is stored. Everything here raises the `Fault` of `DbInputError`."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from actingweb.db.faults import refused
+from actingweb.db.utils import clean_text
+
+__all__ = ["flag", "integer", "moment", "now", "optional_text", "stored_text", "text", "texts"]
+
+_FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
+
+
+def text(value: object, name: str) -> str:
+    """Return the argument `name` cleaned, for a comparison or a read."""
+    if not isinstance(value, str):
+        raise refused(f"{name} must be text")
+    return clean_text(value)
+
+
+def stored_text(value: object, name: str) -> str:
+    """Return the argument `name` cleaned, for a write."""
+    cleaned = text(value, name)
+    if "\x00" in cleaned:
+        raise refused(f"{name} contains U+0000")
+    return cleaned
+
+
+def optional_text(value: object, name: str) -> str | None:
+    """Return the argument `name` cleaned, for a write; None stays None."""
+    return None if value is None else stored_text(value, name)
+
+
+def texts(values: object, name: str) -> list[str]:
+    """Return the truthy members of an iterable of texts, cleaned, each once, in order; a plain text is one."""
+    if not values:
+        return []
+    if isinstance(values, str):
+        values = [values]
+    if not isinstance(values, Iterable) or isinstance(values, bytes):
+        raise refused(f"{name} must be texts")
+    return list(dict.fromkeys(text(value, name) for value in values if value))
+
+
+def integer(value: object, name: str) -> int:
+    """Return the argument `name` if it is an integer and not a bool."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise refused(f"{name} must be an integer")
+    return value
+
+
+def flag(value: object) -> bool:
+    """Return the truth of a flag: of a text, whether it is none of the words for false; else its truth value."""
+    if isinstance(value, str):
+        return value.strip().lower() not in _FALSE_WORDS
+    return bool(value)
+
+
+def moment(value: object, name: str) -> datetime | None:
+    """Return a point in time in UTC from a datetime or ISO 8601 text, naive ones being UTC; None and "" are None."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise refused(f"{name} is not an ISO 8601 time") from None
+    if not isinstance(value, datetime):
+        raise refused(f"{name} must be a datetime or ISO 8601 text")
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise refused(f"{name} is out of range") from None
+
+
+def now() -> datetime:
+    """Return the current time in UTC."""
+    return datetime.now(UTC)
+
+
+def given(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a modify that were given, those whose value is not None."""
+    return {name: value for name, value in changes.items() if value is not None}

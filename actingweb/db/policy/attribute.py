@@ -1,0 +1,272 @@
+"""Internal attributes: named JSON values in buckets, with an optional time to live."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from actingweb.db.policy import json_values
+from actingweb.db.policy.arguments import integer, moment, text, texts
+from actingweb.db.policy.entity import Verbs
+from actingweb.db.policy.operation import operation
+from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
+from actingweb.db.records import AttributeRecord
+
+__all__ = ["TTL_CLOCK_SKEW_BUFFER", "AttributeBucketListPolicy", "AttributePolicy", "ttl_deadline"]
+
+TTL_CLOCK_SKEW_BUFFER = 3600
+"""Seconds that a row outlives its time to live, for servers whose clocks differ."""
+
+
+def ttl_deadline(ttl_seconds: int) -> int:
+    """Return the epoch second at which a row written now with this time to live expires."""
+    return int(time.time()) + ttl_seconds + TTL_CLOCK_SKEW_BUFFER
+
+
+class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
+    """In records that go to the verbs, `data` is JSON text; in those that come from them it is the decoded value."""
+
+    record: ClassVar[type[AttributeRecord]] = AttributeRecord
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, actor_id: str, bucket: str, name: str) -> AttributeRecord | None:
+        """Return the row, expired or not, strongly read."""
+
+    @classmethod
+    @abstractmethod
+    def _list(cls, *key: Any) -> list[AttributeRecord]:
+        """Return the rows whose key begins with these parts, expired ones too, by key, strongly read."""
+
+    @classmethod
+    @abstractmethod
+    def _put(cls, record: AttributeRecord) -> None:
+        """Store the row whole, whether or not it exists."""
+
+    @classmethod
+    @abstractmethod
+    def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
+        """Delete the row, if it is there."""
+
+    @classmethod
+    @abstractmethod
+    def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
+        """Delete the row if it is there and not expired at `now`; one of concurrent callers gets True."""
+
+    @classmethod
+    @abstractmethod
+    def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
+        """Write these columns if the row is live at `now` and its data equals the JSON text `old` as a JSON value."""
+
+    @classmethod
+    @abstractmethod
+    def _wipe(cls, *key: Any) -> None:
+        """Delete the rows whose key begins with these parts."""
+
+    @classmethod
+    @abstractmethod
+    def _wipe_expired(cls, now: int, buckets: list[str]) -> int:
+        """Delete the rows expired at `now`, in these buckets or in all if there are none; return how many."""
+
+    @classmethod
+    @abstractmethod
+    def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:
+        """Delete the rows of these buckets whose data is an object with this `chain_id`, given as JSON text.
+
+        The row named `last` goes when all others are gone. Return how many went.
+        """
+
+    @classmethod
+    @operation("attribute list")
+    def get_bucket(cls, actor_id: str | None = None, bucket: str | None = None) -> dict[str, dict[str, Any]] | None:
+        if not actor_id or not bucket:
+            return None
+        key = text(actor_id, "actor_id"), text(bucket, "bucket")
+        rows = cls._list(*key) if cls._readable(*key) else []
+        now = time.time()
+        return {row.name: _entry(row) for row in rows if _live(row, now)}
+
+    @classmethod
+    @operation("attribute read")
+    def get_attr(
+        cls, actor_id: str | None = None, bucket: str | None = None, name: str | None = None
+    ) -> dict[str, Any] | None:
+        if not actor_id or not bucket or not name:
+            return None
+        key = _key(actor_id, bucket, name)
+        row = cls._read(*key) if cls._readable(*key) else None
+        return _entry(row) if row is not None and _live(row, time.time()) else None
+
+    get_attr_strict = get_attr
+
+    @classmethod
+    @operation("attribute write")
+    def set_attr(
+        cls,
+        actor_id: str | None = None,
+        bucket: str | None = None,
+        name: str | None = None,
+        data: Any = None,
+        timestamp: datetime | str | None = None,
+        ttl_seconds: int | None = None,
+    ) -> bool:
+        if not actor_id or not bucket or not name:
+            return False
+        key = _key(actor_id, bucket, name)
+        if not data:
+            cls._remove_key(key)
+            return True
+        record = AttributeRecord(
+            id=key[0],
+            bucket=key[1],
+            name=key[2],
+            data=json_values.encoded(data, "data"),
+            timestamp=moment(timestamp, "timestamp"),
+            ttl_timestamp=None if ttl_seconds is None else ttl_deadline(integer(ttl_seconds, "ttl_seconds")),
+        )
+        cls._check_key(*key)
+        cls._check_fields(record.asdict())
+        cls._put(record)
+        return True
+
+    @classmethod
+    @operation("attribute delete")
+    def delete_attr(cls, actor_id: str | None = None, bucket: str | None = None, name: str | None = None) -> bool:
+        if not actor_id or not bucket or not name:
+            return False
+        cls._remove_key(_key(actor_id, bucket, name))
+        return True
+
+    @classmethod
+    def _remove_key(cls, key: tuple[str, str, str]) -> None:
+        if cls._readable(*key):
+            cls._remove(*key)
+
+    @classmethod
+    @operation("attribute delete")
+    def delete_attr_conditional(
+        cls, actor_id: str | None = None, bucket: str | None = None, name: str | None = None
+    ) -> bool:
+        if not actor_id or not bucket or not name:
+            return False
+        key = _key(actor_id, bucket, name)
+        return cls._readable(*key) and cls._remove_live(*key, int(time.time()))
+
+    @classmethod
+    @operation("attribute write")
+    def conditional_update_attr(
+        cls,
+        actor_id: str | None = None,
+        bucket: str | None = None,
+        name: str | None = None,
+        old_data: Any = None,
+        new_data: Any = None,
+        timestamp: datetime | str | None = None,
+        ttl_seconds: int | None = None,
+    ) -> bool:
+        if not actor_id or not bucket or not name:
+            return False
+        key = _key(actor_id, bucket, name)
+        changes: dict[str, Any] = {"data": json_values.encoded(new_data, "new_data")}
+        if (written := moment(timestamp, "timestamp")) is not None:
+            changes["timestamp"] = written
+        if ttl_seconds is not None:
+            changes["ttl_timestamp"] = ttl_deadline(integer(ttl_seconds, "ttl_seconds"))
+        cls._check_fields(changes)
+        old = json_values.encoded(old_data, "old_data")
+        return cls._readable(*key) and cls._swap(key, old, changes, int(time.time()))
+
+    @classmethod
+    @operation("attribute delete")
+    def delete_bucket(cls, actor_id: str | None = None, bucket: str | None = None) -> bool:
+        if not actor_id or not bucket:
+            return False
+        key = text(actor_id, "actor_id"), text(bucket, "bucket")
+        if cls._readable(*key):
+            cls._wipe(*key)
+        return True
+
+    @classmethod
+    @operation("attribute delete")
+    def delete_expired(cls, now_epoch: int | None = None, buckets: Any = None) -> int:
+        now = int(time.time()) if now_epoch is None else integer(now_epoch, "now_epoch")
+        return cls._wipe_expired(now, texts(buckets, "buckets"))
+
+    @classmethod
+    @operation("attribute delete")
+    def delete_by_chain(
+        cls,
+        actor_id: str | None = None,
+        buckets: Any = None,
+        chain_id: Any = None,
+        defer_name: str | None = None,
+    ) -> int:
+        if not actor_id or not buckets or chain_id in (None, ""):
+            return 0
+        actor_id = text(actor_id, "actor_id")
+        wanted = [bucket for bucket in texts(buckets, "buckets") if cls._readable(actor_id, bucket)]
+        last = text(defer_name, "defer_name") if defer_name else None
+        return cls._wipe_chain(actor_id, wanted, json_values.encoded(chain_id, "chain_id"), last) if wanted else 0
+
+
+class AttributeBucketListPolicy(Verbs[AttributeRecord], DbAttributeBucketListProtocol, ABC):
+    record: ClassVar[type[AttributeRecord]] = AttributeRecord
+
+    @classmethod
+    @abstractmethod
+    def _list(cls, *key: Any) -> list[AttributeRecord]:
+        """Return the actor's rows, expired ones too, in the order of the key, strongly read."""
+
+    @classmethod
+    @abstractmethod
+    def _latest(cls, actor_id: str, now: int) -> dict[str, datetime | None]:
+        """Return the buckets with rows that are live at `now`, in order, and the latest timestamp of those rows."""
+
+    @classmethod
+    @abstractmethod
+    def _wipe(cls, *key: Any) -> None:
+        """Delete the actor's rows."""
+
+    @classmethod
+    @operation("attribute list")
+    def fetch(cls, actor_id: str | None = None) -> dict[str, dict[str, dict[str, Any]]] | None:
+        if not actor_id:
+            return None
+        actor_id = text(actor_id, "actor_id")
+        now = time.time()
+        buckets: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in cls._list(actor_id) if cls._readable(actor_id) else []:
+            if _live(row, now):
+                buckets.setdefault(row.bucket, {})[row.name] = _entry(row)
+        return buckets
+
+    @classmethod
+    @operation("attribute list")
+    def fetch_timestamps(cls, actor_id: str | None = None) -> dict[str, datetime | None] | None:
+        if not actor_id:
+            return None
+        actor_id = text(actor_id, "actor_id")
+        return cls._latest(actor_id, int(time.time())) if cls._readable(actor_id) else {}
+
+    @classmethod
+    @operation("attribute delete")
+    def delete(cls, actor_id: str | None = None) -> bool:
+        if not actor_id:
+            return False
+        actor_id = text(actor_id, "actor_id")
+        if cls._readable(actor_id):
+            cls._wipe(actor_id)
+        return True
+
+
+def _key(actor_id: str, bucket: str, name: str) -> tuple[str, str, str]:
+    return text(actor_id, "actor_id"), text(bucket, "bucket"), text(name, "name")
+
+
+def _live(row: AttributeRecord, now: float) -> bool:
+    return row.ttl_timestamp is None or row.ttl_timestamp > int(now)
+
+
+def _entry(row: AttributeRecord) -> dict[str, Any]:
+    return {"data": row.data, "timestamp": row.timestamp}

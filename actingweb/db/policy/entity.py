@@ -1,0 +1,157 @@
+"""What all entity classes have in common: handle, limits of keys, and the verbs that a backend implements once."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+from actingweb.db.faults import refused
+from actingweb.db.policy.arguments import stored_text, text
+from actingweb.db.records import Record
+
+__all__ = ["Entity", "EntityList", "Limits", "R"]
+
+R = TypeVar("R", bound=Record)
+
+
+class Limits(ABC):
+    """What a backend's columns can hold. Each method returns why not, naming limit and size, or None."""
+
+    @abstractmethod
+    def key(self, record: type[Record], values: tuple[Any, ...]) -> str | None:
+        """Judge the leading parts of a primary key of `record`'s table."""
+
+    @abstractmethod
+    def field(self, record: type[Record], name: str, value: str) -> str | None:
+        """Judge a text column outside the primary key, written or looked up."""
+
+    @abstractmethod
+    def number(self, value: int) -> str | None:
+        """Judge an integer column."""
+
+
+class Verbs(Generic[R]):
+    """What the bases of entities and of their lists have in common."""
+
+    record: ClassVar[type[Record]]
+    limits: ClassVar[Limits]
+    log: ClassVar[logging.Logger]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.log = logging.getLogger(cls.__module__)
+
+    @classmethod
+    def _readable(cls, *key: Any) -> bool:
+        """Tell whether a row with these leading key parts can exist."""
+        return cls.limits.key(cls.record, key) is None
+
+    @classmethod
+    def _check_key(cls, *key: Any) -> None:
+        """Refuse leading key parts that cannot be stored."""
+        for name, value in zip(cls.record.key, key, strict=False):
+            if isinstance(value, str):
+                stored_text(value, name)
+        _accept(cls.limits.key(cls.record, key))
+
+    @classmethod
+    def _check_fields(cls, values: Mapping[str, Any]) -> None:
+        """Refuse column values that the backend cannot hold."""
+        for name, value in values.items():
+            if isinstance(value, str):
+                _accept(cls.limits.field(cls.record, name, value))
+            elif isinstance(value, int) and not isinstance(value, bool):
+                _accept(cls.limits.number(value))
+
+
+def _accept(problem: str | None) -> None:
+    if problem is not None:
+        raise refused(problem)
+
+
+class Entity(Verbs[R], ABC):
+    """An object that loads, changes and deletes one row at a time, which its handle shows."""
+
+    handle: R | None
+
+    def __init__(self) -> None:
+        self.handle = None
+
+    @abstractmethod
+    def _read(self, *key: Any) -> R | None:
+        """Return the row of this key, strongly read."""
+
+    @abstractmethod
+    def _insert(self, record: R) -> bool:
+        """Store a new row; False if the key exists. Exactly one of concurrent callers gets True."""
+
+    @abstractmethod
+    def _update(self, record: R, changes: Mapping[str, Any]) -> bool:
+        """Write these columns of `record`'s row; False if the row is gone."""
+
+    @abstractmethod
+    def _delete(self, record: R) -> None:
+        """Delete the row of `record`'s key, if it is there."""
+
+    def _get(self, *key: Any) -> R | None:
+        """Load the row of this key into the handle; the parts are cleaned texts or integers."""
+        self.handle = self._read(*key) if self._readable(*key) else None
+        return self.handle
+
+    def _create(self, record: R) -> bool:
+        """Insert `record`, checked, and take it as the handle; False if its key exists."""
+        self._check_key(*record.key_values())
+        self._check_fields(record.asdict())
+        created = self._insert(record)
+        self.handle = record if created else None
+        return created
+
+    def _modify(self, changes: Mapping[str, Any]) -> bool:
+        """Write the fields given to the handle's row; False without a handle or when the row is gone."""
+        if self.handle is None:
+            return False
+        if not changes:
+            return True
+        self._check_fields(changes)
+        self.handle = self.handle.replace(**changes) if self._update(self.handle, changes) else None
+        return self.handle is not None
+
+    def _delete_handle(self) -> bool:
+        """Delete the handle's row; False without a handle."""
+        if self.handle is None:
+            return False
+        self._delete(self.handle)
+        self.handle = None
+        return True
+
+
+class EntityList(Verbs[R], ABC):
+    """An object that lists and wipes the rows of one actor."""
+
+    handle: None
+    actor_id: str | None
+
+    def __init__(self) -> None:
+        self.handle = None
+        self.actor_id = None
+
+    @abstractmethod
+    def _list(self, *key: Any) -> list[R]:
+        """Return the rows whose key begins with these parts, in the order of the key, strongly read."""
+
+    @abstractmethod
+    def _wipe(self, *key: Any) -> None:
+        """Delete the rows whose key begins with these parts."""
+
+    def _fetch(self, actor_id: str | None) -> list[R]:
+        """Remember the actor and return its rows."""
+        self.actor_id = text(actor_id, "actor_id") if actor_id else None
+        return self._list(self.actor_id) if self.actor_id and self._readable(self.actor_id) else []
+
+    def _delete_all(self) -> bool:
+        """Delete the remembered actor's rows; False if there was no fetch."""
+        if not self.actor_id:
+            return False
+        if self._readable(self.actor_id):
+            self._wipe(self.actor_id)
+        return True

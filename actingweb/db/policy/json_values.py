@@ -1,0 +1,78 @@
+"""JSON values: what may be stored, in which form, and when two are equal."""
+
+import json
+import math
+from typing import Any
+
+from actingweb.db.faults import refused
+from actingweb.db.utils import clean_text
+
+__all__ = ["decoded", "encoded", "equal", "with_text_keys"]
+
+
+def encoded(data: Any, name: str) -> str:
+    """Return the argument `name` as JSON text of `json.dumps` defaults, surrogates replaced.
+
+    Refuse what is no JSON value, U+0000 anywhere, and objects whose keys become equal.
+    """
+    try:
+        return json.dumps(_checked(data, name), allow_nan=False)
+    except RecursionError:
+        raise refused(f"{name} is nested too deeply or contains itself") from None
+    except TypeError:
+        raise refused(f"{name} holds an object with a key that is not text") from None
+    except ValueError:
+        raise refused(f"{name} holds a number that JSON text cannot") from None
+
+
+def decoded(text: str) -> Any:
+    """Return the value of JSON text. Raise `ValueError` if it is none."""
+    return json.loads(text)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Tell whether two decoded values are equal: key order does not matter, 1 equals 1.0, true does not equal 1."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
+def with_text_keys(data: dict[Any, Any], name: str) -> dict[str, Any]:
+    """Return `data` with its keys as JSON writes them. Refuse keys that become equal.
+
+    Raise `TypeError` for a key that JSON cannot write.
+    """
+    result = {_key(key): value for key, value in data.items()}
+    if len(result) < len(data):
+        raise refused(f"{name} holds an object with two equal keys")
+    return result
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return clean_text(key)
+    if key is None or isinstance(key, bool | int | float):
+        return json.dumps(key)
+    raise TypeError("an object has a key that is not text")
+
+
+def _checked(data: Any, name: str) -> Any:
+    if isinstance(data, str):
+        if "\x00" in data:
+            raise refused(f"{name} contains U+0000")
+        return clean_text(data)
+    if data is None or isinstance(data, int):
+        return data
+    if isinstance(data, float):
+        if not math.isfinite(data):
+            raise refused(f"{name} holds a number that is not finite")
+        return data
+    if isinstance(data, dict):
+        return {_checked(key, name): _checked(value, name) for key, value in with_text_keys(data, name).items()}
+    if isinstance(data, list | tuple):
+        return [_checked(value, name) for value in data]
+    raise refused(f"{name} holds a {type(data).__name__}, which is not a JSON value")

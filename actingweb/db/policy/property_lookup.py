@@ -1,0 +1,111 @@
+"""Raw access to the look-up rows of indexed properties, for tools."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from actingweb.db.faults import Fault
+from actingweb.db.policy.arguments import stored_text, text
+from actingweb.db.policy.entity import Entity
+from actingweb.db.policy.operation import operation
+from actingweb.db.records import PropertyLookupRecord
+from actingweb.db.utils import compute_lookup_key
+
+__all__ = ["PropertyLookupPolicy"]
+
+
+class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
+    """The look-up rows themselves, whether or not a property agrees.
+
+    Every method raises `DbError` for a fault.
+    """
+
+    record: ClassVar[type[PropertyLookupRecord]] = PropertyLookupRecord
+
+    @abstractmethod
+    def _point(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
+        """Store the row unless, without `overwrite`, it is another actor's; return that actor, else None."""
+
+    @abstractmethod
+    def _remove(self, lookup_key: str, actor_id: str | None) -> bool:
+        """Delete the row, with `actor_id` only if it is that actor's; False if there was none."""
+
+    @abstractmethod
+    def _read_v1(self, property_name: str, value: str) -> str | None:
+        """Return the actor that the first form of the table names, None if it has no row or does not exist."""
+
+    @operation("property lookup read")
+    def get(self, property_name: str | None = None, value: str | None = None) -> str | None:
+        """Return the actor that the row of name and value names, None if there is none or an argument is missing."""
+        if not property_name or not value:
+            self.handle = None
+            return None
+        row = self._get(_lookup_key(property_name, value))
+        return None if row is None else row.actor_id
+
+    @operation("property lookup write")
+    def create(
+        self,
+        property_name: str | None = None,
+        value: str | None = None,
+        actor_id: str | None = None,
+        overwrite: bool = False,
+    ) -> bool:
+        """Make the row name `actor_id`. True if it is new or already did so, or `overwrite` re-points it.
+
+        False if it is another actor's, logged as ERROR LOOKUP_COLLISION, or if an argument is missing.
+        """
+        if not property_name or not value or not actor_id:
+            return False
+        record = PropertyLookupRecord(
+            lookup_key=compute_lookup_key(stored_text(property_name, "property_name"), stored_text(value, "value")),
+            property_name=stored_text(property_name, "property_name"),
+            actor_id=stored_text(actor_id, "actor_id"),
+        )
+        self._check_fields({"property_name": record.property_name, "actor_id": record.actor_id})
+        try:
+            other = self._point(record, overwrite)
+        except Fault:
+            self.log.error("LOOKUP_CREATE_FAILED property %s of actor %s", record.property_name, record.actor_id)
+            raise
+        if other is not None:
+            self.log.error(
+                "LOOKUP_COLLISION property %s of actor %s is claimed by actor %s",
+                record.property_name,
+                record.actor_id,
+                other,
+            )
+        self.handle = record if other is None else None
+        return other is None
+
+    @operation("property lookup delete")
+    def delete(self, property_name: str | None = None, value: str | None = None) -> bool:
+        """Delete the row of name and value, or without arguments the handle's if it still is its actor's.
+
+        False if there was no row, or no handle.
+        """
+        if property_name is None and value is None:
+            return self._delete_own()
+        if not property_name or not value:
+            return False
+        return self._forget(self._remove(_lookup_key(property_name, value), None))
+
+    def _delete_own(self) -> bool:
+        if self.handle is None:
+            return False
+        return self._forget(self._remove(self.handle.lookup_key, self.handle.actor_id))
+
+    def _forget(self, removed: bool) -> bool:
+        if removed:
+            self.handle = None
+        return removed
+
+    @operation("property lookup read")
+    def get_v1(self, property_name: str | None = None, value: str | None = None) -> str | None:
+        """Return the actor that the first form of the look-up table names, None if there is none."""
+        if not property_name or not value:
+            return None
+        return self._read_v1(text(property_name, "property_name"), text(value, "value"))
+
+
+def _lookup_key(property_name: object, value: object) -> str:
+    return compute_lookup_key(text(property_name, "property_name"), text(value, "value"))

@@ -1,0 +1,103 @@
+"""Changes that a subscription has not delivered yet."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from actingweb.db.policy.arguments import integer, now, stored_text, text
+from actingweb.db.policy.entity import Entity, EntityList
+from actingweb.db.policy.operation import operation
+from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
+from actingweb.db.records import SubscriptionDiffRecord
+
+__all__ = ["SubscriptionDiffListPolicy", "SubscriptionDiffPolicy"]
+
+
+class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffProtocol):
+    record: ClassVar[type[SubscriptionDiffRecord]] = SubscriptionDiffRecord
+
+    @abstractmethod
+    def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
+        """Return the diff of the lowest number of this subscription, strongly read."""
+
+    @operation("subscription diff read")
+    def get(
+        self, actor_id: str | None = None, subid: str | None = None, seqnr: int | None = None
+    ) -> dict[str, Any] | None:
+        if (actor_id, subid, seqnr) != (None, None, None):
+            self.handle = self._found(actor_id, subid, seqnr) if actor_id and subid else None
+        return None if self.handle is None else _result(self.handle, "data")
+
+    def _found(self, actor_id: str, subid: str, seqnr: int | None) -> SubscriptionDiffRecord | None:
+        key = text(actor_id, "actor_id"), text(subid, "subid")
+        if seqnr is not None:
+            return self._get(*key, integer(seqnr, "seqnr"))
+        return self._read_lowest(*key) if self._readable(*key) else None
+
+    @operation("subscription diff write")
+    def create(
+        self, actor_id: str | None = None, subid: str | None = None, diff: str | None = "", seqnr: int = 1
+    ) -> bool:
+        if not actor_id or not subid:
+            return False
+        return self._create(
+            SubscriptionDiffRecord(
+                id=stored_text(actor_id, "actor_id"),
+                subid=stored_text(subid, "subid"),
+                seqnr=integer(seqnr, "seqnr"),
+                timestamp=now(),
+                diff=stored_text("" if diff is None else diff, "diff"),
+            )
+        )
+
+    @operation("subscription diff delete")
+    def delete(self) -> bool:
+        return self._delete_handle()
+
+
+class SubscriptionDiffListPolicy(EntityList[SubscriptionDiffRecord], DbSubscriptionDiffListProtocol):
+    record: ClassVar[type[SubscriptionDiffRecord]] = SubscriptionDiffRecord
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.subid: str | None = None
+        self.diffs: list[dict[str, Any]] | None = None
+
+    @abstractmethod
+    def _wipe_up_to(self, actor_id: str, subid: str | None, seqnr: int) -> None:
+        """Delete the diffs of a subscription, or of all of the actor's, up to and including a number."""
+
+    @operation("subscription diff list")
+    def fetch(self, actor_id: str | None = None, subid: str | None = None) -> list[dict[str, Any]]:
+        self.actor_id = text(actor_id, "actor_id") if actor_id else None
+        self.subid = text(subid, "subid") if subid else None
+        rows = self._list(*self._scope()) if self.actor_id and self._readable(*self._scope()) else []
+        if self.subid is None:
+            rows.sort(key=lambda row: (row.seqnr, row.subid))
+        self.diffs = [_result(row, "diff") for row in rows]
+        return self.diffs
+
+    @operation("subscription diff delete")
+    def delete(self, seqnr: int | None = None) -> bool:
+        number = None if seqnr is None else integer(seqnr, "seqnr")
+        if not self.actor_id:
+            return False
+        if not self._readable(*self._scope()):
+            return True
+        if not number:
+            self._wipe(*self._scope())
+        else:
+            self._wipe_up_to(self.actor_id, self.subid, number)
+        return True
+
+    def _scope(self) -> tuple[str, ...]:
+        return tuple(part for part in (self.actor_id, self.subid) if part)
+
+
+def _result(row: SubscriptionDiffRecord, content: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "subscriptionid": row.subid,
+        "timestamp": row.timestamp,
+        content: row.diff,
+        "sequence": row.seqnr,
+    }

@@ -1,0 +1,211 @@
+"""Trust relationships."""
+
+from abc import abstractmethod
+from datetime import datetime
+from typing import Any, ClassVar
+
+from actingweb.db.policy.arguments import flag, given, moment, now, optional_text, stored_text, text
+from actingweb.db.policy.entity import Entity, EntityList
+from actingweb.db.policy.operation import operation
+from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
+from actingweb.db.records import TrustRecord
+from actingweb.db.utils import canonical_connection_method
+
+__all__ = ["TrustListPolicy", "TrustPolicy"]
+
+_ALWAYS = ("id", "peerid", "baseuri", "type", "relationship", "secret", "desc", "verification_token")
+_FLAGS = ("approved", "peer_approved", "verified")
+_TIMES = ("created_at", "last_accessed", "capabilities_fetched_at")
+_WHEN_TRUE = tuple(name for name in TrustRecord.fields if name not in (*_ALWAYS, *_FLAGS, *_TIMES))
+_KEPT_WHEN_EMPTY = ("baseuri", "secret", "desc", "verification_token")
+
+
+class TrustPolicy(Entity[TrustRecord], DbTrustProtocol):
+    record: ClassVar[type[TrustRecord]] = TrustRecord
+
+    @abstractmethod
+    def _read_by_token(self, actor_id: str, token: str) -> TrustRecord | None:
+        """Return a trust of the actor whose secret, strongly read, is `token`."""
+
+    @classmethod
+    @abstractmethod
+    def _has_token(cls, actor_id: str, token: str) -> bool:
+        """Tell, strongly, whether a trust of the actor has this secret."""
+
+    @abstractmethod
+    def _upsert(self, record: TrustRecord) -> datetime:
+        """Store `record` whole, but keep a stored `created_at`; return the `created_at` now stored."""
+
+    @operation("trust read")
+    def get(
+        self, actor_id: str | None = None, peerid: str | None = None, token: str | None = None
+    ) -> dict[str, Any] | None:
+        self.handle = self._found(actor_id, peerid, token) if actor_id else None
+        return None if self.handle is None else _result(self.handle)
+
+    def _found(self, actor_id: str, peerid: str | None, token: str | None) -> TrustRecord | None:
+        actor_id = text(actor_id, "actor_id")
+        if peerid:
+            return self._get(actor_id, text(peerid, "peerid"))
+        if token and self._searchable(actor_id, token := text(token, "token")):
+            return self._read_by_token(actor_id, token)
+        return None
+
+    @operation("trust write")
+    def create(
+        self,
+        actor_id: str | None = None,
+        peerid: str | None = None,
+        baseuri: str = "",
+        peer_type: str = "",
+        relationship: str = "",
+        secret: str = "",
+        approved: bool | str = False,
+        verified: bool | str = False,
+        peer_approved: bool | str = False,
+        verification_token: str = "",
+        desc: str = "",
+        peer_identifier: str | None = None,
+        established_via: str | None = None,
+        created_at: datetime | str | None = None,
+        last_accessed: datetime | str | None = None,
+        last_connected_via: str | None = None,
+        client_name: str | None = None,
+        client_version: str | None = None,
+        client_platform: str | None = None,
+        oauth_client_id: str | None = None,
+        aw_supported: str | None = None,
+        aw_version: str | None = None,
+        capabilities_fetched_at: datetime | str | None = None,
+    ) -> bool:
+        if not actor_id or not peerid:
+            return False
+        created = moment(created_at, "created_at") or now()
+        method = established_via if last_connected_via is None else last_connected_via
+        record = TrustRecord(
+            id=stored_text(actor_id, "actor_id"),
+            peerid=stored_text(peerid, "peerid"),
+            baseuri=stored_text(baseuri or "", "baseuri"),
+            type=stored_text(peer_type or "", "peer_type"),
+            relationship=stored_text(relationship or "", "relationship"),
+            secret=stored_text(secret or "", "secret"),
+            approved=flag(approved),
+            verified=flag(verified),
+            peer_approved=flag(peer_approved),
+            verification_token=stored_text(verification_token or "", "verification_token"),
+            desc=stored_text(desc or "", "desc"),
+            peer_identifier=optional_text(peer_identifier, "peer_identifier"),
+            established_via=optional_text(established_via, "established_via"),
+            created_at=created,
+            last_accessed=moment(last_accessed, "last_accessed") or created,
+            last_connected_via=_method(method),
+            client_name=optional_text(client_name, "client_name"),
+            client_version=optional_text(client_version, "client_version"),
+            client_platform=optional_text(client_platform, "client_platform"),
+            oauth_client_id=optional_text(oauth_client_id, "oauth_client_id"),
+            aw_supported=optional_text(aw_supported, "aw_supported"),
+            aw_version=optional_text(aw_version, "aw_version"),
+            capabilities_fetched_at=moment(capabilities_fetched_at, "capabilities_fetched_at"),
+        )
+        self._check_key(record.id, record.peerid)
+        self._check_fields(record.asdict())
+        self.handle = record.replace(created_at=self._upsert(record))
+        return True
+
+    @operation("trust write")
+    def modify(
+        self,
+        baseuri: str | None = None,
+        secret: str | None = None,
+        desc: str | None = None,
+        approved: bool | str | None = None,
+        verified: bool | str | None = None,
+        verification_token: str | None = None,
+        peer_approved: bool | str | None = None,
+        peer_identifier: str | None = None,
+        established_via: str | None = None,
+        created_at: datetime | str | None = None,
+        last_accessed: datetime | str | None = None,
+        last_connected_via: str | None = None,
+        client_name: str | None = None,
+        client_version: str | None = None,
+        client_platform: str | None = None,
+        oauth_client_id: str | None = None,
+        aw_supported: str | None = None,
+        aw_version: str | None = None,
+        capabilities_fetched_at: datetime | str | None = None,
+    ) -> bool:
+        texts = {
+            "baseuri": baseuri,
+            "secret": secret,
+            "desc": desc,
+            "verification_token": verification_token,
+            "peer_identifier": peer_identifier,
+            "established_via": established_via,
+            "client_name": client_name,
+            "client_version": client_version,
+            "client_platform": client_platform,
+            "oauth_client_id": oauth_client_id,
+            "aw_supported": aw_supported,
+            "aw_version": aw_version,
+        }
+        flags = {"approved": approved, "verified": verified, "peer_approved": peer_approved}
+        times = {
+            "created_at": created_at,
+            "last_accessed": last_accessed,
+            "capabilities_fetched_at": capabilities_fetched_at,
+        }
+        changes: dict[str, Any] = {name: optional_text(value, name) for name, value in texts.items()}
+        changes |= {name: changes[name] or None for name in _KEPT_WHEN_EMPTY}
+        changes |= {name: flag(value) for name, value in flags.items() if value is not None}
+        changes |= {name: moment(value, name) for name, value in times.items()}
+        changes["last_connected_via"] = None if last_connected_via is None else _method(last_connected_via) or ""
+        return self._modify(given(changes))
+
+    @operation("trust delete")
+    def delete(self) -> bool:
+        return self._delete_handle()
+
+    @classmethod
+    @operation("trust read")
+    def is_token_in_db(cls, actor_id: str | None = None, token: str | None = None) -> bool:
+        if not actor_id or not token:
+            return False
+        actor_id, token = text(actor_id, "actor_id"), text(token, "token")
+        return cls._searchable(actor_id, token) and cls._has_token(actor_id, token)
+
+    @classmethod
+    def _searchable(cls, actor_id: str, token: str) -> bool:
+        return cls._readable(actor_id) and cls.limits.field(TrustRecord, "secret", token) is None
+
+
+class TrustListPolicy(EntityList[TrustRecord], DbTrustListProtocol):
+    record: ClassVar[type[TrustRecord]] = TrustRecord
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trusts: list[dict[str, Any]] | None = None
+
+    @operation("trust list")
+    def fetch(self, actor_id: str | None = None) -> list[dict[str, Any]]:
+        self.trusts = [_result(row) for row in self._fetch(actor_id)]
+        return self.trusts
+
+    @operation("trust delete")
+    def delete(self) -> bool:
+        return self._delete_all()
+
+
+def _method(method: object) -> str | None:
+    return canonical_connection_method(optional_text(method, "last_connected_via"))
+
+
+def _result(row: TrustRecord) -> dict[str, Any]:
+    values = row.asdict() | {"last_connected_via": canonical_connection_method(row.last_connected_via)}
+    result = {name: values[name] or "" for name in _ALWAYS} | {name: bool(values[name]) for name in _FLAGS}
+    result |= {name: values[name] for name in _WHEN_TRUE if values[name]}
+    result |= {name: values[name].isoformat() for name in _TIMES if values[name]}
+    connected = row.last_accessed or row.created_at
+    if connected:
+        result["last_connected_at"] = connected.isoformat()
+    return result

@@ -1,0 +1,78 @@
+"""Which backends there are, and how one is loaded."""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.settings import get_settings
+
+__all__ = ["BUILT_IN", "GROUP", "Backend", "load_backend"]
+
+BUILT_IN = ("dynamodb", "postgresql")
+GROUP = "actingweb.db.backends"
+"""Entry points of this group name a package with the same nine modules as the built-in backends."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A loaded backend, usable as the `config` of the accessors."""
+
+    database: str
+    use_lookup_table: bool
+    indexed_properties: list[str]
+    DbActor: Any
+    DbPeerTrustee: Any
+    DbProperty: Any
+    DbAttribute: Any
+    DbSubscription: Any
+    DbSubscriptionDiff: Any
+    DbTrust: Any
+    DbSubscriptionSuspension: Any
+
+
+def load_backend(name: str | None = None) -> Backend:
+    """Load the backend `name`, by default the one that DATABASE_BACKEND names.
+
+    Raise `ConfigurationError` if there is no such backend, `ImportError` naming the extra if its driver is missing.
+    """
+    settings = get_settings()
+    database = name or settings.database_backend
+    if database not in BUILT_IN:
+        _mount(database, "DATABASE_BACKEND" if name is None else "the backend")
+    return Backend(
+        database=database,
+        use_lookup_table=settings.use_property_lookup_table,
+        indexed_properties=list(settings.indexed_properties),
+        DbActor=_module(database, "actor"),
+        DbPeerTrustee=_module(database, "peertrustee"),
+        DbProperty=_module(database, "property"),
+        DbAttribute=_module(database, "attribute"),
+        DbSubscription=_module(database, "subscription"),
+        DbSubscriptionDiff=_module(database, "subscription_diff"),
+        DbTrust=_module(database, "trust"),
+        DbSubscriptionSuspension=_module(database, "subscription_suspension"),
+    )
+
+
+def _module(database: str, entity: str) -> ModuleType:
+    return importlib.import_module(f"actingweb.db.{database}.{entity}")
+
+
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _mount(database: str, what: str) -> None:
+    """Make a registered package importable as `actingweb.db.{database}`, where the framework looks for backends."""
+    if database not in _registered():
+        allowed = ", ".join((*BUILT_IN, *sorted(_registered())))
+        raise ConfigurationError(f"{what} is {database!r}: must be one of {allowed}")
+    alias = f"actingweb.db.{database}"
+    if alias not in sys.modules:
+        sys.modules[alias] = importlib.import_module(_registered()[database].value)
