@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,3 +28,8 @@ def race(count: int, call: Callable[[], T]) -> list[T]:
 def new_id(prefix: str = "a") -> str:
     """Return an id that nothing else has."""
     return f"{prefix}{uuid4().hex}"
+
+
+def ddb_table(suffix: str) -> str:
+    """Return the name of the DynamoDB table `suffix` under the present prefix."""
+    return f"{os.environ['AWS_DB_PREFIX']}_{suffix}"

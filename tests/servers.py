@@ -1,0 +1,205 @@
+"""The database servers of a test session and the places in them that belong to the session."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import boto3
+import psycopg
+from alembic import command
+from alembic.config import Config
+from botocore.config import Config as ClientConfig
+from psycopg import sql
+
+import actingweb.db
+from actingweb.embedded.dynamodb import DynamoDBServer
+from actingweb.embedded.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+
+# What a careless layer trips over: quotes in the password, a server outside UTC.
+_AWKWARD_PASSWORD = 'it\'s a "pass word" of 100 %'
+_AWKWARD_SETTINGS = {"timezone": "America/New_York"}
+_DELETES_PER_REQUEST = 25
+
+
+@dataclass(frozen=True)
+class PostgresTarget:
+    """A PostgreSQL server, named by settings of `actingweb.db`."""
+
+    environment: Mapping[str, str]
+
+    def connect(self, schema: str | None = None) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return a new autocommit connection, in `schema` if given."""
+        connection = psycopg.connect(self._conninfo(), autocommit=True)
+        if schema is not None:
+            connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))
+        return connection
+
+    def _conninfo(self) -> str:
+        url = self.environment.get("PG_DB_URL") or self.environment.get("DATABASE_URL")
+        if url:
+            return url.replace("postgresql+psycopg://", "postgresql://", 1)
+        names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
+        values = {key: self.environment.get(f"PG_DB_{name}") for key, name in names.items()}
+        return psycopg.conninfo.make_conninfo("", **values)
+
+
+@dataclass(frozen=True)
+class DynamoDBTarget:
+    """A DynamoDB server, named by settings of `actingweb.db` and of the AWS SDK."""
+
+    environment: Mapping[str, str]
+
+    def connect(self) -> DynamoDBClient:
+        """Return a new client."""
+        return boto3.client(
+            "dynamodb",
+            endpoint_url=self.environment["AWS_DB_HOST"],
+            region_name=self.environment["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            config=ClientConfig(parameter_validation=False),
+        )
+
+
+@contextmanager
+def postgres_target(environment: Mapping[str, str]) -> Iterator[PostgresTarget]:
+    """Yield the server that `environment` names, else a private one."""
+    if any(environment.get(name) for name in ("PG_DB_URL", "DATABASE_URL", "PG_DB_HOST")):
+        named = {name: value for name, value in environment.items() if name.startswith("PG_") or name == "DATABASE_URL"}
+        defaults = {"PG_DB_PORT": "5432", "PG_DB_USER": "actingweb", "PG_DB_NAME": "actingweb"}
+        yield PostgresTarget(defaults | named)
+        return
+    with PostgresServer(password=_AWKWARD_PASSWORD, fsync=False, settings=_AWKWARD_SETTINGS) as server:
+        yield PostgresTarget(server.connection.environment())
+
+
+@contextmanager
+def dynamodb_target(environment: Mapping[str, str]) -> Iterator[DynamoDBTarget]:
+    """Yield the server that `environment` names, else a private one."""
+    if environment.get("AWS_DB_HOST"):
+        named = {name: value for name, value in environment.items() if name.startswith("AWS_")}
+        defaults = {
+            "AWS_DEFAULT_REGION": "us-west-1",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+        yield DynamoDBTarget(defaults | named)
+        return
+    with DynamoDBServer() as server:
+        yield DynamoDBTarget(server.endpoint.environment())
+
+
+def migrate(revision: str = "head") -> None:
+    """Run `alembic upgrade` on the database that the settings name."""
+    package = Path(actingweb.db.__file__ or "").parent
+    command.upgrade(Config(package / "postgresql" / "alembic.ini"), revision)
+
+
+class Tables(Protocol):
+    """Where a backend keeps the rows of a test."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The settings that make `actingweb.db` use these tables."""
+
+    def wipe(self) -> None:
+        """Remove all rows."""
+
+
+class PostgresTables:
+    """The tables of one migrated schema."""
+
+    def __init__(self, target: PostgresTarget, prefix: str, schema: str) -> None:
+        self.environment = {**target.environment, "PG_DB_PREFIX": prefix, "PG_DB_SCHEMA": schema}
+        self._target = target
+        self._schema = prefix + schema
+        self._connection = target.connect()
+        # A test that leaves a transaction open fails here and does not hang.
+        self._connection.execute("SET lock_timeout = '10s'")
+        found = self._connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'alembic_version'", [self._schema]
+        )
+        self._names = [sql.Identifier(self._schema, name) for (name,) in found]
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return a new autocommit connection with this schema as search path."""
+        return self._target.connect(self._schema)
+
+    def wipe(self) -> None:
+        """Remove all rows."""
+        tests = [sql.SQL("EXISTS (SELECT FROM {})").format(name) for name in self._names]
+        row = self._connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(tests))).fetchone()
+        filled = [name for name, has_rows in zip(self._names, row or (), strict=True) if has_rows]
+        if filled:
+            self._connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(filled)))
+
+    def drop(self) -> None:
+        """Remove the schema."""
+        self._connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(self._schema)))
+        self._connection.close()
+
+
+class DynamoDBTables:
+    """The tables whose names begin with a prefix."""
+
+    def __init__(self, target: DynamoDBTarget, prefix: str) -> None:
+        self.environment = {**target.environment, "AWS_DB_PREFIX": prefix}
+        self._target = target
+        self._prefix = prefix
+        self._client = target.connect()
+        self._keys: dict[str, list[str]] = {}
+
+    def connect(self) -> DynamoDBClient:
+        """Return a new client."""
+        return self._target.connect()
+
+    def wipe(self) -> None:
+        """Remove all items."""
+        for table in self._tables():
+            self._wipe_table(table)
+
+    def drop(self) -> None:
+        """Remove the tables."""
+        for table in self._tables():
+            self._client.delete_table(TableName=table)
+        self._client.close()
+
+    def _tables(self) -> list[str]:
+        pages = self._client.get_paginator("list_tables").paginate()
+        return [name for page in pages for name in page["TableNames"] if name.startswith(self._prefix)]
+
+    def _key_of(self, table: str) -> list[str]:
+        if table not in self._keys:
+            schema = self._client.describe_table(TableName=table)["Table"]["KeySchema"]
+            self._keys[table] = [part["AttributeName"] for part in schema]
+        return self._keys[table]
+
+    def _wipe_table(self, table: str) -> None:
+        pages = self._client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        key = self._key_of(table)
+        keys = ({name: item[name] for name in key} for page in pages for item in page["Items"])
+        while batch := list(itertools.islice(keys, _DELETES_PER_REQUEST)):
+            deletes: list[WriteRequestTypeDef] = [{"DeleteRequest": {"Key": item_key}} for item_key in batch]
+            self._client.batch_write_item(RequestItems={table: deletes})
+
+
+class MemoryTables:
+    """The rows of the memory backend."""
+
+    environment: Mapping[str, str] = MappingProxyType({})
+
+    def wipe(self) -> None:
+        """Remove all rows."""
+        from tests import memory_backend
+
+        memory_backend.clear()
