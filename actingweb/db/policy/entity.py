@@ -9,7 +9,7 @@ from actingweb.db.faults import refused
 from actingweb.db.policy.arguments import stored_text, text
 from actingweb.db.records import Record
 
-__all__ = ["Entity", "EntityList", "Limits", "R"]
+__all__ = ["Entity", "EntityList", "Limits", "R", "Verbs"]
 
 R = TypeVar("R", bound=Record)
 

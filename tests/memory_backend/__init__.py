@@ -1,0 +1,1 @@
+"""A third-party backend: everything in this process's memory. It shows what a backend has to write."""

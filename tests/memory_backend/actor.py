@@ -1,0 +1,21 @@
+"""Actors."""
+
+from collections.abc import Iterator
+
+from actingweb.db.policy.actor import ActorListPolicy, ActorPolicy
+from actingweb.db.protocols import DbActorListProtocol, DbActorProtocol
+from actingweb.db.records import ActorRecord
+from tests.memory_backend.rows import MemoryRows
+
+
+class DbActor(MemoryRows[ActorRecord], ActorPolicy):
+    def _read_by_creator(self, creator: str) -> list[ActorRecord]:
+        return [row for row in list(self._table().values()) if row.creator == creator]
+
+
+class DbActorList(MemoryRows[ActorRecord], ActorListPolicy):
+    def _stream(self, page_size: int) -> Iterator[ActorRecord]:
+        yield from self._list()
+
+
+_: tuple[type[DbActorProtocol], type[DbActorListProtocol]] = (DbActor, DbActorList)

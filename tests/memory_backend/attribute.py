@@ -1,0 +1,98 @@
+"""Internal attributes. The table holds data as JSON text, so that no caller shares an object with it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from actingweb.db.policy import json_values
+from actingweb.db.policy.attribute import (
+    TTL_CLOCK_SKEW_BUFFER,
+    AttributeBucketListPolicy,
+    AttributePolicy,
+    ttl_deadline,
+)
+from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
+from actingweb.db.records import AttributeRecord
+from tests.memory_backend.rows import LOCK, MemoryRows
+
+__all__ = ["TTL_CLOCK_SKEW_BUFFER", "DbAttribute", "DbAttributeBucketList", "ttl_deadline"]
+
+
+class _Rows(MemoryRows[AttributeRecord]):
+    @classmethod
+    def _read(cls, *key: Any) -> AttributeRecord | None:
+        row = super()._read(*key)
+        return None if row is None else row.replace(data=json_values.decoded(row.data))
+
+    @classmethod
+    def _list(cls, *key: Any) -> list[AttributeRecord]:
+        return [row.replace(data=json_values.decoded(row.data)) for row in super()._list(*key)]
+
+
+class DbAttribute(_Rows, AttributePolicy):
+    @classmethod
+    def _put(cls, record: AttributeRecord) -> None:
+        cls._table()[record.key_values()] = record
+
+    @classmethod
+    def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
+        cls._table().pop((actor_id, bucket, name), None)
+
+    @classmethod
+    def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
+        with LOCK:
+            row = cls._read(actor_id, bucket, name)
+            live = row is not None and not _expired(row, now)
+            if live:
+                cls._remove(actor_id, bucket, name)
+            return live
+
+    @classmethod
+    def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
+        with LOCK:
+            row = cls._read(*key)
+            if row is None or _expired(row, now) or not json_values.equal(row.data, json_values.decoded(old)):
+                return False
+            cls._table()[key] = cls._table()[key].replace(**changes)
+            return True
+
+    @classmethod
+    def _wipe_expired(cls, now: int, buckets: list[str]) -> int:
+        with LOCK:
+            rows = [row for row in cls._list() if _expired(row, now) and (not buckets or row.bucket in buckets)]
+            return _delete_all(rows)
+
+    @classmethod
+    def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:
+        wanted = json_values.decoded(chain_id)
+        with LOCK:
+            rows = [row for row in cls._list(actor_id) if row.bucket in buckets and _in_chain(row, wanted)]
+            return _delete_all(rows)
+
+
+class DbAttributeBucketList(_Rows, AttributeBucketListPolicy):
+    @classmethod
+    def _latest(cls, actor_id: str, now: int) -> dict[str, datetime | None]:
+        latest: dict[str, datetime | None] = {}
+        for row in cls._list(actor_id):
+            if not _expired(row, now):
+                times = [time for time in (latest.get(row.bucket), row.timestamp) if time is not None]
+                latest[row.bucket] = max(times, default=None)
+        return latest
+
+
+def _expired(row: AttributeRecord, now: int) -> bool:
+    return row.ttl_timestamp is not None and row.ttl_timestamp <= now
+
+
+def _in_chain(row: AttributeRecord, chain_id: Any) -> bool:
+    return isinstance(row.data, dict) and "chain_id" in row.data and json_values.equal(row.data["chain_id"], chain_id)
+
+
+def _delete_all(rows: list[AttributeRecord]) -> int:
+    for row in rows:
+        DbAttribute._delete(row)
+    return len(rows)
+
+
+_: tuple[type[DbAttributeProtocol], type[DbAttributeBucketListProtocol]] = (DbAttribute, DbAttributeBucketList)

@@ -1,0 +1,23 @@
+"""Subscriptions of peers to an actor."""
+
+from actingweb.db.policy.subscription import SubscriptionListPolicy, SubscriptionPolicy
+from actingweb.db.protocols import DbSubscriptionListProtocol, DbSubscriptionProtocol
+from actingweb.db.records import SubscriptionRecord
+from tests.memory_backend.rows import LOCK, MemoryRows
+
+
+class DbSubscription(MemoryRows[SubscriptionRecord], SubscriptionPolicy):
+    def _increment(self, record: SubscriptionRecord, by: int) -> SubscriptionRecord | None:
+        with LOCK:
+            row = self._read(*record.key_values())
+            if row is None:
+                return None
+            self._update(row, {"seqnr": row.seqnr + by})
+            return self._read(*record.key_values())
+
+
+class DbSubscriptionList(MemoryRows[SubscriptionRecord], SubscriptionListPolicy):
+    pass
+
+
+_: tuple[type[DbSubscriptionProtocol], type[DbSubscriptionListProtocol]] = (DbSubscription, DbSubscriptionList)

@@ -1,0 +1,25 @@
+"""Changes that a subscription has not delivered yet."""
+
+from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
+from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
+from actingweb.db.records import SubscriptionDiffRecord
+from tests.memory_backend.rows import LOCK, MemoryRows
+
+
+class DbSubscriptionDiff(MemoryRows[SubscriptionDiffRecord], SubscriptionDiffPolicy):
+    def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
+        return next(iter(self._list(actor_id, subid)), None)
+
+
+class DbSubscriptionDiffList(MemoryRows[SubscriptionDiffRecord], SubscriptionDiffListPolicy):
+    def _wipe_up_to(self, actor_id: str, subid: str | None, seqnr: int) -> None:
+        with LOCK:
+            for row in self._list(actor_id):
+                if row.seqnr <= seqnr and subid in (None, row.subid):
+                    self._delete(row)
+
+
+_: tuple[type[DbSubscriptionDiffProtocol], type[DbSubscriptionDiffListProtocol]] = (
+    DbSubscriptionDiff,
+    DbSubscriptionDiffList,
+)

@@ -1,0 +1,17 @@
+"""Suspended targets."""
+
+from actingweb.db.policy.subscription_suspension import SubscriptionSuspensionPolicy
+from actingweb.db.protocols import SubscriptionSuspensionProtocol
+from actingweb.db.records import SubscriptionSuspensionRecord
+from tests.memory_backend.rows import MemoryRows
+
+
+class DbSubscriptionSuspension(MemoryRows[SubscriptionSuspensionRecord], SubscriptionSuspensionPolicy):
+    def _read_any(self, actor_id: str, target: str, subtargets: list[str]) -> bool:
+        return any((actor_id, target, subtarget) in self._table() for subtarget in subtargets)
+
+    def _remove(self, actor_id: str, target: str, subtarget: str) -> bool:
+        return self._table().pop((actor_id, target, subtarget), None) is not None
+
+
+_: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension
