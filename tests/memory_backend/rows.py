@@ -11,6 +11,12 @@ TABLES: dict[str, dict[tuple[Any, ...], Any]] = {}
 LOCK = RLock()
 
 
+def clear() -> None:
+    """Forget all rows."""
+    with LOCK:
+        TABLES.clear()
+
+
 class _NoLimits(Limits):
     def key(self, record: type[Record], values: tuple[Any, ...]) -> str | None:
         return None
