@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psycopg
 import pytest
 
-import actingweb.db
+from actingweb.db.registry import Backend, load_backend
 from actingweb.db.settings import reset_settings
 
 from .servers import (
@@ -141,19 +141,19 @@ def memory_tables() -> MemoryTables:
 
 
 @pytest.fixture
-def backend(request: pytest.FixtureRequest, environment: pytest.MonkeyPatch) -> Iterator[Any]:
+def backend(request: pytest.FixtureRequest, environment: pytest.MonkeyPatch) -> Iterator[Backend]:
     """Yield `load_backend(name)` with empty tables, for each backend in turn."""
     tables: Tables = request.getfixturevalue(_TABLES[request.param])
     for name, value in tables.environment.items():
         environment.setenv(name, value)
     environment.setenv("DATABASE_BACKEND", request.param)
     reset_settings()
-    yield actingweb.db.load_backend(request.param)
+    yield load_backend(request.param)
     tables.wipe()
 
 
 @pytest.fixture
-def new_actor(backend: Any) -> Callable[..., str]:
+def new_actor(backend: Backend) -> Callable[..., str]:
     """Return a function that stores an actor and returns its id."""
 
     def create(actor_id: str | None = None) -> str:

@@ -18,8 +18,8 @@ from botocore.config import Config as ClientConfig
 from psycopg import sql
 
 import actingweb.db
-from actingweb.embedded.dynamodb import DynamoDBServer
-from actingweb.embedded.postgres import PostgresServer
+from actingweb.embedded.dynamodb import dynamodb_environment
+from actingweb.embedded.postgres import postgres_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -48,9 +48,13 @@ class PostgresTarget:
         url = self.environment.get("PG_DB_URL") or self.environment.get("DATABASE_URL")
         if url:
             return url.replace("postgresql+psycopg://", "postgresql://", 1)
-        names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "NAME"}
-        values = {key: self.environment.get(f"PG_DB_{name}") for key, name in names.items()}
-        return psycopg.conninfo.make_conninfo("", **values)
+        return psycopg.conninfo.make_conninfo(
+            host=self.environment["PG_DB_HOST"],
+            port=self.environment.get("PG_DB_PORT", "5432"),
+            user=self.environment.get("PG_DB_USER", "actingweb"),
+            password=self.environment.get("PG_DB_PASSWORD"),
+            dbname=self.environment.get("PG_DB_NAME", "actingweb"),
+        )
 
 
 @dataclass(frozen=True)
@@ -74,29 +78,17 @@ class DynamoDBTarget:
 @contextmanager
 def postgres_target(environment: Mapping[str, str]) -> Iterator[PostgresTarget]:
     """Yield the server that `environment` names, else a private one."""
-    if any(environment.get(name) for name in ("PG_DB_URL", "DATABASE_URL", "PG_DB_HOST")):
-        named = {name: value for name, value in environment.items() if name.startswith("PG_") or name == "DATABASE_URL"}
-        defaults = {"PG_DB_PORT": "5432", "PG_DB_USER": "actingweb", "PG_DB_NAME": "actingweb"}
-        yield PostgresTarget(defaults | named)
-        return
-    with PostgresServer(password=_AWKWARD_PASSWORD, fsync=False, settings=_AWKWARD_SETTINGS) as server:
-        yield PostgresTarget(server.connection.environment())
+    with postgres_environment(
+        environment, password=_AWKWARD_PASSWORD, fsync=False, settings=_AWKWARD_SETTINGS
+    ) as settings:
+        yield PostgresTarget(settings)
 
 
 @contextmanager
 def dynamodb_target(environment: Mapping[str, str]) -> Iterator[DynamoDBTarget]:
     """Yield the server that `environment` names, else a private one."""
-    if environment.get("AWS_DB_HOST"):
-        named = {name: value for name, value in environment.items() if name.startswith("AWS_")}
-        defaults = {
-            "AWS_DEFAULT_REGION": "us-west-1",
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-        }
-        yield DynamoDBTarget(defaults | named)
-        return
-    with DynamoDBServer() as server:
-        yield DynamoDBTarget(server.endpoint.environment())
+    with dynamodb_environment(environment) as settings:
+        yield DynamoDBTarget(settings)
 
 
 def migrate(revision: str = "head") -> None:

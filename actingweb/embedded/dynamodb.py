@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,26 +158,20 @@ class DynamoDBServer:
 
 
 @contextmanager
-def dynamodb_endpoint(*, prefer_docker: bool = False) -> Iterator[DynamoDBEndpoint]:
-    """Yield the server at `AWS_DB_HOST`, which is left running, else a private one for the `with` block.
+def dynamodb_environment(
+    environment: Mapping[str, str] = os.environ, *, prefer_docker: bool = False
+) -> Iterator[dict[str, str]]:
+    """Yield the settings of the server at `AWS_DB_HOST` of `environment`, else of a private one for the `with` block.
 
     `prefer_docker` takes the official image where a Docker daemon answers.
     """
-    running = os.environ.get("AWS_DB_HOST")
+    running = environment.get("AWS_DB_HOST")
     if running:
-        yield _running_endpoint(running)
+        named = {name: value for name, value in environment.items() if name.startswith("AWS_") and value}
+        yield DynamoDBEndpoint(running).environment() | named
         return
     with DynamoDBServer(docker=prefer_docker and _docker_works()) as server:
-        yield server.endpoint
-
-
-def _running_endpoint(url: str) -> DynamoDBEndpoint:
-    return DynamoDBEndpoint(
-        url,
-        os.environ.get("AWS_DEFAULT_REGION") or DynamoDBEndpoint.region,
-        os.environ.get("AWS_ACCESS_KEY_ID") or DynamoDBEndpoint.access_key,
-        os.environ.get("AWS_SECRET_ACCESS_KEY") or "local",
-    )
+        yield server.endpoint.environment()
 
 
 def _docker_works() -> bool:

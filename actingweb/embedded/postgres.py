@@ -15,6 +15,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -183,6 +184,25 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
+
+
+@contextmanager
+def postgres_environment(
+    environment: Mapping[str, str] = os.environ,
+    *,
+    password: str | None = None,
+    fsync: bool = True,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[dict[str, str]]:
+    """Yield the settings of the server that `environment` names, else of a private one for the `with` block.
+
+    A server is named by `PG_DB_URL`, `DATABASE_URL` or `PG_DB_HOST`. The other arguments are those of the private one.
+    """
+    if any(environment.get(name) for name in ("PG_DB_URL", "DATABASE_URL", "PG_DB_HOST")):
+        yield {name: value for name, value in environment.items() if name.startswith("PG_") or name == "DATABASE_URL"}
+        return
+    with PostgresServer(password=password, fsync=fsync, settings=settings) as server:
+        yield server.connection.environment()
 
 
 def _server_account() -> Account | None:

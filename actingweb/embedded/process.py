@@ -143,7 +143,7 @@ class ServerProcess:
         self._process.kill()
         self._process.wait()
         for child in children:
-            _kill_if_running(child)
+            _kill_orphan(child)
         self._process = None
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -217,8 +217,20 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in found.stdout.split()]
 
 
-def _kill_if_running(pid: int) -> None:
+def _kill_orphan(pid: int) -> None:
+    """Kill a process that is no child of this one and wait until it has ended."""
     try:
         os.kill(pid, signal.SIGKILL)
+        while not _is_zombie(pid):
+            os.kill(pid, 0)
+            time.sleep(_POLL_SECONDS / 10)
     except ProcessLookupError:
         return
+
+
+def _is_zombie(pid: int) -> bool:
+    # Process 1 of a container may never reap.
+    try:
+        return b") Z " in Path(f"/proc/{pid}/stat").read_bytes()
+    except FileNotFoundError:
+        return False

@@ -1,16 +1,18 @@
 """The private DynamoDB Local server."""
 
 import importlib.util
+import socket
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
 
 from actingweb.embedded import dynamodb_jar
-from actingweb.embedded.dynamodb import DynamoDBEndpoint, DynamoDBServer, dynamodb_endpoint
+from actingweb.embedded.dynamodb import DynamoDBEndpoint, DynamoDBServer, dynamodb_environment
 from actingweb.embedded.process import EmbeddedServerError
 from tests.support import race
 
@@ -58,16 +60,22 @@ def test_kill_and_restart_keep_the_port_and_lose_the_tables(server: DynamoDBServ
     client.close()
 
 
-def test_a_running_server_is_used_and_left_running(server: DynamoDBServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DB_HOST", server.endpoint.url)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
-    with dynamodb_endpoint() as endpoint:
-        assert (endpoint.url, endpoint.region) == (server.endpoint.url, "eu-north-1")
+def test_a_running_server_is_used_and_left_running(server: DynamoDBServer) -> None:
+    named = {"AWS_DB_HOST": server.endpoint.url, "AWS_DEFAULT_REGION": "eu-north-1", "HOME": "/"}
+    with dynamodb_environment(named) as environment:
+        assert environment == server.endpoint.environment() | {"AWS_DEFAULT_REGION": "eu-north-1"}
     assert process_runs(server.pid)
 
 
-def test_stop_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AWS_DB_HOST", raising=False)
+def test_a_private_server_is_started_when_none_is_named() -> None:
+    with dynamodb_environment({}) as environment:
+        port = urlsplit(environment["AWS_DB_HOST"]).port
+        socket.create_connection(("127.0.0.1", port or 0)).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port or 0))
+
+
+def test_stop_leaves_nothing() -> None:
     started = DynamoDBServer()
     started.start()
     pid, directory = started.pid, started.directory

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 
 from actingweb.embedded import postgres
-from actingweb.embedded.postgres import PostgresConnection, PostgresServer
+from actingweb.embedded.postgres import PostgresConnection, PostgresServer, postgres_environment
 from actingweb.embedded.process import EmbeddedServerError
+from tests.servers import PostgresTarget
 
 from .processes import dies_with_parent, process_runs
 
@@ -89,6 +90,22 @@ def test_stop_leaves_nothing() -> None:
     assert not directory.exists()
     with pytest.raises(EmbeddedServerError, match="not started"):
         started.restart()
+
+
+def test_a_running_server_is_used_and_left_running(server: PostgresServer) -> None:
+    named = server.connection.environment()
+    with postgres_environment({**named, "HOME": "/"}) as environment:
+        assert environment == named
+    assert process_runs(server.pid)
+
+
+def test_a_private_server_is_started_when_none_is_named() -> None:
+    with postgres_environment({}, password="a b'c", fsync=False) as environment:
+        assert environment["PG_DB_PASSWORD"] == "a b'c"
+        with PostgresTarget(environment).connect() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    with pytest.raises(psycopg.OperationalError):
+        PostgresTarget(environment).connect()
 
 
 def test_it_dies_with_its_parent() -> None:
