@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from actingweb.db.faults import refused
-from actingweb.db.policy.arguments import stored_text, text
+from actingweb.db.policy.arguments import text
 from actingweb.db.records import Record
 
 __all__ = ["Entity", "EntityList", "Limits", "R", "Verbs"]
@@ -49,9 +49,9 @@ class Verbs(Generic[R]):
     @classmethod
     def _check_key(cls, *key: Any) -> None:
         """Refuse leading key parts that cannot be stored."""
-        for name, value in zip(cls.record.key, key, strict=False):
-            if isinstance(value, str):
-                stored_text(value, name)
+        for index, value in enumerate(key):
+            if isinstance(value, str) and "\x00" in value:
+                raise refused(f"{cls.record.key[index]} contains U+0000")
         _accept(cls.limits.key(cls.record, key))
 
     @classmethod

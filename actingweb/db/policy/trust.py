@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from actingweb.db.policy.arguments import flag, given, moment, now, optional_text, stored_text, text
@@ -13,10 +14,14 @@ from actingweb.db.utils import canonical_connection_method
 
 __all__ = ["TrustListPolicy", "TrustPolicy"]
 
-_ALWAYS = ("id", "peerid", "baseuri", "type", "relationship", "secret", "desc", "verification_token")
+_TEXTS = ("id", "peerid", "baseuri", "type", "relationship", "secret", "desc", "verification_token")
 _FLAGS = ("approved", "peer_approved", "verified")
 _TIMES = ("created_at", "last_accessed", "capabilities_fetched_at")
-_WHEN_TRUE = tuple(name for name in TrustRecord.fields if name not in (*_ALWAYS, *_FLAGS, *_TIMES))
+_ALWAYS = _TEXTS + _FLAGS
+_WHEN_TRUE = tuple(name for name in TrustRecord.fields if name not in (*_ALWAYS, *_TIMES, "last_connected_via"))
+_always, _times, _when_true = (
+    itemgetter(*map(TrustRecord.fields.index, names)) for names in (_ALWAYS, _TIMES, _WHEN_TRUE)
+)
 _KEPT_WHEN_EMPTY = ("baseuri", "secret", "desc", "verification_token")
 
 
@@ -201,11 +206,13 @@ def _method(method: object) -> str | None:
 
 
 def _result(row: TrustRecord) -> dict[str, Any]:
-    values = row.asdict() | {"last_connected_via": canonical_connection_method(row.last_connected_via)}
-    result = {name: values[name] or "" for name in _ALWAYS} | {name: bool(values[name]) for name in _FLAGS}
-    result |= {name: values[name] for name in _WHEN_TRUE if values[name]}
-    result |= {name: values[name].isoformat() for name in _TIMES if values[name]}
-    connected = row.last_accessed or row.created_at
-    if connected:
-        result["last_connected_at"] = connected.isoformat()
+    result: dict[str, Any] = dict(zip(_ALWAYS, _always(row), strict=True))
+    result["desc"] = row.desc or ""
+    result["verification_token"] = row.verification_token or ""
+    result.update((name, value) for name, value in zip(_WHEN_TRUE, _when_true(row), strict=True) if value)
+    result.update((name, value.isoformat()) for name, value in zip(_TIMES, _times(row), strict=True) if value)
+    if method := canonical_connection_method(row.last_connected_via):
+        result["last_connected_via"] = method
+    if connected := result.get("last_accessed") or result.get("created_at"):
+        result["last_connected_at"] = connected
     return result
