@@ -44,7 +44,7 @@ class ActorPolicy(Entity[ActorRecord], DbActorProtocol):
     @operation("actor write")
     def create(self, actor_id: str | None = None, creator: str | None = None, passphrase: str | None = None) -> bool:
         if not actor_id:
-            return False
+            return self._unloaded()
         record = ActorRecord(
             id=stored_text(actor_id, "actor_id"),
             creator=_canonical(stored_text(creator or "", "creator")),

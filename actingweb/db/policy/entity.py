@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from actingweb.db.faults import refused
 from actingweb.db.policy.arguments import text
@@ -123,6 +123,11 @@ class Entity(Verbs[R], ABC):
         self._delete(self.handle)
         self.handle = None
         return True
+
+    def _unloaded(self) -> Literal[False]:
+        """Clear the handle and answer False: the row was not made or changed."""
+        self.handle = None
+        return False
 
 
 class EntityList(Verbs[R], ABC):

@@ -53,7 +53,7 @@ class PeerTrusteePolicy(Entity[PeerTrusteeRecord], DbPeerTrusteeProtocol):
         passphrase: str | None = None,
     ) -> bool:
         if not actor_id or not peerid or not peer_type:
-            return False
+            return self._unloaded()
         return self._create(
             PeerTrusteeRecord(
                 id=stored_text(actor_id, "actor_id"),

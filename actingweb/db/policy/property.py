@@ -162,8 +162,7 @@ class PropertyPolicy(Entity[PropertyRecord], _Indexing, DbPropertyProtocol):
     def create_if_not_exists(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
         encoded = _encoded(value)
         if not actor_id or not name or not encoded:
-            self.handle = None
-            return False
+            return self._unloaded()
         record = self._new(actor_id, name, encoded)
         return self._settle(record, self._put_new(record, self._indexed(record.name)))
 
@@ -176,8 +175,7 @@ class PropertyPolicy(Entity[PropertyRecord], _Indexing, DbPropertyProtocol):
         value: str | None = None,
     ) -> bool:
         if not actor_id or not name or expected is None or value is None:
-            self.handle = None
-            return False
+            return self._unloaded()
         expected = text(expected, "expected")
         record = self._new(actor_id, name, stored_text(value, "value"))
         possible = self.limits.field(PropertyRecord, "value", expected) is None

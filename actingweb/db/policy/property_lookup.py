@@ -55,7 +55,7 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
         False if it is another actor's, logged as ERROR LOOKUP_COLLISION, or if an argument is missing.
         """
         if not property_name or not value or not actor_id:
-            return False
+            return self._unloaded()
         record = PropertyLookupRecord(
             lookup_key=compute_lookup_key(stored_text(property_name, "property_name"), stored_text(value, "value")),
             property_name=stored_text(property_name, "property_name"),

@@ -38,7 +38,7 @@ class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffP
         self, actor_id: str | None = None, subid: str | None = None, diff: str | None = "", seqnr: int = 1
     ) -> bool:
         if not actor_id or not subid:
-            return False
+            return self._unloaded()
         return self._create(
             SubscriptionDiffRecord(
                 id=stored_text(actor_id, "actor_id"),

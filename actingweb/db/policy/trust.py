@@ -84,7 +84,7 @@ class TrustPolicy(Entity[TrustRecord], DbTrustProtocol):
         capabilities_fetched_at: datetime | str | None = None,
     ) -> bool:
         if not actor_id or not peerid:
-            return False
+            return self._unloaded()
         created = moment(created_at, "created_at") or now()
         method = established_via if last_connected_via is None else last_connected_via
         record = TrustRecord(
