@@ -160,8 +160,7 @@ class PropertyPolicy(Entity[PropertyRecord], _Indexing, DbPropertyProtocol):
 
     @operation("property conditional create")
     def create_if_not_exists(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
-        encoded = _encoded(value)
-        if not actor_id or not name or not encoded:
+        if not actor_id or not name or not (encoded := _encoded(value)):
             return self._unloaded()
         record = self._new(actor_id, name, encoded)
         return self._settle(record, self._put_new(record, self._indexed(record.name)))
