@@ -1,0 +1,195 @@
+"""Proxies in front of a database server, to count what is sent and to inject faults."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+_CHUNK = 65536
+
+
+class TcpProxy(socketserver.ThreadingTCPServer):
+    """Forwards the connections to one server.
+
+    Attributes:
+        silent: whether what clients send is kept instead.
+        losses: how many of the server's next answers are dropped, each with its connection.
+        flights: how often a client sent something after the server's last answer on that connection.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Relay)
+        self.target = (host, port)
+        self.silent = False
+        self.losses = 0
+        self.flights = 0
+        self._open: set[socket.socket] = set()
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1 that clients connect to."""
+        port: int = self.server_address[1]
+        return port
+
+    def hang_up(self) -> None:
+        """Close the connections that are open."""
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def stop(self) -> None:
+        """Refuse new connections and close the open ones. Do nothing if that is done."""
+        self.shutdown()
+        self.server_close()
+        self.hang_up()
+
+    def opened(self, *connections: socket.socket) -> None:
+        """Take note of connections that are open."""
+        self._open.update(connections)
+
+    def closed(self, *connections: socket.socket) -> None:
+        """Take note that connections are closed."""
+        self._open.difference_update(connections)
+
+
+class _Relay(socketserver.BaseRequestHandler):
+    server: TcpProxy
+    request: socket.socket
+
+    def handle(self) -> None:
+        self.answered = True
+        try:
+            self.upstream = socket.create_connection(self.server.target)
+        except OSError:
+            return
+        for end in (self.request, self.upstream):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.server.opened(self.request, self.upstream)
+        answers = threading.Thread(target=self._relay_answers, daemon=True)
+        answers.start()
+        self._relay_requests()
+        answers.join()
+        self.server.closed(self.request, self.upstream)
+        self.upstream.close()
+
+    def _relay_requests(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self.request.recv(_CHUNK):
+                if self.answered:
+                    self.answered = False
+                    self.server.flights += 1
+                if not self.server.silent:
+                    self.upstream.sendall(data)
+        self._close()
+
+    def _relay_answers(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self.upstream.recv(_CHUNK):
+                self.answered = True
+                if self.server.losses > 0:
+                    self.server.losses -= 1
+                    break
+                self.request.sendall(data)
+        self._close()
+
+    def _close(self) -> None:
+        for end in (self.request, self.upstream):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+class DynamoDBProxy(ThreadingHTTPServer):
+    """Forwards the requests to one DynamoDB server.
+
+    Attributes:
+        operations: the operations requested, in order, as `PutItem`.
+        fault: an AWS error code with which every request is answered in place of the server.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Forwarder)
+        self.target = (host, port)
+        self.operations: list[str] = []
+        self.fault: str | None = None
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """The endpoint for clients."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def stop(self) -> None:
+        """Refuse new connections."""
+        self.shutdown()
+        self.server_close()
+
+
+class _Forwarder(BaseHTTPRequestHandler):
+    server: DynamoDBProxy
+    protocol_version = "HTTP/1.1"
+    # Otherwise the last packet of an answer waits for the client's delayed acknowledgement.
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.operations.append(self.headers["X-Amz-Target"].rpartition(".")[2])
+        if self.server.fault is None:
+            self._answer(*self._forwarded(body))
+        else:
+            text = {"__type": f"com.amazonaws.dynamodb.v20120810#{self.server.fault}", "message": "injected"}
+            self._answer(400, json.dumps(text).encode())
+
+    def _forwarded(self, body: bytes) -> tuple[int, bytes]:
+        upstream = http.client.HTTPConnection(*self.server.target)
+        try:
+            upstream.request("POST", self.path, body, dict(self.headers.items()))
+            answer = upstream.getresponse()
+            return answer.status, answer.read()
+        finally:
+            upstream.close()
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        return
+
+
+@contextmanager
+def tcp_proxy(host: str, port: int) -> Iterator[TcpProxy]:
+    """Yield a proxy for the server at `host` and `port`."""
+    proxy = TcpProxy(host, port)
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
+
+
+@contextmanager
+def dynamodb_proxy(host: str, port: int) -> Iterator[DynamoDBProxy]:
+    """Yield a proxy for the DynamoDB server at `host` and `port`."""
+    proxy = DynamoDBProxy(host, port)
+    try:
+        yield proxy
+    finally:
+        proxy.stop()
