@@ -1,0 +1,1 @@
+"""The environment of Alembic and its revisions."""

@@ -1,0 +1,79 @@
+"""Run Alembic on the database and the schema that the settings name, in one transaction."""
+
+import logging
+from functools import partial
+from typing import Any
+
+import psycopg
+from alembic import context
+from alembic.util import CommandError
+from psycopg.sql import Identifier
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy.schema import CreateSchema
+
+from actingweb.db.postgresql.schema import build_metadata, key_collation
+from actingweb.db.settings import PostgresSettings, Settings
+
+
+def run() -> None:
+    """Do what Alembic was asked to do.
+
+    Concurrent runs wait for one another. Raise `CommandError` if the database is at a revision this release does not
+    know.
+    """
+    if context.is_offline_mode():
+        raise CommandError("the migrations look at the stored rows: --sql is not supported")
+    settings = Settings.from_environment().postgresql
+    with _engine(settings).begin() as connection:
+        _enter(connection, settings.schema)
+        metadata = build_metadata(key_collation(connection))
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            include_name=lambda name, kind, _: kind != "table" or name in metadata.tables,
+            compare_server_default=True,
+        )
+        _require_known_revision()
+        context.run_migrations()
+
+
+def _engine(settings: PostgresSettings) -> Engine:
+    # Poolers mix up prepared statements; parameters may hold stored values.
+    conninfo = _connection_string(settings)
+    connect: Any = partial(psycopg.connect, conninfo, prepare_threshold=None)
+    return create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+
+def _connection_string(settings: PostgresSettings) -> str:
+    url = settings.migration_url or settings.url
+    if url:
+        return url
+    parts = {"host": settings.host, "port": settings.port, "dbname": settings.name, "user": settings.user}
+    return psycopg.conninfo.make_conninfo("", **parts, password=settings.password or None)
+
+
+def _enter(connection: Connection, schema: str) -> None:
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+    connection.execute(lock, {"name": f"actingweb.db.postgresql {schema}"})
+    found = text("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = :schema")
+    if not connection.execute(found, {"schema": schema}).scalar():
+        connection.execute(CreateSchema(schema))
+    path = Identifier(schema).as_string()
+    connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
+    connection.dialect.default_schema_name = schema
+
+
+def _require_known_revision() -> None:
+    known = {script.revision for script in context.script.walk_revisions()}
+    for revision in context.get_context().get_current_heads():
+        if revision not in known:
+            raise CommandError(
+                f"the database is at revision {revision}, which this release does not know: "
+                "upgrade it with ActingWeb 3.15 first, or use a newer release if a newer one made it"
+            )
+
+
+if context.config.cmd_opts is not None:
+    logging.basicConfig(format="%(levelname)s [%(name)s] %(message)s")
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
+run()
