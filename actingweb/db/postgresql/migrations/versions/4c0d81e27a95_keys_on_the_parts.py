@@ -63,8 +63,11 @@ def downgrade() -> None:
     """Stop, changing nothing, if rows do not fit the old columns."""
     stop_at([*_too_long(), *_too_big(), *_composing_alike()])
     for table, (composed, _) in _COMPOSED.items():
-        alter(table, f"DROP CONSTRAINT {table}_pkey", f"DROP COLUMN IF EXISTS {composed}")
-        alter(table, f"ADD {composed} varchar(255)")
+        alter(
+            table,
+            *(f"DROP CONSTRAINT {table}_pkey", f"DROP COLUMN IF EXISTS {composed}"),
+            f"ADD {composed} varchar(255)",
+        )
     alter(
         "subscriptions",
         *_types("varchar(255)", "id", "peerid", "subid", *_TEXTS["subscriptions"]),

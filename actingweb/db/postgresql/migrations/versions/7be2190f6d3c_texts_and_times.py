@@ -5,7 +5,7 @@ from alembic import op
 from actingweb.db.postgresql.migrations.steps import Obstacle, alter, collate, instants, local_times, stop_at
 
 revision = "7be2190f6d3c"
-down_revision = "4c0d81e27a95"
+down_revision = "93f5c6a8104e"
 branch_labels = None
 depends_on = None
 

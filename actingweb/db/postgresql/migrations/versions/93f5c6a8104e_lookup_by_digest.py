@@ -9,7 +9,7 @@ from actingweb.db.postgresql.migrations.steps import Obstacle, alter, collate, d
 from actingweb.db.settings import Settings
 
 revision = "93f5c6a8104e"
-down_revision = "7be2190f6d3c"
+down_revision = "4c0d81e27a95"
 branch_labels = None
 depends_on = None
 
