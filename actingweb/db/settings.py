@@ -1,6 +1,7 @@
 """The settings of the storage layer, read from the environment once and validated."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ T = TypeVar("T")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _URL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+_URL_START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _IDENTIFIER_BYTES = 63
 
@@ -92,9 +94,10 @@ def _ports(text: str, variable: str) -> str:
 
 
 def _url(text: str, variable: str) -> str:
-    scheme, separator, _ = text.partition("://")
-    if not separator:
+    found = _URL_START.match(text)
+    if found is None:
         return text  # a conninfo string of keywords and values
+    scheme = found[1]
     if scheme.lower() not in _URL_SCHEMES:
         raise ConfigurationError(f"{variable} has the scheme {scheme!r}: must be one of {', '.join(_URL_SCHEMES)}")
     return "postgresql" + text[len(scheme) :]
