@@ -47,6 +47,7 @@ def upgrade() -> None:
         "subscription_suspensions",
         *_types(f"varchar(255){c}", "id"),
         *_types(f"text{c}", "target", "subtarget"),
+        "ALTER subtarget SET DEFAULT ''",
     )
     alter(
         "attributes",
@@ -78,7 +79,11 @@ def downgrade() -> None:
         *_types("varchar(255)", "id", "subid"),
         *("ALTER seqnr TYPE integer", *local_times("timestamp"), *_rebuilt("subscription_diffs")),
     )
-    alter("subscription_suspensions", *_types("varchar(255)", "id", "target", "subtarget"))
+    alter(
+        "subscription_suspensions",
+        *_types("varchar(255)", "id", "target", "subtarget"),
+        "ALTER subtarget SET DEFAULT ''",
+    )
     alter(
         "attributes",
         *_types("varchar(255)", "id", "bucket", "name"),

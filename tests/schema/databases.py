@@ -1,0 +1,78 @@
+"""Databases of a test's own, in a text order of its choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, LiteralString
+
+import pytest
+from psycopg import Connection
+from psycopg.errors import FeatureNotSupported, WrongObjectType
+from psycopg.sql import SQL, Identifier
+
+from actingweb.embedded import postgres
+from actingweb.embedded.postgres import PostgresServer
+from actingweb.embedded.process import EmbeddedServerError
+from tests.servers import PostgresTarget
+from tests.support import new_id
+
+BYTE_ORDER: LiteralString = "LOCALE 'C'"
+OTHER_ORDERS: tuple[LiteralString, ...] = (
+    "LOCALE 'en_US.UTF-8'",
+    "LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'",
+)
+
+
+@contextmanager
+def database(server: PostgresTarget, *orders: LiteralString) -> Iterator[PostgresTarget | None]:
+    """Yield a new database in the first of the orders that the server has, None if it has none."""
+    name = new_id()
+    with server.connect() as connection:
+        if not any(_create(connection, name, order) for order in orders):
+            yield None
+            return
+        yield PostgresTarget(_environment(connection, name))
+        connection.execute(SQL("DROP DATABASE {}").format(Identifier(name)))
+
+
+@contextmanager
+def database_in_other_order(server: PostgresTarget) -> Iterator[PostgresTarget]:
+    """Yield a new database that does not sort by bytes, on `server` or on the system's PostgreSQL. Skip if none can."""
+    with ExitStack() as stack:
+        target = stack.enter_context(database(server, *OTHER_ORDERS))
+        yield target or stack.enter_context(_database_on_system_server(stack))
+
+
+@contextmanager
+def _database_on_system_server(stack: ExitStack) -> Iterator[PostgresTarget]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres, "_wheel_directory", lambda: None)
+        try:
+            server = stack.enter_context(PostgresServer(fsync=False))
+        except EmbeddedServerError:
+            pytest.skip("no server with an order other than that of bytes")
+    with database(PostgresTarget(server.connection.environment()), *OTHER_ORDERS) as target:
+        if target is None:
+            pytest.skip("no server with an order other than that of bytes")
+        yield target
+
+
+def _create(connection: Connection[Any], name: str, order: LiteralString) -> bool:
+    statement = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' {}").format(Identifier(name), SQL(order))
+    try:
+        connection.execute(statement)
+    except (FeatureNotSupported, WrongObjectType):
+        return False
+    return True
+
+
+def _environment(connection: Connection[Any], name: str) -> dict[str, str]:
+    info = connection.info
+    return {
+        "PG_DB_HOST": info.host,
+        "PG_DB_PORT": str(info.port),
+        "PG_DB_USER": info.user,
+        "PG_DB_PASSWORD": info.password,
+        "PG_DB_NAME": name,
+    }
