@@ -1,0 +1,113 @@
+"""Run the ActingWeb framework, installed from the package registry, on this tree's storage.
+
+An application of the framework's public interface lives on DynamoDB, then on PostgreSQL, through the steps of
+`scenario`. While its actors live every table holds rows of them; after they are deleted none does, but for one row per
+actor in `attributes`: the framework's tombstone (id `_actingweb_deleted`, bucket `_deleted_actors`), which tells late
+callers for a month that the actor was deleted and did not just fail to load. Exit 0 if all went well, else 1.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+from actingweb.embedded.process import EmbeddedServerError
+from tests.framework.client import UnexpectedAnswerError, expect
+from tests.framework.databases import Database, mentioning, open_database
+from tests.framework.installation import FRAMEWORK, InstallationError, framework_python
+from tests.framework.process import CommandError, application, run_command
+from tests.framework.scenario import END, LIFE, Stage
+
+_BACKENDS = ("dynamodb", "postgresql")
+_FAILURES = (
+    UnexpectedAnswerError,
+    CommandError,
+    EmbeddedServerError,
+    InstallationError,
+    OSError,
+    subprocess.TimeoutExpired,
+)
+_SWEEPS = ("verify_orphans", "verify_property_lists", "migrate_property_lists")
+_ACTORS_WITH_SYSTEM = 4
+
+
+def main() -> int:
+    """Return the exit status."""
+    try:
+        with framework_python() as python:
+            _say(f"{FRAMEWORK} runs on this tree's actingweb/db")
+            for backend in _BACKENDS:
+                _run(backend, python)
+    except _FAILURES as error:
+        print(f"FAILED  {error}", flush=True)
+        return 1
+    return 0
+
+
+def _run(backend: str, python: Path) -> None:
+    started = time.monotonic()
+    with open_database(backend) as database:
+        environment = {**database.environment, "DATABASE_BACKEND": backend}
+        if backend == "postgresql":
+            run_command(python, ["alembic", "-c", str(_alembic_ini(python)), "upgrade", "head"], environment)
+        with application(python, environment) as running:
+            stage = Stage(backend, running.url)
+            try:
+                _play(stage, LIFE)
+                _check_rows_of_the_living(database, stage.ids)
+                _check_commands(python, environment)
+                _play(stage, END)
+                _check_rows_of_the_deleted(database, stage.ids)
+                expect("errors in the application's log", running.errors(), [])
+            except BaseException:
+                print(running.log.read_text()[-3000:], flush=True)
+                raise
+    _say(f"{backend}: all well after {time.monotonic() - started:.1f} s")
+
+
+def _play(stage: Stage, steps: Iterable[Callable[[Stage], None]]) -> None:
+    for step in steps:
+        step(stage)
+        _say(f"{stage.backend}: {(step.__doc__ or step.__name__).splitlines()[0]}")
+
+
+def _check_rows_of_the_living(database: Database, ids: Collection[str]) -> None:
+    rows = database.rows()
+    found = mentioning(rows, ids)
+    expect("tables with rows of the actors", sorted(found), sorted(rows))
+    _say("rows of the actors: " + ", ".join(f"{table} {len(found[table])}" for table in sorted(found)))
+
+
+def _check_commands(python: Path, environment: Mapping[str, str]) -> None:
+    for sweep in _SWEEPS:
+        module = f"actingweb.maintenance.{sweep}"
+        run_command(python, [module, "--help"], environment)
+        output = run_command(python, [module, "--rps", "0"], environment)
+        summary = output[output.index("Summary: ") :].splitlines()[0]
+        expect(f"{sweep}: {summary}", f"={_ACTORS_WITH_SYSTEM} " in summary, True)
+        _say(f"{module}: {summary}")
+
+
+def _check_rows_of_the_deleted(database: Database, ids: Collection[str]) -> None:
+    found = mentioning(database.rows(), ids)
+    expect("tables with rows of deleted actors", list(found), ["attributes"])
+    kept = sorted((row["id"], row["bucket"], row["name"]) for row in found["attributes"])
+    expect("rows of deleted actors", kept, sorted(("_actingweb_deleted", "_deleted_actors", one) for one in ids))
+    expect("tombstones that expire", all(row["ttl_timestamp"] for row in found["attributes"]), True)
+    _say(f"rows of the deleted actors: {len(kept)} tombstones in attributes, nothing else")
+
+
+def _alembic_ini(python: Path) -> Path:
+    (found,) = python.parent.parent.glob("lib/python*/site-packages/actingweb/db/postgresql/alembic.ini")
+    return found
+
+
+def _say(line: str) -> None:
+    print(f"ok  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
