@@ -1,0 +1,71 @@
+"""The PostgreSQL backend."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+try:
+    import psycopg as psycopg
+
+    if find_spec("psycopg_pool") is None:
+        raise ImportError("No module named 'psycopg_pool'")
+except ImportError as error:
+    raise ImportError(
+        f"PostgreSQL needs psycopg and its pool ({error}): pip install 'actingweb[postgresql]'"
+    ) from error
+
+if TYPE_CHECKING:
+    from actingweb.db.postgresql.actor import DbActor, DbActorList
+    from actingweb.db.postgresql.attribute import DbAttribute, DbAttributeBucketList
+    from actingweb.db.postgresql.peertrustee import DbPeerTrustee, DbPeerTrusteeList
+    from actingweb.db.postgresql.property import DbProperty, DbPropertyList
+    from actingweb.db.postgresql.property_lookup import DbPropertyLookup
+    from actingweb.db.postgresql.subscription import DbSubscription, DbSubscriptionList
+    from actingweb.db.postgresql.subscription_diff import DbSubscriptionDiff, DbSubscriptionDiffList
+    from actingweb.db.postgresql.subscription_suspension import DbSubscriptionSuspension
+    from actingweb.db.postgresql.trust import DbTrust, DbTrustList
+
+__all__ = [
+    "DbActor",
+    "DbActorList",
+    "DbAttribute",
+    "DbAttributeBucketList",
+    "DbPeerTrustee",
+    "DbPeerTrusteeList",
+    "DbProperty",
+    "DbPropertyList",
+    "DbPropertyLookup",
+    "DbSubscription",
+    "DbSubscriptionDiff",
+    "DbSubscriptionDiffList",
+    "DbSubscriptionList",
+    "DbSubscriptionSuspension",
+    "DbTrust",
+    "DbTrustList",
+]
+
+_MODULES = {
+    "DbActor": "actor",
+    "DbActorList": "actor",
+    "DbAttribute": "attribute",
+    "DbAttributeBucketList": "attribute",
+    "DbPeerTrustee": "peertrustee",
+    "DbPeerTrusteeList": "peertrustee",
+    "DbProperty": "property",
+    "DbPropertyList": "property",
+    "DbPropertyLookup": "property_lookup",
+    "DbSubscription": "subscription",
+    "DbSubscriptionDiff": "subscription_diff",
+    "DbSubscriptionDiffList": "subscription_diff",
+    "DbSubscriptionList": "subscription",
+    "DbSubscriptionSuspension": "subscription_suspension",
+    "DbTrust": "trust",
+    "DbTrustList": "trust",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is asked for: Alembic needs this package without them."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,92 @@
+"""Internal attributes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from actingweb.db.policy.attribute import (
+    TTL_CLOCK_SKEW_BUFFER,
+    AttributeBucketListPolicy,
+    AttributePolicy,
+    ttl_deadline,
+)
+from actingweb.db.postgresql.door import read, write
+from actingweb.db.postgresql.rows import Rows, update_statement, upsert_statement
+from actingweb.db.postgresql.statement import Statement, conditions
+from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
+from actingweb.db.records import AttributeRecord
+
+__all__ = ["TTL_CLOCK_SKEW_BUFFER", "DbAttribute", "DbAttributeBucketList", "ttl_deadline"]
+
+UPSERT_ATTRIBUTE = upsert_statement(AttributeRecord)
+READ_LATEST = Statement(
+    "SELECT bucket, max(timestamp) FROM {attributes} "
+    "WHERE id = %(id)s AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s) GROUP BY bucket ORDER BY bucket"
+)
+DELETE_LIVE = Statement(
+    "DELETE FROM {attributes} WHERE {row} AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s)",
+    row=conditions(*AttributeRecord.key),
+)
+DELETE_EXPIRED = Statement("DELETE FROM {attributes} WHERE ttl_timestamp <= %(now)s")
+DELETE_EXPIRED_OF_BUCKETS = Statement(
+    "DELETE FROM {attributes} WHERE ttl_timestamp <= %(now)s AND bucket = ANY(%(buckets)s)"
+)
+DELETE_CHAIN = Statement(
+    "DELETE FROM {attributes} WHERE id = %(id)s AND bucket = ANY(%(buckets)s) "
+    "AND data -> 'chain_id' = %(chain_id)s::jsonb"
+)
+# The index holds the text of the chain id, which two equal numbers need not share.
+DELETE_TEXT_CHAIN = Statement(
+    "DELETE FROM {attributes} WHERE id = %(id)s AND bucket = ANY(%(buckets)s) "
+    "AND data -> 'chain_id' = %(chain_id)s::jsonb AND data ->> 'chain_id' = %(chain_id)s::jsonb #>> '{{}}'"
+)
+
+
+class DbAttribute(Rows[AttributeRecord], AttributePolicy):
+    """The attributes of an actor."""
+
+    @classmethod
+    def _put(cls, record: AttributeRecord) -> None:
+        write(UPSERT_ATTRIBUTE, record.asdict())
+
+    @classmethod
+    def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
+        cls._wipe(actor_id, bucket, name)
+
+    @classmethod
+    def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
+        return write(DELETE_LIVE, {**cls._named((actor_id, bucket, name)), "now": now}).changed == 1
+
+    @classmethod
+    def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
+        statement = update_statement(
+            AttributeRecord,
+            tuple(changes),
+            " AND COALESCE(data, 'null') = %(old)s::jsonb AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s)",
+        )
+        return write(statement, {**cls._named(key), **changes, "old": old, "now": now}).changed == 1
+
+    @classmethod
+    def _wipe_expired(cls, now: int, buckets: list[str]) -> int:
+        possible = [bucket for bucket in buckets if cls._readable("", bucket)]
+        if buckets and not possible:
+            return 0
+        statement = DELETE_EXPIRED_OF_BUCKETS if buckets else DELETE_EXPIRED
+        return write(statement, {"now": now, "buckets": possible}).changed
+
+    @classmethod
+    def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:  # noqa: ARG003
+        statement = DELETE_TEXT_CHAIN if chain_id.startswith('"') else DELETE_CHAIN
+        return write(statement, {"id": actor_id, "buckets": buckets, "chain_id": chain_id}).changed
+
+
+class DbAttributeBucketList(Rows[AttributeRecord], AttributeBucketListPolicy):
+    """The buckets of an actor."""
+
+    @classmethod
+    def _latest(cls, actor_id: str, now: int) -> dict[str, datetime | None]:
+        return dict(read(READ_LATEST, {"id": actor_id, "now": now}))
+
+
+_attribute: type[DbAttributeProtocol] = DbAttribute
+_list: type[DbAttributeBucketListProtocol] = DbAttributeBucketList

@@ -1,0 +1,149 @@
+"""The pool of this process, and connections for callers with SQL of their own."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+from psycopg_pool import PoolClosed
+
+from actingweb.db.exceptions import DbError
+from actingweb.db.faults import Fault
+from actingweb.db.postgresql.conninfo import connection_string
+from actingweb.db.postgresql.errors import connect_fault
+from actingweb.db.postgresql.pool import Pool, PooledConnection
+from actingweb.db.settings import get_settings, reset_settings
+
+__all__ = [
+    "acquire",
+    "close_pool",
+    "ensure_schema_exists",
+    "get_connection",
+    "get_connection_string",
+    "get_pool",
+    "get_schema_name",
+    "set_search_path",
+]
+
+_CLOSED_MEANWHILE = 10
+
+_pool: Pool | None = None
+_lock = threading.Lock()
+_inherited: list[Pool] = []
+
+
+def get_connection_string() -> str:
+    """Return the conninfo string of the settings. Raise `ConfigurationError` for a bad one."""
+    return connection_string(get_settings().postgresql)
+
+
+def get_schema_name() -> str:
+    """Return the name of the schema with the tables. Raise `ConfigurationError` for a bad one."""
+    return get_settings().postgresql.schema
+
+
+def get_pool() -> Pool:
+    """Return the process's pool, which the first call makes. Raise `ConfigurationError` for a bad setting."""
+    global _pool
+    pool = _pool
+    if pool is None:
+        with _lock:
+            pool = _pool
+            if pool is None:
+                pool = _pool = Pool(get_settings().postgresql)
+    return pool
+
+
+def close_pool() -> None:
+    """Close the pool, if there is one, and forget the settings; the next use reads them and makes a new pool.
+
+    A connection in use is closed when it is given back.
+    """
+    global _pool
+    with _lock:
+        pool, _pool = _pool, None
+        reset_settings()
+    if pool is not None:
+        pool.close()
+
+
+def acquire() -> tuple[Pool, PooledConnection]:
+    """Take a connection out of the pool; give it back with `putconn`. Raise `Fault` if there is none."""
+    failure: Exception
+    for _ in range(_CLOSED_MEANWHILE):
+        pool = get_pool()
+        try:
+            return pool, pool.getconn()
+        except PoolClosed as error:
+            failure = error
+        except psycopg.Error as error:
+            failure = error
+            break
+    raise connect_fault(failure)
+
+
+@contextmanager
+def get_connection() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """Yield a connection in one transaction with the schema as its search path.
+
+    Commit on a clean exit, else roll back. Raise `DbError` if there is no connection; psycopg's errors pass through.
+    """
+    pool, connection = _connected()
+    try:
+        connection.autocommit = False
+        set_search_path(connection)
+        yield connection
+        connection.commit()
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
+    finally:
+        if not connection.closed:
+            connection.autocommit = True
+        pool.putconn(connection)
+
+
+def _connected() -> tuple[Pool, PooledConnection]:
+    error: DbError
+    try:
+        return acquire()
+    except Fault as fault:
+        error = fault.named("connect", None)
+    raise error
+
+
+def set_search_path(conn: psycopg.Connection[Any]) -> None:
+    """Make the schema the search path of the connection's transaction, or of its session if it is in autocommit."""
+    session = conn.autocommit and conn.info.transaction_status == TransactionStatus.IDLE
+    command = sql.SQL("SET {} search_path TO {}").format(
+        sql.SQL("SESSION" if session else "LOCAL"), sql.Identifier(get_schema_name())
+    )
+    conn.execute(command)
+
+
+def ensure_schema_exists() -> None:
+    """Create the schema if it is missing; this needs the right to do so only then."""
+    schema = get_schema_name()
+    with get_connection() as connection:
+        known = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema]).rowcount
+        if not known:
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+
+
+def _forget_in_child() -> None:
+    """Leave the parent's pool alone: its sockets, locks and threads are not the child's."""
+    global _pool, _lock
+    if _pool is not None:
+        _pool.abandon()
+        _inherited.append(_pool)
+    _pool = None
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,115 @@
+"""The one door to the driver: runs statements, each call in one round trip, and maps errors."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import psycopg
+
+from actingweb.db.exceptions import DbOutcomeUnknownError
+from actingweb.db.faults import Fault
+from actingweb.db.postgresql.connection import acquire
+from actingweb.db.postgresql.errors import fault_of, is_conflict, is_lost, is_rolled_back
+from actingweb.db.postgresql.pool import PooledConnection
+from actingweb.db.postgresql.statement import Statement
+
+__all__ = ["Outcome", "Step", "read", "write", "write_all"]
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Parameters = Mapping[str, Any]
+Step = tuple[Statement, Parameters]
+
+_CONNECTIONS = 3
+_TRIES = 5
+_BACK_OFF = 0.005
+_SLOWEST_BACK_OFF = 0.1
+
+
+class Outcome(NamedTuple):
+    """What a writing statement did.
+
+    Attributes:
+        changed: the number of rows it wrote or deleted.
+        rows: what it returned.
+    """
+
+    changed: int
+    rows: list[Row]
+
+
+def read(statement: Statement, parameters: Parameters) -> list[Row]:
+    """Return the rows of a query, which is repeated if its connection is lost. Raise `Fault`."""
+
+    def query(connection: PooledConnection, schema: str) -> list[Row]:
+        return connection.execute(statement.text(schema), parameters, binary=True).fetchall()
+
+    return _run(query, True)
+
+
+def write(statement: Statement, parameters: Parameters) -> Outcome:
+    """Run one statement as a transaction. Raise `Fault`."""
+
+    def change(connection: PooledConnection, schema: str) -> Outcome:
+        return _outcome(connection.execute(statement.text(schema), parameters, binary=True))
+
+    return _run(change, False)
+
+
+def write_all(*steps: Step) -> list[Outcome]:
+    """Run statements as one transaction, each on a fresh snapshot. Raise `Fault`; then none has taken effect."""
+
+    def change(connection: PooledConnection, schema: str) -> list[Outcome]:
+        with connection.pipeline():
+            cursors = _queued(connection, schema, steps)
+        return [_outcome(cursor) for cursor in cursors]
+
+    return _run(change, False)
+
+
+def _queued(connection: PooledConnection, schema: str, steps: tuple[Step, ...]) -> list[psycopg.Cursor[Row]]:
+    try:
+        return [connection.execute(statement.text(schema), parameters, binary=True) for statement, parameters in steps]
+    except BaseException:
+        # Leaving the pipeline would commit the steps that are in it.
+        connection.close()
+        raise
+
+
+def _outcome(cursor: psycopg.Cursor[Row]) -> Outcome:
+    return Outcome(cursor.rowcount, [] if cursor.rownumber is None else cursor.fetchall())
+
+
+def _run(work: Callable[[PooledConnection, str], T], repeatable: bool) -> T:
+    """Return what `work` does with a connection; repeat it as long as it certainly had no effect and may succeed."""
+    attempt = 0
+    while True:
+        attempt += 1
+        pool, connection = acquire()
+        try:
+            return work(connection, pool.schema)
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            failure: Exception = error
+            lost = is_lost(error, connection)
+            if lost:
+                connection.close()
+        finally:
+            pool.putconn(connection)
+        # Outside the handler: the driver's error, whose text can quote data, must not become the context.
+        if lost:
+            safe = repeatable or (is_rolled_back(failure) and pool.pooled is False)
+            _judge_loss(failure, safe, attempt)
+        elif is_conflict(failure) and attempt < _TRIES:
+            time.sleep(random.uniform(0, min(_SLOWEST_BACK_OFF, _BACK_OFF * 2**attempt)))
+        else:
+            raise fault_of(failure)
+
+
+def _judge_loss(failure: Exception, safe: bool, attempt: int) -> None:
+    """Raise `Fault` unless the call may be repeated on another connection."""
+    fault = fault_of(failure)
+    if not safe:
+        raise Fault(DbOutcomeUnknownError, "the connection was lost before the answer came", fault.cause)
+    if attempt >= _CONNECTIONS:
+        raise fault

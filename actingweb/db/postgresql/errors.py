@@ -1,0 +1,103 @@
+"""What an error of the driver means: one table, the most specific entry first."""
+
+import psycopg
+from psycopg_pool import PoolTimeout, TooManyRequests
+
+from actingweb.db.exceptions import (
+    DbConflictError,
+    DbConnectionError,
+    DbError,
+    DbInputError,
+    DbOutcomeUnknownError,
+    DbSchemaError,
+    DbThrottledError,
+    DbTimeoutError,
+    DbUnknownActorError,
+)
+from actingweb.db.faults import DriverError, Fault
+
+__all__ = ["BY_CLASS", "BY_SQLSTATE", "connect_fault", "fault_of", "is_conflict", "is_lost", "is_rolled_back"]
+
+Meaning = tuple[type[DbError], str | None]
+
+_LOST: Meaning = (DbConnectionError, "the connection was lost")
+_CONFLICT: Meaning = (DbConflictError, "concurrent transactions kept colliding")
+_NO_SCHEMA: Meaning = (DbSchemaError, "a table, column or schema is missing: run `alembic upgrade head`")
+_REFUSED: Meaning = (DbInputError, "the database cannot hold a value")
+
+BY_SQLSTATE: dict[str, Meaning] = {
+    "40001": _CONFLICT,
+    "40003": (DbOutcomeUnknownError, "the database does not know whether it committed"),
+    "40P01": _CONFLICT,
+    "3F000": _NO_SCHEMA,
+    "42703": _NO_SCHEMA,
+    "42P01": _NO_SCHEMA,
+    "53300": (DbThrottledError, "the server has no connection left"),
+    "54000": (DbInputError, "a value is too long for its index"),
+    "55P03": (DbTimeoutError, "a lock did not become free in time"),
+    "57014": (DbTimeoutError, "the server cancelled the statement"),
+    "57P": _LOST,
+    "08": _LOST,
+    "22": _REFUSED,
+}
+"""Whole SQLSTATE codes, then their beginnings."""
+
+BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
+    (PoolTimeout, (DbTimeoutError, "no connection became free within PG_POOL_TIMEOUT")),
+    (TooManyRequests, (DbThrottledError, "too many callers wait for a connection")),
+    (psycopg.DataError, _REFUSED),
+    (UnicodeEncodeError, _REFUSED),
+    (psycopg.OperationalError, _LOST),
+    (Exception, (DbError, None)),
+)
+"""The classes of errors that carry no SQLSTATE."""
+
+# A server without a free connection says so before there is a result that could carry its code, 53300.
+_NO_CONNECTION_LEFT = ("too many clients", "too many connections", "remaining connection slots")
+
+
+def fault_of(error: Exception) -> Fault:
+    """Return the fault that the error of a statement is; its cause has none of the error's text."""
+    name, code = type(error).__name__, _code(error)
+    constraint = error.diag.constraint_name if isinstance(error, psycopg.Error) else None
+    meaning = _meaning(error, code, constraint)
+    return Fault(*meaning, DriverError(name, code, constraint))
+
+
+def connect_fault(error: Exception) -> Fault:
+    """Return the fault that a failure to get a connection is; the error of a refused connection is its cause."""
+    if isinstance(error, PoolTimeout | TooManyRequests):
+        return fault_of(error)
+    cause = error.with_traceback(None)
+    if _code(error) == "53300" or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
+        return Fault(*BY_SQLSTATE["53300"], cause)
+    return Fault(DbConnectionError, "no connection to the server", cause)
+
+
+def is_conflict(error: Exception) -> bool:
+    """Tell whether the transaction was rolled back and may succeed when it is repeated."""
+    return _code(error) in ("40001", "40P01")
+
+
+def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Tell whether the error means that the connection is gone."""
+    code = _code(error)
+    return connection.closed if code is None else code.startswith(("08", "57P"))
+
+
+def is_rolled_back(error: Exception) -> bool:
+    """Tell whether the server itself said that it ended the session, which it does before a commit only."""
+    return (_code(error) or "").startswith("57P")
+
+
+def _code(error: Exception) -> str | None:
+    return error.sqlstate if isinstance(error, psycopg.Error) else None
+
+
+def _meaning(error: Exception, code: str | None, constraint: str | None) -> Meaning:
+    if code == "23503" and constraint and constraint.endswith("_actor"):
+        return DbUnknownActorError, "unknown actor"
+    if code is None:
+        return next(meaning for kind, meaning in BY_CLASS if isinstance(error, kind))
+    found = (BY_SQLSTATE[code[:size]] for size in (5, 3, 2) if code[:size] in BY_SQLSTATE)
+    return next(found, (DbError, None))

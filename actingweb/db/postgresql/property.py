@@ -1,0 +1,162 @@
+"""Properties of an actor."""
+
+import sys
+from typing import Any
+
+from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, PropertyPolicy, Stored
+from actingweb.db.postgresql import claims
+from actingweb.db.postgresql.door import read, write, write_all
+from actingweb.db.postgresql.rows import Rows, upsert_statement
+from actingweb.db.postgresql.statement import Statement
+from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
+from actingweb.db.records import PropertyRecord
+
+__all__ = ["DbProperty", "DbPropertyList"]
+
+UPSERT_PROPERTY = upsert_statement(PropertyRecord)
+INSERT_PROPERTY = Statement(
+    "INSERT INTO {properties} ({columns}) VALUES (%(id)s, %(name)s, %(value)s) ON CONFLICT ({key}) DO NOTHING",
+    PropertyRecord,
+)
+UPDATE_IF_EQUAL = Statement(
+    "UPDATE {properties} SET value = %(value)s WHERE id = %(id)s AND name = %(name)s AND value = %(expected)s"
+)
+DELETE_IF_EQUAL = Statement("DELETE FROM {properties} WHERE id = %(id)s AND name = %(name)s AND value = %(value)s")
+DELETE_NAMES = Statement("DELETE FROM {properties} WHERE id = %(id)s AND name = ANY(%(names)s)")
+DELETE_ALL = Statement("DELETE FROM {properties} WHERE id = %(id)s")
+READ_HOLDER = Statement(
+    "SELECT min(id) FROM {properties} WHERE name = %(name)s AND value = %(value)s "
+    "AND hashtextextended(value, 0) = hashtextextended(%(value)s, 0)"
+)
+READ_RANGE = Statement(
+    "SELECT name, value FROM {properties} WHERE id = %(id)s AND name >= %(lower)s AND name <= %(upper)s ORDER BY name"
+)
+READ_RANGE_NAMES = Statement(
+    "SELECT name, '' FROM {properties} WHERE id = %(id)s AND name >= %(lower)s AND name <= %(upper)s ORDER BY name"
+)
+READ_LAST_NAME = Statement(
+    "SELECT name FROM {properties} WHERE id = %(id)s AND name >= %(lower)s AND name <= %(upper)s "
+    "ORDER BY name DESC LIMIT 1"
+)
+READ_PREFIXED = Statement(
+    "SELECT name, value FROM {properties} WHERE id = %(id)s AND name >= %(prefix)s AND name < %(end)s ORDER BY name"
+)
+READ_PREFIXED_NAMES = Statement(
+    "SELECT name, '' FROM {properties} WHERE id = %(id)s AND name >= %(prefix)s AND name < %(end)s ORDER BY name"
+)
+READ_PLAIN = Statement(
+    "(SELECT {columns} FROM {properties} WHERE id = %(id)s AND name < %(prefix)s) UNION ALL "
+    "(SELECT {columns} FROM {properties} WHERE id = %(id)s AND name >= %(end)s) ORDER BY name",
+    PropertyRecord,
+)
+
+# A key has at most 2,600 bytes, so no name reaches this.
+_ABOVE_ALL_NAMES = chr(sys.maxunicode) * 651
+_FIRST_SURROGATE, _AFTER_SURROGATES = 0xD800, 0xE000
+
+
+class DbProperty(Rows[PropertyRecord], PropertyPolicy):
+    """A property of an actor."""
+
+    def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
+        return self._stored(UPSERT_PROPERTY, record, indexed)
+
+    def _put_new(self, record: PropertyRecord, indexed: bool) -> Stored:
+        return self._stored(INSERT_PROPERTY, record, indexed)
+
+    def _put_if(self, record: PropertyRecord, expected: str, indexed: bool) -> Stored:
+        return self._stored(UPDATE_IF_EQUAL, record, indexed, expected=expected)
+
+    def _stored(self, statement: Statement, record: PropertyRecord, indexed: bool, **more: str) -> Stored:
+        first = statement, {**record.asdict(), **more}
+        if not indexed:
+            return Stored(write(*first).changed == 1)
+        stored, *claim = write_all(first, *claims.taking(record))
+        return Stored(True, claims.claimant(record, claim)) if stored.changed else Stored(False)
+
+    def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
+        self._remove_names(actor_id, [] if indexed else [name], [name] if indexed else [])
+
+    def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
+        first = DELETE_IF_EQUAL, record.asdict()
+        if not indexed:
+            return write(*first).changed == 1
+        return write_all(first, claims.releasing(record.id, [record.name]))[0].changed == 1
+
+    def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
+        first = DELETE_NAMES, {"id": actor_id, "names": plain + indexed}
+        if indexed:
+            write_all(first, claims.releasing(actor_id, indexed))
+        else:
+            write(*first)
+
+    def _claim(self, name: str, value: str) -> Claim | None:
+        return claims.read_claim(name, value)
+
+    def _holder(self, name: str, value: str) -> str | None:
+        if not self._readable("", name):
+            return None
+        holder: str | None = read(READ_HOLDER, {"name": name, "value": value})[0][0]
+        return holder
+
+    def _fallback(self, name: str, value: str) -> str | None:  # noqa: ARG002 - the migration made all look-up rows
+        return None
+
+    def _range(
+        self,
+        actor_id: str,
+        lower: str,
+        upper: str,
+        keys_only: bool,
+        consistent_read: bool,  # noqa: ARG002
+    ) -> list[tuple[str, str]]:
+        return _pairs(READ_RANGE_NAMES if keys_only else READ_RANGE, _bounds(actor_id, lower, upper))
+
+    def _prefixed(
+        self,
+        actor_id: str,
+        prefix: str,
+        keys_only: bool,
+        consistent_read: bool,  # noqa: ARG002
+    ) -> list[tuple[str, str]]:
+        parameters = {"id": actor_id, "prefix": prefix, "end": _after(prefix)}
+        return _pairs(READ_PREFIXED_NAMES if keys_only else READ_PREFIXED, parameters)
+
+    def _last(self, actor_id: str, lower: str, upper: str) -> str | None:
+        rows = read(READ_LAST_NAME, _bounds(actor_id, lower, upper))
+        return rows[0][0] if rows else None
+
+
+class DbPropertyList(Rows[PropertyRecord], PropertyListPolicy):
+    """The properties of one actor."""
+
+    def _list_plain(self, actor_id: str) -> list[PropertyRecord]:
+        parameters = {"id": actor_id, "prefix": LIST_PREFIX, "end": _after(LIST_PREFIX)}
+        return self._made(read(READ_PLAIN, parameters))
+
+    @classmethod
+    def _wipe(cls, *key: Any) -> None:
+        write_all((DELETE_ALL, cls._named(key)), claims.releasing_all(*key))
+
+
+def _pairs(statement: Statement, parameters: dict[str, str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in read(statement, parameters)]
+
+
+def _bounds(actor_id: str, lower: str, upper: str) -> dict[str, str]:
+    """Return the bounds as PostgreSQL can take them: no name holds U+0000, so what follows one does not matter."""
+    least, nul, _ = lower.partition("\x00")
+    return {"id": actor_id, "lower": f"{least}\x01" if nul else least, "upper": upper.partition("\x00")[0]}
+
+
+def _after(prefix: str) -> str:
+    """Return the least text above all that begin with `prefix`."""
+    begin = prefix.rstrip(chr(sys.maxunicode))
+    if not begin:
+        return _ABOVE_ALL_NAMES
+    last = ord(begin[-1]) + 1
+    return begin[:-1] + chr(_AFTER_SURROGATES if last == _FIRST_SURROGATE else last)
+
+
+_property: type[DbPropertyProtocol] = DbProperty
+_list: type[DbPropertyListProtocol] = DbPropertyList

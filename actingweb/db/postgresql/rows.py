@@ -1,0 +1,116 @@
+"""The verbs that are alike for all tables, made of the record types."""
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any, ClassVar, Generic, LiteralString
+
+from psycopg import sql
+
+from actingweb.db.policy.entity import Limits, R
+from actingweb.db.postgresql.door import read, write
+from actingweb.db.postgresql.limits import LIMITS
+from actingweb.db.postgresql.statement import Statement, assignments, columns, conditions
+from actingweb.db.records import Record
+
+__all__ = ["Rows", "update_statement", "upsert_statement"]
+
+
+class Rows(Generic[R]):
+    """The verbs of an entity whose rows are `record`s."""
+
+    record: ClassVar[Any]
+    limits: ClassVar[Limits] = LIMITS
+
+    @classmethod
+    def _read(cls, *key: Any) -> R | None:
+        rows = read(_select(cls.record, len(key)), cls._named(key))
+        return cls._made(rows)[0] if rows else None
+
+    @classmethod
+    def _list(cls, *key: Any) -> list[R]:
+        return cls._made(read(_select(cls.record, len(key)), cls._named(key)))
+
+    @classmethod
+    def _insert(cls, record: R) -> bool:
+        return write(_insert(cls.record), record.asdict()).changed == 1
+
+    @classmethod
+    def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:
+        statement = update_statement(cls.record, tuple(changes))
+        return write(statement, {**cls._named(record.key_values()), **changes}).changed == 1
+
+    @classmethod
+    def _delete(cls, record: R) -> None:
+        cls._wipe(*record.key_values())
+
+    @classmethod
+    def _wipe(cls, *key: Any) -> None:
+        cls._wiped(*key)
+
+    @classmethod
+    def _wiped(cls, *key: Any) -> int:
+        """Delete the rows whose key begins with these parts and return their number."""
+        return write(_delete(cls.record, len(key)), cls._named(key)).changed
+
+    @classmethod
+    def _named(cls, key: tuple[Any, ...]) -> dict[str, Any]:
+        """Return the leading key parts as parameters."""
+        return dict(zip(cls.record.key, key, strict=False))
+
+    @classmethod
+    def _made(cls, rows: list[tuple[Any, ...]]) -> list[R]:
+        """Return the records of rows."""
+        return list(map(cls.record.make, rows))
+
+
+@cache
+def _select(record: type[Record], parts: int) -> Statement:
+    order = record.key[parts:]
+    template: LiteralString = "SELECT {columns} FROM {table} WHERE {conditions}"
+    if order:
+        template += " ORDER BY {order}"
+    return Statement(template, record, conditions=conditions(*record.key[:parts]), order=columns(*order))
+
+
+@cache
+def _insert(record: type[Record]) -> Statement:
+    return Statement(
+        "INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT ({key}) DO NOTHING",
+        record,
+        values=_placeholders(record),
+    )
+
+
+@cache
+def _delete(record: type[Record], parts: int) -> Statement:
+    return Statement("DELETE FROM {table} WHERE {conditions}", record, conditions=conditions(*record.key[:parts]))
+
+
+def upsert_statement(record: type[Record], kept: tuple[str, ...] = (), returning: LiteralString = "") -> Statement:
+    """Return what stores a whole row; a column of `kept` that is not null stays as it is."""
+    others = [name for name in record.fields if name not in record.key]
+    template: LiteralString = (
+        "INSERT INTO {table} AS stored ({columns}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {changes}"
+    )
+    return Statement(
+        template + returning,
+        record,
+        values=_placeholders(record),
+        changes=sql.SQL(", ").join(_overwritten(name, name in kept) for name in others),
+    )
+
+
+@lru_cache(maxsize=1024)
+def update_statement(record: type[Record], names: tuple[str, ...], condition: LiteralString = "") -> Statement:
+    """Return what writes the columns `names` of one row, if `condition`, which begins with AND, holds."""
+    template: LiteralString = "UPDATE {table} SET {changes} WHERE {row}"
+    return Statement(template + condition, record, changes=assignments(*names), row=conditions(*record.key))
+
+
+def _overwritten(name: str, kept: bool) -> sql.Composable:
+    template: LiteralString = "{0} = COALESCE(stored.{0}, excluded.{0})" if kept else "{0} = excluded.{0}"
+    return sql.SQL(template).format(sql.Identifier(name))
+
+
+def _placeholders(record: type[Record]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Placeholder, record.fields))

@@ -1,0 +1,39 @@
+"""Changes that a subscription has not delivered yet."""
+
+from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
+from actingweb.db.postgresql.door import read, write
+from actingweb.db.postgresql.rows import Rows
+from actingweb.db.postgresql.statement import Statement
+from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
+from actingweb.db.records import SubscriptionDiffRecord
+
+__all__ = ["DbSubscriptionDiff", "DbSubscriptionDiffList"]
+
+READ_LOWEST = Statement(
+    "SELECT {columns} FROM {subscription_diffs} WHERE id = %(id)s AND subid = %(subid)s ORDER BY seqnr LIMIT 1",
+    SubscriptionDiffRecord,
+)
+DELETE_UP_TO = Statement("DELETE FROM {subscription_diffs} WHERE id = %(id)s AND seqnr <= %(seqnr)s")
+DELETE_UP_TO_OF_ONE = Statement(
+    "DELETE FROM {subscription_diffs} WHERE id = %(id)s AND subid = %(subid)s AND seqnr <= %(seqnr)s"
+)
+
+
+class DbSubscriptionDiff(Rows[SubscriptionDiffRecord], SubscriptionDiffPolicy):
+    """A change for a subscription."""
+
+    def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
+        rows = self._made(read(READ_LOWEST, {"id": actor_id, "subid": subid}))
+        return rows[0] if rows else None
+
+
+class DbSubscriptionDiffList(Rows[SubscriptionDiffRecord], SubscriptionDiffListPolicy):
+    """The changes for one subscription, or for all of an actor's."""
+
+    def _wipe_up_to(self, actor_id: str, subid: str | None, seqnr: int) -> None:
+        statement = DELETE_UP_TO if subid is None else DELETE_UP_TO_OF_ONE
+        write(statement, {"id": actor_id, "subid": subid, "seqnr": seqnr})
+
+
+_diff: type[DbSubscriptionDiffProtocol] = DbSubscriptionDiff
+_list: type[DbSubscriptionDiffListProtocol] = DbSubscriptionDiffList
