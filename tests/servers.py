@@ -131,9 +131,10 @@ class PostgresTables:
         """Remove all rows."""
         tests = [sql.SQL("EXISTS (SELECT FROM {})").format(name) for name in self._names]
         row = self._connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(tests))).fetchone()
-        filled = [name for name, has_rows in zip(self._names, row or (), strict=True) if has_rows]
-        if filled:
-            self._connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(filled)))
+        for name, has_rows in zip(self._names, row or (), strict=True):
+            if has_rows:
+                # For a few rows much faster than TRUNCATE.
+                self._connection.execute(sql.SQL("DELETE FROM {}").format(name))
 
     def drop(self) -> None:
         """Remove the schema."""
