@@ -1,0 +1,229 @@
+"""What can be imported, what an import loads and what it reads (2.1)."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import actingweb.db
+
+ENTITIES = (
+    "actor",
+    "attribute",
+    "peertrustee",
+    "property",
+    "property_lookup",
+    "subscription",
+    "subscription_diff",
+    "subscription_suspension",
+    "trust",
+)
+COMMON = (
+    "actingweb.db",
+    "actingweb.db.exceptions",
+    "actingweb.db.protocols",
+    "actingweb.db.settings",
+    "actingweb.db.utils",
+)
+DYNAMODB = (
+    "actingweb.db.dynamodb",
+    *(f"actingweb.db.dynamodb.{entity}" for entity in ENTITIES),
+    "actingweb.db.dynamodb._ensure",
+    "actingweb.db.verify_tables",
+)
+POSTGRESQL = (
+    "actingweb.db.postgresql",
+    *(f"actingweb.db.postgresql.{entity}" for entity in ENTITIES),
+    "actingweb.db.postgresql.connection",
+)
+FILES = ("alembic.ini", "migrations/env.py", "migrations/script.py.mako", "migrations/versions")
+NAMES = {
+    "actingweb.db.settings": ("Settings", "get_settings", "reset_settings", "parse_bool"),
+    "actingweb.db.utils": (
+        "ensure_timezone_aware_iso",
+        "sanitize_json_data",
+        "canonical_connection_method",
+        "compute_lookup_key",
+    ),
+}
+CLASSES = {
+    "actor": ("DbActor", "DbActorList"),
+    "attribute": ("DbAttribute", "DbAttributeBucketList"),
+    "peertrustee": ("DbPeerTrustee", "DbPeerTrusteeList"),
+    "property": ("DbProperty", "DbPropertyList"),
+    "property_lookup": ("DbPropertyLookup",),
+    "subscription": ("DbSubscription", "DbSubscriptionList"),
+    "subscription_diff": ("DbSubscriptionDiff", "DbSubscriptionDiffList"),
+    "subscription_suspension": ("DbSubscriptionSuspension",),
+    "trust": ("DbTrust", "DbTrustList"),
+}
+MODELS = {
+    "actor": ("ActorModel", "Actor", "CreatorIndex"),
+    "attribute": ("AttributeModel", "Attribute"),
+    "peertrustee": ("PeerTrusteeModel", "PeerTrustee"),
+    "property": ("PropertyModel", "Property", "PropertyLegacyModel", "PropertyLegacy", "PropertyIndex"),
+    "property_lookup": ("PropertyLookupV2Model", "PropertyLookupV2", "PropertyLookupModel", "PropertyLookup"),
+    "subscription": ("SubscriptionModel", "Subscription"),
+    "subscription_diff": ("SubscriptionDiffModel", "SubscriptionDiff"),
+    "subscription_suspension": ("SubscriptionSuspensionModel", "SubscriptionSuspension"),
+    "trust": ("TrustModel", "Trust", "SecretIndex"),
+}
+DYNAMODB_DRIVERS = {"pynamodb", "botocore", "boto3"}
+POSTGRESQL_DRIVERS = {"psycopg", "psycopg_pool", "psycopg_binary"}
+SCHEMA_TOOLS = {"sqlalchemy", "alembic", "mako"}
+SOURCES = sorted(Path(actingweb.db.__file__).parent.rglob("*.py"))
+# Run before an import: reports who in actingweb.db reads the environment, in whichever way.
+SPY = """
+import os, sys
+class Spy(type(os.environ)):
+    def _note(self):
+        frame = sys._getframe(2)
+        while frame.f_code.co_filename.endswith(("os.py", "_collections_abc>", "_collections_abc.py")):
+            frame = frame.f_back
+        if "actingweb" in frame.f_code.co_filename:
+            print(frame.f_code.co_filename, frame.f_lineno)
+    def __getitem__(self, name):
+        self._note()
+        return super().__getitem__(name)
+    def __iter__(self):
+        self._note()
+        return super().__iter__()
+os.environ.__class__ = Spy
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def output_of(code: str) -> list[str]:
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def packages_after(*modules: str) -> set[str]:
+    """Return the names of all top-level packages that importing these modules in a new process loads."""
+    code = f"import sys, {', '.join(modules)}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(output_of(code))
+
+
+@pytest.mark.parametrize("module", [*COMMON, *DYNAMODB, *POSTGRESQL, "actingweb.db.postgresql.schema"])
+def test_the_module_imports(module: str) -> None:
+    assert importlib.import_module(module).__doc__
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in NAMES.items() for name in names])
+def test_the_module_has_the_name(module: str, name: str) -> None:
+    assert hasattr(importlib.import_module(module), name)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_file_is_part_of_the_package(file: str) -> None:
+    found = files("actingweb.db.postgresql").joinpath(file)
+    assert found.is_dir() if file.endswith("versions") else found.is_file()
+
+
+@pytest.mark.parametrize("database", ["dynamodb", "postgresql"])
+@pytest.mark.parametrize(("entity", "cls"), [(entity, cls) for entity, group in CLASSES.items() for cls in group])
+def test_a_backend_package_exports_all_its_classes(database: str, entity: str, cls: str) -> None:
+    package = importlib.import_module(f"actingweb.db.{database}")
+    module = importlib.import_module(f"actingweb.db.{database}.{entity}")
+    assert getattr(package, cls) is getattr(module, cls)
+    assert cls in package.__all__
+
+
+@pytest.mark.parametrize(("entity", "model"), [(entity, model) for entity, group in MODELS.items() for model in group])
+def test_dynamodb_exports_every_model_under_both_names(entity: str, model: str) -> None:
+    package = importlib.import_module("actingweb.db.dynamodb")
+    module = importlib.import_module(f"actingweb.db.dynamodb.{entity}")
+    assert getattr(package, model) is getattr(module, model)
+
+
+@pytest.mark.parametrize("name", ["auto_create_enabled", "set_auto_create", "reset_ensure_cache"])
+def test_dynamodb_exports_table_creation(name: str) -> None:
+    package = importlib.import_module("actingweb.db.dynamodb")
+    assert getattr(package, name) is getattr(importlib.import_module("actingweb.db.dynamodb._ensure"), name)
+
+
+def test_the_interface_loads_no_driver() -> None:
+    assert not packages_after(*COMMON) & (DYNAMODB_DRIVERS | POSTGRESQL_DRIVERS | SCHEMA_TOOLS)
+
+
+def test_postgresql_loads_only_its_own_driver() -> None:
+    loaded = packages_after(*POSTGRESQL)
+    assert not loaded & (DYNAMODB_DRIVERS | SCHEMA_TOOLS)
+    assert "psycopg" in loaded
+
+
+def test_dynamodb_loads_only_its_own_driver() -> None:
+    loaded = packages_after(*DYNAMODB)
+    assert not loaded & (POSTGRESQL_DRIVERS | SCHEMA_TOOLS)
+    assert "pynamodb" in loaded
+
+
+@pytest.mark.parametrize("modules", [COMMON, DYNAMODB, POSTGRESQL], ids=["common", "dynamodb", "postgresql"])
+def test_an_import_loads_nothing_of_actingweb_outside_the_package(modules: tuple[str, ...]) -> None:
+    code = f"import sys, {', '.join(modules)}\nprint(*[name for name in sys.modules if name.startswith('actingweb.')])"
+    loaded = output_of(code)
+    assert [name for name in loaded if not f"{name}.".startswith("actingweb.db.")] == []
+    assert "actingweb.db.exceptions" in loaded
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: "/".join(source.parts[-2:]))
+def test_a_source_imports_nothing_of_actingweb_outside_the_package(source: Path) -> None:
+    outside = [
+        name
+        for name in _imported(source)
+        if name.startswith("actingweb") and not f"{name}.".startswith("actingweb.db.")
+    ]
+    assert outside == []
+
+
+@pytest.mark.parametrize("modules", [COMMON, DYNAMODB, POSTGRESQL], ids=["common", "dynamodb", "postgresql"])
+def test_an_import_reads_no_environment(modules: tuple[str, ...]) -> None:
+    assert output_of(f"{SPY}\nimport {', '.join(modules)}") == []
+
+
+def test_the_spy_sees_a_read_of_the_environment() -> None:
+    """So that the test above can fail."""
+    reads = output_of(f"{SPY}\nimport actingweb.db; actingweb.db.get_settings()")
+    assert any(read.endswith("settings.py") for read in reads)
+
+
+@pytest.mark.parametrize("missing", ["psycopg", "psycopg_pool"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import actingweb.db.postgresql.actor",
+        "from actingweb.db.postgresql import connection",
+        "from actingweb.db import load_backend; load_backend('postgresql')",
+    ],
+)
+def test_a_missing_driver_is_an_import_error_that_names_the_extra(missing: str, statement: str) -> None:
+    done = run(f"import sys; sys.modules[{missing!r}] = None\n{statement}")
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError:")
+    assert "actingweb[postgresql]" in last
+
+
+def test_dynamodb_works_without_psycopg() -> None:
+    done = run(
+        "import sys; sys.modules['psycopg'] = None\nfrom actingweb.db import load_backend; load_backend('dynamodb')"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _imported(source: Path) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import could leave the package"
+            names.append(node.module or "")
+    return names
