@@ -2,6 +2,7 @@
 
 * `prop`: a new `DbProperty`.
 * `lookup_rows`: a function that returns the raw look-up rows, look-up key to (property name, actor id).
+* `owner_id`: an id under which the `entity` of the test can be stored: an actor's, or for actors a free one.
 * `no_tables`: the backend's settings name a place without tables and nothing may create them: every request fails.
 """
 
@@ -16,6 +17,7 @@ from actingweb.db import get_property
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
+from tests.support import new_id
 
 from .property_tables import Claims, claims_of
 
@@ -30,6 +32,15 @@ def prop(backend: Backend) -> DbPropertyProtocol:
 def lookup_rows(request: pytest.FixtureRequest) -> Callable[[], Claims]:
     """Return a function that reads the raw look-up rows."""
     return claims_of(request)
+
+
+@pytest.fixture
+def owner_id(request: pytest.FixtureRequest) -> str:
+    """Return an id under which the `entity` of the test can be stored."""
+    if request.getfixturevalue("entity").name == "actor":
+        return new_id()
+    actor_id: str = request.getfixturevalue("actor_id")
+    return actor_id
 
 
 @pytest.fixture
