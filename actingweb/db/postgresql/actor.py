@@ -34,5 +34,4 @@ class DbActorList(Rows[ActorRecord], ActorListPolicy):
             after = page[-1].id
 
 
-_actor: type[DbActorProtocol] = DbActor
-_list: type[DbActorListProtocol] = DbActorList
+_: tuple[type[DbActorProtocol], type[DbActorListProtocol]] = DbActor, DbActorList

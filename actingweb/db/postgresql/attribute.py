@@ -88,5 +88,4 @@ class DbAttributeBucketList(Rows[AttributeRecord], AttributeBucketListPolicy):
         return dict(read(READ_LATEST, {"id": actor_id, "now": now}))
 
 
-_attribute: type[DbAttributeProtocol] = DbAttribute
-_list: type[DbAttributeBucketListProtocol] = DbAttributeBucketList
+_: tuple[type[DbAttributeProtocol], type[DbAttributeBucketListProtocol]] = DbAttribute, DbAttributeBucketList

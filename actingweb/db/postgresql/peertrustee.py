@@ -25,5 +25,4 @@ class DbPeerTrusteeList(Rows[PeerTrusteeRecord], PeerTrusteeListPolicy):
     """The peers that one actor created."""
 
 
-_peer_trustee: type[DbPeerTrusteeProtocol] = DbPeerTrustee
-_list: type[DbPeerTrusteeListProtocol] = DbPeerTrusteeList
+_: tuple[type[DbPeerTrusteeProtocol], type[DbPeerTrusteeListProtocol]] = DbPeerTrustee, DbPeerTrusteeList

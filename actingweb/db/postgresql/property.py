@@ -158,5 +158,4 @@ def _after(prefix: str) -> str:
     return begin[:-1] + chr(_AFTER_SURROGATES if last == _FIRST_SURROGATE else last)
 
 
-_property: type[DbPropertyProtocol] = DbProperty
-_list: type[DbPropertyListProtocol] = DbPropertyList
+_: tuple[type[DbPropertyProtocol], type[DbPropertyListProtocol]] = DbProperty, DbPropertyList

@@ -29,5 +29,4 @@ class DbSubscriptionList(Rows[SubscriptionRecord], SubscriptionListPolicy):
     """The subscriptions to one actor."""
 
 
-_subscription: type[DbSubscriptionProtocol] = DbSubscription
-_list: type[DbSubscriptionListProtocol] = DbSubscriptionList
+_: tuple[type[DbSubscriptionProtocol], type[DbSubscriptionListProtocol]] = DbSubscription, DbSubscriptionList

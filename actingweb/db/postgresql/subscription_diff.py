@@ -35,5 +35,7 @@ class DbSubscriptionDiffList(Rows[SubscriptionDiffRecord], SubscriptionDiffListP
         write(statement, {"id": actor_id, "subid": subid, "seqnr": seqnr})
 
 
-_diff: type[DbSubscriptionDiffProtocol] = DbSubscriptionDiff
-_list: type[DbSubscriptionDiffListProtocol] = DbSubscriptionDiffList
+_: tuple[type[DbSubscriptionDiffProtocol], type[DbSubscriptionDiffListProtocol]] = (
+    DbSubscriptionDiff,
+    DbSubscriptionDiffList,
+)

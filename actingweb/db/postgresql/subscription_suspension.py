@@ -25,4 +25,4 @@ class DbSubscriptionSuspension(Rows[SubscriptionSuspensionRecord], SubscriptionS
         return self._wiped(actor_id, target, subtarget) == 1
 
 
-_suspension: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension
+_: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension

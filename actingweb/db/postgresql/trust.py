@@ -38,5 +38,4 @@ class DbTrustList(Rows[TrustRecord], TrustListPolicy):
     """The trust relationships of one actor."""
 
 
-_trust: type[DbTrustProtocol] = DbTrust
-_list: type[DbTrustListProtocol] = DbTrustList
+_: tuple[type[DbTrustProtocol], type[DbTrustListProtocol]] = DbTrust, DbTrustList
