@@ -43,17 +43,33 @@ def _mentions(row: Row, ids: Collection[str]) -> bool:
 @contextmanager
 def open_database(backend: str) -> Iterator[Database]:
     """Yield an unused database on the server that the environment names, else on a private one."""
-    if backend == "dynamodb":
-        with dynamodb_target(os.environ) as target:
-            tables = DynamoDBTables(target, new_id("framework"))
+    with _DATABASES[backend]() as database:
+        yield database
+
+
+@contextmanager
+def _dynamodb() -> Iterator[Database]:
+    with dynamodb_target(os.environ) as target:
+        tables = DynamoDBTables(target, new_id("framework"))
+        try:
             yield _DynamoDB(target, tables.environment)
+        finally:
             tables.drop()
-    else:
-        with postgres_target(os.environ) as server:
-            prefix = new_id("framework_")
-            database = _Postgres(server, {**server.environment, "PG_DB_PREFIX": prefix, "PG_DB_SCHEMA": "public"})
+
+
+@contextmanager
+def _postgresql() -> Iterator[Database]:
+    with postgres_target(os.environ) as target:
+        environment = {**target.environment, "PG_DB_PREFIX": new_id("framework_"), "PG_DB_SCHEMA": "public"}
+        database = _Postgres(target, environment)
+        try:
             yield database
+        finally:
             database.drop()
+
+
+_DATABASES = {"dynamodb": _dynamodb, "postgresql": _postgresql}
+BACKENDS = tuple(_DATABASES)
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ class _Postgres:
 
     def drop(self) -> None:
         with self.target.connect() as connection:
-            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(self._schema)))
+            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self._schema)))
 
     @property
     def _schema(self) -> str:
