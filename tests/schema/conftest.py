@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
+from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
 import actingweb.db.postgresql.migrate
@@ -22,6 +23,7 @@ from tests.support import new_id
 
 from .catalog import describe
 from .databases import BYTE_ORDER, database, database_in_other_order
+from .rows import fill
 
 DIRECTORY = Path(actingweb.db.postgresql.migrate.__file__).parent
 BASELINE = "e5f6a7b8c9d0"
@@ -60,17 +62,26 @@ class Place:
         """Run a statement."""
         self.connection.execute(statement, parameters or None)
 
-    def contents(self) -> dict[str, list[tuple[Any, ...]]]:
+    def contents(self) -> dict[str, list[dict[str, Any]]]:
         """Return all rows of all tables, by table."""
         tables = self.rows("SELECT tablename FROM pg_tables WHERE schemaname::text = %s", self.schema)
-        return {name: self._sorted_rows(name) for (name,) in tables}
+        return {name: self._dicts(name) for (name,) in tables}
 
     def layout(self) -> dict[str, list[str]]:
         """Return the layout that the catalog tells."""
         return describe(self.connection, self.schema)
 
-    def _sorted_rows(self, table: str) -> list[tuple[Any, ...]]:
-        return sorted(self.connection.execute(SQL("SELECT * FROM {}").format(Identifier(table))), key=repr)
+    def listed(self, message: str) -> list[tuple[Any, ...]]:
+        """Return the rows that the query in an error's text lists in a fresh session."""
+        self.execute("RESET search_path")
+        for statement in message.partition("List: ")[2].split("; "):
+            cursor = self.connection.execute(statement.encode())
+        return cursor.fetchall()
+
+    def _dicts(self, table: str) -> list[dict[str, Any]]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(SQL("SELECT * FROM {}").format(Identifier(table))).fetchall()
+        return sorted(rows, key=lambda row: repr(sorted(row.items())))
 
 
 @contextmanager
@@ -96,6 +107,13 @@ def old_place(place: Place) -> Place:
     """Return a place with the layout of ActingWeb 3.15 and no rows."""
     place.upgrade(BASELINE)
     return place
+
+
+@pytest.fixture
+def filled_place(old_place: Place) -> Place:
+    """Return a place with the layout of ActingWeb 3.15 and rows in all tables."""
+    fill(old_place.connection)
+    return old_place
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Run Alembic on the database and the schema that the settings name, in one transaction."""
 
 import logging
-from functools import partial
-from typing import Any
 
 import psycopg
 from alembic import context
@@ -11,6 +9,7 @@ from psycopg.sql import Identifier
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.schema import CreateSchema
 
+from actingweb.db.postgresql.conninfo import connection_string
 from actingweb.db.postgresql.schema import build_metadata, key_collation
 from actingweb.db.settings import PostgresSettings, Settings
 
@@ -39,17 +38,14 @@ def run() -> None:
 
 def _engine(settings: PostgresSettings) -> Engine:
     # Poolers mix up prepared statements; parameters may hold stored values.
-    conninfo = _connection_string(settings)
-    connect: Any = partial(psycopg.connect, conninfo, prepare_threshold=None)
-    return create_engine("postgresql+psycopg://", creator=connect, poolclass=NullPool, hide_parameters=True)
-
-
-def _connection_string(settings: PostgresSettings) -> str:
-    url = settings.migration_url or settings.url
-    if url:
-        return url
-    parts = {"host": settings.host, "port": settings.port, "dbname": settings.name, "user": settings.user}
-    return psycopg.conninfo.make_conninfo("", **parts, password=settings.password or None)
+    conninfo = connection_string(settings, migration=True)
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
+        poolclass=NullPool,
+        isolation_level="READ COMMITTED",
+        hide_parameters=True,
+    )
 
 
 def _enter(connection: Connection, schema: str) -> None:

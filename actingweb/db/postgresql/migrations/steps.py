@@ -26,7 +26,7 @@ def stop_at(obstacles: Iterable[Obstacle]) -> None:
     counted = [(count(obstacle.query), obstacle) for obstacle in obstacles]
     found = [f"{rows} {one.what}. List: {listing(one.query)}" for rows, one in counted if rows]
     if found:
-        raise CommandError("nothing was changed, because the new layout cannot hold\n" + "\n".join(found))
+        raise CommandError("nothing was changed, because the new layout cannot hold:\n" + "\n".join(found))
 
 
 def count(query: str) -> int:
@@ -37,7 +37,7 @@ def count(query: str) -> int:
 def listing(query: str) -> str:
     """Return `query` as text that lists the same rows in any session."""
     schema = Identifier(op.get_bind().dialect.default_schema_name or "").as_string()
-    return f"SET search_path TO {schema}; {query};"
+    return f"SET search_path TO {schema}; {' '.join(query.split())};"
 
 
 def alter(table: str, *changes: str) -> None:
