@@ -22,7 +22,7 @@ from tests.servers import PostgresTarget
 from tests.support import new_id
 
 from .catalog import describe
-from .databases import BYTE_ORDER, database, database_in_other_order
+from .databases import BYTE_ORDER, database, database_in_other_order, settings_of
 from .rows import fill
 
 DIRECTORY = Path(actingweb.db.postgresql.migrate.__file__).parent
@@ -97,8 +97,8 @@ def open_place(target: PostgresTarget, schema: str) -> Iterator[Place]:
 def place(postgres_server: PostgresTarget, set_env: SetEnv) -> Iterator[Place]:
     """Return an empty place on the session's server, whose sessions are not in UTC."""
     prefix = f"{new_id()[:12]}-Ä%_"
-    set_env(**postgres_server.environment, PG_DB_PREFIX=prefix, PG_DB_SCHEMA="Main", PGTZ="America/New_York")
     with open_place(postgres_server, f"{prefix}Main") as opened:
+        set_env(**settings_of(opened.connection), PG_DB_PREFIX=prefix, PG_DB_SCHEMA="Main", PGTZ="America/New_York")
         yield opened
 
 

@@ -32,7 +32,7 @@ def database(server: PostgresTarget, *orders: LiteralString) -> Iterator[Postgre
         if not any(_create(connection, name, order) for order in orders):
             yield None
             return
-        yield PostgresTarget(_environment(connection, name))
+        yield PostgresTarget(settings_of(connection, name))
         connection.execute(SQL("DROP DATABASE {}").format(Identifier(name)))
 
 
@@ -67,12 +67,13 @@ def _create(connection: Connection[Any], name: str, order: LiteralString) -> boo
     return True
 
 
-def _environment(connection: Connection[Any], name: str) -> dict[str, str]:
+def settings_of(connection: Connection[Any], database_name: str | None = None) -> dict[str, str]:
+    """Return the settings that name the server of a connection, without a URL, and a database, by default its own."""
     info = connection.info
     return {
         "PG_DB_HOST": info.host,
         "PG_DB_PORT": str(info.port),
         "PG_DB_USER": info.user,
         "PG_DB_PASSWORD": info.password,
-        "PG_DB_NAME": name,
+        "PG_DB_NAME": database_name or info.dbname,
     }
