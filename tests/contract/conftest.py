@@ -10,6 +10,7 @@ import pytest
 
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
+from tests.support import new_id
 from tests.proxy import DynamoDBProxy, TcpProxy, dynamodb_proxy, tcp_proxy
 
 

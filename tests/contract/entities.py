@@ -28,7 +28,7 @@ AWKWARD_TEXTS = [
 ]
 """Texts that are keys like any other, in the order of their UTF-8 bytes."""
 
-FLAGS = [
+FLAGS: list[tuple[Any, bool]] = [
     (True, True),
     (False, False),
     (1, True),

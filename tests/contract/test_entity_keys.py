@@ -95,7 +95,9 @@ class TestText:
         self, backend: Backend, entity: Entity, owner_id: str
     ) -> None:
         with refusal(f"^database error during {entity.name} write for actor {owner_id}: ") as raised:
-            entity.make(backend).create(**{"actor_id": owner_id, **entity.key, entity.text: "canary\x00"})
+            entity.make(backend).create(
+                **{"actor_id": owner_id, **entity.key, **entity.values, entity.text: "canary\x00"}
+            )
         assert (raised.value.op, raised.value.actor_id) == (f"{entity.name} write", owner_id)
         assert "canary" not in str(raised.value)
 
