@@ -15,7 +15,8 @@ from actingweb.db.exceptions import DbError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.conninfo import connection_string
 from actingweb.db.postgresql.errors import connect_fault
-from actingweb.db.postgresql.pool import Pool, PooledConnection
+from actingweb.db.postgresql.pool import Pool
+from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.settings import get_settings, reset_settings
 
 __all__ = [

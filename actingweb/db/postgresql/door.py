@@ -11,7 +11,7 @@ from actingweb.db.exceptions import DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.connection import acquire
 from actingweb.db.postgresql.errors import fault_of, is_conflict, is_lost, is_rolled_back
-from actingweb.db.postgresql.pool import PooledConnection
+from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.statement import Statement
 
 __all__ = ["Outcome", "Step", "read", "write", "write_all"]
@@ -22,6 +22,7 @@ Parameters = Mapping[str, Any]
 Step = tuple[Statement, Parameters]
 
 _CONNECTIONS = 3
+_MANY_ROWS = 100
 _TRIES = 5
 _BACK_OFF = 0.005
 _SLOWEST_BACK_OFF = 0.1
@@ -43,7 +44,10 @@ def read(statement: Statement, parameters: Parameters) -> list[Row]:
     """Return the rows of a query, which is repeated if its connection is lost. Raise `Fault`."""
 
     def query(connection: PooledConnection, schema: str) -> list[Row]:
-        return connection.execute(statement.text(schema), parameters, binary=True).fetchall()
+        rows = connection.run(statement.text(schema), parameters).fetchall()
+        if len(rows) > _MANY_ROWS:
+            connection.forget_results()
+        return rows
 
     return _run(query, True)
 
@@ -52,7 +56,7 @@ def write(statement: Statement, parameters: Parameters) -> Outcome:
     """Run one statement as a transaction. Raise `Fault`."""
 
     def change(connection: PooledConnection, schema: str) -> Outcome:
-        return _outcome(connection.execute(statement.text(schema), parameters, binary=True))
+        return _outcome(connection.run(statement.text(schema), parameters))
 
     return _run(change, False)
 
@@ -70,7 +74,7 @@ def write_all(*steps: Step) -> list[Outcome]:
 
 def _queued(connection: PooledConnection, schema: str, steps: tuple[Step, ...]) -> list[psycopg.Cursor[Row]]:
     try:
-        return [connection.execute(statement.text(schema), parameters, binary=True) for statement, parameters in steps]
+        return [connection.queue(statement.text(schema), parameters) for statement, parameters in steps]
     except BaseException:
         # Leaving the pipeline would commit the steps that are in it.
         connection.close()

@@ -1,37 +1,13 @@
 """The connection pool."""
 
-import select
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from struct import Struct
-from typing import Any
-
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
-from psycopg.pq import Format
-from psycopg.types.numeric import Int8Dumper
 from psycopg_pool import ConnectionPool
 
 from actingweb.db.postgresql.conninfo import pool_string
+from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.settings import PostgresSettings
 
-__all__ = ["Pool", "PooledConnection"]
-
-_PREPARE_THRESHOLD = 5
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_unpack_int8 = Struct("!q").unpack
-
-
-class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection of the pool.
-
-    Attributes:
-        has_input: tell, without a round trip, whether the server sent something that nobody asked for.
-    """
-
-    has_input: Callable[[], object]
+__all__ = ["Pool"]
 
 
 class Pool(ConnectionPool[PooledConnection]):
@@ -71,7 +47,7 @@ class Pool(ConnectionPool[PooledConnection]):
         Raise `psycopg.Error` if none can be made, `PoolTimeout` if none is given back within `timeout` seconds.
         """
         while True:
-            connection = (None if self._pool else self._grown()) or super().getconn(timeout)
+            connection = self._ready() or self._grown() or super().getconn(timeout)
             if not connection.has_input() or self._answers(connection):
                 return connection
             self._discard(connection)
@@ -95,6 +71,15 @@ class Pool(ConnectionPool[PooledConnection]):
     def abandon(self) -> None:
         """Forget the connections without a word to the server, which are another process's."""
         self._closed = True
+
+    def _ready(self) -> PooledConnection | None:
+        """Return a connection that nobody uses. This is the way of nearly all requests, so it is short."""
+        with self._lock:
+            connection = self._get_ready_connection(None)
+            if connection is not None:
+                connection._pool = self
+                self._stats[self._REQUESTS_NUM] += 1
+        return connection
 
     def _grown(self) -> PooledConnection | None:
         """Return a new connection; None if the pool has no room for one, or need of it."""
@@ -127,14 +112,10 @@ class Pool(ConnectionPool[PooledConnection]):
                 self._maybe_grow_pool()
 
     def _set_up(self, connection: PooledConnection) -> None:
-        connection.has_input = _input_check(connection.fileno())
-        connection.adapters.register_loader("timestamptz", _UtcLoader)
-        # One type for all integers: a prepared statement belongs to the types of its parameters.
-        connection.adapters.register_dumper(int, Int8Dumper)
         if self.pooled is None:
             row = connection.execute("SELECT pg_backend_pid()").fetchone()
             self.pooled = row != (connection.info.backend_pid,)
-        connection.prepare_threshold = None if self.pooled else _PREPARE_THRESHOLD
+        connection.set_up(prepares=not self.pooled)
 
     @staticmethod
     def _answers(connection: PooledConnection) -> bool:
@@ -143,23 +124,3 @@ class Pool(ConnectionPool[PooledConnection]):
         except psycopg.Error:
             return False
         return True
-
-
-class _UtcLoader(Loader):
-    """Loads a binary timestamptz in UTC, whatever the session's time zone."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> datetime:
-        try:
-            return _EPOCH + timedelta(microseconds=_unpack_int8(data)[0])
-        except OverflowError:
-            raise psycopg.DataError("timestamp out of range") from None
-
-
-def _input_check(socket: int) -> Callable[[], object]:
-    if hasattr(select, "poll"):
-        poller = select.poll()
-        poller.register(socket, select.POLLIN)
-        return partial(poller.poll, 0)
-    return lambda: select.select([socket], [], [], 0)[0]

@@ -24,7 +24,10 @@ class Rows(Generic[R]):
     @classmethod
     def _read(cls, *key: Any) -> R | None:
         rows = read(_select(cls.record, len(key)), cls._named(key))
-        return cls._made(rows)[0] if rows else None
+        if not rows:
+            return None
+        row: R = cls.record.make(rows[0])
+        return row
 
     @classmethod
     def _list(cls, *key: Any) -> list[R]:
