@@ -284,11 +284,7 @@ def test_wipe_of_many_claims(
 
 
 @pytest.mark.backends("dynamodb", "postgresql")
-@_each(
-    REMOVALS
-    | REPLACEMENTS
-    | {"create": lambda backend, owner: get_property(backend).create_if_not_exists(owner, "oauthId", NEW)}
-)
+@_each(REMOVALS | REPLACEMENTS | CREATE_ANOTHER)
 def test_without_its_look_up_row_no_property_row_changes(
     request: pytest.FixtureRequest, backend: Backend, owner: str, change: Change
 ) -> None:
