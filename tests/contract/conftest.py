@@ -1,6 +1,6 @@
 """Fixtures of the contract suite.
 
-* `prop`: a new `DbProperty`.
+* `prop`, `attribute`: a new `DbProperty`, a new `DbAttribute`.
 * `lookup_rows`: a function that returns the raw look-up rows, look-up key to (property name, actor id).
 * `owner_id`: an id under which the `entity` of the test can be stored: an actor's, or for actors a free one.
 * `no_tables`: the backend's settings name a place without tables and nothing may create them: every request fails.
@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from actingweb.db import get_property
-from actingweb.db.protocols import DbPropertyProtocol
+from actingweb.db import get_attribute, get_property
+from actingweb.db.protocols import DbAttributeProtocol, DbPropertyProtocol
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 from tests.proxy import DynamoDBProxy, TcpProxy, dynamodb_proxy, tcp_proxy
@@ -32,6 +32,12 @@ from .property_tables import Claims, claims_of
 def prop(backend: Backend) -> DbPropertyProtocol:
     """Make an object for one property."""
     return get_property(backend)
+
+
+@pytest.fixture
+def attribute(backend: Backend) -> DbAttributeProtocol:
+    """Make an object for attributes."""
+    return get_attribute(backend)
 
 
 @pytest.fixture
