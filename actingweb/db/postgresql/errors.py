@@ -68,7 +68,8 @@ def connect_fault(error: Exception) -> Fault:
     """Return the fault that a failure to get a connection is; the error of a refused connection is its cause."""
     if isinstance(error, PoolTimeout | TooManyRequests):
         return fault_of(error)
-    cause = error.with_traceback(None)
+    # A copy: the driver's own keeps the connection's parameters, password included, as an attribute.
+    cause = type(error)(*error.args)
     if _code(error) == "53300" or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
         return Fault(*BY_SQLSTATE["53300"], cause)
     return Fault(DbConnectionError, "no connection to the server", cause)
