@@ -1,0 +1,181 @@
+"""Internal attributes."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb._ensure import ensure_table
+from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.items import Item, encode, encode_field, key
+from actingweb.db.dynamodb.limits import DynamoLimits, check_item
+from actingweb.db.dynamodb.models import TableModel
+from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.tables import Layout, TableMeta
+from actingweb.db.exceptions import DbConflictError
+from actingweb.db.faults import Fault
+from actingweb.db.policy import json_values
+from actingweb.db.policy.attribute import (
+    TTL_CLOCK_SKEW_BUFFER,
+    AttributeBucketListPolicy,
+    AttributePolicy,
+    ttl_deadline,
+)
+from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
+from actingweb.db.records import AttributeRecord
+
+__all__ = [
+    "CHAIN_SCAN_WARN_ROWS",
+    "TTL_CLOCK_SKEW_BUFFER",
+    "Attribute",
+    "AttributeModel",
+    "DbAttribute",
+    "DbAttributeBucketList",
+    "ttl_deadline",
+]
+
+CHAIN_SCAN_WARN_ROWS = 1000
+"""Rows of one bucket that `delete_by_chain` reads without a warning."""
+
+_SWAP_ATTEMPTS = 8
+
+
+class AttributeModel(TableModel):
+    """The table of attributes."""
+
+    layout = Layout(AttributeRecord, "attributes", composed="bucket_name", ttl="ttl_timestamp")
+
+
+Attribute = AttributeModel
+
+
+class _Rows(WipedRows[AttributeRecord]):
+    model = AttributeModel
+    limits = DynamoLimits(AttributeModel.layout)
+
+    @classmethod
+    def _table(cls) -> TableMeta:
+        ensure_table(cls.model)
+        return super()._table()
+
+
+class DbAttribute(_Rows, AttributePolicy):
+    """One attribute, or a bucket of them."""
+
+    @classmethod
+    def _put(cls, record: AttributeRecord) -> None:
+        item = encode(cls._layout(), record)
+        check_item(item)
+        expression = Expression()
+        condition = f"{expression.absent('id')} OR {expression.equals('bucket', record.bucket)}"
+        request = {"Item": item, "ConditionExpression": condition}
+        outcome = client.write_if(cls._table(), "PutItem", request | expression.arguments(), repeatable=True)
+        if isinstance(outcome, Refused):
+            raise Fault(DbConflictError, "the composed key is taken by another pair of parts")
+
+    @classmethod
+    def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
+        cls._delete(AttributeRecord(id=actor_id, bucket=bucket, name=name))
+
+    @classmethod
+    def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
+        expression = Expression()
+        record = AttributeRecord(id=actor_id, bucket=bucket, name=name)
+        return cls._delete_if(record, _live(expression, bucket, now), expression)
+
+    @classmethod
+    def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
+        wanted = json_values.decoded(old)
+        stored: dict[str, Any] | None = {"S": old}
+        for _ in range(_SWAP_ATTEMPTS):
+            refused = cls._swap_exactly(key, stored, changes, now)
+            if refused is None:
+                return True
+            item = refused.item or {}
+            if not cls._matches(item, key, wanted, now) or item.get("data") == stored:
+                return False
+            stored = item.get("data")
+        raise Fault(DbConflictError, "concurrent writes kept colliding")
+
+    @classmethod
+    def _swap_exactly(
+        cls, row_key: tuple[str, str, str], stored: dict[str, Any] | None, changes: Mapping[str, Any], now: int
+    ) -> Refused | None:
+        """Write the changes if the row is live and its data is stored exactly so."""
+        expression = Expression()
+        clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
+        same = expression.absent("data") if stored is None else expression.compare("data", "=", stored)
+        request = {
+            "Key": key(cls._layout(), row_key),
+            "UpdateExpression": "SET " + ", ".join(clauses),
+            "ConditionExpression": f"{_live(expression, row_key[1], now)} AND {same}",
+        }
+        # Twice would be wrong: between the two attempts another caller can have swapped it back.
+        outcome = client.write_if(cls._table(), "UpdateItem", request | expression.arguments(), repeatable=False)
+        return outcome if isinstance(outcome, Refused) else None
+
+    @classmethod
+    def _matches(cls, item: Item, key: tuple[str, str, str], wanted: Any, now: int) -> bool:
+        if not item or not cls._holds(item, key):
+            return False
+        row = cls._row(item)
+        return not _expired(row, now) and json_values.equal(row.data, wanted)
+
+    @classmethod
+    def _wipe_expired(cls, now: int, buckets: list[str]) -> int:  # noqa: ARG003 - the table's time to live does it
+        return 0
+
+    @classmethod
+    def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:
+        wanted = json_values.decoded(chain_id)
+        count = 0
+        deferred: list[Item] = []
+        for bucket in buckets:
+            rows = [row for row in cls._scanned(actor_id, bucket) if _in_chain(row, wanted)]
+            keys = [key(cls._layout(), row.key_values()) for row in rows if row.name != last]
+            deferred += [key(cls._layout(), row.key_values()) for row in rows if row.name == last]
+            client.batch_delete(cls._table(), keys)
+            count += len(rows)
+        client.batch_delete(cls._table(), deferred)
+        return count
+
+    @classmethod
+    def _scanned(cls, actor_id: str, bucket: str) -> Iterator[AttributeRecord]:
+        """Yield the rows of a bucket; warn when they are many."""
+        for number, item in enumerate(cls._items((actor_id, bucket), [*cls._key_attributes(), "name", "data"])):
+            if number == CHAIN_SCAN_WARN_ROWS:
+                cls.log.warning("delete_by_chain reads more than %d rows of a bucket", CHAIN_SCAN_WARN_ROWS)
+            yield cls._row(item)
+
+
+class DbAttributeBucketList(_Rows, AttributeBucketListPolicy):
+    """The buckets of an actor."""
+
+    @classmethod
+    def _latest(cls, actor_id: str, now: int) -> dict[str, datetime | None]:
+        attributes = [*cls._key_attributes(), "name", "timestamp", "ttl_timestamp"]
+        rows = [cls._row(item) for item in cls._items((actor_id,), attributes)]
+        latest: dict[str, datetime | None] = {}
+        for row in sorted(rows, key=lambda row: row.bucket):
+            if not _expired(row, now):
+                times = [moment for moment in (latest.get(row.bucket), row.timestamp) if moment is not None]
+                latest[row.bucket] = max(times, default=None)
+        return latest
+
+
+def _live(expression: Expression, bucket: str, now: int) -> str:
+    """Return the condition that the row is there, of this bucket, and not expired."""
+    later = expression.compare("ttl_timestamp", ">", {"N": str(now)})
+    return f"{expression.equals('bucket', bucket)} AND ({expression.absent('ttl_timestamp')} OR {later})"
+
+
+def _expired(row: AttributeRecord, now: int) -> bool:
+    return row.ttl_timestamp is not None and row.ttl_timestamp <= now
+
+
+def _in_chain(row: AttributeRecord, chain_id: Any) -> bool:
+    return isinstance(row.data, dict) and "chain_id" in row.data and json_values.equal(row.data["chain_id"], chain_id)
+
+
+_: tuple[type[DbAttributeProtocol], type[DbAttributeBucketListProtocol]] = (DbAttribute, DbAttributeBucketList)

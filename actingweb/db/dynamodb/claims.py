@@ -1,0 +1,219 @@
+"""Property rows that change together with the look-up rows that claim their values.
+
+A transaction is sent on a guess of what is stored. Where a condition fails it tells what is stored instead, and the
+transaction is made again from that.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb.client import Action
+from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.items import Item, encode, key
+from actingweb.db.dynamodb.limits import check_item
+from actingweb.db.dynamodb.tables import Layout, meta_of
+from actingweb.db.exceptions import DbConflictError
+from actingweb.db.faults import Fault
+from actingweb.db.policy.property import Stored
+from actingweb.db.records import PropertyLookupRecord, PropertyRecord
+from actingweb.db.utils import compute_lookup_key
+
+__all__ = ["PROPERTIES", "ROWS_PER_TRANSACTION", "Change", "change_row", "delete_rows"]
+
+PROPERTIES = Layout(PropertyRecord, "properties")
+LOOKUPS = Layout(PropertyLookupRecord, "property_lookup_v2")
+
+_ROUNDS = 20
+_ROUNDS_WITHOUT_PAUSE = 3
+ROWS_PER_TRANSACTION = 50
+_BYTES_PER_TRANSACTION = 1_000_000
+
+
+class Change(NamedTuple):
+    """A new value of an indexed property; None deletes the row."""
+
+    actor_id: str
+    name: str
+    value: str | None
+
+
+class _Step(NamedTuple):
+    """An action of a transaction, and what to learn about if its condition fails."""
+
+    about: str
+    name: str
+    action: Action
+
+
+@dataclass
+class _Known:
+    """What is believed to be stored.
+
+    Attributes:
+        old: the value of the row, None if there is none.
+        rival: the other actor whose claim on the new value is stored.
+        rival_holds: whether that actor's property holds the value.
+        unclaimed: an old value whose claim is another actor's.
+    """
+
+    old: str | None
+    rival: str | None = None
+    rival_holds: bool = False
+    unclaimed: str | None = None
+
+
+def change_row(change: Change, guess: str | None, allowed: Callable[[str | None], bool]) -> Stored:
+    """Change the row and its claims, if `allowed` accepts the value that is stored, which `guess` guesses.
+
+    Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    """
+    known = _Known(guess)
+    for round_number in range(_ROUNDS):
+        steps = list(_steps(change, known))
+        refused = client.transact([step.action for step in steps])
+        if refused is None:
+            return Stored(True, known.rival if known.rival_holds else None)
+        for index, item in refused.items():
+            _learn(change, known, steps[index].about, item)
+        if not allowed(known.old):
+            return Stored(False)
+        _settle_down(round_number)
+    raise _collided()
+
+
+def _steps(change: Change, known: _Known) -> Iterator[_Step]:
+    yield _Step("row", change.name, _row_action(change, known.old))
+    if change.value:
+        yield from _claim_steps(change, change.value, known)
+    if known.old and known.old not in (change.value, known.unclaimed):
+        yield _Step("release", change.name, _release(change.actor_id, change.name, known.old))
+
+
+def _row_action(change: Change, old: str | None) -> Action:
+    """Write or delete the row, if it holds the old value."""
+    expression = Expression()
+    same = expression.absent("id") if old is None else expression.equals("value", old)
+    condition = {"ConditionExpression": same} | expression.arguments()
+    record = PropertyRecord(id=change.actor_id, name=change.name, value=change.value)
+    if change.value is None:
+        return Action("Delete", meta_of(PROPERTIES.suffix), {"Key": key(PROPERTIES, record.key_values())} | condition)
+    item = encode(PROPERTIES, record)
+    check_item(item)
+    return Action("Put", meta_of(PROPERTIES.suffix), {"Item": item} | condition)
+
+
+def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
+    """Claim the new value, or make sure that a rival keeps it with right, or has lost it."""
+    if known.rival is None:
+        yield _Step("claim", change.name, _claim(change.actor_id, change.name, value, change.actor_id))
+        return
+    yield _Step("rival", change.name, _check_rival(known.rival, change.name, value, known.rival_holds))
+    if not known.rival_holds:
+        yield _Step("claim", change.name, _claim(change.actor_id, change.name, value, known.rival))
+
+
+def _claim(actor_id: str, name: str, value: str, owner: str) -> Action:
+    """Claim the value, if it is unclaimed or `owner`'s."""
+    record = PropertyLookupRecord(lookup_key=compute_lookup_key(name, value), property_name=name, actor_id=actor_id)
+    return Action("Put", meta_of(LOOKUPS.suffix), {"Item": encode(LOOKUPS, record)} | _free_or_of(owner))
+
+
+def _release(actor_id: str, name: str, value: str) -> Action:
+    """Delete the claim on the value, if it is the actor's."""
+    lookup_key = key(LOOKUPS, (compute_lookup_key(name, value),))
+    return Action("Delete", meta_of(LOOKUPS.suffix), {"Key": lookup_key} | _free_or_of(actor_id))
+
+
+def _free_or_of(actor_id: str) -> dict[str, Any]:
+    expression = Expression()
+    condition = f"{expression.absent('lookup_key')} OR {expression.equals('actor_id', actor_id)}"
+    return {"ConditionExpression": condition} | expression.arguments()
+
+
+def _check_rival(rival: str, name: str, value: str, holds: bool) -> Action:
+    expression = Expression()
+    if holds:
+        condition = expression.equals("value", value)
+    else:
+        condition = f"{expression.absent('id')} OR {expression.compare('value', '<>', {'S': value})}"
+    arguments = {"Key": key(PROPERTIES, (rival, name)), "ConditionExpression": condition}
+    return Action("ConditionCheck", meta_of(PROPERTIES.suffix), arguments | expression.arguments())
+
+
+def _learn(change: Change, known: _Known, about: str, item: Item | None) -> None:
+    """Take over what a failed condition tells."""
+    if about == "row":
+        known.old = _text(item, "value")
+    elif about == "release":
+        known.unclaimed = known.old
+    elif about == "claim":
+        known.rival = _text(item, "actor_id")
+        known.rival_holds = known.rival is not None and _holds(known.rival, change)
+    else:
+        known.rival_holds = _text(item, "value") == change.value
+
+
+def _holds(actor_id: str, change: Change) -> bool:
+    """Tell, strongly, whether this actor's property holds the new value."""
+    request = {"Key": key(PROPERTIES, (actor_id, change.name)), "ConsistentRead": True}
+    return _text(client.read(meta_of(PROPERTIES.suffix), "GetItem", request).get("Item"), "value") == change.value
+
+
+def delete_rows(actor_id: str, values: dict[str, str]) -> None:
+    """Delete the actor's rows of these names, guessed to hold these values, and the claims on what they hold.
+
+    Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    """
+    for chunk in _chunks(values):
+        _delete_chunk(actor_id, chunk)
+
+
+def _chunks(values: dict[str, str]) -> Iterator[dict[str, str]]:
+    chunk: dict[str, str] = {}
+    size = 0
+    for name, value in values.items():
+        bytes_more = len(value.encode())
+        if chunk and (len(chunk) == ROWS_PER_TRANSACTION or size + bytes_more > _BYTES_PER_TRANSACTION):
+            yield chunk
+            chunk, size = {}, 0
+        chunk[name] = value
+        size += bytes_more
+    if chunk:
+        yield chunk
+
+
+def _delete_chunk(actor_id: str, values: dict[str, str]) -> None:
+    known = {name: _Known(value) for name, value in values.items()}
+    for round_number in range(_ROUNDS):
+        steps = [
+            step
+            for name, row in known.items()
+            if row.old is not None
+            for step in _steps(Change(actor_id, name, None), row)
+        ]
+        refused = client.transact([step.action for step in steps]) if steps else None
+        if refused is None:
+            return
+        for index, item in refused.items():
+            name = steps[index].name
+            _learn(Change(actor_id, name, None), known[name], steps[index].about, item)
+        _settle_down(round_number)
+    raise _collided()
+
+
+def _settle_down(round_number: int) -> None:
+    """Wait a little when others keep changing the same rows."""
+    if round_number >= _ROUNDS_WITHOUT_PAUSE:
+        client.pause(round_number - _ROUNDS_WITHOUT_PAUSE)
+
+
+def _collided() -> Fault:
+    return Fault(DbConflictError, "concurrent writes kept colliding")
+
+
+def _text(item: Item | None, name: str) -> str | None:
+    attribute = None if item is None else item.get(name)
+    text: str | None = None if attribute is None else attribute.get("S")
+    return text

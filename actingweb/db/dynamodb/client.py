@@ -1,0 +1,211 @@
+"""The one door to the database: every request of the entities goes through here, and every fault is mapped here.
+
+Requests name a table by its `TableMeta`.
+"""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, code_of, fault_of, reasons_of
+from actingweb.db.dynamodb.items import Item
+from actingweb.db.dynamodb.tables import TableMeta
+from actingweb.db.dynamodb.transport import Failure
+from actingweb.db.exceptions import DbThrottledError
+from actingweb.db.faults import Fault
+
+__all__ = ["Action", "Refused", "batch_delete", "batch_get", "pages", "pause", "read", "transact", "write", "write_if"]
+
+ALL_OLD = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+
+_DELETES_PER_REQUEST = 25
+_GETS_PER_REQUEST = 100
+
+Request = dict[str, Any]
+
+
+class Refused(NamedTuple):
+    """A write whose condition did not hold.
+
+    Attributes:
+        item: what is stored, None if there is no item.
+        repeated: whether an earlier attempt of this very write may have been executed.
+    """
+
+    item: Item | None
+    repeated: bool
+
+
+class Action(NamedTuple):
+    """One action of a transaction: `kind` is Put, Delete or ConditionCheck."""
+
+    kind: str
+    table: TableMeta
+    arguments: Request
+
+
+def read(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
+    """Return the answer to a read. Raise `Fault`."""
+    outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
+    if isinstance(outcome, Failure):
+        raise fault_of(outcome.error)
+    return outcome[0]
+
+
+def write(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
+    """Return the answer to a write of one item that has no condition and can be done twice. Raise `Fault`."""
+    outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
+    if isinstance(outcome, Failure):
+        raise fault_of(outcome.error, outcome.executed)
+    return outcome[0]
+
+
+def write_if(table: TableMeta, operation: str, request: Request, *, repeatable: bool) -> dict[str, Any] | Refused:
+    """Return the answer to a conditional write of one item, or how its condition failed. Raise `Fault`.
+
+    `repeatable`: doing it twice is the same as doing it once; the condition may tell whether it was done before.
+    """
+    outcome = _send(
+        [table], lambda names: (operation, {"TableName": names[table]} | ALL_OLD | request), repeatable=repeatable
+    )
+    if not isinstance(outcome, Failure):
+        return outcome[0]
+    if code_of(outcome.error) == CONDITION_FAILED:
+        return Refused(_old_item(outcome.error), outcome.executed)
+    raise fault_of(outcome.error, outcome.executed)
+
+
+def transact(actions: list[Action]) -> dict[int, Item | None] | None:
+    """Do all actions or none. Return None when they are done, else what is stored where a condition failed.
+
+    The result has the index of each action whose condition failed. Raise `Fault`.
+    """
+    token = uuid.uuid4().hex
+
+    def build(names: dict[TableMeta, str]) -> tuple[str, Request]:
+        items = [{kind: {"TableName": names[table]} | ALL_OLD | arguments} for kind, table, arguments in actions]
+        return "TransactWriteItems", {"TransactItems": items, "ClientRequestToken": token}
+
+    outcome = _send([action.table for action in actions], build, repeatable=True)
+    if not isinstance(outcome, Failure):
+        return None
+    if code_of(outcome.error) == CONDITION_FAILED:
+        reasons = enumerate(reasons_of(outcome.error))
+        return {index: reason.get("Item") for index, reason in reasons if reason["Code"] == "ConditionalCheckFailed"}
+    raise fault_of(outcome.error, outcome.executed)
+
+
+def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[str, Any]]:
+    """Yield the answers to a Query or Scan, page by page. Raise `Fault`."""
+    start: Request | None = {}
+    while start is not None:
+        page = read(table, operation, request | start)
+        yield page
+        last = page.get("LastEvaluatedKey")
+        start = {"ExclusiveStartKey": last} if last else None
+
+
+def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> list[Item]:
+    """Return the items of these different keys that exist, strongly read, in any order. Raise `Fault`."""
+    found: list[Item] = []
+    for chunk in _chunks(keys, _GETS_PER_REQUEST):
+        _resend(table, chunk, lambda keys: _get_some(table, keys, arguments, found))
+    return found
+
+
+def _get_some(table: TableMeta, keys: list[Item], arguments: Request, found: list[Item]) -> list[Item]:
+    """Read items into `found`; return the keys that the database left for later."""
+    request = {"Keys": keys, "ConsistentRead": True} | arguments
+    outcome = _send([table], lambda names: ("BatchGetItem", {"RequestItems": {names[table]: request}}), repeatable=True)
+    if isinstance(outcome, Failure):
+        raise fault_of(outcome.error)
+    for items in outcome[0]["Responses"].values():
+        found.extend(items)
+    left = [rest["Keys"] for rest in outcome[0].get("UnprocessedKeys", {}).values()]
+    return left[0] if left else []
+
+
+def batch_delete(table: TableMeta, keys: Iterable[Item]) -> None:
+    """Delete the items of these different keys. Raise `Fault`, of `DbThrottledError` if some are left."""
+    for chunk in _chunks(keys, _DELETES_PER_REQUEST):
+        _resend(table, chunk, lambda keys: _delete_some(table, keys))
+
+
+def _delete_some(table: TableMeta, keys: list[Item]) -> list[Item]:
+    """Delete items; return the keys that the database left for later."""
+    requests = [{"DeleteRequest": {"Key": key}} for key in keys]
+    outcome = _send(
+        [table], lambda names: ("BatchWriteItem", {"RequestItems": {names[table]: requests}}), repeatable=True
+    )
+    if isinstance(outcome, Failure):
+        raise fault_of(outcome.error, outcome.executed)
+    return [rest["DeleteRequest"]["Key"] for left in outcome[0].get("UnprocessedItems", {}).values() for rest in left]
+
+
+def _chunks(keys: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    for key in keys:
+        chunk.append(key)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _resend(table: TableMeta, keys: list[Item], send: Callable[[list[Item]], list[Item]]) -> None:
+    """Send keys, and again those that `send` returns as left over."""
+    left = send(keys)
+    for attempt in range(table.max_retry_attempts):
+        if not left:
+            return
+        pause(attempt)
+        left = send(left)
+    if left:
+        raise Fault(DbThrottledError, f"{len(left)} items are left after {table.max_retry_attempts} repetitions")
+
+
+def pause(attempt: int) -> None:
+    """Wait before repetition number `attempt`, counted from 0."""
+    time.sleep(random.uniform(0.5, 1.0) * min(0.05 * 2**attempt, 1.0))
+
+
+def _send(
+    tables: list[TableMeta], build: Callable[[dict[TableMeta, str]], tuple[str, Request]], *, repeatable: bool
+) -> tuple[dict[str, Any], bool] | Failure:
+    """Send a request; while it is not known which of two names a table has, try them."""
+    tables = list(dict.fromkeys(tables))
+    first: Failure | None = None
+    for chosen in product(*(table.names() for table in tables)):
+        names = dict(zip(tables, chosen, strict=True))
+        outcome = _attempt(tables[0], *build(names), repeatable)
+        if not isinstance(outcome, Failure) or code_of(outcome.error) not in (NOT_FOUND, DENIED):
+            _settle(names, outcome)
+            return outcome
+        first = first or outcome
+    assert first is not None
+    return first
+
+
+def _attempt(
+    table: TableMeta, operation: str, request: Request, repeatable: bool
+) -> tuple[dict[str, Any], bool] | Failure:
+    try:
+        return table.transport().call(operation, request, repeatable)
+    except Failure as failure:
+        return failure
+
+
+def _settle(names: dict[TableMeta, str], outcome: object) -> None:
+    """Keep the names that an answer proves."""
+    if not isinstance(outcome, Failure) or code_of(outcome.error) == CONDITION_FAILED:
+        for table, name in names.items():
+            if len(table.names()) > 1:
+                table.settle(name)
+
+
+def _old_item(error: Exception) -> Item | None:
+    return getattr(error, "response", {}).get("Item")

@@ -1,0 +1,71 @@
+"""Older forms of the reverse look-up, for tables that are not backfilled yet."""
+
+from collections.abc import Callable
+
+from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb.errors import DENIED, MISSING_INDEX
+from actingweb.db.dynamodb.limits import HASH_BYTES, RANGE_BYTES, too_long
+from actingweb.db.dynamodb.tables import meta_of
+from actingweb.db.exceptions import DbSchemaError
+from actingweb.db.faults import DriverError, Fault
+
+__all__ = ["V1_SUFFIX", "forget_fallbacks", "no_index", "once_known", "read_v1", "v1_actor"]
+
+V1_SUFFIX = "property_lookup"
+
+_gone: set[str] = set()
+
+
+def forget_fallbacks() -> None:
+    """Forget which fallbacks proved absent or forbidden."""
+    _gone.clear()
+
+
+def once_known(fallback: str, ask: Callable[[], str | None], absent: Callable[[Fault], bool]) -> str | None:
+    """Return what a fallback answers; one that proves `absent`, or forbidden, is not asked again."""
+    if fallback in _gone:
+        return None
+    try:
+        return ask()
+    except Fault as fault:
+        if not absent(fault) and not _denied(fault):
+            raise
+    _gone.add(fallback)
+    return None
+
+
+def read_v1(property_name: str, value: str) -> str | None:
+    """Return the actor that a row of the first look-up table names, None if there is no such row or table."""
+    try:
+        return _read_v1(property_name, value)
+    except Fault as fault:
+        if not _no_table(fault):
+            raise
+    return None
+
+
+def v1_actor(property_name: str, value: str) -> str | None:
+    """Return the actor that a row of the first look-up table names, unless the table was absent or forbidden before."""
+    return once_known("v1", lambda: _read_v1(property_name, value), _no_table)
+
+
+def _read_v1(property_name: str, value: str) -> str | None:
+    if too_long("property_name", property_name, HASH_BYTES) or too_long("value", value, RANGE_BYTES):
+        return None
+    key = {"property_name": {"S": property_name}, "value": {"S": value}}
+    item = client.read(meta_of(V1_SUFFIX), "GetItem", {"Key": key, "ConsistentRead": True}).get("Item")
+    actor_id: str | None = item["actor_id"]["S"] if item else None
+    return actor_id
+
+
+def _no_table(fault: Fault) -> bool:
+    return fault.error is DbSchemaError
+
+
+def no_index(fault: Fault) -> bool:
+    """Tell whether a request failed because the index is missing."""
+    return fault.reason == MISSING_INDEX
+
+
+def _denied(fault: Fault) -> bool:
+    return isinstance(fault.cause, DriverError) and fault.cause.code == DENIED

@@ -1,0 +1,60 @@
+"""What the database can hold. Sizes are bytes of UTF-8."""
+
+from typing import Any
+
+from actingweb.db.dynamodb.items import Item, size_of
+from actingweb.db.dynamodb.tables import DELIMITER, Layout, compose
+from actingweb.db.faults import refused
+from actingweb.db.policy.entity import Limits
+from actingweb.db.records import Record
+
+__all__ = ["HASH_BYTES", "INDEX_BYTES", "RANGE_BYTES", "DynamoLimits", "check_item", "too_long"]
+
+HASH_BYTES = 2048
+RANGE_BYTES = 1024
+INDEX_BYTES = 2048
+ITEM_BYTES = 400 * 1024
+DIGITS = 38
+
+
+def too_long(name: str, value: str, limit: int) -> str | None:
+    """Return why a text does not fit into `limit` bytes, or None."""
+    if len(value) * 4 <= limit:
+        return None
+    size = len(value.encode())
+    return f"{name} is {size} bytes, the limit is {limit}" if size > limit else None
+
+
+class DynamoLimits(Limits):
+    """The limits of one table; `indexed` are its attributes that are keys of an index."""
+
+    def __init__(self, layout: Layout, indexed: tuple[str, ...] = ()) -> None:
+        self._layout = layout
+        self._indexed = indexed
+
+    def key(self, record: type[Record], values: tuple[Any, ...]) -> str | None:
+        hash_problem = too_long(record.key[0], values[0], HASH_BYTES) if values else None
+        return hash_problem or (self._range_problem(values[1:]) if len(values) > 1 else None)
+
+    def _range_problem(self, parts: tuple[Any, ...]) -> str | None:
+        text = compose([str(part) for part in parts])
+        if self._layout.composed and len(parts) < len(self._layout.record.key) - 1:
+            text += DELIMITER
+        return too_long(self._layout.range or "", text, RANGE_BYTES)
+
+    def field(self, record: type[Record], name: str, value: str) -> str | None:
+        is_key = record is self._layout.record and name in self._indexed
+        return too_long(name, value, INDEX_BYTES) if is_key else None
+
+    def number(self, value: int) -> str | None:
+        # Longer ones have no text in Python either.
+        if abs(value) < 10**DIGITS:
+            return None
+        return f"a number has more than {DIGITS} digits"
+
+
+def check_item(item: Item) -> None:
+    """Refuse an item that is too large."""
+    size = size_of(item)
+    if size > ITEM_BYTES:
+        raise refused(f"the item is {size} bytes, the limit is {ITEM_BYTES}")

@@ -1,0 +1,159 @@
+"""The seam to pynamodb: models whose attributes come from the record types, on the one client of their endpoint."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from types import NoneType
+from typing import Any, ClassVar, get_args
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pynamodb.attributes import (
+    Attribute,
+    BooleanAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
+from pynamodb.connection import TableConnection
+from pynamodb.connection.base import Connection
+from pynamodb.exceptions import PynamoDBException, TableError
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
+
+from actingweb.db.dynamodb.tables import Layout, TableMeta, meta_of
+
+__all__ = ["TableIndex", "TableModel", "in_use"]
+
+logger = logging.getLogger(__name__)
+
+_ATTRIBUTES: dict[Any, Callable[..., Attribute[Any]]] = {
+    str: UnicodeAttribute,
+    bool: BooleanAttribute,
+    int: NumberAttribute,
+    datetime: UTCDateTimeAttribute,
+    Any: JSONAttribute,
+}
+_CREATION_POLL_SECONDS = 0.5
+
+
+class _SharedConnection(Connection):
+    """A connection on the one client of its endpoint."""
+
+    def __init__(self, meta: TableMeta) -> None:
+        super().__init__(meta.region, meta.host)
+        self._meta = meta
+
+    @property
+    def client(self) -> Any:
+        return self._meta.transport()
+
+
+class TableModel(Model):
+    """A pynamodb model of a stored record. A subclass sets `layout`; its attributes follow from that."""
+
+    layout: ClassVar[Layout]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.Meta = meta_of(cls.layout.suffix)  # type: ignore[assignment]
+        for name, kind in cls.layout.record.types.items():
+            _declare(cls, name, _attribute(cls.layout, name, kind))
+        if cls.layout.composed:
+            _declare(cls, cls.layout.composed, UnicodeAttribute(range_key=True))
+
+    @classmethod
+    def _get_connection(cls) -> TableConnection:
+        connection = super()._get_connection()
+        if not isinstance(connection.connection, _SharedConnection):
+            shared = _SharedConnection(meta_of(cls.layout.suffix))
+            shared.add_meta_table(connection.get_meta_table())
+            connection.connection = shared
+        return connection
+
+    @classmethod
+    def exists(cls) -> bool:
+        """Tell whether the table exists, under any of the names that it may have; wait while it is being created."""
+        meta = meta_of(cls.layout.suffix)
+        for name in meta.names():
+            if cls._exists_as(name):
+                meta.settle(name)
+                return True
+        return False
+
+    @classmethod
+    def _exists_as(cls, name: str) -> bool:
+        """Tell whether there is a table of this name."""
+        status = "CREATING"
+        while status == "CREATING":
+            try:
+                answer = cls._get_connection().connection.client._make_api_call("DescribeTable", {"TableName": name})
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                    return False
+                raise TableError("the table could not be described", error) from None
+            except BotoCoreError as error:
+                raise TableError("the table could not be described", error) from None
+            status = answer["Table"]["TableStatus"]
+            if status == "CREATING":
+                time.sleep(_CREATION_POLL_SECONDS)
+        return True
+
+    @classmethod
+    def create_table(cls, *args: Any, **kwargs: Any) -> Any:
+        """Create the table, if it is absent, and enable its time to live. Another creator is waited for."""
+        try:
+            return super().create_table(*args, **kwargs)
+        except TableError as error:
+            if not in_use(error) or not cls.exists():
+                raise
+
+    @classmethod
+    def update_ttl(cls, ignore_update_ttl_errors: bool) -> None:  # noqa: ARG003
+        """Enable the time to live, if the table has one; a refusal is a WARNING."""
+        if cls.layout.ttl:
+            try:
+                cls._get_connection().update_time_to_live(cls.layout.ttl)
+            except PynamoDBException:
+                logger.warning("time to live could not be enabled on %s", cls.Meta.table_name)
+
+    @classmethod
+    def ttl_enabled(cls) -> bool | None:
+        """Tell whether the table removes expired items by itself; None if that cannot be found out."""
+        name = cls.Meta.table_name
+        try:
+            answer = cls._get_connection().connection.client._make_api_call("DescribeTimeToLive", {"TableName": name})
+        except (BotoCoreError, ClientError):
+            return None
+        return bool(answer["TimeToLiveDescription"]["TimeToLiveStatus"] in ("ENABLED", "ENABLING"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stored attributes as a dict that `json.dumps` takes."""
+        return self.to_simple_dict()
+
+
+def in_use(error: Exception) -> bool:
+    """Tell whether creating a table failed because it exists."""
+    return "ResourceInUseException" in str(error)
+
+
+def _attribute(layout: Layout, name: str, kind: Any) -> Attribute[Any]:
+    alternatives = get_args(kind) or (kind,)
+    column = next(part for part in alternatives if part is not NoneType)
+    optional = NoneType in alternatives or kind is Any or name in layout.sparse
+    return _ATTRIBUTES[column](hash_key=name == layout.hash, range_key=name == layout.range, null=optional or None)
+
+
+def _declare(owner: type, name: str, attribute: Attribute[Any]) -> None:
+    setattr(owner, name, attribute)
+    attribute.__set_name__(owner, name)
+
+
+class TableIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
+    """A global secondary index called `name` on one text `attribute`, with all attributes of the table."""
+
+    def __init_subclass__(cls, *, name: str, attribute: str) -> None:
+        cls.Meta = type("Meta", (), {"index_name": name, "projection": AllProjection()})
+        _declare(cls, attribute, UnicodeAttribute(hash_key=True))
+        super().__init_subclass__()  # type: ignore[no-untyped-call]

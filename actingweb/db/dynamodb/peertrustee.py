@@ -1,0 +1,46 @@
+"""Peers that an actor itself created."""
+
+from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.limits import DynamoLimits
+from actingweb.db.dynamodb.models import TableModel
+from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.tables import Layout
+from actingweb.db.policy.peertrustee import PeerTrusteeListPolicy, PeerTrusteePolicy
+from actingweb.db.protocols import DbPeerTrusteeListProtocol, DbPeerTrusteeProtocol
+from actingweb.db.records import PeerTrusteeRecord
+
+__all__ = ["DbPeerTrustee", "DbPeerTrusteeList", "PeerTrustee", "PeerTrusteeModel"]
+
+
+class PeerTrusteeModel(TableModel):
+    """The table of peer trustees."""
+
+    layout = Layout(PeerTrusteeRecord, "peertrustees")
+
+
+PeerTrustee = PeerTrusteeModel
+
+
+class _Rows(WipedRows[PeerTrusteeRecord]):
+    model = PeerTrusteeModel
+    limits = DynamoLimits(PeerTrusteeModel.layout)
+
+
+class DbPeerTrustee(_Rows, PeerTrusteePolicy):
+    """One peer trustee."""
+
+    def _read_by_type(self, actor_id: str, peer_type: str) -> list[PeerTrusteeRecord]:
+        expression = Expression()
+        request = {
+            "ConsistentRead": True,
+            "KeyConditionExpression": expression.equals("id", actor_id),
+            "FilterExpression": expression.equals("type", peer_type),
+        }
+        return [self._row(item) for item in self._pages(request, expression)]
+
+
+class DbPeerTrusteeList(_Rows, PeerTrusteeListPolicy):
+    """The peer trustees of an actor."""
+
+
+_: tuple[type[DbPeerTrusteeProtocol], type[DbPeerTrusteeListProtocol]] = (DbPeerTrustee, DbPeerTrusteeList)

@@ -1,0 +1,270 @@
+"""Properties of an actor."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from actingweb.db.dynamodb import claims, client
+from actingweb.db.dynamodb._ensure import ensure_table
+from actingweb.db.dynamodb.claims import PROPERTIES, Change
+from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.fallback import no_index, once_known, v1_actor
+from actingweb.db.dynamodb.items import Item, encode, key
+from actingweb.db.dynamodb.limits import INDEX_BYTES, RANGE_BYTES, DynamoLimits, check_item, too_long
+from actingweb.db.dynamodb.models import TableIndex, TableModel
+from actingweb.db.dynamodb.property_lookup import DbPropertyLookup, PropertyLookupV2Model
+from actingweb.db.dynamodb.rows import DynamoRows
+from actingweb.db.exceptions import DbSchemaError
+from actingweb.db.faults import Fault, refused
+from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, PropertyPolicy, Stored
+from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
+from actingweb.db.records import PropertyRecord
+
+__all__ = [
+    "DbProperty",
+    "DbPropertyList",
+    "Property",
+    "PropertyIndex",
+    "PropertyLegacy",
+    "PropertyLegacyModel",
+    "PropertyModel",
+]
+
+_AFTER_LISTS = LIST_PREFIX[:-1] + chr(ord(LIST_PREFIX[-1]) + 1)
+_LAST_CHARACTER = "\U0010ffff"
+_LEGACY_INDEX_MISSING = (
+    "the index property-index is missing: create it (with_legacy_property_index), "
+    "or use the look-up table (backfill_property_lookup)"
+)
+
+
+class PropertyModel(TableModel):
+    """The table of properties."""
+
+    layout = PROPERTIES
+
+
+class PropertyIndex(TableIndex, name="property-index", attribute="value"):
+    """Properties by value."""
+
+
+class PropertyLegacyModel(TableModel):
+    """The table of properties with the index that the legacy reverse look-up needs."""
+
+    layout = PROPERTIES
+    property_index = PropertyIndex()
+
+
+Property = PropertyModel
+PropertyLegacy = PropertyLegacyModel
+
+
+class _Rows(DynamoRows[PropertyRecord]):
+    model = PropertyModel
+    limits = DynamoLimits(PROPERTIES)
+
+    _use_lookup_table: bool
+
+    def _ensure_tables(self) -> None:
+        if self._use_lookup_table:
+            ensure_table(PropertyModel)
+            ensure_table(PropertyLookupV2Model)
+        else:
+            ensure_table(PropertyLegacyModel)
+
+
+class DbProperty(_Rows, PropertyPolicy):
+    """One property, and the reverse look-up."""
+
+    def __init__(self, use_lookup_table: bool | None = None, indexed_properties: list[str] | None = None) -> None:
+        super().__init__(use_lookup_table, indexed_properties)
+
+    def _new(self, actor_id: object, name: object, value: str) -> PropertyRecord:
+        record = super()._new(actor_id, name, value)
+        if not self._use_lookup_table:
+            _check_index_key(record.value)
+        return record
+
+    def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
+        if indexed:
+            return claims.change_row(Change(*record), self._guess(record.id, record.name), lambda _: True)
+        client.write(self._table(), "PutItem", {"Item": self._item(record)})
+        return Stored(True)
+
+    def _put_new(self, record: PropertyRecord, indexed: bool) -> Stored:
+        if indexed:
+            return claims.change_row(Change(*record), None, lambda stored: stored is None)
+        return Stored(self._insert(record))
+
+    def _put_if(self, record: PropertyRecord, expected: str, indexed: bool) -> Stored:
+        if indexed:
+            return claims.change_row(Change(*record), expected, lambda stored: stored == expected)
+        expression = Expression()
+        request = {"Item": self._item(record), "ConditionExpression": expression.equals("value", expected)}
+        # Twice would be wrong: between the two attempts another caller can have set it back.
+        outcome = client.write_if(self._table(), "PutItem", request | expression.arguments(), repeatable=False)
+        return Stored(not isinstance(outcome, Refused))
+
+    def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
+        if indexed:
+            claims.change_row(Change(actor_id, name, None), self._guess(actor_id, name), lambda _: True)
+        else:
+            self._delete(PropertyRecord(id=actor_id, name=name))
+
+    def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
+        if indexed:
+            change = Change(record.id, record.name, None)
+            return claims.change_row(change, record.value, lambda stored: stored == record.value).done
+        expression = Expression()
+        return self._delete_if(record, expression.equals("value", record.value), expression)
+
+    def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
+        client.batch_delete(self._table(), (self._key(actor_id, name) for name in plain))
+        for start in range(0, len(indexed), claims.ROWS_PER_TRANSACTION):
+            names = indexed[start : start + claims.ROWS_PER_TRANSACTION]
+            items = client.batch_get(self._table(), [self._key(actor_id, name) for name in names], {})
+            claims.delete_rows(actor_id, {row.name: row.value for row in map(self._row, items)})
+
+    def _claim(self, name: str, value: str) -> Claim | None:
+        actor_id = DbPropertyLookup._actor_of(name, value)
+        return None if actor_id is None else Claim(actor_id, self._stores(actor_id, name, value))
+
+    def _holder(self, name: str, value: str) -> str | None:
+        try:
+            return self._listed_holder(name, value)
+        except Fault as fault:
+            if not no_index(fault):
+                raise
+            raise Fault(DbSchemaError, _LEGACY_INDEX_MISSING, fault.cause) from None
+
+    def _listed_holder(self, name: str, value: str) -> str | None:
+        """Return the smallest id of an actor that the index lists and that, strongly read, holds the value."""
+        if too_long("value", value, INDEX_BYTES):
+            return None
+        listed = [self._row(item) for item in self._indexed_items("property-index", "value", value)]
+        rows = self._confirmed([row for row in listed if row.name == name])
+        return next((row.id for row in rows if row.value == value), None)
+
+    def _fallback(self, name: str, value: str) -> str | None:
+        actor_id = v1_actor(name, value)
+        if actor_id is not None and self._stores(actor_id, name, value):
+            self.log.warning("DEPRECATED: property %s was found in the v1 lookup table", name)
+            return actor_id
+        actor_id = once_known("index", partial(self._listed_holder, name, value), no_index)
+        if actor_id is not None:
+            self.log.warning("DEPRECATED: property %s was found through the property-index GSI", name)
+        return actor_id
+
+    def _range(
+        self, actor_id: str, lower: str, upper: str, keys_only: bool, consistent_read: bool
+    ) -> list[tuple[str, str]]:
+        expression = Expression()
+        condition = _between(expression, lower, upper)
+        pairs = self._pairs(actor_id, condition, expression, keys_only, {"ConsistentRead": bool(consistent_read)})
+        return [(name, value) for name, value in pairs if lower <= name <= upper]
+
+    def _prefixed(self, actor_id: str, prefix: str, keys_only: bool, consistent_read: bool) -> list[tuple[str, str]]:
+        expression = Expression()
+        condition = f"begins_with({expression.name('name')}, {expression.value({'S': prefix})})"
+        options = {"ConsistentRead": bool(consistent_read)}
+        return list(self._pairs(actor_id, condition, expression, keys_only, options))
+
+    def _last(self, actor_id: str, lower: str, upper: str) -> str | None:
+        expression = Expression()
+        condition = _between(expression, lower, upper)
+        options = {"ConsistentRead": True, "ScanIndexForward": False, "Limit": 1}
+        pairs = self._pairs(actor_id, condition, expression, True, options)
+        return next((name for name, _ in pairs if lower <= name <= upper), None)
+
+    def _pairs(
+        self, actor_id: str, condition: str, expression: Expression, keys_only: bool, options: dict[str, Any]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield name and value, "" with `keys_only`, of the names that a condition selects."""
+        request = {
+            "KeyConditionExpression": f"{expression.equals('id', actor_id)} AND {condition}",
+            "ProjectionExpression": expression.project(["name"] if keys_only else ["name", "value"]),
+        }
+        for item in self._pages(options | request, expression):
+            row = self._row(item)
+            yield row.name, row.value
+
+    def _guess(self, actor_id: str, name: str) -> str | None:
+        """Return the value that the handle shows for this row."""
+        handle = self.handle
+        return handle.value if handle is not None and (handle.id, handle.name) == (actor_id, name) else None
+
+    @classmethod
+    def _stores(cls, actor_id: str, name: str, value: str) -> bool:
+        """Tell, strongly, whether the row holds this value."""
+        row = cls._read(actor_id, name)
+        return row is not None and row.value == value
+
+    @staticmethod
+    def _item(record: PropertyRecord) -> Item:
+        item = encode(PROPERTIES, record)
+        check_item(item)
+        return item
+
+    @staticmethod
+    def _key(actor_id: str, name: str) -> Item:
+        return key(PROPERTIES, (actor_id, name))
+
+
+class DbPropertyList(_Rows, PropertyListPolicy):
+    """The properties of an actor."""
+
+    def __init__(self, use_lookup_table: bool | None = None, indexed_properties: list[str] | None = None) -> None:
+        super().__init__(use_lookup_table, indexed_properties)
+
+    def _list_plain(self, actor_id: str) -> list[PropertyRecord]:
+        return [*self._beside_lists(actor_id, "<", LIST_PREFIX), *self._beside_lists(actor_id, ">=", _AFTER_LISTS)]
+
+    def _beside_lists(self, actor_id: str, operator: str, bound: str) -> Iterator[PropertyRecord]:
+        expression = Expression()
+        condition = f"{expression.equals('id', actor_id)} AND {expression.compare('name', operator, {'S': bound})}"
+        request = {"ConsistentRead": True, "KeyConditionExpression": condition}
+        return map(self._row, self._pages(request, expression))
+
+    def _wipe(self, *key_values: Any) -> None:
+        claimed: dict[str, str] = {}
+        self._delete_items(self._unclaimed(key_values, claimed))
+        claims.delete_rows(key_values[0], claimed)
+
+    def _unclaimed(self, key_values: tuple[Any, ...], claimed: dict[str, str]) -> Iterator[Item]:
+        """Yield the items of plain names; put the values of indexed names into `claimed`."""
+        attributes = ["id", "name", "value"] if self._use_lookup_table else ["id", "name"]
+        for item in self._items(key_values, attributes):
+            row = self._row(item)
+            if self._indexed(row.name):
+                claimed[row.name] = row.value
+            else:
+                yield item
+
+
+def _check_index_key(value: str) -> None:
+    """Refuse a value that the legacy index cannot have as its key."""
+    problem = too_long("value", value, INDEX_BYTES) if value else "value is empty, which a key of an index cannot be"
+    if problem is not None:
+        raise refused(problem)
+
+
+def _between(expression: Expression, lower: str, upper: str) -> str:
+    """Return a key condition that selects at least the names from `lower` to `upper`.
+
+    The database refuses empty bounds and such as are longer than a key.
+    """
+    below = _shortened(upper, RANGE_BYTES - len(_LAST_CHARACTER.encode()))
+    below = upper if below == upper or not too_long("", upper, RANGE_BYTES) else below + _LAST_CHARACTER
+    if not lower:
+        return expression.compare("name", "<=", {"S": below})
+    above = expression.value({"S": _shortened(lower, RANGE_BYTES)})
+    return f"{expression.name('name')} BETWEEN {above} AND {expression.value({'S': below})}"
+
+
+def _shortened(text: str, limit: int) -> str:
+    """Return the longest beginning of `text` that fits into `limit` bytes."""
+    return text.encode()[:limit].decode(errors="ignore")
+
+
+_: tuple[type[DbPropertyProtocol], type[DbPropertyListProtocol]] = (DbProperty, DbPropertyList)

@@ -1,0 +1,192 @@
+"""The verbs that every entity shares, over the table of its model."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, cast
+
+from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb._ensure import ensure_table
+from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.items import Item, decode, encode, encode_field, key
+from actingweb.db.dynamodb.limits import check_item
+from actingweb.db.dynamodb.models import TableModel
+from actingweb.db.dynamodb.tables import DELIMITER, Layout, TableMeta, meta_of
+from actingweb.db.exceptions import DbConflictError, DbOutcomeUnknownError
+from actingweb.db.faults import Fault
+from actingweb.db.policy.entity import R, Verbs
+
+__all__ = ["DynamoRows", "WipedRows"]
+
+_CONFIRMED_AT_ONCE = 100
+
+
+class DynamoRows(Verbs[R]):
+    """The verbs over the table of `model`. Constructors ensure the table.
+
+    A composed key is one text for several pairs of parts; its first part, which is stored too, tells which pair holds
+    it. Reads verify it and writes depend on it.
+    """
+
+    model: ClassVar[type[TableModel]]
+    unique_rows: ClassVar[bool] = False
+    """Whether no other caller can insert the same values, because a row holds the moment of its insertion."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._ensure_tables()
+
+    def _ensure_tables(self) -> None:
+        ensure_table(self.model)
+
+    @classmethod
+    def _layout(cls) -> Layout:
+        return cls.model.layout
+
+    @classmethod
+    def _table(cls) -> TableMeta:
+        return meta_of(cls._layout().suffix)
+
+    @classmethod
+    def _row(cls, item: Item) -> R:
+        return cast(R, decode(cls.record, item))
+
+    @classmethod
+    def _read(cls, *key_values: Any) -> R | None:
+        request = {"Key": key(cls._layout(), key_values), "ConsistentRead": True}
+        item = client.read(cls._table(), "GetItem", request).get("Item")
+        return cls._row(item) if item and cls._holds(item, key_values) else None
+
+    @classmethod
+    def _holds(cls, item: Item, key_values: tuple[Any, ...]) -> bool:
+        """Tell whether the item of this composed key belongs to this pair."""
+        part = cls._layout().part
+        return part is None or item.get(part) == {"S": key_values[1]}
+
+    @classmethod
+    def _is_row(cls, expression: Expression, record: R) -> str:
+        """Return the condition that the item exists and is of `record`'s key."""
+        part = cls._layout().part
+        return expression.exists(cls._layout().hash) if part is None else expression.equals(part, record[part])
+
+    @classmethod
+    def _insert(cls, record: R) -> bool:
+        item = encode(cls._layout(), record)
+        check_item(item)
+        expression = Expression()
+        request = {"Item": item, "ConditionExpression": expression.absent(cls._layout().hash)}
+        outcome = client.write_if(cls._table(), "PutItem", request | expression.arguments(), repeatable=True)
+        return not isinstance(outcome, Refused) or cls._own(record, item, outcome)
+
+    @classmethod
+    def _own(cls, record: R, item: Item, refused: Refused) -> bool:
+        """Tell whether the stored item is what an earlier attempt of this very insert stored."""
+        stored = refused.item or {}
+        if not cls._holds(stored, record.key_values()):
+            raise Fault(DbConflictError, "the composed key is taken by another pair of parts")
+        if not refused.repeated or stored != item:
+            return False
+        if not cls.unique_rows:
+            raise _unproven()
+        return True
+
+    @classmethod
+    def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:
+        check_item(encode(cls._layout(), record.replace(**changes)))
+        expression = Expression()
+        clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
+        request = {
+            "Key": key(cls._layout(), record.key_values()),
+            "UpdateExpression": "SET " + ", ".join(clauses),
+            "ConditionExpression": cls._is_row(expression, record),
+        }
+        outcome = client.write_if(cls._table(), "UpdateItem", request | expression.arguments(), repeatable=True)
+        return not isinstance(outcome, Refused)
+
+    @classmethod
+    def _delete(cls, record: R) -> None:
+        request: dict[str, Any] = {"Key": key(cls._layout(), record.key_values())}
+        if cls._layout().part is None:
+            client.write(cls._table(), "DeleteItem", request)
+            return
+        expression = Expression()
+        request["ConditionExpression"] = cls._is_row(expression, record)
+        client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=True)
+
+    @classmethod
+    def _delete_if(cls, record: R, condition: str, expression: Expression) -> bool:
+        """Delete the row of `record`'s key if `condition` holds; tell whether this call did."""
+        request = {"Key": key(cls._layout(), record.key_values()), "ConditionExpression": condition}
+        # Twice would be wrong: between the two attempts another caller can have made the row anew.
+        outcome = client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=False)
+        return not isinstance(outcome, Refused)
+
+    @classmethod
+    def _list(cls, *key_values: Any) -> list[R]:
+        rows = [cls._row(item) for item in cls._items(key_values)]
+        return sorted(rows, key=lambda row: row.key_values())
+
+    @classmethod
+    def _key_attributes(cls) -> list[str]:
+        """Return the attributes that a wipe needs: the key, and what verifies it."""
+        part = cls._layout().part
+        return [*cls._layout().key_names, *([part] if part else [])]
+
+    @classmethod
+    def _delete_items(cls, items: Iterator[Item]) -> None:
+        names = cls._layout().key_names
+        client.batch_delete(cls._table(), ({name: item[name] for name in names} for item in items))
+
+    @classmethod
+    def _items(cls, key_values: tuple[Any, ...], attributes: list[str] | None = None) -> Iterator[Item]:
+        """Yield the items whose key begins with these parts, strongly read; without parts all of the table."""
+        expression = Expression()
+        request: dict[str, Any] = {"ConsistentRead": True}
+        if key_values:
+            request["KeyConditionExpression"] = cls._key_condition(expression, key_values)
+        if attributes:
+            request["ProjectionExpression"] = expression.project(attributes)
+        for item in cls._pages(request, expression):
+            if len(key_values) < 2 or cls._holds(item, key_values):
+                yield item
+
+    @classmethod
+    def _key_condition(cls, expression: Expression, key_values: tuple[Any, ...]) -> str:
+        condition = expression.equals(cls._layout().hash, key_values[0])
+        if len(key_values) > 1:
+            prefix = expression.value({"S": DELIMITER.join(key_values[1:]) + DELIMITER})
+            condition += f" AND begins_with({expression.name(cls._layout().range or '')}, {prefix})"
+        return condition
+
+    @classmethod
+    def _pages(cls, request: dict[str, Any], expression: Expression) -> Iterator[Item]:
+        """Yield the items of a Query, or of a Scan if there is no key condition."""
+        operation = "Query" if "KeyConditionExpression" in request else "Scan"
+        for page in client.pages(cls._table(), operation, request | expression.arguments()):
+            yield from page["Items"]
+
+    @classmethod
+    def _indexed_items(cls, index: str, attribute: str, text: str) -> Iterator[Item]:
+        """Yield the items that a global secondary index lists under a text; they may be out of date."""
+        expression = Expression()
+        request = {"IndexName": index, "KeyConditionExpression": expression.equals(attribute, text)}
+        return cls._pages(request, expression)
+
+    @classmethod
+    def _confirmed(cls, rows: list[R]) -> list[R]:
+        """Return the first 100 of these rows as they are, strongly read in one request, in the order of the key."""
+        keys = sorted(row.key_values() for row in rows)[:_CONFIRMED_AT_ONCE]
+        found = client.batch_get(cls._table(), [key(cls._layout(), values) for values in keys], {}) if keys else []
+        return sorted(map(cls._row, found), key=lambda row: row.key_values())
+
+
+class WipedRows(DynamoRows[R]):
+    """Rows that nothing depends on, so that a wipe deletes them alone."""
+
+    @classmethod
+    def _wipe(cls, *key_values: Any) -> None:
+        cls._delete_items(cls._items(key_values, cls._key_attributes()))
+
+
+def _unproven() -> Fault:
+    """Return the fault of a write of which only its caller could say whether it was done."""
+    return Fault(DbOutcomeUnknownError, "no answer to a write, and what is stored does not tell whose it is")

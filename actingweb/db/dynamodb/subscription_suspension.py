@@ -1,0 +1,52 @@
+"""Suspended targets."""
+
+from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.items import key
+from actingweb.db.dynamodb.limits import DynamoLimits
+from actingweb.db.dynamodb.models import TableModel
+from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.tables import Layout
+from actingweb.db.policy.subscription_suspension import SubscriptionSuspensionPolicy
+from actingweb.db.protocols import SubscriptionSuspensionProtocol
+from actingweb.db.records import SubscriptionSuspensionRecord
+
+__all__ = ["DbSubscriptionSuspension", "SubscriptionSuspension", "SubscriptionSuspensionModel"]
+
+
+class SubscriptionSuspensionModel(TableModel):
+    """The table of suspended targets."""
+
+    layout = Layout(
+        SubscriptionSuspensionRecord,
+        "subscription_suspensions",
+        composed="target_key",
+        sparse=frozenset({"subtarget"}),
+    )
+
+
+SubscriptionSuspension = SubscriptionSuspensionModel
+
+
+class DbSubscriptionSuspension(WipedRows[SubscriptionSuspensionRecord], SubscriptionSuspensionPolicy):
+    """The suspended targets of an actor."""
+
+    model = SubscriptionSuspensionModel
+    limits = DynamoLimits(SubscriptionSuspensionModel.layout)
+    unique_rows = True
+
+    def __init__(self, actor_id: str | None) -> None:
+        super().__init__(actor_id)
+
+    def _read_any(self, actor_id: str, target: str, subtargets: list[str]) -> bool:
+        wanted = [(actor_id, target, subtarget) for subtarget in subtargets]
+        items = client.batch_get(self._table(), [key(self._layout(), values) for values in wanted], {})
+        return any(self._holds(item, wanted[0]) for item in items)
+
+    def _remove(self, actor_id: str, target: str, subtarget: str) -> bool:
+        expression = Expression()
+        record = SubscriptionSuspensionRecord(id=actor_id, target=target, subtarget=subtarget)
+        return self._delete_if(record, self._is_row(expression, record), expression)
+
+
+_: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension

@@ -1,0 +1,113 @@
+"""Check that the DynamoDB tables exist: `python -m actingweb.db.verify_tables`.
+
+Exit codes: 0 all are there, 1 some are missing, 2 they could not be checked.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.settings import get_settings, reset_settings
+
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import TableModel
+
+__all__ = ["lookup_mode_enabled", "main", "required_models", "required_table_names", "verify_tables"]
+
+
+def lookup_mode_enabled() -> bool:
+    """Tell whether USE_PROPERTY_LOOKUP_TABLE asks for the look-up table."""
+    return get_settings().use_property_lookup_table
+
+
+def required_models(use_lookup_table: bool | None = None) -> "list[type[TableModel]]":
+    """Return the models whose tables must exist, in lookup mode or not, by default as the settings say."""
+    from actingweb.db import dynamodb as models
+
+    lookup = lookup_mode_enabled() if use_lookup_table is None else use_lookup_table
+    required: list[type[TableModel]] = [
+        models.Actor,
+        models.Attribute,
+        models.PeerTrustee,
+        models.Property if lookup else models.PropertyLegacy,
+        models.Subscription,
+        models.SubscriptionDiff,
+        models.SubscriptionSuspension,
+        models.Trust,
+    ]
+    return [*required, models.PropertyLookupV2] if lookup else required
+
+
+def required_table_names(use_lookup_table: bool | None = None) -> list[str]:
+    """Return the names of the tables that must exist."""
+    return [_name(model) for model in required_models(use_lookup_table)]
+
+
+def verify_tables(use_lookup_table: bool | None = None) -> tuple[list[str], list[str]]:
+    """Return the names of the required tables that exist and of those that do not."""
+    present: list[str] = []
+    missing: list[str] = []
+    for model in required_models(use_lookup_table):
+        (present if model.exists() else missing).append(_name(model))
+    return present, missing
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    options = _options(argv)
+    try:
+        _read_settings_afresh()
+        if options.list:
+            print("\n".join(required_table_names(options.lookup)))
+            return 0
+        present, missing = verify_tables(options.lookup)
+    except Exception as error:  # noqa: BLE001 - the one catch of the command: its text is the answer
+        print(error, file=sys.stderr)
+        return 2
+    for name in missing:
+        print(f"MISSING  {name}")
+    if missing:
+        print(f"{len(missing)} required table(s) missing", file=sys.stderr)
+        return 1
+    print(f"All {len(present)} required tables exist.")
+    _report_ttl()
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m actingweb.db.verify_tables", description=__doc__)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--lookup-table", dest="lookup", action="store_true", default=None, help="as in lookup mode")
+    mode.add_argument("--legacy", dest="lookup", action="store_false", default=None, help="as in legacy mode")
+    parser.add_argument("--list", action="store_true", help="list the required tables and ask AWS nothing")
+    return parser.parse_args(argv)
+
+
+def _read_settings_afresh() -> None:
+    reset_settings()
+    backend = get_settings().database_backend
+    if backend != "dynamodb":
+        raise ConfigurationError(
+            f"DATABASE_BACKEND is {backend!r}: only DynamoDB's tables are checked here, PostgreSQL's are Alembic's"
+        )
+    from actingweb.db.dynamodb import reset_ensure_cache
+
+    reset_ensure_cache()
+
+
+def _report_ttl() -> None:
+    """Say so if expired attributes are not removed. Not being allowed to know is no news."""
+    from actingweb.db.dynamodb import Attribute
+
+    if Attribute.ttl_enabled() is False:
+        print(f"TTL OFF  {_name(Attribute)}", file=sys.stderr)
+
+
+def _name(model: "type[TableModel]") -> str:
+    return model.Meta.table_name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
