@@ -166,7 +166,8 @@ def chain(attribute: DbAttributeProtocol) -> DbAttributeProtocol:
             "t1": {"chain_id": "c1", "x": 1}, "t2": {"chain_id": "c2"}, "t3": {"x": "c1"}, "t4": ["chain_id", "c1"],
         },
         "codes": {
-            "k1": {"chain_id": "c1"}, "k2": {"chain_id": {"chain_id": "c1"}}, "k3": "c1", "k4": {"d": {"chain_id": "c1"}},
+            "k1": {"chain_id": "c1"}, "k2": {"chain_id": {"chain_id": "c1"}}, "k3": "c1",
+            "k4": {"deep": {"chain_id": "c1"}},
         },
         "tokens2": {"t1": {"chain_id": "c1"}},
         "tokens:x": {"t1": {"chain_id": "c1"}},
