@@ -5,7 +5,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-__all__ = ["upgrade"]
+__all__ = ["ALEMBIC_INI", "upgrade"]
+
+ALEMBIC_INI = Path(__file__).with_name("alembic.ini")
 
 
 def upgrade(revision: str = "head") -> None:
@@ -14,4 +16,4 @@ def upgrade(revision: str = "head") -> None:
     Raise `alembic.util.CommandError` if the stored data or the database's revision does not allow it; nothing has
     changed then.
     """
-    command.upgrade(Config(Path(__file__).with_name("alembic.ini")), revision)
+    command.upgrade(Config(ALEMBIC_INI), revision)

@@ -1,0 +1,43 @@
+"""What stops a migration, and the exit code of each."""
+
+__all__ = ["DuplicateRowError", "ExitCode", "MigrationError", "SourceError", "TargetError", "UsageError"]
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of the command line tool."""
+
+    OK = 0
+    USAGE = 2
+    REJECTS = 3
+    DIFFERENCES = 4
+    SOURCE = 6
+    TARGET = 7
+    INTERRUPTED = 130
+
+
+class MigrationError(Exception):
+    """An expected fault, whose text is for the user and holds no secret and no stored value but keys."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UsageError(MigrationError):
+    """The arguments, the settings or the state of source and target do not allow it."""
+
+
+class SourceError(MigrationError):
+    """The source cannot be read."""
+
+    exit_code = ExitCode.SOURCE
+
+
+class TargetError(MigrationError):
+    """The target cannot be written or read."""
+
+    exit_code = ExitCode.TARGET
+
+
+class DuplicateRowError(TargetError):
+    """A row exists already, and duplicates are not to be skipped."""

@@ -1,0 +1,124 @@
+"""Files of documents: JSON arrays, read and written in constant memory."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from actingweb.migration.batches import Batch, gathered
+from actingweb.migration.errors import SourceError
+
+__all__ = ["FileSource", "open_private"]
+
+_CHUNK = 1024 * 1024
+_LARGEST_DOCUMENT = 16 * 1024 * 1024
+_BLANK = b" \t\r\n"
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["{}]', re.DOTALL)
+"""A whole text, a quote that begins one which is cut off, or a brace."""
+
+
+def open_private(path: Path, flags: int = os.O_TRUNC) -> BinaryIO:
+    """Open a file for writing that its owner alone may read, from its first byte on."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600), "wb")
+
+
+class FileSource:
+    """The documents of a JSON array of objects.
+
+    One object on a line, as the export writes it, is the fast form; any other layout, as of `json.dump(indent=2)`, is
+    read too. Raise `SourceError` if the file cannot be read or is no such array.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def identity(self) -> str:
+        """Tells this content of the file from another."""
+        facts = self._stat()
+        return f"{self._path.name} {facts.st_size} {facts.st_mtime_ns}"
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file."""
+        return self._stat().st_size
+
+    def batches(self, mark: int | None = None) -> Iterator[Batch]:
+        """Yield the documents behind `mark`, a number of bytes, as one stream."""
+        start = mark or 0
+        try:
+            with self._path.open("rb") as file:
+                documents = _lines(file, start) if _has_a_document_a_line(file) else _objects(file, start)
+                yield from gathered(documents, 0, start)
+        except OSError as error:
+            raise SourceError(f"{self._path}: {error.strerror}") from None
+        except _MalformedError as error:
+            raise SourceError(f"{self._path} is no JSON array of objects: {error}") from None
+
+    def _stat(self) -> os.stat_result:
+        try:
+            return self._path.stat()
+        except OSError as error:
+            raise SourceError(f"{self._path}: {error.strerror}") from None
+
+
+class _MalformedError(Exception):
+    pass
+
+
+def _has_a_document_a_line(file: BinaryIO) -> bool:
+    first = file.readline(8)
+    second = file.readline(_LARGEST_DOCUMENT).rstrip()
+    return first == b"[\n" and second[:1] == b"{" and second.rstrip(b",")[-1:] == b"}"
+
+
+def _lines(file: BinaryIO, start: int) -> Iterator[tuple[bytes, int]]:
+    """Yield each document and the offset behind its line."""
+    file.seek(start or len(b"[\n"))
+    offset = file.tell()
+    for line in file:
+        if line in (b"]\n", b"]"):
+            return
+        offset += len(line)
+        yield line.rstrip(b",\n"), offset
+    raise _MalformedError("it ends before its last bracket")
+
+
+def _objects(file: BinaryIO, start: int) -> Iterator[tuple[bytes, int]]:
+    """Yield each document and the offset behind it, whatever the white space."""
+    file.seek(start)
+    offset = start
+    buffer = b""
+    separators = b"," if start else b"["
+    while True:
+        blank = len(buffer) - len(buffer.lstrip(_BLANK + separators))
+        separators = b"," if b"[" in buffer[:blank] else separators
+        buffer, offset = buffer[blank:], offset + blank
+        if buffer[:1] == b"]" and separators == b",":
+            return
+        end = _end_of_object(buffer)
+        if end:
+            yield buffer[:end], offset + end
+            buffer, offset = buffer[end:], offset + end
+            continue
+        chunk = file.read(_CHUNK)
+        if not chunk or len(buffer) > _LARGEST_DOCUMENT or buffer[:1] not in (b"", b"{"):
+            raise _MalformedError(f"there is no whole object at byte {offset}")
+        buffer += chunk
+
+
+def _end_of_object(text: bytes) -> int:
+    """Return the length of the object that `text` begins with, 0 if it is not there whole."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        match token[0]:
+            case b"{":
+                depth += 1
+            case b"}":
+                depth -= 1
+                if depth == 0:
+                    return token.end()
+            case b'"':
+                return 0
+    return 0

@@ -1,0 +1,103 @@
+"""The PostgreSQL side: connections, and the checks before the first write."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.postgresql.conninfo import connection_string
+from actingweb.db.settings import PostgresSettings
+from actingweb.migration.errors import TargetError, UsageError
+from actingweb.migration.tables import FORMS
+
+__all__ = ["Target", "head_revision", "target_faults"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A schema of a PostgreSQL database."""
+
+    settings: PostgresSettings
+
+    @property
+    def schema(self) -> str:
+        """The name of the schema."""
+        return self.settings.schema
+
+    def connect(self) -> Connection:
+        """Return a new connection in autocommit mode.
+
+        Raise `TargetError` if there is none, `UsageError` for bad settings.
+        """
+        try:
+            conninfo = connection_string(self.settings)
+        except ConfigurationError as error:
+            raise UsageError(str(error)) from None
+        with target_faults():
+            return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+
+    def sql(self, statement: LiteralString, **parts: sql.Composable) -> sql.Composed:
+        """Return a statement with {schema} and the other named parts filled in."""
+        return sql.SQL(statement).format(schema=sql.Identifier(self.schema), **parts)
+
+    def check(self, connection: Connection) -> None:
+        """Raise `UsageError` unless the schema is at head and the role may write to all its tables."""
+        with target_faults():
+            self._check_revision(connection)
+            self._check_rights(connection)
+
+    def _check_revision(self, connection: Connection) -> None:
+        exists = connection.execute(
+            "SELECT to_regclass(format('%%I.alembic_version', %(schema)s::text)) IS NOT NULL", {"schema": self.schema}
+        ).fetchone()
+        found: set[Any] = set()
+        if exists == (True,):
+            found = {row[0] for row in connection.execute(self.sql("SELECT version_num FROM {schema}.alembic_version"))}
+        if found != {head_revision()}:
+            state = f"is at revision {', '.join(sorted(found))}" if found else "has no ActingWeb tables"
+            raise UsageError(
+                f'schema "{self.schema}" {state}, not at {head_revision()}: '
+                "run `cd actingweb/db/postgresql && alembic upgrade head`"
+            )
+
+    def _check_rights(self, connection: Connection) -> None:
+        for table in (*(form.name for form in FORMS), "property_lookup"):
+            name = sql.Identifier(self.schema, table).as_string()
+            allowed = connection.execute(
+                "SELECT has_table_privilege(%(name)s, 'SELECT') AND has_table_privilege(%(name)s, 'INSERT')"
+                " AND has_table_privilege(%(name)s, 'DELETE')",
+                {"name": name},
+            ).fetchone()
+            if allowed != (True,):
+                raise UsageError(f"the role may not read and write {name}")
+
+
+def head_revision() -> str:
+    """Return the revision of the schema that this release needs."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from actingweb.db.postgresql import migrate
+
+    head = ScriptDirectory.from_config(Config(migrate.ALEMBIC_INI)).get_current_head()
+    assert head is not None
+    return head
+
+
+@contextmanager
+def target_faults() -> Iterator[None]:
+    """Raise what psycopg raises as `TargetError`; its detail lines, which quote rows, are left out."""
+    try:
+        yield
+    except psycopg.Error as error:
+        text = error.diag.message_primary or str(error).strip().partition("\nDETAIL:")[0]
+        failure = TargetError(f"{type(error).__name__}: {text}")
+    else:
+        return
+    raise failure
