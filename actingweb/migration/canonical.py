@@ -95,7 +95,7 @@ class TableForm:
         return TypeAdapter(list[model])  # type: ignore[valid-type]
 
     @cached_property
-    def _columns(self) -> itemgetter[Any]:
+    def _columns(self) -> "itemgetter[Any]":
         return itemgetter(*self.record.fields)
 
     def row(self, canonical: CanonicalRow) -> tuple[Any, ...]:
