@@ -1,7 +1,7 @@
 """DbActor: creators, passphrases, and what a delete takes along."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,8 +22,7 @@ from actingweb.db import (
 from actingweb.db.protocols import DbActorProtocol
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.proxy import DynamoDBProxy, dynamodb_proxy
-from tests.servers import DynamoDBTarget
+from tests.proxy import DynamoDBProxy
 
 from .entities import OWNED, refusal
 
@@ -232,23 +231,16 @@ class TestDelete:
         assert get_trust(backend).get(actor_id, "p1") is None
 
 
-@pytest.fixture
-def throttled(backend: Backend, dynamodb_server: DynamoDBTarget, set_env: SetEnv) -> Iterator[DynamoDBProxy]:
-    host, port = dynamodb_server.environment["AWS_DB_HOST"].rpartition("/")[2].split(":")
-    with dynamodb_proxy(host, int(port)) as proxy:
-        set_env(AWS_DB_HOST=proxy.url, AWS_DB_MAX_ATTEMPTS="2", AWS_DB_AUTO_CREATE_TABLES="false")
-        yield proxy
-
-
 @pytest.mark.backends("dynamodb")
 def test_trap_01_a_throttled_create_never_overwrites_a_live_actor(
-    backend: Backend, actor: DbActorProtocol, throttled: DynamoDBProxy
+    backend: Backend, actor: DbActorProtocol, request_proxy: DynamoDBProxy, set_env: SetEnv
 ) -> None:
+    set_env(AWS_DB_MAX_ATTEMPTS="2", AWS_DB_AUTO_CREATE_TABLES="false")
     actor.create("a1", "me", "secret")
-    throttled.fault = "ProvisionedThroughputExceededException"
+    request_proxy.fault = "ProvisionedThroughputExceededException"
     with pytest.raises(DbThrottledError):
         get_actor(backend).create("a1", "thief", "stolen")
     with pytest.raises(DbThrottledError):
         get_actor(backend).get("a1")
-    throttled.fault = None
+    request_proxy.fault = None
     assert actor.get("a1") == {"id": "a1", "creator": "me", "passphrase": "secret"}
