@@ -204,7 +204,7 @@ class TestList:
         _add(backend, actor_id, ("s1", 0), ("s1", 1), ("s1", 30), ("s10", 1), ("s1:1", 1))
         diffs.fetch(actor_id=actor_id, subid=scope)
         assert diffs.delete(seqnr=seqnr) is True
-        assert _keys(backend, actor_id) == ([("s10", 1), ("s1:1", 1)][::-1] if scope else [])
+        assert _keys(backend, actor_id) == ([("s10", 1), ("s1:1", 1)] if scope else [])
         assert diffs.delete(seqnr=seqnr) is True
 
     def test_delete_of_a_number_removes_up_to_and_including_it(
