@@ -1,0 +1,49 @@
+"""Fixtures for tests of what only PostgreSQL has.
+
+* `proxy`: a `TcpProxy` between the backend and its server.
+* `role`: a log-in role of the server without rights, as user name and password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from actingweb.db.registry import Backend
+from tests.conftest import SetEnv
+from tests.proxy import TcpProxy, tcp_proxy
+from tests.support import new_id
+
+PgConnection = psycopg.Connection[tuple[Any, ...]]
+
+
+@pytest.fixture
+def proxy(backend: Backend, set_env: SetEnv, pg: PgConnection) -> Iterator[TcpProxy]:
+    """Put a proxy between the backend and its server."""
+    with tcp_proxy(pg.info.host, pg.info.port) as running:
+        set_env(PG_DB_URL=conninfo_of(pg, host="127.0.0.1", port=str(running.port)))
+        yield running
+
+
+@pytest.fixture
+def role(pg: PgConnection) -> Iterator[tuple[str, str]]:
+    """Create a role that may log in and nothing else."""
+    name, password = new_id("Role "), 'it\'s a "secret" \\ of 5 %'
+    pg.execute(
+        sql.SQL("CREATE ROLE {} LOGIN CONNECTION LIMIT 0 PASSWORD {}").format(
+            sql.Identifier(name), sql.Literal(password)
+        )
+    )
+    yield name, password
+    pg.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def conninfo_of(pg: PgConnection, **changes: str) -> str:
+    """Return how to connect as `pg` does, but for `changes`."""
+    info = pg.info
+    facts = {"host": info.host, "port": str(info.port), "dbname": info.dbname, "user": info.user}
+    return psycopg.conninfo.make_conninfo("", **{**facts, "password": info.password, **changes})

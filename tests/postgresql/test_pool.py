@@ -1,0 +1,240 @@
+"""The pool: growth, failures, other processes."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool, PoolClosed
+
+from actingweb.db import get_actor
+from actingweb.db.exceptions import (
+    ConfigurationError,
+    DbConnectionError,
+    DbError,
+    DbThrottledError,
+    DbTimeoutError,
+)
+from actingweb.db.postgresql import connection
+from actingweb.db.postgresql.connection import close_pool, get_connection, get_pool
+from actingweb.db.registry import Backend
+from tests.conftest import SetEnv
+from tests.proxy import TcpProxy
+from tests.support import race
+
+from .conftest import PgConnection, conninfo_of
+
+pytestmark = pytest.mark.backends("postgresql")
+
+
+def read(backend: Backend) -> object:
+    return get_actor(backend).get("a1")
+
+
+def fault_of(call: Callable[[], object]) -> type[DbError]:
+    with pytest.raises(DbError) as raised:
+        call()
+    return type(raised.value)
+
+
+def size() -> int:
+    return get_pool().get_stats()["pool_size"]
+
+
+def test_the_pool_is_one_and_has_the_sizes_set(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="3", PG_POOL_MAX_SIZE="4", PG_POOL_TIMEOUT="7.5")
+    pools = race(8, get_pool)
+    assert len(set(map(id, pools))) == 1
+    assert isinstance(pools[0], ConnectionPool)
+    assert (pools[0].min_size, pools[0].max_size, pools[0].timeout) == (3, 4, 7.5)
+
+
+def test_connections_are_made_when_needed_and_kept(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MAX_SIZE="3")
+    assert size() == 0
+    read(backend)
+    read(backend)
+    assert size() == 1
+    with get_connection(), get_connection(), get_connection():
+        assert size() == 3
+    read(backend)
+    assert size() == 3
+
+
+def test_a_caller_waits_for_a_connection_that_is_given_back(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1")
+    with ThreadPoolExecutor(1) as threads:
+        with get_connection():
+            waiting = threads.submit(read, backend)
+            time.sleep(0.05)
+            assert not waiting.done()
+        assert waiting.result(timeout=5) is None
+
+
+def test_waiting_ends_after_the_time_set(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_POOL_TIMEOUT="0.05")
+    with get_connection():
+        assert fault_of(lambda: read(backend)) is DbTimeoutError
+        with pytest.raises(DbTimeoutError, match="database error during connect"), get_connection():
+            pass
+    assert read(backend) is None
+
+
+def test_a_refused_port_fails_every_caller_at_once(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_DB_URL="postgresql://127.0.0.1:1/x")
+    began = time.monotonic()
+    assert race(4, lambda: fault_of(lambda: read(backend))) == [DbConnectionError] * 4
+    assert time.monotonic() - began < 2
+    assert size() == 0
+
+
+def test_a_full_server_throttles(backend: Backend, pg: PgConnection, role: tuple[str, str], set_env: SetEnv) -> None:
+    user, password = role
+    set_env(PG_DB_URL=conninfo_of(pg, user=user, password=password))
+    assert fault_of(lambda: read(backend)) is DbThrottledError
+
+
+def waiting_while(
+    fault: Callable[[], None], call: Callable[[], object], threads: ThreadPoolExecutor
+) -> list[Future[object]]:
+    """Hold the only connection until three calls wait for it, then lose it by `fault`."""
+    with suppress(psycopg.OperationalError), get_connection() as held:
+        waiting = [threads.submit(call) for _ in range(3)]
+        while get_pool().get_stats()["requests_waiting"] < 3:
+            time.sleep(0.01)
+        fault()
+        held.execute("SELECT 1")
+    assert held.closed
+    return waiting
+
+
+def test_those_who_wait_learn_at_once_that_the_server_is_gone(
+    backend: Backend, proxy: TcpProxy, set_env: SetEnv
+) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1")
+    began = time.monotonic()
+    with ThreadPoolExecutor(3) as threads:
+        waiting = waiting_while(proxy.stop, lambda: fault_of(lambda: read(backend)), threads)
+        assert [client.result(timeout=10) for client in waiting] == [DbConnectionError] * 3
+    assert time.monotonic() - began < 5
+    assert size() == 0
+
+
+def test_those_who_wait_get_new_connections_for_lost_ones(backend: Backend, proxy: TcpProxy, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1")
+    with ThreadPoolExecutor(3) as threads:
+        waiting = waiting_while(proxy.hang_up, lambda: read(backend), threads)
+        assert [client.result(timeout=10) for client in waiting] == [None] * 3
+
+
+def test_after_a_restart_of_the_server_the_first_call_succeeds(backend: Backend, pg: PgConnection) -> None:
+    pool = get_pool()
+    held = [pool.getconn() for _ in range(10)]
+    for one in held:
+        pool.putconn(one)
+    pids = [one.info.backend_pid for one in held]
+    pg.execute("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", [pids])
+    began = time.monotonic()
+    assert read(backend) is None
+    assert time.monotonic() - began < 0.5
+    assert size() == 1
+
+
+def test_a_notice_does_not_cost_a_connection(backend: Backend, pg: PgConnection) -> None:
+    with get_connection() as one:
+        one.execute("LISTEN news")
+        pid = one.info.backend_pid
+    pg.execute("NOTIFY news")
+    time.sleep(0.05)
+    with get_connection() as again:
+        assert again.info.backend_pid == pid
+
+
+def test_close_pool_can_be_repeated_and_the_next_use_opens_another(backend: Backend) -> None:
+    read(backend)
+    first = get_pool()
+    close_pool()
+    close_pool()
+    assert first.closed
+    assert read(backend) is None
+    assert get_pool() is not first
+
+
+def test_a_connection_in_use_outlives_close_pool(backend: Backend) -> None:
+    with get_connection() as held:
+        close_pool()
+        assert held.execute("SELECT 1").fetchone() == (1,)
+    assert held.closed
+
+
+def test_calls_survive_a_concurrent_close_pool(backend: Backend) -> None:
+    done = threading.Event()
+
+    def close() -> None:
+        while not done.is_set():
+            close_pool()
+
+    with ThreadPoolExecutor(1) as threads:
+        closing = threads.submit(close)
+        try:
+            assert [read(backend) for _ in range(200)] == [None] * 200
+        finally:
+            done.set()
+        closing.result()
+
+
+def test_a_closed_pool_gives_nothing(backend: Backend) -> None:
+    pool = get_pool()
+    close_pool()
+    with pytest.raises(PoolClosed):
+        pool.getconn()
+
+
+def test_another_prefix_counts_after_close_pool(
+    backend: Backend, actor_id: str, environment: pytest.MonkeyPatch
+) -> None:
+    assert get_actor(backend).get(actor_id)
+    environment.setenv("PG_DB_PREFIX", "Absent-%s")
+    assert get_actor(backend).get(actor_id)
+    close_pool()
+    with pytest.raises(DbError, match="alembic upgrade head"):
+        get_actor(backend).get(actor_id)
+    close_pool()
+
+
+def test_a_bad_url_is_a_configuration_error(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_DB_URL="host='x")
+    with pytest.raises(ConfigurationError, match="PG_DB_URL"):
+        read(backend)
+
+
+def test_a_child_process_has_a_pool_of_its_own(backend: Backend, actor_id: str) -> None:
+    actor = get_actor(backend)
+    assert actor.get(actor_id)
+    parents = get_pool()
+    with get_connection() as held:
+        pid = held.info.backend_pid
+    child = os.fork()
+    if child == 0:
+        right = actor.get(actor_id) is not None and get_pool() is not parents
+        with get_connection() as own:
+            right = right and own.info.backend_pid != pid
+        close_pool()
+        os._exit(0 if right else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert get_pool() is parents
+    with get_connection() as held:
+        assert held.info.backend_pid == pid
+    assert actor.get(actor_id)
+
+
+def test_a_fork_while_another_thread_makes_the_pool_does_not_block_the_child(backend: Backend) -> None:
+    with connection._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if get_pool().max_size else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
