@@ -20,7 +20,7 @@ from actingweb.db.policy.property import Stored
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
 from actingweb.db.utils import compute_lookup_key
 
-__all__ = ["PROPERTIES", "ROWS_PER_TRANSACTION", "Change", "change_row", "delete_rows"]
+__all__ = ["PROPERTIES", "ROWS_PER_TRANSACTION", "Change", "change_row", "delete_rows", "holds_value"]
 
 PROPERTIES = Layout(PropertyRecord, "properties")
 LOOKUPS = Layout(PropertyLookupRecord, "property_lookup_v2")
@@ -94,7 +94,7 @@ def _steps(change: Change, known: _Known) -> Iterator[_Step]:
 def _row_action(change: Change, old: str | None) -> Action:
     """Write or delete the row, if it holds the old value."""
     expression = Expression()
-    same = expression.absent("id") if old is None else expression.equals("value", old)
+    same = expression.absent("id") if old is None else holds_value(expression, old)
     condition = {"ConditionExpression": same} | expression.arguments()
     record = PropertyRecord(id=change.actor_id, name=change.name, value=change.value)
     if change.value is None:
@@ -102,6 +102,14 @@ def _row_action(change: Change, old: str | None) -> Action:
     item = encode(PROPERTIES, record)
     check_item(item)
     return Action("Put", meta_of(PROPERTIES.suffix), {"Item": item} | condition)
+
+
+def holds_value(expression: Expression, value: str) -> str:
+    """Return the condition that the row is there with this value; an empty one may be left out of the item."""
+    if value:
+        return expression.equals("value", value)
+    same = f"{expression.absent('value')} OR {expression.equals('value', value)}"
+    return f"{expression.exists('id')} AND ({same})"
 
 
 def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
@@ -149,7 +157,8 @@ def _learn(change: Change, known: _Known, about: str, item: Item | None) -> None
     elif about == "release":
         known.unclaimed = known.old
     elif about == "claim":
-        known.rival = _text(item, "actor_id")
+        claimant = _text(item, "actor_id")
+        known.rival = None if claimant == change.actor_id else claimant
         known.rival_holds = known.rival is not None and _holds(known.rival, change)
     else:
         known.rival_holds = _text(item, "value") == change.value
@@ -214,6 +223,5 @@ def _collided() -> Fault:
 
 
 def _text(item: Item | None, name: str) -> str | None:
-    attribute = None if item is None else item.get(name)
-    text: str | None = None if attribute is None else attribute.get("S")
-    return text
+    """Return a text of an item, "" if it lacks it; None if there is no item."""
+    return None if item is None else item.get(name, {}).get("S", "")

@@ -94,6 +94,7 @@ _PHRASES = (
     ("Item size", Verdict(DbInputError, "the item would exceed the limit of 409600 bytes")),
     ("item size", Verdict(DbInputError, "the item would exceed the limit of 409600 bytes")),
     ("size limit", Verdict(DbInputError, "a key or the request exceeds a limit of the database")),
+    ("Size limit", Verdict(DbInputError, "an index key exceeds the limit of 2048 bytes")),
     ("must be under", Verdict(DbInputError, "a key exceeds the limit of 2048 bytes, of a range key 1024 bytes")),
     ("empty string value", Verdict(DbInputError, "a key attribute must not be empty")),
     ("Number overflow", Verdict(DbInputError, "a number exceeds the range of the database")),
