@@ -72,12 +72,11 @@ def _make(model: _Creatable) -> None:
     try:
         if not model.exists():
             model.create_table(wait=True)
-        return
-    except Exception as error:  # noqa: BLE001 - raised below, without the driver's exception as context
+    except Exception as error:  # noqa: BLE001 - raised again as what it means
         if in_use(error):
             return
         fault = fault_of(error)
-    raise fault.named("table check", None)
+        raise fault.named("table check", None) from fault.cause
 
 
 def _name(model: _Creatable) -> str | None:

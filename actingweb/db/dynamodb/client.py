@@ -178,16 +178,15 @@ def _send(
 ) -> tuple[dict[str, Any], bool] | Failure:
     """Send a request; while it is not known which of two names a table has, try them."""
     tables = list(dict.fromkeys(tables))
-    first: Failure | None = None
+    failures: list[Failure] = []
     for chosen in product(*(table.names() for table in tables)):
         names = dict(zip(tables, chosen, strict=True))
         outcome = _attempt(tables[0], *build(names), repeatable)
         if not isinstance(outcome, Failure) or code_of(outcome.error) not in (NOT_FOUND, DENIED):
             _settle(names, outcome)
             return outcome
-        first = first or outcome
-    assert first is not None
-    return first
+        failures.append(outcome)
+    return failures[0]
 
 
 def _attempt(

@@ -1,12 +1,13 @@
 """Properties of an actor."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from actingweb.db.dynamodb import claims, client
 from actingweb.db.dynamodb._ensure import ensure_table
-from actingweb.db.dynamodb.claims import PROPERTIES, Change
+from actingweb.db.dynamodb.claims import PROPERTIES, Change, holds_value
 from actingweb.db.dynamodb.client import Refused
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.fallback import no_index, once_known, v1_actor
@@ -37,6 +38,10 @@ _LEGACY_INDEX_MISSING = (
     "the index property-index is missing: create it (with_legacy_property_index), "
     "or use the look-up table (backfill_property_lookup)"
 )
+
+
+# A key of an index cannot be empty.
+_WITH_INDEX = replace(PROPERTIES, sparse=frozenset({"value"}))
 
 
 class PropertyModel(TableModel):
@@ -82,8 +87,9 @@ class DbProperty(_Rows, PropertyPolicy):
 
     def _new(self, actor_id: object, name: object, value: str) -> PropertyRecord:
         record = super()._new(actor_id, name, value)
-        if not self._use_lookup_table:
-            _check_index_key(record.value)
+        problem = None if self._use_lookup_table else too_long("value", record.value, INDEX_BYTES)
+        if problem is not None:
+            raise refused(problem)
         return record
 
     def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
@@ -101,7 +107,7 @@ class DbProperty(_Rows, PropertyPolicy):
         if indexed:
             return claims.change_row(Change(*record), expected, lambda stored: stored == expected)
         expression = Expression()
-        request = {"Item": self._item(record), "ConditionExpression": expression.equals("value", expected)}
+        request = {"Item": self._item(record), "ConditionExpression": holds_value(expression, expected)}
         # Twice would be wrong: between the two attempts another caller can have set it back.
         outcome = client.write_if(self._table(), "PutItem", request | expression.arguments(), repeatable=False)
         return Stored(not isinstance(outcome, Refused))
@@ -117,7 +123,7 @@ class DbProperty(_Rows, PropertyPolicy):
             change = Change(record.id, record.name, None)
             return claims.change_row(change, record.value, lambda stored: stored == record.value).done
         expression = Expression()
-        return self._delete_if(record, expression.equals("value", record.value), expression)
+        return self._delete_if(record, holds_value(expression, record.value), expression)
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         client.batch_delete(self._table(), (self._key(actor_id, name) for name in plain))
@@ -200,9 +206,8 @@ class DbProperty(_Rows, PropertyPolicy):
         row = cls._read(actor_id, name)
         return row is not None and row.value == value
 
-    @staticmethod
-    def _item(record: PropertyRecord) -> Item:
-        item = encode(PROPERTIES, record)
+    def _item(self, record: PropertyRecord) -> Item:
+        item = encode(PROPERTIES if self._use_lookup_table else _WITH_INDEX, record)
         check_item(item)
         return item
 
@@ -240,13 +245,6 @@ class DbPropertyList(_Rows, PropertyListPolicy):
                 claimed[row.name] = row.value
             else:
                 yield item
-
-
-def _check_index_key(value: str) -> None:
-    """Refuse a value that the legacy index cannot have as its key."""
-    problem = too_long("value", value, INDEX_BYTES) if value else "value is empty, which a key of an index cannot be"
-    if problem is not None:
-        raise refused(problem)
 
 
 def _between(expression: Expression, lower: str, upper: str) -> str:

@@ -57,7 +57,7 @@ class Transport:
     def __init__(self, region: str, host: str | None, seconds: float, attempts: int) -> None:
         self._seconds = seconds
         self._attempts = attempts
-        self._connect_seconds = seconds / 8
+        self._connect_seconds = seconds / 4
         self._wait = _Deadline()
         connection = Connection(
             region,
@@ -91,7 +91,7 @@ class Transport:
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             left = self._seconds - (time.monotonic() - started) - pause
             hopeless = not verdict.transient or (verdict.executed and not repeatable)
-            if hopeless or attempt >= allowed or left < self._seconds / 4:
+            if hopeless or attempt >= allowed or left < 1.5 * self._connect_seconds:
                 raise Failure(error, executed)
             time.sleep(pause)
             attempt += 1
@@ -99,8 +99,9 @@ class Transport:
     def _try(
         self, operation: str, request: dict[str, Any], left: float, repeatable: bool
     ) -> dict[str, Any] | Exception:
-        # Half of the time left, so that an answer that never comes leaves time for a second attempt.
-        self._wait.seconds = max(left / 2 if repeatable else left - self._connect_seconds, self._connect_seconds)
+        rest = left - self._connect_seconds
+        # Half of the time, so that an answer that never comes leaves enough for a second attempt.
+        self._wait.seconds = min(rest, left / 2) if repeatable else rest
         try:
             with muted():
                 answer: dict[str, Any] = self._client._make_api_call(operation, request)
