@@ -25,6 +25,7 @@ class TcpProxy(socketserver.ThreadingTCPServer):
     """
 
     allow_reuse_address = True
+    request_queue_size = 128
     daemon_threads = True
 
     def __init__(self, host: str, port: int) -> None:
