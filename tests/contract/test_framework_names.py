@@ -114,7 +114,7 @@ def resolved(name: str) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_name_resolves(name: str) -> None:
-    assert callable(resolved(name))
+    assert resolved(name) is not None
 
 
 @pytest.mark.parametrize("entity", CONFIGURED)

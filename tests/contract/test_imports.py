@@ -65,7 +65,7 @@ MODELS = {
     "actor": ("ActorModel", "Actor", "CreatorIndex"),
     "attribute": ("AttributeModel", "Attribute"),
     "peertrustee": ("PeerTrusteeModel", "PeerTrustee"),
-    "property": ("PropertyModel", "Property", "PropertyLegacyModel", "PropertyLegacy", "PropertyIndex"),
+    "property": ("PropertyModel", "Property", "PropertyLegacyModel", "PropertyLegacy"),
     "property_lookup": ("PropertyLookupV2Model", "PropertyLookupV2", "PropertyLookupModel", "PropertyLookup"),
     "subscription": ("SubscriptionModel", "Subscription"),
     "subscription_diff": ("SubscriptionDiffModel", "SubscriptionDiff"),
