@@ -87,8 +87,15 @@ def _steps(change: Change, known: _Known) -> Iterator[_Step]:
     yield _Step("row", change.name, _row_action(change, known.old))
     if change.value:
         yield from _claim_steps(change, change.value, known)
-    if known.old and known.old not in (change.value, known.unclaimed):
-        yield _Step("release", change.name, _release(change.actor_id, change.name, known.old))
+    if known.old and known.old != change.value:
+        yield _release_step(change, known.old, known.unclaimed == known.old)
+
+
+def _release_step(change: Change, old: str, unclaimed: bool) -> _Step:
+    """Release the claim on the old value, or make sure that it still is not the actor's."""
+    if unclaimed:
+        return _Step("unclaimed", change.name, _check_unclaimed(change.actor_id, change.name, old))
+    return _Step("release", change.name, _release(change.actor_id, change.name, old))
 
 
 def _row_action(change: Change, old: str | None) -> Action:
@@ -134,6 +141,14 @@ def _release(actor_id: str, name: str, value: str) -> Action:
     return Action("Delete", meta_of(LOOKUPS.suffix), {"Key": lookup_key} | _free_or_of(actor_id))
 
 
+def _check_unclaimed(actor_id: str, name: str, value: str) -> Action:
+    expression = Expression()
+    others = expression.compare("actor_id", "<>", {"S": actor_id})
+    condition = {"ConditionExpression": f"{expression.absent('lookup_key')} OR {others}"}
+    lookup_key = key(LOOKUPS, (compute_lookup_key(name, value),))
+    return Action("ConditionCheck", meta_of(LOOKUPS.suffix), {"Key": lookup_key} | condition | expression.arguments())
+
+
 def _free_or_of(actor_id: str) -> dict[str, Any]:
     expression = Expression()
     condition = f"{expression.absent('lookup_key')} OR {expression.equals('actor_id', actor_id)}"
@@ -156,6 +171,8 @@ def _learn(change: Change, known: _Known, about: str, item: Item | None) -> None
         known.old = _text(item, "value")
     elif about == "release":
         known.unclaimed = known.old
+    elif about == "unclaimed":
+        known.unclaimed = None
     elif about == "claim":
         claimant = _text(item, "actor_id")
         known.rival = None if claimant == change.actor_id else claimant
