@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 _CHUNK = 65536
 
@@ -115,7 +116,7 @@ class DynamoDBProxy(ThreadingHTTPServer):
     """Forwards the requests to one DynamoDB server.
 
     Attributes:
-        operations: the operations requested, in order, as `PutItem`.
+        requests: the operation, as `PutItem`, and the arguments of each request, in order.
         fault: an AWS error code with which every request is answered in place of the server.
     """
 
@@ -124,7 +125,7 @@ class DynamoDBProxy(ThreadingHTTPServer):
     def __init__(self, host: str, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Forwarder)
         self.target = (host, port)
-        self.operations: list[str] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
         self.fault: str | None = None
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -149,7 +150,7 @@ class _Forwarder(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.operations.append(self.headers["X-Amz-Target"].rpartition(".")[2])
+        self.server.requests.append((self.headers["X-Amz-Target"].rpartition(".")[2], json.loads(body)))
         if self.server.fault is None:
             self._answer(*self._forwarded(body))
         else:
