@@ -28,8 +28,7 @@ import pytest
 
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.settings import reset_settings
-
-from .servers import (
+from tests.servers import (
     DynamoDBTables,
     DynamoDBTarget,
     MemoryTables,
@@ -40,7 +39,7 @@ from .servers import (
     migrate,
     postgres_target,
 )
-from .support import new_id
+from tests.support import new_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

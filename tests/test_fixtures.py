@@ -9,9 +9,8 @@ import pytest
 
 from actingweb.db import get_settings
 from actingweb.db.registry import Backend
-
-from .conftest import SetEnv
-from .support import ddb_table, race
+from tests.conftest import SetEnv
+from tests.support import ddb_table, race
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
-from .dynamodb_jar import jar_directory, java
-from .process import EmbeddedServerError, ServerProcess, start_on_free_port
+from actingweb.embedded.dynamodb_jar import jar_directory, java
+from actingweb.embedded.process import ServerProcess
+from actingweb.embedded.server import EmbeddedServer
 
 _IMAGE = "amazon/dynamodb-local"
 _IMAGE_START_SECONDS = 300.0
-_JAR_START_SECONDS = 60.0
 _SERVER_OPTIONS = ("-inMemory", "-sharedDb", "-port")
 # A server that lives for minutes: start fast, leave the cores to the clients.
 _JAVA_OPTIONS = (
@@ -50,98 +49,49 @@ class DynamoDBEndpoint:
         }
 
 
-class DynamoDBServer:
-    """A DynamoDB Local on 127.0.0.1 that keeps its tables in memory until `stop`, `kill` or the end of `with`.
+class DynamoDBServer(EmbeddedServer):
+    """A private DynamoDB Local that keeps its tables in memory: `kill` and `restart` lose them.
 
-    `docker=True` runs the official image, otherwise the official jar. Every method raises `EmbeddedServerError` if
-    the server cannot do what is asked.
+    `docker=True` runs the official image, `pid` being that of Docker's client; otherwise the official jar runs.
     """
 
     def __init__(self, *, docker: bool = False) -> None:
+        super().__init__()
         self._docker = docker
-        self._directory: Path | None = None
-        self._process: ServerProcess | None = None
-        self._port = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.stop()
-
-    @property
-    def directory(self) -> Path:
-        """The server's private directory with `server.log`."""
-        if self._directory is None:
-            raise EmbeddedServerError("the server is not started")
-        return self._directory
+        if docker:
+            self.start_seconds = _IMAGE_START_SECONDS
 
     @property
     def endpoint(self) -> DynamoDBEndpoint:
         """How to reach the server."""
         return DynamoDBEndpoint(f"http://127.0.0.1:{self._port}")
 
-    @property
-    def pid(self) -> int:
-        """The pid of the server, with Docker that of its client."""
-        return self._running().pid
+    def _make_directory(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="aw-ddb-"))
 
-    def start(self) -> None:
-        """Start an empty server at a free port."""
-        self._directory = Path(tempfile.mkdtemp(prefix="aw-ddb-"))
-        try:
-            start_on_free_port(self._launch)
-        except BaseException:
-            self.stop()
-            raise
+    def _prepare(self) -> None:
+        """The jar is in a cache, the image with Docker."""
 
-    def stop(self) -> None:
-        """Stop the server. Do nothing if it is not started."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-        if self._directory is not None:
-            shutil.rmtree(self._directory)
-            self._directory = None
-
-    def kill(self) -> None:
-        """Kill the server with SIGKILL; `restart` brings it back without tables."""
-        self._running().kill()
-
-    def restart(self) -> None:
-        """Start the server again on its old port, without tables, stopping it before if it runs."""
-        process = self._running()
-        process.stop()
-        process.start(self._answers, self._start_seconds())
-
-    def _running(self) -> ServerProcess:
-        if self._process is None:
-            raise EmbeddedServerError("the server is not started")
-        return self._process
-
-    def _launch(self, port: int) -> None:
-        command, directory = self._docker_command(port) if self._docker else self._java_command(port)
-        self._port = port
-        self._process = ServerProcess(
+    def _make_process(self) -> ServerProcess:
+        command, directory = self._docker_command() if self._docker else self._java_command()
+        return ServerProcess(
             command,
-            port=port,
+            port=self._port,
             directory=directory,
             log=self.directory / "server.log",
             stop_signal=signal.SIGTERM,
         )
-        self._process.start(self._answers, self._start_seconds())
 
-    def _start_seconds(self) -> float:
-        return _IMAGE_START_SECONDS if self._docker else _JAR_START_SECONDS
+    def _remove_leftovers(self) -> None:
+        """All is in memory."""
 
-    def _java_command(self, port: int) -> tuple[list[str], Path]:
-        return [java(), *_JAVA_OPTIONS, "-jar", "DynamoDBLocal.jar", *_SERVER_OPTIONS, str(port)], jar_directory()
+    def _java_command(self) -> tuple[list[str], Path]:
+        return [java(), *_JAVA_OPTIONS, "-jar", "DynamoDBLocal.jar", *_SERVER_OPTIONS, str(self._port)], jar_directory()
 
-    def _docker_command(self, port: int) -> tuple[list[str], Path]:
+    def _docker_command(self) -> tuple[list[str], Path]:
         # The client stays in the foreground and passes SIGTERM on, so that the container ends with it.
         name = f"actingweb-dynamodb-{secrets.token_hex(4)}"
-        container = ["--rm", "--init", "--name", name, "--publish", f"127.0.0.1:{port}:8000", _IMAGE]
+        container = ["--rm", "--init", "--name", name, "--publish", f"127.0.0.1:{self._port}:8000", _IMAGE]
         server = ["-jar", "DynamoDBLocal.jar", *_SERVER_OPTIONS, "8000"]
         return ["docker", "run", *container, *server], Path.cwd()
 

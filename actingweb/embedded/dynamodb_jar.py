@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from .process import EmbeddedServerError
+from actingweb.embedded.process import EmbeddedServerError
 
 _PACKAGE = "amplify-dynamodb-simulator@2.9.30"
 _INTEGRITY = "sha512-xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="

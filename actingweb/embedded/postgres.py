@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 import psycopg
 
-from .process import Account, EmbeddedServerError, ServerProcess, run_as, start_on_free_port
+from actingweb.embedded.process import Account, EmbeddedServerError, ServerProcess, run_as
+from actingweb.embedded.server import EmbeddedServer
 
 _USE_RUNNING_SERVER = "or set PG_DB_HOST to use a running server"
 _SOCKET_PATH_BYTES = 103
@@ -51,36 +51,21 @@ class PostgresConnection:
         }
 
 
-class PostgresServer:
-    """A PostgreSQL server on 127.0.0.1 that is gone, data included, after `stop` or the `with` block.
+class PostgresServer(EmbeddedServer):
+    """A private PostgreSQL server. `kill` and `restart` keep its data, `stop` removes them.
 
     `settings` are server settings as for `postgres -c`. `fsync=False` is faster and loses data when the machine, not
-    the server, fails. Every method raises `EmbeddedServerError` if the server cannot do what is asked.
+    the server, fails.
     """
 
     def __init__(
         self, *, password: str | None = None, fsync: bool = True, settings: Mapping[str, str] | None = None
     ) -> None:
+        super().__init__()
         self._password = password or secrets.token_urlsafe(24)
         self._settings = ({} if fsync else _WITHOUT_FSYNC) | dict(settings or {})
         self._account = _server_account()
-        self._directory: Path | None = None
-        self._process: ServerProcess | None = None
-        self._port = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.stop()
-
-    @property
-    def directory(self) -> Path:
-        """The server's private directory: `data`, the socket, `server.log`."""
-        if self._directory is None:
-            raise EmbeddedServerError("the server is not started")
-        return self._directory
+        self._binaries = Path()
 
     @property
     def connection(self) -> PostgresConnection:
@@ -94,56 +79,20 @@ class PostgresServer:
             socket_directory=self.directory,
         )
 
-    @property
-    def pid(self) -> int:
-        """The pid of the postmaster."""
-        return self._running().pid
+    def _make_directory(self) -> Path:
+        return _private_directory(self._account)
 
-    def start(self) -> None:
-        """Create an empty database cluster and start a server on it, at a free port."""
-        self._directory = _private_directory(self._account)
-        try:
-            binaries = _usable_binaries(self._directory, self._account)
-            self._create_cluster(binaries)
-            start_on_free_port(lambda port: self._launch(binaries, port))
-        except BaseException:
-            self.stop()
-            raise
+    def _prepare(self) -> None:
+        self._binaries = _usable_binaries(self.directory, self._account)
+        self._create_cluster()
 
-    def stop(self) -> None:
-        """Stop the server and remove its data. Do nothing if it is not started."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-        if self._directory is not None:
-            shutil.rmtree(self._directory)
-            self._directory = None
-
-    def kill(self) -> None:
-        """Kill the postmaster and its children with SIGKILL, keeping the data for `restart`."""
-        self._running().kill()
-
-    def restart(self) -> None:
-        """Start the server again with its data on its old port, stopping it before if it runs."""
-        process = self._running()
-        process.stop()
-        (self.directory / "data" / "postmaster.pid").unlink(missing_ok=True)
-        for leftover in self.directory.glob(".s.PGSQL.*"):
-            leftover.unlink()
-        process.start(self._answers)
-
-    def _running(self) -> ServerProcess:
-        if self._process is None:
-            raise EmbeddedServerError("the server is not started")
-        return self._process
-
-    def _create_cluster(self, binaries: Path) -> None:
+    def _create_cluster(self) -> None:
         password_file = self.directory / "password"
         password_file.touch(0o600)
         password_file.write_text(self._password)
         _hand_over(password_file, self._account)
         command = [
-            str(binaries / "initdb"),
+            str(self._binaries / "initdb"),
             *("-D", str(self.directory / "data"), "-U", "actingweb", f"--pwfile={password_file}"),
             *("--auth=scram-sha-256", "--encoding=UTF8", f"--locale={_locale()}", "--no-sync"),
         ]
@@ -152,23 +101,26 @@ class PostgresServer:
         if result.returncode != 0:
             raise EmbeddedServerError(f"initdb failed: {result.stderr.strip()}")
 
-    def _launch(self, binaries: Path, port: int) -> None:
+    def _make_process(self) -> ServerProcess:
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self.directory),
             "unix_socket_permissions": "0700",
         } | self._settings
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._port = port
-        self._process = ServerProcess(
-            [str(binaries / "postgres"), "-D", str(self.directory / "data"), "-p", str(port), *options],
-            port=port,
+        return ServerProcess(
+            [str(self._binaries / "postgres"), "-D", str(self.directory / "data"), "-p", str(self._port), *options],
+            port=self._port,
             directory=self.directory,
             log=self.directory / "server.log",
             stop_signal=signal.SIGINT,
             account=self._account,
         )
-        self._process.start(self._answers)
+
+    def _remove_leftovers(self) -> None:
+        (self.directory / "data" / "postmaster.pid").unlink(missing_ok=True)
+        for leftover in self.directory.glob(".s.PGSQL.*"):
+            leftover.unlink()
 
     def _answers(self) -> bool:
         facts = self.connection

@@ -14,9 +14,8 @@ import pytest
 from actingweb.embedded import dynamodb_jar
 from actingweb.embedded.dynamodb import DynamoDBEndpoint, DynamoDBServer, dynamodb_environment
 from actingweb.embedded.process import EmbeddedServerError
+from tests.embedded.processes import dies_with_parent, process_runs
 from tests.support import race
-
-from .processes import dies_with_parent, process_runs
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

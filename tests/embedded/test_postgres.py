@@ -11,9 +11,8 @@ import pytest
 from actingweb.embedded import postgres
 from actingweb.embedded.postgres import PostgresConnection, PostgresServer, postgres_environment
 from actingweb.embedded.process import EmbeddedServerError
+from tests.embedded.processes import dies_with_parent, process_runs
 from tests.servers import PostgresTarget
-
-from .processes import dies_with_parent, process_runs
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,7 @@ from actingweb.embedded.process import (
     free_port,
     start_on_free_port,
 )
-
-from .processes import ends, process_runs
+from tests.embedded.processes import ends, process_runs
 
 
 def _python(code: str, port: int, directory: Path) -> ServerProcess:
