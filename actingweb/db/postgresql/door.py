@@ -75,10 +75,16 @@ def write_all(*steps: Step) -> list[Outcome]:
 def _queued(connection: PooledConnection, schema: str, steps: tuple[Step, ...]) -> list[psycopg.Cursor[Row]]:
     try:
         return [connection.queue(statement.text(schema), parameters) for statement, parameters in steps]
-    except BaseException:
-        # Leaving the pipeline would commit the steps that are in it.
-        connection.close()
+    except BaseException as error:
+        if not _is_answer(error):
+            # Leaving the pipeline would commit the steps that are in it.
+            connection.close()
         raise
+
+
+def _is_answer(error: BaseException) -> bool:
+    """Tell whether the error is the server's, which then ignores all steps up to the end of the pipeline."""
+    return isinstance(error, psycopg.Error) and error.sqlstate is not None
 
 
 def _outcome(cursor: psycopg.Cursor[Row]) -> Outcome:

@@ -52,6 +52,8 @@ BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
 )
 """The classes of errors that carry no SQLSTATE."""
 
+# The prepared statement does not exist, as after a failed pipeline, or its tables have changed.
+_STALE_PREPARED = ("26000", "0A000")
 # A server without a free connection says so before there is a result that could carry its code, 53300.
 _NO_CONNECTION_LEFT = ("too many clients", "too many connections", "remaining connection slots")
 
@@ -81,14 +83,14 @@ def is_conflict(error: Exception) -> bool:
 
 
 def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Tell whether the error means that the connection is gone."""
+    """Tell whether the error means that the connection, or a statement prepared on it, is gone."""
     code = _code(error)
-    return connection.closed if code is None else code.startswith(("08", "57P"))
+    return connection.closed if code is None else code.startswith(("08", "57P", *_STALE_PREPARED))
 
 
 def is_rolled_back(error: Exception) -> bool:
-    """Tell whether the server itself said that it ended the session, which it does before a commit only."""
-    return (_code(error) or "").startswith("57P")
+    """Tell whether the server itself refused to go on, which it does before a commit only."""
+    return (_code(error) or "").startswith(("57P", *_STALE_PREPARED))
 
 
 def _code(error: Exception) -> str | None:

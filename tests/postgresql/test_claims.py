@@ -1,0 +1,113 @@
+"""Claims under concurrency: what the look-up rows say after every order of events."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from actingweb.db import get_property, get_property_list
+from actingweb.db.postgresql.property_lookup import compute_lookup_key
+from actingweb.db.registry import Backend
+from tests.support import race
+
+from .conftest import PgConnection
+from .test_recovery import wait_until_blocked
+
+pytestmark = pytest.mark.backends("postgresql")
+
+NewActor = Callable[..., str]
+KEY = compute_lookup_key("email", "wanted")
+UPSERT = (
+    "INSERT INTO properties (id, name, value) VALUES (%s, 'email', %s) "
+    "ON CONFLICT (id, name) DO UPDATE SET value = excluded.value"
+)
+
+
+def owners(pg: PgConnection) -> list[tuple[str, str]]:
+    return pg.execute("SELECT lookup_key, actor_id FROM property_lookup ORDER BY 1, 2").fetchall()
+
+
+def released(pg: PgConnection, owner: str) -> None:
+    """Store a claim on "wanted" whose owner does not hold it."""
+    pg.execute(
+        "INSERT INTO property_lookup (lookup_key, property_name, actor_id) VALUES (%s, 'email', %s)", [KEY, owner]
+    )
+
+
+def test_trap_28_a_claim_that_its_owner_takes_up_again_at_this_moment_stays(
+    backend: Backend, new_actor: NewActor, pg: PgConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner, rival = new_actor(), new_actor()
+    released(pg, owner)
+    with ThreadPoolExecutor(1) as threads:
+        with pg.transaction():
+            pg.execute(UPSERT, [owner, "wanted"])
+            pg.execute("UPDATE property_lookup SET actor_id = actor_id WHERE lookup_key = %s", [KEY])
+            taking = threads.submit(get_property(backend).set, rival, "email", "wanted")
+            wait_until_blocked(pg)
+        assert taking.result(timeout=10)
+    assert owners(pg) == [(KEY, owner)]
+    assert "LOOKUP_COLLISION" in caplog.text
+
+
+def test_a_claim_released_at_this_moment_is_taken(backend: Backend, new_actor: NewActor, pg: PgConnection) -> None:
+    owner, rival = new_actor(), new_actor()
+    assert get_property(backend).set(owner, "email", "wanted")
+    with ThreadPoolExecutor(1) as threads:
+        with pg.transaction():
+            pg.execute("DELETE FROM property_lookup WHERE lookup_key = %s", [KEY])
+            pg.execute("DELETE FROM properties WHERE id = %s", [owner])
+            taking = threads.submit(get_property(backend).set, rival, "email", "wanted")
+            wait_until_blocked(pg)
+        assert taking.result(timeout=10)
+    assert owners(pg) == [(KEY, rival)]
+
+
+def test_one_of_many_takes_a_released_claim(backend: Backend, new_actor: NewActor, pg: PgConnection) -> None:
+    released(pg, new_actor())
+    rivals = [new_actor() for _ in range(8)]
+    waiting = iter(rivals)
+    assert all(race(8, lambda: get_property(backend).set(next(waiting), "email", "wanted")))
+    [(key, owner)] = owners(pg)
+    assert key == KEY
+    assert owner in rivals
+    assert get_property(backend).get_actor_id_from_property("email", "wanted") == owner
+
+
+def test_a_delete_that_finds_nothing_spares_the_claim_of_a_set_at_the_same_moment(
+    backend: Backend, actor_id: str, pg: PgConnection
+) -> None:
+    def set_and_delete(number: int) -> None:
+        if number % 2:
+            get_property(backend).set(actor_id, "email", f"value{number}")
+        else:
+            get_property(backend).set(actor_id, "email", "")
+
+    for _ in range(15):
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(set_and_delete, range(8)))
+        value = get_property(backend).get(actor_id, "email")
+        claims = [] if value is None else [(compute_lookup_key("email", value), actor_id)]
+        assert owners(pg) == claims
+
+
+@pytest.mark.parametrize("call", ["create_if_not_exists", "set_if_value_equals"])
+def test_a_conditional_call_that_is_false_claims_nothing(
+    call: str, backend: Backend, actor_id: str, pg: PgConnection
+) -> None:
+    assert get_property(backend).set(actor_id, "email", "kept")
+    before = owners(pg)
+    arguments = {"expected": "other"} if call == "set_if_value_equals" else {}
+    assert getattr(get_property(backend), call)(actor_id, "email", value="wanted", **arguments) is False
+    assert owners(pg) == before
+
+
+def test_a_wipe_spares_the_claims_of_others(backend: Backend, new_actor: NewActor, pg: PgConnection) -> None:
+    mine, other = new_actor(), new_actor()
+    assert get_property(backend).set(other, "email", "wanted")
+    assert get_property(backend).set(mine, "email", "wanted")
+    assert get_property(backend).set(mine, "oauthId", "x")
+    everything = get_property_list(backend)
+    everything.fetch(mine)
+    assert everything.delete()
+    assert owners(pg) == [(KEY, other)]

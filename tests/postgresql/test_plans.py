@@ -1,0 +1,92 @@
+"""Statements use the indexes that are there for them (5.2)."""
+
+import pytest
+
+from actingweb.db.postgresql import attribute, claims, trust
+from actingweb.db.postgresql import property as properties
+from actingweb.db.postgresql.connection import get_schema_name
+from actingweb.db.postgresql.statement import Statement
+from actingweb.db.registry import Backend
+
+from .conftest import PgConnection
+
+pytestmark = pytest.mark.backends("postgresql")
+
+ROWS = 4000
+KEY = {"id": "a1", "name": "n5", "value": "v5", "names": ["n5", "n6"], "lookup_key": "k5", "prefix": "n1", "end": "n2"}
+BOUNDS = {"id": "a1", "lower": "n1", "upper": "n11"}
+
+
+@pytest.fixture(autouse=True)
+def rows(backend: Backend, actor_id: str, pg: PgConnection) -> None:
+    """Store so many rows of many actors that a scan would cost more than an index."""
+    pg.execute(
+        f"INSERT INTO actors (id, creator, passphrase) SELECT 'a' || n, '', '' FROM generate_series(1, {ROWS}) n"
+    )
+    for table, columns, select in [
+        ("properties", "id, name, value", "'a' || (n % 5), 'n' || n, 'v' || n"),
+        ("property_lookup", "lookup_key, property_name, actor_id", "'k' || n, 'n' || n, 'a' || n"),
+        (
+            "trusts",
+            "id, peerid, baseuri, type, relationship, secret, approved, peer_approved, verified",
+            "'a' || (n % 5 + 1), 'p' || n, '', '', '', 's' || n, true, true, true",
+        ),
+        ("attributes", "id, bucket, name, data", "'a1', 'b', 'n' || n, jsonb_build_object('chain_id', 'c' || n)"),
+    ]:
+        where = "WHERE n % 5 > 0" if table == "properties" else ""
+        pg.execute(
+            f"INSERT INTO {table} ({columns}) SELECT {select} FROM generate_series(1, {ROWS}) n {where}".encode()
+        )
+        pg.execute(f"ANALYZE {table}".encode())
+
+
+def plan(pg: PgConnection, statement: Statement, parameters: dict[str, object]) -> str:
+    rows = pg.execute(b"EXPLAIN (COSTS OFF) " + statement.text(get_schema_name()), parameters)
+    return "\n".join(line for (line,) in rows)
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters", "conditions"),
+    [
+        (properties.READ_RANGE, BOUNDS, 1),
+        (properties.READ_RANGE_NAMES, BOUNDS, 1),
+        (properties.READ_LAST_NAME, BOUNDS, 1),
+        (properties.READ_PREFIXED, KEY, 1),
+        (properties.READ_PREFIXED_NAMES, KEY, 1),
+        (properties.READ_PLAIN, KEY, 2),
+        (properties.DELETE_NAMES, KEY, 1),
+    ],
+)
+def test_a_range_is_found_by_both_columns_of_the_key(
+    statement: Statement, parameters: dict[str, object], conditions: int, pg: PgConnection
+) -> None:
+    lines = plan(pg, statement, parameters).splitlines()
+    found = [line for line in lines if "Index Cond: (" in line and "id" in line and "name" in line]
+    assert len(found) == conditions, lines
+    assert not [line for line in lines if "Seq Scan" in line or "Filter" in line]
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters", "index"),
+    [
+        (properties.READ_HOLDER, KEY, "idx_properties_value"),
+        (claims.READ_CLAIM, KEY, "property_lookup_pkey"),
+        (claims.DELETE_OTHER_CLAIMS, KEY, "idx_property_lookup_actor_id"),
+        (claims.INSERT_OR_LOCK_CLAIM, KEY, "Index Scan"),
+        (claims.UPDATE_RELEASED_CLAIM, KEY, "property_lookup_pkey"),
+        (claims.DELETE_CLAIMS_OF_NAMES, KEY, "idx_property_lookup_actor_id"),
+        (claims.DELETE_CLAIMS, KEY, "idx_property_lookup_actor_id"),
+        (trust.READ_BY_SECRET, {"id": "a1", "secret": "s5"}, "idx_trusts_secret"),
+        (
+            attribute.DELETE_TEXT_CHAIN,
+            {"id": "a1", "buckets": ["b"], "chain_id": '"c5"'},
+            "idx_attributes_chain_id",
+        ),
+    ],
+)
+def test_a_look_up_uses_its_index(
+    statement: Statement, parameters: dict[str, object], index: str, pg: PgConnection
+) -> None:
+    found = plan(pg, statement, parameters)
+    assert index in found
+    assert "Seq Scan" not in found
