@@ -22,7 +22,7 @@ class TcpProxy(socketserver.ThreadingTCPServer):
     Attributes:
         silent: whether what clients send is kept instead.
         losses: how many of the server's next answers are dropped, each with its connection.
-        flights: how often a client sent something after the server's last answer on that connection.
+        flights: how often the server answered what a client had sent since the answer before.
     """
 
     allow_reuse_address = True
@@ -71,7 +71,7 @@ class _Relay(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        self.answered = True
+        self.asked = False
         try:
             self.upstream = socket.create_connection(self.server.target)
         except OSError:
@@ -89,9 +89,7 @@ class _Relay(socketserver.BaseRequestHandler):
     def _relay_requests(self) -> None:
         with contextlib.suppress(OSError):
             while data := self.request.recv(_CHUNK):
-                if self.answered:
-                    self.answered = False
-                    self.server.flights += 1
+                self.asked = True
                 if not self.server.silent:
                     self.upstream.sendall(data)
         self._close()
@@ -99,7 +97,9 @@ class _Relay(socketserver.BaseRequestHandler):
     def _relay_answers(self) -> None:
         with contextlib.suppress(OSError):
             while data := self.upstream.recv(_CHUNK):
-                self.answered = True
+                # Not when it is asked: psycopg ends a pipeline with a message that has no answer.
+                self.server.flights += self.asked
+                self.asked = False
                 if self.server.losses > 0:
                     self.server.losses -= 1
                     break
