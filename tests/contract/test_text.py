@@ -33,6 +33,7 @@ KEYS: list[tuple[str, dict[str, Any], object]] = [
     ("DbProperty.delete_if_value_equals", {"actor_id": ACTOR, "name": ..., "value": "v"}, False),
     ("DbProperty.delete_if_value_equals", {"actor_id": ACTOR, "name": "n", "value": ...}, False),
     ("DbProperty.set_if_value_equals", {"actor_id": ACTOR, "name": "n", "expected": ..., "value": "v"}, False),
+    ("DbProperty.set_if_value_equals", {"actor_id": ACTOR, "name": ..., "expected": "v", "value": "w"}, False),
     ("DbProperty.batch_delete", {"actor_id": ACTOR, "names": [...]}, None),
     ("DbPropertyList.fetch", {"actor_id": ...}, {}),
     ("DbPropertyList.fetch_all_including_lists", {"actor_id": ...}, {}),

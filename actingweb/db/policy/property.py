@@ -176,8 +176,12 @@ class PropertyPolicy(Entity[PropertyRecord], _Indexing, DbPropertyProtocol):
         if not actor_id or not name or expected is None or value is None:
             return self._unloaded()
         expected = text(expected, "expected")
-        record = self._new(actor_id, name, stored_text(value, "value"))
-        possible = self.limits.field(PropertyRecord, "value", expected) is None
+        record = PropertyRecord(
+            id=text(actor_id, "actor_id"), name=text(name, "name"), value=stored_text(value, "value")
+        )
+        self._check_fields({"value": record.value})
+        possible = self._readable(record.id, record.name)
+        possible = possible and self.limits.field(PropertyRecord, "value", expected) is None
         stored = self._put_if(record, expected, self._indexed(record.name)) if possible else Stored(False)
         return self._settle(record, stored)
 
