@@ -1,5 +1,6 @@
 """DbProperty: create_if_not_exists, set_if_value_equals and delete_if_value_equals."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -234,3 +235,20 @@ def test_no_increment_by_compare_and_swap_is_lost(backend: Backend, actor_id: st
 
     race(CALLERS, increment)
     assert properties(backend, actor_id) == {name: str(CALLERS)}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda prop, owner: prop.create_if_not_exists(owner, None, "v"),
+        lambda prop, owner: prop.create_if_not_exists(owner, "other", None),
+        lambda prop, owner: prop.set_if_value_equals(owner, None, "v", "w"),
+        lambda prop, owner: prop.delete_if_value_equals(owner, "n", None),
+    ],
+)
+def test_a_call_without_its_arguments_clears_the_handle(
+    prop: DbPropertyProtocol, actor_id: str, call: Callable[[DbPropertyProtocol, str], bool]
+) -> None:
+    prop.set(actor_id, "n", "v")
+    assert call(prop, actor_id) is False
+    assert prop.handle is None
