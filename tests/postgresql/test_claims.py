@@ -1,6 +1,6 @@
 """Claims under concurrency: what the look-up rows say after every order of events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -74,21 +74,32 @@ def test_one_of_many_takes_a_released_claim(backend: Backend, new_actor: NewActo
     assert get_property(backend).get_actor_id_from_property("email", "wanted") == owner
 
 
-def test_a_delete_that_finds_nothing_spares_the_claim_of_a_set_at_the_same_moment(
-    backend: Backend, actor_id: str, pg: PgConnection
-) -> None:
-    def set_and_delete(number: int) -> None:
-        if number % 2:
-            get_property(backend).set(actor_id, "email", f"value{number}")
-        else:
-            get_property(backend).set(actor_id, "email", "")
+@pytest.fixture
+def paused_deletes(pg: PgConnection) -> Iterator[None]:
+    """Let each delete of properties wait, when it is done, for the advisory lock 7."""
+    pg.execute(
+        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$"
+    )
+    pg.execute("CREATE TRIGGER pause AFTER DELETE ON properties FOR EACH STATEMENT EXECUTE FUNCTION pause()")
+    yield
+    pg.execute("DROP FUNCTION pause CASCADE")
 
-    for _ in range(15):
-        with ThreadPoolExecutor(4) as threads:
-            list(threads.map(set_and_delete, range(8)))
-        value = get_property(backend).get(actor_id, "email")
-        claims = [] if value is None else [(compute_lookup_key("email", value), actor_id)]
-        assert owners(pg) == claims
+
+@pytest.mark.parametrize("delete", ["set", "batch_delete"])
+def test_a_delete_that_found_nothing_spares_the_claim_of_a_set_at_the_same_moment(
+    delete: str, backend: Backend, actor_id: str, pg: PgConnection, paused_deletes: None
+) -> None:
+    arguments = ["email", ""] if delete == "set" else [["email"]]
+    with ThreadPoolExecutor(1) as threads:
+        pg.execute("SELECT pg_advisory_lock(7)")
+        deleting = threads.submit(getattr(get_property(backend), delete), actor_id, *arguments)
+        wait_until_blocked(pg)
+        assert get_property(backend).set(actor_id, "email", "wanted")
+        pg.execute("SELECT pg_advisory_unlock(7)")
+        deleting.result(timeout=10)
+    assert get_property(backend).get(actor_id, "email") == "wanted"
+    assert owners(pg) == [(KEY, actor_id)]
 
 
 @pytest.mark.parametrize("call", ["create_if_not_exists", "set_if_value_equals"])

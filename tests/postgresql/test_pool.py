@@ -98,14 +98,35 @@ def test_a_full_server_throttles(backend: Backend, pg: PgConnection, role: tuple
     assert fault_of(lambda: read(backend)) is DbThrottledError
 
 
+def wait_for(count: int) -> None:
+    """Wait until so many callers wait for a connection."""
+    deadline = time.monotonic() + 10
+    while get_pool().get_stats()["requests_waiting"] < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_those_who_wait_for_a_connection_being_made_learn_at_once_that_it_failed(
+    backend: Backend, proxy: TcpProxy, set_env: SetEnv
+) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_DB_SSLMODE="disable")
+    proxy.silent = True
+    with ThreadPoolExecutor(4) as threads:
+        callers = [threads.submit(fault_of, lambda: read(backend)) for _ in range(4)]
+        wait_for(3)
+        began = time.monotonic()
+        proxy.hang_up()
+        assert [caller.result(timeout=10) for caller in callers] == [DbConnectionError] * 4
+        assert time.monotonic() - began < 1
+
+
 def waiting_while(
     fault: Callable[[], None], call: Callable[[], object], threads: ThreadPoolExecutor
 ) -> list[Future[object]]:
     """Hold the only connection until three calls wait for it, then lose it by `fault`."""
     with suppress(psycopg.OperationalError), get_connection() as held:
         waiting = [threads.submit(call) for _ in range(3)]
-        while get_pool().get_stats()["requests_waiting"] < 3:
-            time.sleep(0.01)
+        wait_for(3)
         fault()
         held.execute("SELECT 1")
     assert held.closed

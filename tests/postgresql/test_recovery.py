@@ -199,9 +199,13 @@ def test_a_creator_that_its_index_cannot_hold_is_refused(backend: Backend) -> No
 
 
 def test_an_error_leaves_the_connection_usable(backend: Backend, actor_id: str) -> None:
-    prop = get_property(backend)
+    """An error while a statement is being prepared costs the connection, no other does."""
+    prop, pids = get_property(backend), []
     for _ in range(20):
         with pytest.raises(DbUnknownActorError):
             prop.set("stranger", "email", "x")
         assert prop.set(actor_id, "email", "x")
+        with get_connection() as connection:
+            pids.append(connection.info.backend_pid)
+    assert len(set(pids)) <= 2
     assert get_pool().get_stats()["pool_size"] == 1

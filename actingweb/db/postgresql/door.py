@@ -65,26 +65,10 @@ def write_all(*steps: Step) -> list[Outcome]:
     """Run statements as one transaction, each on a fresh snapshot. Raise `Fault`; then none has taken effect."""
 
     def change(connection: PooledConnection, schema: str) -> list[Outcome]:
-        with connection.pipeline():
-            cursors = _queued(connection, schema, steps)
-        return [_outcome(cursor) for cursor in cursors]
+        queries = [(statement.text(schema), parameters) for statement, parameters in steps]
+        return [_outcome(cursor) for cursor in connection.run_all(queries)]
 
     return _run(change, False)
-
-
-def _queued(connection: PooledConnection, schema: str, steps: tuple[Step, ...]) -> list[psycopg.Cursor[Row]]:
-    try:
-        return [connection.queue(statement.text(schema), parameters) for statement, parameters in steps]
-    except BaseException as error:
-        if not _is_answer(error):
-            # Leaving the pipeline would commit the steps that are in it.
-            connection.close()
-        raise
-
-
-def _is_answer(error: BaseException) -> bool:
-    """Tell whether the error is the server's, which then ignores all steps up to the end of the pipeline."""
-    return isinstance(error, psycopg.Error) and error.sqlstate is not None
 
 
 def _outcome(cursor: psycopg.Cursor[Row]) -> Outcome:

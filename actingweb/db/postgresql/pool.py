@@ -90,7 +90,8 @@ class Pool(ConnectionPool[PooledConnection]):
         try:
             return self._connect()
         except BaseException:
-            self._release_place()
+            with self._lock:
+                self._nconns -= 1
             self.reconnect_failed()
             raise
 
@@ -103,9 +104,6 @@ class Pool(ConnectionPool[PooledConnection]):
 
     def _discard(self, connection: PooledConnection) -> None:
         self._close_connection(connection)
-        self._release_place()
-
-    def _release_place(self) -> None:
         with self._lock:
             self._nconns -= 1
             if self._waiting:

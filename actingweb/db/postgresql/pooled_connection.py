@@ -1,7 +1,8 @@
 """A connection as the layer uses it."""
 
 import select
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from struct import Struct
@@ -34,7 +35,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     _uses: dict[bytes, int]
 
     def set_up(self, prepares: bool) -> None:
-        """Get ready for `run` and `queue`; with `prepares` they prepare what they run often."""
+        """Get ready for `run` and `run_all`; with `prepares` they prepare what they run often."""
         self.has_input = _input_check(self.fileno())
         self.prepare_threshold = _PREPARED_FROM if prepares else None
         self.prepared_max = _PREPARED_MAX
@@ -53,10 +54,43 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             # What prepares the query and what runs it go together.
             return self._results.execute(query, parameters, prepare=True)
 
-    def queue(self, query: bytes, parameters: Mapping[str, Any]) -> Cursor:
-        """Run a query in the present pipeline, after which the cursor has its results."""
-        prepare = self._counted(query) >= _PREPARED_FROM
-        return self.cursor(binary=True).execute(query, parameters, prepare=prepare)
+    def run_all(self, steps: Sequence[tuple[bytes, Mapping[str, Any]]]) -> list[Cursor]:
+        """Run queries as one transaction and return the cursors with their results."""
+        uses = [self._counted(query) for query, _ in steps]
+        cursors: list[Cursor] = []
+        failure: psycopg.Error | None = None
+        try:
+            with self.pipeline():
+                failure = self._queued(steps, uses, cursors)
+        except psycopg.Error as error:
+            failure = failure or error
+        if failure is None:
+            return cursors
+        if _PREPARED_FROM in uses and not self.closed:
+            self._forget_prepared()
+        raise failure
+
+    def _queued(
+        self, steps: Sequence[tuple[bytes, Mapping[str, Any]]], uses: list[int], cursors: list[Cursor]
+    ) -> psycopg.Error | None:
+        """Send queries in the present pipeline; return the server's error if it comes meanwhile."""
+        try:
+            for (query, parameters), used in zip(steps, uses, strict=True):
+                cursor = self.cursor(binary=True)
+                cursors.append(cursor.execute(query, parameters, prepare=used >= _PREPARED_FROM))
+        except BaseException as error:
+            if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+                return error
+            # The end of the pipeline would commit what is in it.
+            self.close()
+            raise
+        return None
+
+    def _forget_prepared(self) -> None:
+        """Start anew after a failed pipeline, of which psycopg believes that it prepared all its statements."""
+        self._uses.clear()
+        with suppress(psycopg.Error):
+            self.execute("DEALLOCATE ALL", prepare=False)
 
     def forget_results(self) -> None:
         """Release the memory of the last results of `run`."""
