@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from types import NoneType
-from typing import Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.attributes import (
@@ -54,10 +54,15 @@ class TableModel(Model):
     """A pynamodb model of a stored record. A subclass sets `layout`; its attributes follow from that."""
 
     layout: ClassVar[Layout]
+    Meta: TableMeta  # type: ignore[assignment]
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.Meta = meta_of(cls.layout.suffix)  # type: ignore[assignment]
+        cls.Meta = meta_of(cls.layout.suffix)
         for name, kind in cls.layout.record.types.items():
             _declare(cls, name, _attribute(cls.layout, name, kind))
         if cls.layout.composed:
@@ -67,7 +72,7 @@ class TableModel(Model):
     def _get_connection(cls) -> TableConnection:
         connection = super()._get_connection()
         if not isinstance(connection.connection, _SharedConnection):
-            shared = _SharedConnection(meta_of(cls.layout.suffix))
+            shared = _SharedConnection(cls.Meta)
             shared.add_meta_table(connection.get_meta_table())
             connection.connection = shared
         return connection
@@ -75,10 +80,9 @@ class TableModel(Model):
     @classmethod
     def exists(cls) -> bool:
         """Tell whether the table exists, under any of the names that it may have; wait while it is being created."""
-        meta = meta_of(cls.layout.suffix)
-        for name in meta.names():
+        for name in cls.Meta.names():
             if cls._exists_as(name):
-                meta.settle(name)
+                cls.Meta.settle(name)
                 return True
         return False
 
@@ -139,10 +143,10 @@ def in_use(error: Exception) -> bool:
 
 
 def _attribute(layout: Layout, name: str, kind: Any) -> Attribute[Any]:
-    alternatives = get_args(kind) or (kind,)
-    column = next(part for part in alternatives if part is not NoneType)
-    optional = NoneType in alternatives or kind is Any or name in layout.sparse
-    return _ATTRIBUTES[column](hash_key=name == layout.hash, range_key=name == layout.range, null=optional or None)
+    """Return the attribute of a column; all but keys may be absent."""
+    column = next(part for part in get_args(kind) or (kind,) if part is not NoneType)
+    is_hash, is_range = name == layout.hash, name == layout.range
+    return _ATTRIBUTES[column](hash_key=is_hash, range_key=is_range, null=not is_hash and not is_range)
 
 
 def _declare(owner: type, name: str, attribute: Attribute[Any]) -> None:

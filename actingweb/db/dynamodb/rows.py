@@ -10,7 +10,7 @@ from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, decode, encode, encode_field, key
 from actingweb.db.dynamodb.limits import check_item
 from actingweb.db.dynamodb.models import TableModel
-from actingweb.db.dynamodb.tables import DELIMITER, Layout, TableMeta, meta_of
+from actingweb.db.dynamodb.tables import DELIMITER, Layout, TableMeta
 from actingweb.db.exceptions import DbConflictError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.policy.entity import R, Verbs
@@ -44,7 +44,7 @@ class DynamoRows(Verbs[R]):
 
     @classmethod
     def _table(cls) -> TableMeta:
-        return meta_of(cls._layout().suffix)
+        return cls.model.Meta
 
     @classmethod
     def _row(cls, item: Item) -> R:

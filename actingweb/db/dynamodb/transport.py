@@ -5,8 +5,9 @@ import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 from pynamodb.connection.base import Connection
 
@@ -70,6 +71,7 @@ class Transport:
         with muted():
             self._client: BotocoreBaseClientPrivate = connection.client
         self._client.meta.events.register("before-call.dynamodb", self._limit_wait)
+        self._client.meta.events.register("before-parse.dynamodb", _check_answer)
 
     def call(self, operation: str, request: dict[str, Any], repeatable: bool) -> tuple[dict[str, Any], bool]:
         """Send a request, again while that can help; return the answer and whether an earlier attempt may have run.
@@ -129,6 +131,15 @@ class Transport:
     def meta(self) -> Any:
         """The driver's description of the client, which pynamodb asks for."""
         return self._client.meta
+
+
+def _check_answer(response_dict: dict[str, Any], **_: Any) -> None:
+    """Refuse an answer that is cut short or garbled, which the driver would take for an empty one."""
+    body: bytes = response_dict["body"]
+    checksum = response_dict["headers"].get("x-amz-crc32")
+    whole = body.startswith(b"{") and body.endswith(b"}") and (checksum is None or int(checksum) == crc32(body))
+    if response_dict["status_code"] == 200 and not whole:
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=response_dict["headers"].get("content-length"))
 
 
 _transports: dict[tuple[str, str | None], Transport] = {}
