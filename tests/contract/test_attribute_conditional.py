@@ -8,7 +8,7 @@ import pytest
 from actingweb.db import DbInputError, get_attribute
 from actingweb.db.protocols import DbAttributeProtocol
 from actingweb.db.registry import Backend
-from tests.support import race
+from tests.support import ddb_table, race
 
 CALLERS = 8
 FALSY: list[Any] = [None, 0, False, "", [], {}]
@@ -27,6 +27,13 @@ def _data(attribute: DbAttributeProtocol) -> Any:
     entry = _entry(attribute)
     assert entry is not None
     return entry["data"]
+
+
+def _assert_null(attribute: DbAttributeProtocol) -> None:
+    assert _entry(attribute) == {"data": None, "timestamp": None}
+    assert [_swap(attribute, other, "new") for other in FALSY[1:]] == [False] * 5
+    assert _swap(attribute, None, "new") is True
+    assert _data(attribute) == "new"
 
 
 class TestUpdate:
@@ -111,6 +118,23 @@ class TestUpdate:
         _swap(attribute, "old", None)
         assert attribute.get_bucket("a", "b") == {"n": {"data": None, "timestamp": None}}
         assert attribute.delete_attr_conditional("a", "b", "n") is True
+
+    @pytest.mark.parametrize("stored", [{}, {"data": {"NULL": True}}, {"data": {"S": "null"}}], ids=repr)
+    @pytest.mark.backends("dynamodb")
+    def test_every_stored_null_of_dynamodb_matches_none(
+        self, attribute: DbAttributeProtocol, ddb: Any, stored: dict[str, Any]
+    ) -> None:
+        key = {"id": {"S": "a"}, "bucket_name": {"S": "b:n"}, "bucket": {"S": "b"}, "name": {"S": "n"}}
+        ddb.put_item(TableName=ddb_table("attributes"), Item=key | stored)
+        _assert_null(attribute)
+
+    @pytest.mark.parametrize("stored", ["NULL", "'null'"])
+    @pytest.mark.backends("postgresql")
+    def test_every_stored_null_of_postgresql_matches_none(
+        self, attribute: DbAttributeProtocol, pg: Any, stored: str
+    ) -> None:
+        pg.execute(f"INSERT INTO attributes (id, bucket, name, data) VALUES ('a', 'b', 'n', {stored})")
+        _assert_null(attribute)
 
     def test_trap_18_without_a_timestamp_the_stored_one_stays(self, attribute: DbAttributeProtocol) -> None:
         attribute.set_attr("a", "b", "n", 1, timestamp=NOON)
