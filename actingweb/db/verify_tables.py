@@ -106,7 +106,8 @@ def _report_ttl() -> None:
 
 
 def _name(model: "type[TableModel]") -> str:
-    return model.Meta.table_name
+    name: str = model.Meta.table_name
+    return name
 
 
 if __name__ == "__main__":

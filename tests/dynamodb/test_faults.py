@@ -314,9 +314,7 @@ class TestSecrets:
         proxy.always = failing(
             "TransactionCanceledException",
             message=self.SECRET,
-            CancellationReasons=[
-                {"Code": "ValidationError", "Message": self.SECRET, "Item": {"v": {"S": self.SECRET}}}
-            ],
+            CancellationReasons=[{"Code": "ValidationError", "Message": self.SECRET, "Item": item}],
         )
         with pytest.raises(DbError) as raised:
             get_property(backend).set("a", "email", self.SECRET)

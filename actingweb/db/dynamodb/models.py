@@ -7,7 +7,7 @@ from datetime import datetime
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from pynamodb.attributes import (
     Attribute,
     BooleanAttribute,
@@ -22,7 +22,9 @@ from pynamodb.exceptions import PynamoDBException, TableError
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
+from actingweb.db.dynamodb.errors import NOT_FOUND, code_of, judge
 from actingweb.db.dynamodb.tables import Layout, TableMeta, meta_of
+from actingweb.db.dynamodb.transport import Failure
 
 __all__ = ["TableIndex", "TableModel", "in_use"]
 
@@ -89,20 +91,23 @@ class TableModel(Model):
     @classmethod
     def _exists_as(cls, name: str) -> bool:
         """Tell whether there is a table of this name."""
-        status = "CREATING"
-        while status == "CREATING":
-            try:
-                answer = cls._get_connection().connection.client._make_api_call("DescribeTable", {"TableName": name})
-            except ClientError as error:
-                if error.response["Error"]["Code"] == "ResourceNotFoundException":
-                    return False
-                raise TableError("the table could not be described", error) from None
-            except BotoCoreError as error:
-                raise TableError("the table could not be described", error) from None
-            status = answer["Table"]["TableStatus"]
-            if status == "CREATING":
+        try:
+            while cls._asked("DescribeTable", name)["Table"]["TableStatus"] == "CREATING":
                 time.sleep(_CREATION_POLL_SECONDS)
+        except TableError as error:
+            if isinstance(error.cause, ClientError) and code_of(error.cause) == NOT_FOUND:
+                return False
+            raise
         return True
+
+    @classmethod
+    def _asked(cls, operation: str, name: str) -> dict[str, Any]:
+        """Return the answer to a question about the table of this name. Raise pynamodb's `TableError`."""
+        try:
+            return cls.Meta.transport().call(operation, {"TableName": name}, repeatable=True)[0]
+        except Failure as failure:
+            error = failure.error
+        raise TableError(f"table {name} cannot be described: {judge(error).reason}", error)
 
     @classmethod
     def create_table(cls, *args: Any, **kwargs: Any) -> Any:
@@ -125,12 +130,11 @@ class TableModel(Model):
     @classmethod
     def ttl_enabled(cls) -> bool | None:
         """Tell whether the table removes expired items by itself; None if that cannot be found out."""
-        name = cls.Meta.table_name
         try:
-            answer = cls._get_connection().connection.client._make_api_call("DescribeTimeToLive", {"TableName": name})
-        except (BotoCoreError, ClientError):
+            answer = cls._asked("DescribeTimeToLive", cls.Meta.table_name)
+        except TableError:
             return None
-        return bool(answer["TimeToLiveDescription"]["TimeToLiveStatus"] in ("ENABLED", "ENABLING"))
+        return answer["TimeToLiveDescription"]["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the stored attributes as a dict that `json.dumps` takes."""
