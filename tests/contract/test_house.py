@@ -25,6 +25,8 @@ LONGEST_FUNCTION = 60
 # The two that name each of the 23 columns of a trust, as parameters and as fields.
 LONG_LISTS = {"policy/trust.py create", "policy/trust.py modify"}
 BARE = ("Exception", "BaseException")
+# A command turns whatever stops it into a text and an exit status.
+COMMANDS = {"verify_tables.py"}
 
 
 def name_of(path: Path) -> str:
@@ -46,7 +48,7 @@ def test_an_entity_catches_no_driver_error(source: Path) -> None:
     assert [name for name in caught if name in ("everything", *BARE) or "." in name] == []
 
 
-@every_source
+@pytest.mark.parametrize("source", [path for path in SOURCES if path.name not in COMMANDS], ids=name_of)
 def test_nothing_is_caught_wholesale_without_being_raised_again(source: Path) -> None:
     for node in nodes(source):
         if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) in BARE):
