@@ -1,6 +1,8 @@
 """The pool: growth, failures, other processes."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -241,7 +243,7 @@ def test_a_child_process_has_a_pool_of_its_own(backend: Backend, actor_id: str) 
         pid = held.info.backend_pid
     child = os.fork()
     if child == 0:
-        right = actor.get(actor_id) is not None and get_pool() is not parents
+        right = actor.get(actor_id) is not None and get_pool() is not parents and parents.closed
         with get_connection() as own:
             right = right and own.info.backend_pid != pid
         close_pool()
@@ -251,6 +253,19 @@ def test_a_child_process_has_a_pool_of_its_own(backend: Backend, actor_id: str) 
     with get_connection() as held:
         assert held.info.backend_pid == pid
     assert actor.get(actor_id)
+
+
+def test_parent_and_child_end_without_a_word(backend: Backend) -> None:
+    program = (
+        "import os, sys\n"
+        "from actingweb.db.postgresql.actor import DbActor\n"
+        "DbActor().get('a1')\n"
+        "child = os.fork()\n"
+        "DbActor().get('a1')\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if child else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_fork_while_another_thread_makes_the_pool_does_not_block_the_child(backend: Backend) -> None:

@@ -209,3 +209,27 @@ def test_an_error_leaves_the_connection_usable(backend: Backend, actor_id: str) 
             pids.append(connection.info.backend_pid)
     assert len(set(pids)) <= 2
     assert get_pool().get_stats()["pool_size"] == 1
+
+
+def use_often(backend: Backend, actor_id: str) -> None:
+    for _ in range(8):
+        assert get_property(backend).set(actor_id, "color", "red")
+        assert get_property(backend).get(actor_id, "color") == "red"
+
+
+def test_prepared_statements_that_are_gone_are_no_error(backend: Backend, actor_id: str) -> None:
+    use_often(backend, actor_id)
+    with get_connection() as connection:
+        connection.pgconn.exec_(b"DEALLOCATE ALL")
+    use_often(backend, actor_id)
+
+
+def test_prepared_statements_whose_tables_changed_are_no_error(
+    backend: Backend, actor_id: str, pg: PgConnection
+) -> None:
+    use_often(backend, actor_id)
+    pg.execute("ALTER TABLE properties ALTER COLUMN value TYPE varchar")
+    try:
+        use_often(backend, actor_id)
+    finally:
+        pg.execute("ALTER TABLE properties ALTER COLUMN value TYPE text")
