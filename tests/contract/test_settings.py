@@ -8,6 +8,7 @@ import pytest
 from actingweb.db import ConfigurationError, get_settings, reset_settings
 from actingweb.db.registry import Backend
 from actingweb.db.settings import Settings, parse_bool
+from tests.conftest import SetEnv
 
 # variable, attribute, default, text, value
 VARIABLES: list[tuple[str, str, Any, str, Any]] = [
@@ -238,11 +239,15 @@ def test_constructor_arguments_beat_the_environment(backend: Backend, environmen
 
 @pytest.mark.parametrize(("text", "count"), [("0", 8), ("1", 9)])
 def test_the_command_line_tool_reads_the_environment_afresh(
-    text: str, count: int, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    text: str,
+    count: int,
+    set_env: SetEnv,
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from actingweb.db.verify_tables import main
 
-    environment.setenv("USE_PROPERTY_LOOKUP_TABLE", "1" if text == "0" else "0")
+    set_env(USE_PROPERTY_LOOKUP_TABLE="1" if text == "0" else "0")
     get_settings()
     environment.setenv("USE_PROPERTY_LOOKUP_TABLE", text)
     assert main(["--list"]) == 0
