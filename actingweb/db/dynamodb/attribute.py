@@ -86,6 +86,7 @@ class DbAttribute(_Rows, AttributePolicy):
 
     @classmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
+        check_item(encode(cls._layout(), AttributeRecord(id=key[0], bucket=key[1], name=key[2], **changes)))
         wanted = json_values.decoded(old)
         stored: dict[str, Any] | None = {"S": old}
         for _ in range(_SWAP_ATTEMPTS):

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from actingweb.db.dynamodb.transport import Transport, transport_to
 from actingweb.db.records import Record
 from actingweb.db.settings import get_settings
 
-__all__ = ["DELIMITER", "Layout", "TableMeta", "compose", "forget_names", "meta_of"]
+__all__ = ["DELIMITER", "Layout", "TableMeta", "compose", "forget_names", "meta_of", "names_of"]
 
-T = TypeVar("T")
 
 DELIMITER = ":"
 
@@ -112,7 +111,7 @@ class TableMeta:
         if "table_name" in self.assigned:
             return [self.assigned["table_name"]]
         if "names" not in self.bound:
-            self.bound["names"] = _names(get_settings().aws_db_prefix, self.suffix)
+            self.bound["names"] = names_of(get_settings().aws_db_prefix, self.suffix)
         return list(self.bound["names"])
 
     def settle(self, name: str) -> None:
@@ -125,7 +124,8 @@ class TableMeta:
         return transport_to(self.region, self.host)
 
 
-def _names(prefix: str, suffix: str) -> list[str]:
+def names_of(prefix: str, suffix: str) -> list[str]:
+    """Return the names that a table may have, the preferred one first."""
     if prefix.endswith("_"):
         # Earlier releases always put an underscore between the two.
         return [f"{prefix}{suffix}", f"{prefix}_{suffix}"]
