@@ -6,20 +6,20 @@ them. `data` of the attributes is JSON text in every form; as a PostgreSQL row i
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from operator import itemgetter
 from types import NoneType
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StrictBool,
     StrictInt,
     StrictStr,
@@ -31,16 +31,19 @@ from pydantic_core import PydanticCustomError, from_json
 
 from actingweb.db.dynamodb.items import Item, encode
 from actingweb.db.dynamodb.tables import Layout, compose
-from actingweb.db.postgresql.limits import LIMITS
+from actingweb.db.postgresql.limits import ID_CHARACTERS, IDS, LIMITS
 from actingweb.db.records import Record
 
-__all__ = ["CanonicalRow", "Document", "TableForm", "document_of", "item_of"]
+__all__ = ["CanonicalRow", "ColumnValues", "Document", "TableForm", "document_of", "item_of"]
 
+M = TypeVar("M", bound="ColumnValues")
 Document = dict[str, Any]
 
+_NUL = "\x00"
 
-class CanonicalRow(BaseModel):
-    """A row that PostgreSQL can hold; its fields are the columns of the record type.
+
+class ColumnValues(BaseModel):
+    """The columns of a row, each of which PostgreSQL can hold by itself.
 
     Validating a document raises `pydantic.ValidationError`, whose errors name the column and whose texts hold no
     content. Attributes that the layout does not know are in `model_extra`.
@@ -50,17 +53,31 @@ class CanonicalRow(BaseModel):
 
     layout: ClassVar[Layout]
 
+    def problem(self) -> str | None:
+        """Return why PostgreSQL cannot hold the row, None if it can."""
+        values = self.__dict__
+        for name, value in values.items():
+            if value.__class__ is str and _NUL in value:
+                return f"{name} contains U+0000"
+        record = self.layout.record
+        return LIMITS.key(record, tuple(values[name] for name in record.key)) or self.key_problem()
+
+    def key_problem(self) -> str | None:
+        """Return the problem that only a composed key can have."""
+        name = self.layout.composed
+        if name is None or not (extra := self.__pydantic_extra__) or name not in extra:
+            return None
+        parts = [str(self.__dict__[part]) for part in self.layout.record.key[1:]]
+        return None if extra[name] == compose(parts) else f"{name} is not made of the other parts of the key"
+
+
+class CanonicalRow(ColumnValues):
+    """A row that PostgreSQL can hold; its fields are the columns of the record type."""
+
     @model_validator(mode="after")
     def _is_storable(self) -> Self:
-        for name, value in self.__dict__.items():
-            if value.__class__ is str and "\x00" in value:
-                raise _unstorable(f"{name} contains U+0000")
-        key = [self.__dict__[name] for name in self.layout.record.key]
-        if (problem := LIMITS.key(self.layout.record, tuple(key))) is not None:
+        if (problem := self.problem()) is not None:
             raise _unstorable(problem)
-        composed = (self.model_extra or {}).get(self.layout.composed or "")
-        if composed is not None and composed != compose([str(part) for part in key[1:]]):
-            raise _unstorable(f"{self.layout.composed} is not made of the other parts of the key")
         return self
 
 
@@ -83,24 +100,31 @@ class TableForm:
     @cached_property
     def model(self) -> type[CanonicalRow]:
         """The canonical model."""
-        fields: dict[str, Any] = {name: _field(self.record, name) for name in self.record.fields}
-        model = create_model(f"Canonical{self.record.__name__}", __base__=CanonicalRow, **fields)
-        model.layout = self.layout
-        return model
+        return self._model(CanonicalRow)
 
     @cached_property
-    def documents(self) -> TypeAdapter[list[CanonicalRow]]:
-        """The validator of many documents at once, for speed."""
-        model = self.model
+    def documents(self) -> TypeAdapter[list[ColumnValues]]:
+        """The fast validator of many documents at once, without `ColumnValues.problem`, which is for the caller."""
+        model = self._model(ColumnValues)
         return TypeAdapter(list[model])  # type: ignore[valid-type]
+
+    def _model(self, base: type[M]) -> type[M]:
+        fields: dict[str, Any] = {name: _field(self.record, name) for name in self.record.fields}
+        model = create_model(f"Canonical{self.record.__name__}", __base__=base, **fields)
+        model.layout = self.layout
+        return model
 
     @cached_property
     def _columns(self) -> "itemgetter[Any]":
         return itemgetter(*self.record.fields)
 
-    def row(self, canonical: CanonicalRow) -> tuple[Any, ...]:
+    def row(self, canonical: ColumnValues) -> tuple[Any, ...]:
         """Return the PostgreSQL row, in the order of the record's fields; times are aware, JSON is text."""
         return tuple(self._columns(canonical.__dict__))
+
+    def rows(self, canonical: Iterable[ColumnValues]) -> Iterator[tuple[Any, ...]]:
+        """Yield the PostgreSQL rows of many."""
+        return map(self._columns, map(vars, canonical))
 
     def canonical(self, row: tuple[Any, ...]) -> CanonicalRow:
         """Return the canonical form of a PostgreSQL row, read with `data` as text."""
@@ -117,7 +141,8 @@ class TableForm:
 
 def document_of(item: Mapping[str, Mapping[str, Any]]) -> Document:
     """Return the document of any item, without loss: what JSON cannot tell apart stays in DynamoDB's own notation."""
-    return {name: _plain(dict(value)) for name, value in item.items()}
+    # Nearly all attributes are texts.
+    return {name: value["S"] if "S" in value else _plain(value) for name, value in item.items()}
 
 
 def item_of(document: Mapping[str, Any]) -> Item:
@@ -125,16 +150,16 @@ def item_of(document: Mapping[str, Any]) -> Item:
     return {name: _typed(value) for name, value in document.items()}
 
 
-def _plain(value: dict[str, Any]) -> Any:
+def _plain(value: Mapping[str, Any]) -> Any:
     if len(value) == 1:
         kind, content = next(iter(value.items()))
-        if kind in ("S", "BOOL"):
+        if kind == "BOOL":
             return content
         if kind == "NULL":
             return None
         if kind == "N" and content.lstrip("-").isdigit():
             return int(content)
-    return json.loads(json.dumps(value, default=_base64))
+    return json.loads(json.dumps(dict(value), default=_base64))
 
 
 def _base64(value: bytes) -> str:
@@ -156,8 +181,13 @@ def _unstorable(reason: str) -> PydanticCustomError:
     return PydanticCustomError("unstorable", "{reason}", {"reason": reason})
 
 
-def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+def _moment(value: Any) -> datetime:
+    """Return the time that the library reads there, in UTC."""
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise _unstorable("this is not a time") from None
 
 
 def _json_text(value: Any) -> str | None:
@@ -166,26 +196,43 @@ def _json_text(value: Any) -> str | None:
         return None
     text = value if isinstance(value, str) else json.dumps(value)
     try:
-        decoded_text = from_json(text, allow_inf_nan=False)
+        content = _decoded(text)
+        contains_nul = "\\u0000" in text and _has_nul(content)
+    except RecursionError:
+        # Nested so deeply that PostgreSQL has to judge.
+        return text
     except ValueError:
         raise _unstorable("data is not JSON that PostgreSQL can hold") from None
-    if "\\u0000" in text and _has_nul(decoded_text):
+    if contains_nul:
         raise _unstorable("data contains U+0000")
     return text
 
 
+def _decoded(text: str) -> Any:
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError:
+        # The fast parser gives up at 200 levels.
+        return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
 def _has_nul(value: Any) -> bool:
     if isinstance(value, dict):
-        return any("\x00" in key or _has_nul(item) for key, item in value.items())
+        return any(_NUL in key or _has_nul(item) for key, item in value.items())
     if isinstance(value, list):
         return any(map(_has_nul, value))
-    return isinstance(value, str) and "\x00" in value
+    return isinstance(value, str) and _NUL in value
 
 
 _Integer = Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
-_Moment = Annotated[datetime, AfterValidator(_utc)]
+_Moment = Annotated[datetime, PlainValidator(_moment)]
 _KINDS: dict[Any, Any] = {str: StrictStr, bool: StrictBool, int: _Integer, datetime: _Moment}
 _ABSENT: dict[Any, Any] = {str: "", bool: False, int: 0}
+_KEY_LENGTHS = {True: Field(min_length=1, max_length=ID_CHARACTERS), False: Field(min_length=1)}
 
 
 def _field(record: type[Record], name: str) -> tuple[Any, Any]:
@@ -197,6 +244,6 @@ def _field(record: type[Record], name: str) -> tuple[Any, Any]:
     kind = _KINDS[next(part for part in alternatives if part is not NoneType)]
     if NoneType in alternatives:
         return kind | None, None
-    if declared is datetime or (name in record.key and name != "subtarget"):
-        return (Annotated[StrictStr, Field(min_length=1)] if declared is str else kind), ...
-    return kind, _ABSENT[declared]
+    if name in record.key and name != "subtarget":
+        return (Annotated[StrictStr, _KEY_LENGTHS[name in IDS]] if declared is str else kind), ...
+    return kind, ... if declared is datetime else _ABSENT[declared]

@@ -5,10 +5,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from actingweb.migration.canonical import TableForm
-from actingweb.migration.rejects import Reject, reject_of
+from actingweb.db.postgresql.limits import KEY_BYTES
+from actingweb.migration.canonical import ColumnValues, TableForm
+from actingweb.migration.rejects import Reject
 
-__all__ = ["Prepared", "prepared"]
+__all__ = ["Pairs", "Prepared", "prepared"]
+
+Pairs = list[tuple[tuple[Any, ...], bytes]]
+"""Rows, each with the document that it is made of."""
 
 
 @dataclass(frozen=True)
@@ -21,44 +25,80 @@ class Prepared:
         unknown: how many documents have an attribute that the layout does not know, by attribute.
     """
 
-    rows: list[tuple[tuple[Any, ...], bytes]]
+    rows: Pairs
     rejects: list[Reject]
     unknown: dict[str, int]
 
 
 def prepared(form: TableForm, documents: list[bytes]) -> Prepared:
     """Return the rows of documents."""
+    together = b"[" + b",".join(documents) + b"]"
     try:
-        canonical = form.documents.validate_json(b"[" + b",".join(documents) + b"]")
-    except ValidationError:
-        return _one_by_one(form, documents)
-    known = {form.layout.composed}
-    unknown: dict[str, int] = {}
-    for row in canonical:
-        for name in row.model_extra or ():
-            if name not in known:
-                unknown[name] = unknown.get(name, 0) + 1
-    return Prepared(
-        [(form.row(row), document) for row, document in zip(canonical, documents, strict=True)], [], unknown
-    )
+        columns = form.documents.validate_json(together)
+    except ValidationError as error:
+        return _without(form, documents, _faults(form, documents, error))
+    if len(columns) != len(documents):
+        # Some document is two objects, or no whole one.
+        return _without(form, documents, _faults_alone(form, documents))
+    if problems := _problems(form, columns, documents, together):
+        return _without(form, documents, problems)
+    rows = list(zip(form.rows(columns), documents, strict=True))
+    return Prepared(rows, [], _unknown(form, columns))
 
 
-def _one_by_one(form: TableForm, documents: list[bytes]) -> Prepared:
-    whole = Prepared([], [], {})
-    for document in documents:
+def _without(form: TableForm, documents: list[bytes], faults: dict[int, str]) -> Prepared:
+    rest = prepared(form, [document for index, document in enumerate(documents) if index not in faults])
+    rejects = [Reject(documents[index], reason) for index, reason in faults.items()]
+    return Prepared(rest.rows, rejects + rest.rejects, rest.unknown)
+
+
+def _faults(form: TableForm, documents: list[bytes], error: ValidationError) -> dict[int, str]:
+    """Return the first fault of each document that has one, by its index."""
+    faults: dict[int, str] = {}
+    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+        if not detail["loc"]:
+            return _faults_alone(form, documents)
+        index, *column = detail["loc"]
+        faults.setdefault(int(index), _text(detail["msg"], column))
+    return faults
+
+
+def _faults_alone(form: TableForm, documents: list[bytes]) -> dict[int, str]:
+    faults = {}
+    for index, document in enumerate(documents):
         try:
             form.model.model_validate_json(document)
         except ValidationError as error:
-            whole.rejects.append(reject_of(form, document, _reason(error)))
-            continue
-        part = prepared(form, [document])
-        whole.rows.extend(part.rows)
-        for name, count in part.unknown.items():
-            whole.unknown[name] = whole.unknown.get(name, 0) + count
-    return whole
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            faults[index] = _text(first["msg"], list(first["loc"]))
+    return faults
 
 
-def _reason(error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    column = ".".join(map(str, first["loc"]))
-    return f"{column}: {first['msg']}" if column else first["msg"]
+def _text(message: str, column: list[int | str]) -> str:
+    return f"{'.'.join(map(str, column))}: {message}" if column else message
+
+
+def _problems(form: TableForm, columns: list[ColumnValues], documents: list[bytes], together: bytes) -> dict[int, str]:
+    """Return the problems of whole rows, looking only at those that can have one.
+
+    U+0000 stands in JSON as an escape, and no key has more bytes than its document.
+    """
+    found: dict[int, str] = {}
+    if form.layout.composed:
+        found = {index: problem for index, row in enumerate(columns) if (problem := row.key_problem())}
+    escaped = b"u0000" in together
+    if escaped or max(map(len, documents), default=0) > KEY_BYTES:
+        for index, document in enumerate(documents):
+            if (escaped or len(document) > KEY_BYTES) and (problem := columns[index].problem()):
+                found[index] = problem
+    return found
+
+
+def _unknown(form: TableForm, columns: list[ColumnValues]) -> dict[str, int]:
+    known = form.layout.composed
+    unknown: dict[str, int] = {}
+    for row in columns:
+        for name in row.__pydantic_extra__ or ():
+            if name != known:
+                unknown[name] = unknown.get(name, 0) + 1
+    return unknown

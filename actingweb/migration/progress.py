@@ -2,36 +2,47 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
 from actingweb.migration.batches import Batch
 from actingweb.migration.errors import UsageError
+from actingweb.migration.rejects import RejectFile
 from actingweb.migration.target import Connection, Target
 
-__all__ = ["Counts", "Progress", "begin", "finish"]
+__all__ = ["Counts", "Progress", "begin", "discard", "finish", "is_unfinished"]
+
+TABLE = "migration_progress"
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS {schema}.migration_progress (
-    source text, table_name text, stream integer, mark jsonb, done boolean NOT NULL,
-    read bigint NOT NULL, written bigint NOT NULL, skipped bigint NOT NULL, rejected bigint NOT NULL,
-    rejects_bytes bigint NOT NULL, PRIMARY KEY (source, table_name, stream))
+    table_name text PRIMARY KEY, source text NOT NULL, identity text NOT NULL, run text NOT NULL,
+    marks jsonb NOT NULL DEFAULT '[]', loaded boolean NOT NULL DEFAULT false,
+    read bigint NOT NULL DEFAULT 0, written bigint NOT NULL DEFAULT 0,
+    skipped bigint NOT NULL DEFAULT 0, rejected bigint NOT NULL DEFAULT 0, rejects_bytes bigint NOT NULL DEFAULT 0)
 """
-_OTHER = "SELECT min(source) FROM {schema}.migration_progress WHERE source <> %(source)s"
+_EXISTS = "SELECT to_regclass(format('%%I.migration_progress', %(schema)s::text)) IS NOT NULL"
+_IDENTITIES = "SELECT table_name, source, identity FROM {schema}.migration_progress ORDER BY table_name"
 _SELECT = """
-SELECT stream, mark, done, read, written, skipped, rejected, rejects_bytes
-FROM {schema}.migration_progress WHERE source = %(source)s AND table_name = %(table)s
+SELECT marks, loaded, rejects_bytes, read, written, skipped, rejected
+FROM {schema}.migration_progress WHERE table_name = %(table)s FOR UPDATE
 """
+_INSERT = """
+INSERT INTO {schema}.migration_progress (table_name, source, identity, run)
+VALUES (%(table)s, %(source)s, %(identity)s, %(run)s)
+"""
+_TAKE_OVER = "UPDATE {schema}.migration_progress SET run = %(run)s WHERE table_name = %(table)s"
+_LOCK = "SELECT FROM {schema}.migration_progress WHERE table_name = %(table)s AND run = %(run)s FOR UPDATE"
 _RECORD = """
-INSERT INTO {schema}.migration_progress AS stored
-VALUES (%(source)s, %(table)s, %(stream)s, %(mark)s, %(done)s,
-        %(read)s, %(written)s, %(skipped)s, %(rejected)s, %(rejects_bytes)s)
-ON CONFLICT (source, table_name, stream) DO UPDATE
-SET mark = excluded.mark, done = excluded.done, rejects_bytes = excluded.rejects_bytes,
-    read = stored.read + excluded.read, written = stored.written + excluded.written,
-    skipped = stored.skipped + excluded.skipped, rejected = stored.rejected + excluded.rejected
+UPDATE {schema}.migration_progress
+SET marks = %(marks)s, rejects_bytes = %(rejects_bytes)s, read = read + %(read)s, written = written + %(written)s,
+    skipped = skipped + %(skipped)s, rejected = rejected + %(rejected)s
+WHERE table_name = %(table)s AND run = %(run)s
 """
-_FORGET = "DELETE FROM {schema}.migration_progress WHERE source = %(source)s AND table_name = %(table)s"
+_COMPLETE = "UPDATE {schema}.migration_progress SET loaded = true WHERE table_name = %(table)s AND run = %(run)s"
+_FORGET = "DELETE FROM {schema}.migration_progress WHERE table_name = %(table)s AND run = %(run)s"
+_ANY = "SELECT EXISTS (SELECT FROM {schema}.migration_progress)"
 _DROP = "DROP TABLE IF EXISTS {schema}.migration_progress"
 
 
@@ -50,15 +61,33 @@ class Counts:
             setattr(self, name, getattr(self, name) + value)
 
 
-def begin(target: Target, connection: Connection, source: str) -> None:
-    """Make room for the progress of `source`. Raise `UsageError` if another source's load is unfinished."""
-    connection.execute(target.sql(_CREATE))
-    other = connection.execute(target.sql(_OTHER), {"source": source}).fetchone()
-    if other is not None and other[0] is not None:
-        raise UsageError(
-            f"an unfinished load of {other[0]} is in schema {target.schema}: finish it with the same input, "
-            f"or DROP TABLE migration_progress if its rows may stay as they are"
-        )
+def begin(target: Target, connection: Connection, identities: dict[str, str]) -> bool:
+    """Make room for the progress of a load; tell whether it continues one that was interrupted.
+
+    `identities` tell the content of each table in the source from any other. Raise `UsageError` if an unfinished load
+    is of another content.
+    """
+    if not is_unfinished(target, connection):
+        connection.execute(target.sql(_CREATE))
+    stored = connection.execute(target.sql(_IDENTITIES)).fetchall()
+    for table, source, identity in stored:
+        if identities.get(table) != identity:
+            raise UsageError(
+                f'an unfinished {source} is in schema "{target.schema}", and {table} is not the same now: finish it '
+                f"with what it began with, or, if the rows it loaded may stay, DROP TABLE {TABLE}"
+            )
+    return bool(stored)
+
+
+def is_unfinished(target: Target, connection: Connection) -> bool:
+    """Tell whether the schema has progress of an unfinished load."""
+    return connection.execute(_EXISTS, {"schema": target.schema}).fetchone() == (True,)
+
+
+def discard(target: Target, connection: Connection) -> None:
+    """Forget the progress if there is none of any table."""
+    if connection.execute(target.sql(_ANY)).fetchone() == (False,):
+        finish(target, connection)
 
 
 def finish(target: Target, connection: Connection) -> None:
@@ -67,39 +96,60 @@ def finish(target: Target, connection: Connection) -> None:
 
 
 class Progress:
-    """The progress of one table.
+    """The progress of one table, taken over from any process that works on it: that one fails at its next batch.
+
+    Raises `psycopg.Error`.
 
     Attributes:
-        counts: what the run and the runs it continues did.
-        rejects_bytes: how much of the reject file belongs to completed batches.
+        counts: what this run and the runs it continues did.
+        loaded: whether the table is loaded whole.
     """
 
-    def __init__(self, target: Target, connection: Connection, source: str, table: str) -> None:
+    def __init__(
+        self, target: Target, connection: Connection, table: str, source: str, identity: str, rejects: RejectFile
+    ) -> None:
         self._target = target
         self._connection = connection
-        self._key = {"source": source, "table": table}
-        self._marks: dict[int, Any] = {}
-        self._done: set[int] = set()
+        self._key = {"table": table, "run": uuid4().hex}
+        self._marks: dict[int, tuple[Any, bool]] = {}
         self.counts = Counts()
-        self.rejects_bytes = 0
-        for stream, mark, done, *counts, size in connection.execute(target.sql(_SELECT), self._key):
-            self._marks[stream] = mark
-            self._done.update([stream] if done else [])
-            self.counts.add(Counts(*counts))
-            self.rejects_bytes = max(self.rejects_bytes, size)
+        self.loaded = False
+        with connection.transaction():
+            # Waits for what a killed process may still have in work on the server.
+            stored = connection.execute(target.sql(_SELECT), self._key).fetchone()
+            if stored is None:
+                rejects.set_aside()
+                connection.execute(target.sql(_INSERT), self._key | {"source": source, "identity": identity})
+            else:
+                marks, self.loaded, size, *counts = stored
+                self._marks = {stream: (mark, done) for stream, mark, done in marks}
+                self.counts = Counts(*counts)
+                connection.execute(target.sql(_TAKE_OVER), self._key)
+                rejects.cut(size)
 
     def mark(self, stream: int = 0) -> Any:
         """Return from where a stream goes on, None for its start."""
-        return self._marks.get(stream)
+        return self._marks.get(stream, (None, False))[0]
 
     def done(self, stream: int = 0) -> bool:
         """Tell whether a stream is loaded."""
-        return stream in self._done
+        return self._marks.get(stream, (None, False))[1]
+
+    def lock(self) -> None:
+        """Keep others off the table until the transaction ends. Raise `UsageError` if another process has it."""
+        if self._connection.execute(self._target.sql(_LOCK), self._key).fetchone() is None:
+            raise UsageError("another process has begun to load into the same schema, and goes on alone")
 
     def record(self, batch: Batch, counts: Counts, rejects_bytes: int) -> None:
-        """Store that a batch is loaded, in the transaction that loads it."""
-        values = {"stream": batch.stream, "mark": Jsonb(batch.mark), "done": batch.last, "rejects_bytes": rejects_bytes}
+        """Store that a batch is loaded, in the locked transaction that loads it."""
+        self._marks[batch.stream] = (batch.mark, batch.last)
+        marks = Jsonb([[stream, *mark] for stream, mark in self._marks.items()])
+        values = {"marks": marks, "rejects_bytes": rejects_bytes}
         self._connection.execute(self._target.sql(_RECORD), self._key | values | vars(counts))
+
+    def complete(self) -> None:
+        """Store that the table is loaded whole."""
+        self._connection.execute(self._target.sql(_COMPLETE), self._key)
 
     def forget(self) -> None:
         """Store that nothing of the table is loaded."""

@@ -14,9 +14,21 @@ from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError
 from actingweb.migration.tables import FORMS
 
-__all__ = ["Target", "head_revision", "target_faults"]
+__all__ = ["Connection", "Target", "head_revision", "target_faults", "unlimited"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+_MAY_WRITE = (
+    "has_table_privilege({0}, 'SELECT') AND has_table_privilege({0}, 'INSERT') AND has_table_privilege({0}, 'DELETE')"
+)
+_MAY_CREATE = "has_schema_privilege({}, 'CREATE')"
+_MAY_STAGE = "has_database_privilege(current_database(), 'TEMPORARY')"
+_MAY_CHANGE = "current_setting('transaction_read_only') = 'off'"
+_UNLIMITED = """
+SET LOCAL statement_timeout = 0;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+"""
+_ASYNCHRONOUS = "SET LOCAL synchronous_commit = off"
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,7 @@ class Target:
         except ConfigurationError as error:
             raise UsageError(str(error)) from None
         with target_faults():
-            return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+            return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, client_encoding="UTF8")
 
     def sql(self, statement: LiteralString, **parts: sql.Composable) -> sql.Composed:
         """Return a statement with {schema} and the other named parts filled in."""
@@ -67,15 +79,24 @@ class Target:
             )
 
     def _check_rights(self, connection: Connection) -> None:
-        for table in (*(form.name for form in FORMS), "property_lookup"):
-            name = sql.Identifier(self.schema, table).as_string()
-            allowed = connection.execute(
-                "SELECT has_table_privilege(%(name)s, 'SELECT') AND has_table_privilege(%(name)s, 'INSERT')"
-                " AND has_table_privilege(%(name)s, 'DELETE')",
-                {"name": name},
-            ).fetchone()
-            if allowed != (True,):
-                raise UsageError(f"the role may not read and write {name}")
+        checks: list[tuple[str, sql.Composable]] = [
+            (f"read and write {name}", sql.SQL(_MAY_WRITE).format(name)) for name in self._table_names()
+        ]
+        checks += [
+            (f'make tables in schema "{self.schema}"', sql.SQL(_MAY_CREATE).format(self.schema)),
+            ("make temporary tables in the database", sql.SQL(_MAY_STAGE)),
+            ("write at all: the server is read-only, perhaps a standby", sql.SQL(_MAY_CHANGE)),
+        ]
+        facts = connection.execute(
+            sql.SQL("SELECT {}").format(sql.SQL(", ").join(test for _, test in checks))
+        ).fetchone()
+        for (right, _), allowed in zip(checks, facts or (), strict=True):
+            if not allowed:
+                raise UsageError(f"the role may not {right}")
+
+    def _table_names(self) -> list[str]:
+        names = [*(form.name for form in FORMS), "property_lookup"]
+        return [sql.Identifier(self.schema, name).as_string() for name in names]
 
 
 def head_revision() -> str:
@@ -101,3 +122,8 @@ def target_faults() -> Iterator[None]:
     else:
         return
     raise failure
+
+
+def unlimited(connection: Connection, *, synchronous: bool = True) -> None:
+    """Lift the role's time limits for the present transaction; its commit waits for the disk if `synchronous`."""
+    connection.execute(_UNLIMITED if synchronous else _UNLIMITED + _ASYNCHRONOUS)

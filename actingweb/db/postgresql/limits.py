@@ -5,11 +5,11 @@ from typing import Any
 from actingweb.db.policy.entity import Limits
 from actingweb.db.records import Record
 
-__all__ = ["LIMITS"]
+__all__ = ["IDS", "ID_CHARACTERS", "KEY_BYTES", "LIMITS"]
 
-_IDS = frozenset({"id", "peerid", "subid", "actor_id"})
-_ID_CHARACTERS = 255
-_KEY_BYTES = 2600
+IDS = frozenset({"id", "peerid", "subid", "actor_id"})
+ID_CHARACTERS = 255
+KEY_BYTES = 2600
 _NUL = "\x00"
 
 
@@ -25,13 +25,13 @@ class _PostgresLimits(Limits):
             else:
                 size += len(value)
         # No character has more than four bytes.
-        return self._long_key(record, values) if size > _ID_CHARACTERS else None
+        return self._long_key(record, values) if size > ID_CHARACTERS else None
 
     def field(self, record: type[Record], name: str, value: str) -> str | None:  # noqa: ARG002 - one rule for all
         if _NUL in value:
             return f"{name} contains U+0000"
-        if name in _IDS and len(value) > _ID_CHARACTERS:
-            return f"{name} has {len(value)} characters: at most {_ID_CHARACTERS}"
+        if name in IDS and len(value) > ID_CHARACTERS:
+            return f"{name} has {len(value)} characters: at most {ID_CHARACTERS}"
         return None
 
     def number(self, value: int) -> str | None:
@@ -45,7 +45,7 @@ class _PostgresLimits(Limits):
         if (problem := next(filter(None, problems), None)) is not None:
             return problem
         size = sum(len(value.encode()) for _, value in texts)
-        return f"the key has {size} bytes: at most {_KEY_BYTES}" if size > _KEY_BYTES else None
+        return f"the key has {size} bytes: at most {KEY_BYTES}" if size > KEY_BYTES else None
 
 
 LIMITS = _PostgresLimits()

@@ -1,0 +1,136 @@
+"""Rows into a table: COPY into a staging table, then INSERT, putting aside what PostgreSQL refuses."""
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from actingweb.migration.canonical import TableForm
+from actingweb.migration.prepare import Pairs
+from actingweb.migration.rejects import Reject
+from actingweb.migration.target import Connection, Target
+
+__all__ = ["DuplicateKeyError", "Merge"]
+
+_REFUSED = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
+"""What PostgreSQL raises for a row whose content it cannot hold."""
+
+_STAGE = "CREATE TEMP TABLE staged ON COMMIT DROP AS SELECT {columns} FROM {schema}.{table} WITH NO DATA"
+_STAGE_KEYS = "CREATE TEMP TABLE staged ON COMMIT DROP AS SELECT {key} FROM {schema}.{table} WITH NO DATA"
+_COPY = "COPY pg_temp.staged FROM STDIN"
+_INSERT = "INSERT INTO {schema}.{table} ({columns}) SELECT {columns} FROM pg_temp.staged"
+_INSERT_NEW = "INSERT INTO {schema}.{table} ({columns}) SELECT {columns} FROM pg_temp.staged ON CONFLICT DO NOTHING"
+_DELETE = "DELETE FROM {schema}.{table} WHERE ({key}) IN (SELECT {key} FROM pg_temp.staged)"
+_DIFFERENT = """
+SELECT {key} FROM (
+    SELECT {columns} FROM pg_temp.staged
+    EXCEPT SELECT {columns} FROM {schema}.{table} WHERE ({key}) IN (SELECT {key} FROM pg_temp.staged)
+) AS different
+"""
+_UNSTAGE = "DROP TABLE pg_temp.staged"
+_UNKNOWN_ACTORS = """
+SELECT id FROM unnest(%(ids)s::text[]) AS id WHERE NOT EXISTS (SELECT FROM {schema}.actors WHERE actors.id = id.id)
+"""
+
+
+class DuplicateKeyError(Exception):
+    """A row's key exists already; the text names constraint and key."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Puts rows into one table, within a transaction of the caller's. Raises `psycopg.Error`.
+
+    Attributes:
+        skip_duplicates: leave rows whose key exists as they are; otherwise such a row raises `DuplicateKeyError`.
+    """
+
+    target: Target
+    connection: Connection
+    form: TableForm
+    skip_duplicates: bool
+
+    def insert(self, rows: Pairs, rejects: list[Reject]) -> int:
+        """Insert what PostgreSQL takes and return how many rows that is; add what it refuses to `rejects`."""
+        if not rows:
+            return 0
+        try:
+            with self.connection.transaction():
+                return self._insert(rows)
+        except psycopg.errors.ForeignKeyViolation:
+            known = self._known(rows, rejects)
+            if len(known) == len(rows):
+                raise
+            return self.insert(known, rejects)
+        except psycopg.errors.UniqueViolation as error:
+            duplicate = error.diag
+        except _REFUSED as error:
+            return self._insert_halves(rows, rejects, type(error).__name__)
+        # The server's own words, which may be in any language, for the key alone.
+        raise DuplicateKeyError(
+            "duplicate key value violates unique constraint "
+            f'"{duplicate.constraint_name}": {duplicate.message_detail or ""}'
+        )
+
+    def delete(self, rows: Pairs) -> None:
+        """Delete the rows with these keys."""
+        self._execute(_STAGE_KEYS)
+        self._copy([self._key(row) for row, _ in rows])
+        self._execute(_DELETE)
+        self._execute(_UNSTAGE)
+
+    def different(self, rows: Pairs) -> Pairs:
+        """Return those of `rows` that are not in the table as they are here."""
+        self._execute(_STAGE)
+        self._copy([row for row, _ in rows])
+        keys = set(self.connection.execute(self._sql(_DIFFERENT)))
+        self._execute(_UNSTAGE)
+        return [pair for pair in rows if self._key(pair[0]) in keys]
+
+    def _insert(self, rows: Pairs) -> int:
+        self._execute(_STAGE)
+        self._copy([row for row, _ in rows])
+        inserted = self._execute(_INSERT_NEW if self.skip_duplicates else _INSERT)
+        self._execute(_UNSTAGE)
+        return inserted
+
+    def _copy(self, rows: list[tuple[Any, ...]]) -> None:
+        with self.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def _insert_halves(self, rows: Pairs, rejects: list[Reject], error: str) -> int:
+        """Insert rows one of which is refused, so that it costs no other."""
+        if len(rows) == 1:
+            rejects.append(Reject(rows[0][1], f"PostgreSQL refuses it: {error}"))
+            return 0
+        half = len(rows) // 2
+        return self.insert(rows[:half], rejects) + self.insert(rows[half:], rejects)
+
+    def _known(self, rows: Pairs, rejects: list[Reject]) -> Pairs:
+        """Return the rows whose actor exists."""
+        ids = sorted({row[0] for row, _ in rows})
+        statement = self.target.sql(_UNKNOWN_ACTORS)
+        unknown = {row[0] for row in self.connection.execute(statement, {"ids": ids})}
+        rejects.extend(Reject(document, "unknown actor") for row, document in rows if row[0] in unknown)
+        return [pair for pair in rows if pair[0][0] not in unknown]
+
+    def _key(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        record = self.form.record
+        return tuple(row[record.fields.index(name)] for name in record.key)
+
+    def _execute(self, statement: LiteralString) -> int:
+        return self.connection.execute(self._sql(statement)).rowcount
+
+    def _sql(self, statement: LiteralString) -> sql.Composed:
+        return self.target.sql(
+            statement,
+            table=sql.Identifier(self.form.name),
+            columns=_names(self.form.record.fields),
+            key=_names(self.form.record.key),
+        )
+
+
+def _names(columns: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
