@@ -1,0 +1,99 @@
+"""What the tool shows: progress and log on stderr, the result on stdout."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Display", "Rows", "complain", "print_json", "print_rows", "set_up_log"]
+
+Rows = list[Mapping[str, Any]]
+"""The lines of a table: the same keys, which are the headings, in each."""
+
+_stderr = Console(stderr=True)
+
+
+class _RowsColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        total = "" if task.total is None else f" of {task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{total} rows", style="progress.download")
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} rows/s", style="progress.data.speed")
+
+
+class Display:
+    """A line of progress for each table, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            _RowsColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(),
+            console=_stderr,
+            disable=not _stderr.is_terminal,
+        )
+
+    @contextmanager
+    def shown(self) -> Iterator["Display"]:
+        """Show the lines during the `with` block and leave them standing."""
+        with self._progress:
+            yield self
+
+    def expect(self, table: str, rows: int | None) -> None:
+        """Say how many rows a table has, about."""
+        self._tasks[table] = self._progress.add_task(table, total=rows or None)
+
+    def reached(self, table: str, rows: int) -> None:
+        """Say how many rows of a table have been done."""
+        if table not in self._tasks:
+            self.expect(table, None)
+        task = self._tasks[table]
+        expected = self._progress.tasks[task].total
+        # Estimates may be too low.
+        self._progress.update(task, completed=rows, total=expected and max(expected, rows))
+
+
+def set_up_log(level: str) -> None:
+    """Send this library's log to stderr; the drivers', which holds requests and their content, goes nowhere."""
+    handler: logging.Handler = RichHandler(console=_stderr, show_path=False, markup=False, highlighter=None)
+    if not _stderr.is_terminal:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("actingweb")
+    logger.addHandler(handler)
+    logger.setLevel(level)
+
+
+def complain(message: str) -> None:
+    """Print an error to stderr."""
+    print(f"ERROR: {message}", file=sys.stderr)
+
+
+def print_json(summary: Mapping[str, Any]) -> None:
+    """Print the machine-readable summary to stdout."""
+    print(json.dumps(summary, default=str))
+
+
+def print_rows(title: str, rows: Rows) -> None:
+    """Print a table to stdout."""
+    table = Table(title=title, title_justify="left")
+    for heading in rows[0] if rows else ():
+        table.add_column(heading, justify="left" if heading == "table" else "right")
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+    Console(soft_wrap=True).print(table)

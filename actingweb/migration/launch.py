@@ -1,0 +1,63 @@
+"""The entry points of the command line tool. What takes time to load is loaded behind them."""
+
+import os
+import sys
+
+__all__ = ["PASSWORD_VARIABLE", "main", "script"]
+
+PASSWORD_VARIABLE = "ACTINGWEB_MIGRATE_PG_PASSWORD"
+"""Carries the value of `--pg-password` from the process that was started to the one that works."""
+
+_OPTION = "--pg-password"
+_EXTRA = 'The migration tool needs the extra `postgresql`: pip install "actingweb[postgresql]"'
+
+
+def main() -> None:
+    """Run the console command `actingweb-db`."""
+    _run("main")
+
+
+def script() -> None:
+    """Run the commands of `actingweb-db migrate` by themselves."""
+    _run("migrate")
+
+
+def _run(application: str) -> None:
+    _hide_password()
+    try:
+        from actingweb.migration import cli
+    except ModuleNotFoundError as error:
+        sys.exit(_missing(error))
+    getattr(cli, application)()
+
+
+def _missing(error: ModuleNotFoundError) -> int:
+    print(f"ERROR: {_EXTRA} (there is no module {error.name})", file=sys.stderr)
+    return 2
+
+
+def _hide_password() -> None:
+    """Start this process again without `--pg-password` in its arguments, which every user of the machine can list."""
+    arguments, password = _without_password(sys.orig_argv[1:])
+    # Windows shows no user the arguments of another, and cannot replace a process.
+    if password is None or os.name != "posix":
+        return
+    os.execve(sys.executable, [sys.executable, *arguments], os.environ | {PASSWORD_VARIABLE: password})
+
+
+def _without_password(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Return the arguments without the option, and its last value."""
+    kept: list[str] = []
+    password = None
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            return [*kept, argument, *rest], password
+        name, equals, value = argument.partition("=")
+        if name != _OPTION:
+            kept.append(argument)
+        elif equals:
+            password = value
+        else:
+            password = next(rest, None)
+    return kept, password

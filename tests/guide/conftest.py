@@ -1,0 +1,68 @@
+"""Servers of the guide's own, set up as a reader has them before the first step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from actingweb.embedded.dynamodb import DynamoDBServer
+from actingweb.embedded.postgres import PostgresServer
+from tests.servers import DynamoDBTarget
+
+from .blocks import ROOT, blocks
+from .reader import Reader, name_superuser
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the reader works with.
+
+    Attributes:
+        archive: where the server puts its write-ahead log.
+    """
+
+    server: PostgresServer
+    reader: Reader
+    archive: Path
+
+
+@pytest.fixture(scope="package")
+def deployment(dynamodb_server: DynamoDBTarget) -> DynamoDBTarget:
+    """Return DynamoDB with the tables `prod_...` of an application."""
+    command = [sys.executable, "-m", "tests.guide.application"]
+    environment = {**os.environ, **dynamodb_server.environment, "AWS_DB_PREFIX": "prod_"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    return dynamodb_server
+
+
+@pytest.fixture(scope="module")
+def desk(deployment: DynamoDBTarget, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Set up a PostgreSQL server with the settings that the guide names, and a reader."""
+    archive = Path(tempfile.mkdtemp())
+    archive.chmod(0o777)
+    with PostgresServer(password="secretpassword", fsync=False, settings=_settings(archive)) as server:
+        name_superuser(server)
+        home = tmp_path_factory.mktemp("reader")
+        yield Desk(server, Reader(home, server.connection.port, deployment.environment, _programs(server)), archive)
+    shutil.rmtree(archive)
+
+
+def _settings(archive: Path) -> dict[str, str]:
+    """Return what the guide's parts of postgresql.conf say."""
+    text = "".join(block.text for block in blocks() if block.mark == "postgresql.conf")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    pairs = (line.partition(" = ") for line in lines)
+    return {name: value.strip("'").replace("/archive", str(archive)) for name, _, value in pairs}
+
+
+def _programs(server: PostgresServer) -> Path:
+    """Return the directory of the client programs that belong to the server."""
+    return Path(os.readlink(f"/proc/{server.pid}/exe")).parent

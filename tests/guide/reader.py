@@ -1,0 +1,145 @@
+"""A reader of the guide, who types what it says into one shell, at the top of a clone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg
+import psycopg.sql
+
+from actingweb.embedded.postgres import PostgresServer
+
+from .blocks import ROOT, Block
+
+SUPERUSER_PASSWORD = "superuser's own"
+
+_PARTS_OF_A_CLONE = ("actingweb", "deploy", "docs", "scripts", "tests", "pyproject.toml")
+_SECONDS = 300
+# `poetry run` uses the project's virtual environment; here that of the tests.
+_SHELL = """
+poetry() { [ "$1" = run ] && shift && "$@"; }
+set -euo pipefail
+%s
+env -0 > "$READER_ENVIRONMENT"
+"""
+
+
+class Reader:
+    """Runs blocks as the guide says, on the servers of the test instead of those that it names.
+
+    Attributes:
+        directory: the top of the clone.
+        environment: that of the shell, which blocks change.
+    """
+
+    def __init__(self, home: Path, port: int, dynamodb: Mapping[str, str], programs: Path) -> None:
+        self.directory = home / "clone"
+        self._replaced = {
+            r"\b5432\b": str(port),
+            r"/tmp/actingweb_export": str(home / "export"),
+            r"/backups\b": str(home),
+        }
+        self._exported = home / "environment"
+        self.environment = {
+            "HOME": str(home),
+            "PATH": f"{programs}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": str(self.directory),
+            "READER_ENVIRONMENT": str(self._exported),
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(port),
+            "PGPASSFILE": str(home / "pgpass"),
+        }
+        self._clone()
+        self.remember_password("actingweb", "secretpassword")
+        _write_profile(home / ".aws", dynamodb)
+
+    def remember_password(self, role: str, password: str) -> None:
+        """Have psql find the password of a role, as if the reader typed it."""
+        file = Path(self.environment["PGPASSFILE"])
+        file.touch(0o600)
+        lines = [f"*:*:*:postgres:{SUPERUSER_PASSWORD}", f"*:*:*:{role}:{password}"]
+        file.write_text("".join(f"{line}\n" for line in lines))
+
+    def text_of(self, block: Block) -> str:
+        """Return a block with the places of the test."""
+        text = block.text
+        for pattern, replacement in self._replaced.items():
+            text = re.sub(pattern, replacement, text)
+        return text
+
+    def run(self, block: Block) -> str:
+        """Run a block of commands, SQL or Python and return what it prints."""
+        return self.type(self._commands(block))
+
+    def type(self, commands: str) -> str:
+        """Run commands in the shell and return what they print. Raise `AssertionError` if one fails."""
+        result = self.attempt(commands)
+        assert result.returncode == 0, f"{commands}\n{result.stdout}"
+        exported = self._exported.read_text().rstrip("\0").split("\0")
+        self.environment = {name: value for name, _, value in (line.partition("=") for line in exported)}
+        return result.stdout
+
+    def attempt(self, commands: str) -> subprocess.CompletedProcess[str]:
+        """Run commands that may fail."""
+        return subprocess.run(
+            ["bash", "-c", _SHELL % commands],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+
+    def _commands(self, block: Block) -> str:
+        text = self.text_of(block)
+        if block.mark.startswith("file "):
+            return f"cat > {block.mark.removeprefix('file ')} <<'END'\n{text}END\n"
+        match block.language:
+            case "bash":
+                return text
+            case "python":
+                return f"poetry run python - <<'END'\n{text}END\n"
+            case "sql":
+                _, role, _, database = (*block.mark.split(), "", "", "", "")[:4]
+                role = role or "actingweb"
+                database = database or role
+                return f"psql -v ON_ERROR_STOP=1 -U {role} -d {database} <<'END'\n{text}END\n"
+        raise AssertionError(f"{block}: nothing runs {block.language}")
+
+    def _clone(self) -> None:
+        self.directory.mkdir()
+        for name in _PARTS_OF_A_CLONE:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, self.directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, self.directory)
+
+
+def name_superuser(server: PostgresServer) -> None:
+    """Name the superuser `postgres`, as everywhere, so that `actingweb` is free."""
+    facts = server.connection
+    place = {"host": facts.host, "port": str(facts.port), "dbname": facts.dbname}
+    with psycopg.connect(**place, user=facts.user, password=facts.password) as connection:
+        password = psycopg.sql.Literal(SUPERUSER_PASSWORD)
+        connection.execute(psycopg.sql.SQL("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD {}").format(password))
+    with psycopg.connect(**place, user="postgres", password=SUPERUSER_PASSWORD) as connection:
+        connection.execute("ALTER ROLE actingweb RENAME TO first_superuser")
+
+
+def _write_profile(directory: Path, dynamodb: Mapping[str, str]) -> None:
+    directory.mkdir()
+    (directory / "config").write_text(
+        "[profile production]\n"
+        f"region = {dynamodb['AWS_DEFAULT_REGION']}\n"
+        f"endpoint_url = {dynamodb['AWS_DB_HOST']}\n"
+        f"aws_access_key_id = {dynamodb['AWS_ACCESS_KEY_ID']}\n"
+        f"aws_secret_access_key = {dynamodb['AWS_SECRET_ACCESS_KEY']}\n"
+    )

@@ -1,0 +1,98 @@
+"""What of the guide cannot run here: at least it is well-formed, and the files it shows are those in `deploy/`."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SetEnv
+from tests.schema.catalog import describe
+from tests.schema.databases import BYTE_ORDER, database
+from tests.servers import PostgresTarget, migrate
+
+from .blocks import GUIDE, ROOT, Block, blocks
+
+_NOT_RUN = [block for block in blocks() if block.mark.startswith("not run here") and block.language == "bash"]
+_FILES = [block for block in blocks() if block.mark.startswith("file deploy/")]
+_SERVICE = ROOT / "deploy" / "actingweb.service"
+
+
+def test_no_block_escapes() -> None:
+    """Each fence of the page is a block that one of the tests looks at."""
+    assert len(blocks()) == len(re.findall("^```[a-z]+$", GUIDE.read_text(), re.MULTILINE))
+    assert {block.language for block in blocks()} == {"bash", "sql", "python", "text", "ini", "yaml"}
+
+
+@pytest.mark.parametrize("block", _NOT_RUN, ids=str)
+def test_commands_are_well_formed(block: Block) -> None:
+    subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+
+
+def test_the_crontab_is_well_formed() -> None:
+    (block,) = (block for block in blocks() if block.mark == "crontab")
+    *times, command = block.text.rstrip("\n").split(" ", 5)
+    assert times == ["0", "2", "*", "*", "*"]
+    # In a crontab, % ends the command.
+    assert not re.search(r"(?<!\\)%", command)
+    subprocess.run(["bash", "-n"], input=command.replace(r"\%", "%"), text=True, check=True)
+
+
+@pytest.mark.parametrize("block", _FILES, ids=str)
+def test_the_guide_shows_the_files_of_deploy(block: Block) -> None:
+    assert block.text == (ROOT / block.mark.removeprefix("file ")).read_text()
+
+
+def test_compose_file_fits_the_published_schema() -> None:
+    command = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/docker-compose.yml"]
+    subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
+
+
+def test_kubernetes_file_fits_the_published_schemas() -> None:
+    command = [Path(sys.executable).parent / "kubernetes-validate", "--strict", "deploy/kubernetes.yaml"]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def test_service_file_has_its_parts() -> None:
+    unit = configparser.ConfigParser(strict=False, delimiters="=", interpolation=None)
+    unit.read(_SERVICE)
+    assert unit.sections() == ["Unit", "Service", "Install"]
+    assert "PG_DB_PASSWORD" not in str(dict(unit["Service"]))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+def test_systemd_takes_the_service_file(tmp_path: Path) -> None:
+    """With a program and a user that exist."""
+    unit = tmp_path / _SERVICE.name
+    text = re.sub("ExecStart=.*", "ExecStart=/bin/true", _SERVICE.read_text())
+    unit.write_text(text.replace("User=actingweb", "User=root"))
+    result = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_appendix_is_the_schema(postgres_server: PostgresTarget, set_env: SetEnv) -> None:
+    (block,) = (block for block in blocks() if block.mark == "the schema")
+    with database(postgres_server, BYTE_ORDER) as target:
+        assert target is not None
+        set_env(**{**target.environment, "PG_DB_PREFIX": "migrated_", "PG_DB_SCHEMA": "x"})
+        migrate()
+        with target.connect() as connection:
+            connection.execute("CREATE SCHEMA appendix")
+            connection.execute("SET search_path TO appendix")
+            connection.execute(block.text.encode())
+            shown = _sorted(describe(connection, "appendix"))
+            connection.execute("SET search_path TO migrated_x")
+            made = _sorted(describe(connection, "migrated_x"))
+        del made["alembic_version"]
+        assert shown == made
+        set_env()
+
+
+def _sorted(layout: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return a layout without the order of columns, which upgrades change."""
+    return {table: sorted(lines) for table, lines in layout.items()}

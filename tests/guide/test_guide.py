@@ -1,0 +1,74 @@
+"""The guide, step by step, on real servers."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import psycopg
+import pytest
+
+from .blocks import Block, blocks
+from .conftest import Desk
+from .reader import SUPERUSER_PASSWORD
+
+_ELSEWHERE = ("not run here", "postgresql.conf", "crontab", "file deploy", "the schema")
+_LONGEST_WAIT = 30
+
+
+def _steps() -> list[Block]:
+    return [
+        block
+        for block in blocks()
+        if not block.mark.startswith(_ELSEWHERE) and "Common issues" not in block.headings
+    ]
+
+
+def prints(output: str, expected: str) -> bool:
+    """Tell if the lines expected are in the output in order; `...` stands for anything, blanks for any number of them."""
+    lines = [r"\s+".join(map(re.escape, line.split())).replace(r"\.\.\.", ".*") for line in expected.splitlines()]
+    return re.search(".*".join(lines), output, re.DOTALL) is not None
+
+
+@pytest.fixture(scope="module")
+def read(desk: Desk) -> dict[Block, str]:
+    """Follow the guide from its first line to its last and return what each block printed."""
+    outputs = {}
+    for block in _steps():
+        if block.mark != "prints":
+            outputs[block] = desk.reader.run(block)
+    return outputs
+
+
+def test_every_block_runs_in_order(read: dict[Block, str]) -> None:
+    assert len(read) > 30
+
+
+def test_every_block_prints_what_the_guide_says(read: dict[Block, str]) -> None:
+    steps = _steps()
+    for step, following in zip(steps, steps[1:], strict=False):
+        if following.mark == "prints":
+            assert prints(read[step], following.text), f"{following}\n{read[step]}"
+
+
+def test_the_server_has_the_settings(desk: Desk) -> None:
+    wanted = {"shared_buffers": "256MB", "work_mem": "16MB", "log_min_duration_statement": "250ms", "archive_mode": "on"}
+    with _superuser(desk) as connection:
+        for name, value in wanted.items():
+            assert connection.execute("SELECT current_setting(%s)", [name]).fetchone() == (value,)
+
+
+def test_the_archive_command_archives(desk: Desk) -> None:
+    with _superuser(desk) as connection:
+        connection.execute("SELECT pg_create_restore_point('guide'), pg_switch_wal()")
+    deadline = time.monotonic() + _LONGEST_WAIT
+    while not any(desk.archive.iterdir()):
+        assert time.monotonic() < deadline, "nothing was archived"
+        time.sleep(0.1)
+
+
+def _superuser(desk: Desk) -> psycopg.Connection[tuple[object, ...]]:
+    facts = desk.server.connection
+    return psycopg.connect(
+        host=facts.host, port=facts.port, dbname="postgres", user="postgres", password=SUPERUSER_PASSWORD, autocommit=True
+    )
