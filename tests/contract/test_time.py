@@ -1,6 +1,8 @@
 """Times, order and consistency, over all that has them (1.4)."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -78,6 +80,34 @@ def test_trap_17_attribute_timestamps_are_aware_utc(
         assert (latest[bucket], latest[bucket].utcoffset()) == (meant, timedelta())
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+def test_the_zone_of_the_process_does_not_matter(
+    zone: str, backend: Backend, actor_id: str, environment: pytest.MonkeyPatch
+) -> None:
+    with _zone(zone, environment):
+        trust = _created_trust(
+            backend, actor_id, "p", {"created_at": datetime(2024, 1, 2, 12), "last_accessed": INSTANT}
+        )
+        backend.DbAttribute.DbAttribute.set_attr(actor_id, "b", "n", 1, timestamp="2024-01-02T12:00:00")
+        backend.DbSubscriptionDiff.DbSubscriptionDiff().create(actor_id, "s", "d")
+        result = backend.DbTrust.DbTrust().get(actor_id, "p")
+        entry = backend.DbAttribute.DbAttribute.get_attr(actor_id, "b", "n")
+        (diff,) = backend.DbSubscriptionDiff.DbSubscriptionDiffList().fetch(actor_id, "s")
+    assert result["created_at"] == result["last_accessed"] == INSTANT.isoformat()
+    assert trust.handle.created_at == entry["timestamp"] == INSTANT
+    assert abs(datetime.now(UTC) - diff["timestamp"]) < timedelta(minutes=5)
+
+
+@contextmanager
+def _zone(name: str, environment: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the process live in a time zone for the `with` block."""
+    with environment.context() as patch:
+        patch.setenv("TZ", name)
+        time.tzset()
+        yield
+    time.tzset()
+
+
 def test_empty_text_counts_as_no_time(backend: Backend, actor_id: str) -> None:
     trust = backend.DbTrust.DbTrust()
     assert trust.create(actor_id, "p", created_at=INSTANT, last_accessed="", capabilities_fetched_at="")
@@ -98,7 +128,7 @@ def test_default_times_are_those_of_the_call(backend: Backend, actor_id: str) ->
     result = backend.DbTrust.DbTrust().get(actor_id, "p")
     times = [datetime.fromisoformat(result[name]) for name in ("created_at", "last_accessed", "last_connected_at")]
     diffs = [diff["timestamp"] for diff in backend.DbSubscriptionDiff.DbSubscriptionDiffList().fetch(actor_id, "s")]
-    assert all(before <= time <= after for time in times + diffs)
+    assert all(before <= moment <= after for moment in times + diffs)
     assert diffs[0] < diffs[1]
     assert all(diff.utcoffset() == timedelta() for diff in diffs)
 
