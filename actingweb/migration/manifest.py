@@ -11,9 +11,22 @@ from pydantic import BaseModel, Field, ValidationError
 from actingweb.migration.errors import UsageError
 from actingweb.migration.files import open_private
 
-__all__ = ["MANIFEST", "Manifest", "TableEntry", "flush_directory", "now", "read_manifest", "write_manifest"]
+__all__ = [
+    "MANIFEST",
+    "MANIFEST_PARTS",
+    "Manifest",
+    "TableEntry",
+    "flush_directory",
+    "now",
+    "read_manifest",
+    "write_manifest",
+]
 
 MANIFEST = "manifest.json"
+_TEMPORARY = f"{MANIFEST}.tmp"
+MANIFEST_PARTS = frozenset({MANIFEST, _TEMPORARY})
+"""The names under which a manifest may lie in its directory."""
+
 _FORMAT = 1
 
 
@@ -80,7 +93,7 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Put a manifest in the place of the one before, safe on disk when this returns."""
-    temporary = directory / f"{MANIFEST}.tmp"
+    temporary = directory / _TEMPORARY
     with open_private(temporary) as file:
         file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
         file.flush()
