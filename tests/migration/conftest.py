@@ -1,0 +1,25 @@
+"""The PostgreSQL side of migrations."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from actingweb.db.settings import Settings
+from actingweb.migration import batches
+from actingweb.migration.target import Target
+from tests.servers import PostgresTables
+
+
+@pytest.fixture
+def target(postgres_tables: PostgresTables) -> Iterator[Target]:
+    """Return the session's schema with empty tables, as a migration sees it."""
+    yield Target(Settings.from_environment(postgres_tables.environment).postgresql)
+    with postgres_tables.connect() as connection:
+        connection.execute("DROP TABLE IF EXISTS migration_progress")
+    postgres_tables.wipe()
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few rows be several batches."""
+    monkeypatch.setattr(batches, "MAX_ROWS", 3)

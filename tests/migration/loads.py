@@ -1,0 +1,176 @@
+"""Input for loads, and what is in the target after them."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from actingweb.migration.canonical import Document, TableForm
+from actingweb.migration.tables import FORMS
+from actingweb.migration.target import Target
+from actingweb.migration.transfer import LoadOptions, Summary, import_files
+
+Documents = Mapping[str, Iterable[Document]]
+Row = tuple[Any, ...]
+Rows = dict[str, list[Row]]
+
+TIME = "2024-01-02T03:04:05.678901+0000"
+
+DOCUMENTS: Documents = {
+    "actors": [{"id": "a1", "creator": "one@example.com", "passphrase": "p"}, {"id": "a2", "passphrase": ""}],
+    "properties": [
+        {"id": "a1", "name": "email", "value": "one@example.com"},
+        {"id": "a1", "name": "größe", "value": "tab\t newline\n backslash\\ \U0001f600 \\N"},
+        {"id": "a2", "name": "email", "value": "one@example.com"},
+    ],
+    "attributes": [
+        {
+            "id": "a1",
+            "bucket_name": "b:c:n",
+            "bucket": "b:c",
+            "name": "n",
+            "data": '{"z": 12345678901234567890, "a": "\\u00e9"}',
+            "timestamp": TIME,
+            "ttl_timestamp": 1_700_000_000,
+        },
+        {"id": "a1", "bucket_name": "b:m", "bucket": "b", "name": "m", "data": None},
+    ],
+    "trusts": [
+        {
+            "id": "a1",
+            "peerid": "p1",
+            "baseuri": "https://example.com",
+            "type": "urn:x",
+            "relationship": "friend",
+            "secret": "s",
+            "desc": "",
+            "approved": True,
+            "created_at": TIME,
+        }
+    ],
+    "peertrustees": [{"id": "a1", "peerid": "p1", "baseuri": "u", "type": "t", "passphrase": "p"}],
+    "subscriptions": [
+        {
+            "id": "a1",
+            "peer_sub_id": "p1:s1",
+            "peerid": "p1",
+            "subid": "s1",
+            "target": "properties",
+            "seqnr": 2**63 - 1,
+            "callback": True,
+        }
+    ],
+    "subscription_diffs": [
+        {"id": "a1", "subid_seqnr": "s1:7", "subid": "s1", "seqnr": 7, "diff": "{}", "timestamp": TIME}
+    ],
+    "subscription_suspensions": [
+        {"id": "a1", "target_key": "t:u", "target": "t", "subtarget": "u", "suspended_at": TIME}
+    ],
+}
+"""At least one document of each table."""
+
+
+ACTOR: Document = {"id": "a1", "passphrase": "p"}
+
+
+def properties(count: int, actor: str = "a1") -> list[Document]:
+    """Return properties of an actor."""
+    return [{"id": actor, "name": f"name {number}", "value": str(number)} for number in range(count)]
+
+
+def write_input(directory: Path, documents: Documents, indent: int | None = None) -> Path:
+    """Write one file a table, as the export does, or with `indent` as by hand; return the directory."""
+    directory.mkdir(exist_ok=True)
+    for form in FORMS:
+        content = list(documents.get(form.name, ()))
+        lines = "".join(f"{',' if number else ''}\n{json.dumps(document)}" for number, document in enumerate(content))
+        text = f"[{lines}\n]\n" if indent is None else json.dumps(content, indent=indent)
+        (directory / f"{form.name}.json").write_text(text)
+    return directory
+
+
+def load(target: Target, directory: Path, **options: Any) -> Summary:
+    """Import a directory; its reject files are in its directory `rejects`."""
+    return import_files(target, directory, load_options(directory, **options), lambda *_: None)
+
+
+def load_options(directory: Path, **options: Any) -> LoadOptions:
+    """Return options with the directory's reject files."""
+    return replace(LoadOptions(directory / "rejects", ("email",)), **options)
+
+
+def reject_path(directory: Path, table: str) -> Path:
+    """Return where an import writes the rejects of a table."""
+    return directory / "rejects" / f"{table}.ndjson"
+
+
+def rejects_of(directory: Path, table: str) -> list[dict[str, Any]]:
+    """Return the rejects of an import."""
+    path = reject_path(directory, table)
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def stored(target: Target) -> Rows:
+    """Return the rows of all tables, in the order of their keys."""
+    return _selected(target, lambda form: _names(form.record.fields))
+
+
+def versions(target: Target) -> Rows:
+    """Return what changes whenever a row is written."""
+    return _selected(target, lambda _: sql.SQL("ctid::text, xmin::text"))
+
+
+def expected(documents: Documents) -> Rows:
+    """Return the rows that the documents should become."""
+    return {form.name: sorted(map(form_row(form), documents.get(form.name, ())), key=form_key(form)) for form in FORMS}
+
+
+def form_row(form: TableForm) -> Callable[[Document], Row]:
+    """Return what makes a row, JSON decoded, of a document."""
+
+    def row(document: Document) -> Row:
+        values = form.row(form.model.model_validate_json(json.dumps(document)))
+        return tuple(map(_decoded, form.record.fields, values))
+
+    return row
+
+
+def form_key(form: TableForm) -> Callable[[Row], Row]:
+    """Return what takes the key from a row."""
+    return lambda row: tuple(row[form.record.fields.index(name)] for name in form.record.key)
+
+
+def table_exists(target: Target, name: str) -> bool:
+    """Tell whether the schema has a table."""
+    with target.connect() as connection:
+        found = connection.execute(
+            "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s)", [target.schema, name]
+        ).fetchone()
+    return found == (True,)
+
+
+def _selected(target: Target, columns: Callable[[TableForm], sql.Composable]) -> Rows:
+    statement: LiteralString = "SELECT {columns} FROM {schema}.{table} ORDER BY {key}"
+    with target.connect() as connection:
+        return {
+            form.name: connection.execute(
+                target.sql(
+                    statement,
+                    columns=columns(form),
+                    table=sql.Identifier(form.name),
+                    key=_names(form.record.key),
+                )
+            ).fetchall()
+            for form in FORMS
+        }
+
+
+def _names(columns: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))
+
+
+def _decoded(name: str, value: Any) -> Any:
+    return json.loads(value) if name == "data" and value is not None else value
