@@ -1,9 +1,8 @@
 """A fault raises the right error from every method and is never an answer (1.1, 5.1)."""
 
-import importlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,8 @@ from tests.conftest import SetEnv
 from tests.proxy import DynamoDBProxy, TcpProxy
 from tests.support import new_id
 
-from .calls import ALL, Call, is_read, requesting
-from .signatures import MODULES, SIGNATURES
+from .calls import Call, is_read, requesting
+from .signatures import MODULES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,85 +35,6 @@ PgConnection = psycopg.Connection[tuple[Any, ...]]
 
 real_backends = pytest.mark.backends("dynamodb", "postgresql")
 
-# What a method answers when an argument that it needs is missing.
-MISSING: dict[str, object] = {
-    "DbActor.get": None,
-    "DbActor.get_by_creator": None,
-    "DbActor.create": False,
-    "DbActor.modify": False,
-    "DbActor.delete": False,
-    "DbProperty.get": None,
-    "DbProperty.set": False,
-    "DbProperty.delete": False,
-    "DbProperty.get_actor_id_from_property": None,
-    "DbProperty.get_range": {},
-    "DbProperty.get_prefix": {},
-    "DbProperty.get_last_in_range": None,
-    "DbProperty.create_if_not_exists": False,
-    "DbProperty.set_if_value_equals": False,
-    "DbProperty.delete_if_value_equals": False,
-    "DbProperty.batch_delete": None,
-    "DbPropertyList.fetch": None,
-    "DbPropertyList.fetch_all_including_lists": None,
-    "DbPropertyList.delete": False,
-    "DbPropertyLookup.get": None,
-    "DbPropertyLookup.create": False,
-    "DbPropertyLookup.delete": False,
-    "DbPropertyLookup.get_v1": None,
-    "DbTrust.get": None,
-    "DbTrust.create": False,
-    "DbTrust.modify": False,
-    "DbTrust.delete": False,
-    "DbTrust.is_token_in_db": False,
-    "DbTrustList.fetch": [],
-    "DbTrustList.delete": False,
-    "DbPeerTrustee.get": None,
-    "DbPeerTrustee.create": False,
-    "DbPeerTrustee.modify": False,
-    "DbPeerTrustee.delete": False,
-    "DbPeerTrusteeList.fetch": [],
-    "DbPeerTrusteeList.delete": False,
-    "DbSubscription.get": None,
-    "DbSubscription.create": False,
-    "DbSubscription.modify": False,
-    "DbSubscription.increment_seqnr": None,
-    "DbSubscription.delete": False,
-    "DbSubscriptionList.fetch": [],
-    "DbSubscriptionList.delete": False,
-    "DbSubscriptionDiff.get": None,
-    "DbSubscriptionDiff.create": False,
-    "DbSubscriptionDiff.delete": False,
-    "DbSubscriptionDiffList.fetch": [],
-    "DbSubscriptionDiffList.delete": False,
-    "DbSubscriptionSuspension.is_suspended": False,
-    "DbSubscriptionSuspension.suspend": False,
-    "DbSubscriptionSuspension.resume": False,
-    "DbSubscriptionSuspension.get_all_suspended": [],
-    "DbSubscriptionSuspension.delete_all": False,
-    "DbAttribute.get_bucket": None,
-    "DbAttribute.get_attr": None,
-    "DbAttribute.get_attr_strict": None,
-    "DbAttribute.set_attr": False,
-    "DbAttribute.delete_attr": False,
-    "DbAttribute.delete_attr_conditional": False,
-    "DbAttribute.conditional_update_attr": False,
-    "DbAttribute.delete_bucket": False,
-    "DbAttribute.delete_by_chain": 0,
-    "DbAttributeBucketList.fetch": None,
-    "DbAttributeBucketList.fetch_timestamps": None,
-    "DbAttributeBucketList.delete": False,
-}
-NEED_NOTHING = {"DbActorList.fetch", "DbActorList.iterate", "DbAttribute.delete_expired"}
-# The parameters that are not part of a key keep their defaults.
-KEY_PARTS = {
-    *("actor_id", "name", "peerid", "peer_type", "token", "subid", "bucket", "property_name", "target", "chain_id"),
-    *("buckets", "names", "prefix", "upper"),
-}
-# Parts of a key without which a method does something else.
-OPTIONAL = {
-    *("DbTrust.get peerid", "DbTrust.get token", "DbTrust.create peer_type", "DbSubscription.create target"),
-    *("DbPeerTrustee.get peerid", "DbPeerTrustee.get peer_type", "DbSubscriptionDiffList.fetch subid"),
-}
 OPERATIONS = {
     "DbProperty.get": "property read",
     "DbProperty.set": "property write",
@@ -190,47 +110,6 @@ def _operations_of(method: str) -> set[str]:
     entity = ENTITY_OF_MODULE[MODULES[method.partition(".")[0]]]
     general = {f"{entity} {verb}" for verb in ("read", "write", "delete", "list")}
     return {OPERATIONS[method]} if method in OPERATIONS else general
-
-
-def test_the_table_of_missing_arguments_covers_every_method() -> None:
-    assert set(MISSING) | NEED_NOTHING == ALL
-
-
-@real_backends
-def test_a_missing_argument_needs_no_server(backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv) -> None:
-    """Objects are made before, as on DynamoDB a constructor makes sure of the table."""
-    methods = {name: _fresh(backend, name) for name in MISSING}
-    proxy.stop()
-    _check_missing(methods)
-
-
-def test_a_missing_argument_never_raises(backend: Backend) -> None:
-    _check_missing({name: _fresh(backend, name) for name in MISSING})
-
-
-def _fresh(backend: Backend, name: str) -> Callable[..., object]:
-    cls, _, method = name.partition(".")
-    module = importlib.import_module(f"actingweb.db.{backend.database}.{MODULES[cls]}")
-    made = getattr(module, cls)(*([None] if cls == "DbSubscriptionSuspension" else []))
-    found: Callable[..., object] = getattr(made, method)
-    return found
-
-
-def _check_missing(methods: dict[str, Callable[..., object]]) -> None:
-    for name, method in methods.items():
-        for arguments in _incomplete(name):
-            assert method(**arguments) == MISSING[name], (name, arguments)
-
-
-def _incomplete(name: str) -> Iterator[dict[str, Any]]:
-    """Yield arguments of the method without any part of the key, and with all parts but one that it needs."""
-    cls, _, method = name.partition(".")
-    parts = [parameter for parameter, *_ in SIGNATURES[cls][method] if parameter in KEY_PARTS]
-    for nothing in (None, ""):
-        yield dict.fromkeys(parts, nothing)
-        for part in parts:
-            if f"{name} {part}" not in OPTIONAL:
-                yield {**dict.fromkeys(parts, "x"), part: nothing}
 
 
 @real_backends
