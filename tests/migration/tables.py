@@ -1,0 +1,30 @@
+"""Items in DynamoDB, and the source that reads them."""
+
+from typing import TYPE_CHECKING, Any
+
+from actingweb.migration.canonical import item_of
+from actingweb.migration.source import DynamoDBSource
+from actingweb.migration.tables import FORMS
+from tests.migration.loads import Documents
+from tests.servers import DynamoDBTables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_PUTS_PER_REQUEST = 25
+
+
+def source_of(tables: DynamoDBTables, segments: int = 2) -> DynamoDBSource:
+    """Return the tables as a source; the environment has the credentials."""
+    environment = tables.environment
+    region, host = environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"]
+    return DynamoDBSource(environment["AWS_DB_PREFIX"], region, host, None, segments=segments)
+
+
+def put_documents(client: "DynamoDBClient", prefix: str, documents: Documents) -> None:
+    """Store the items of documents."""
+    for form in FORMS:
+        puts: list[Any] = [{"PutRequest": {"Item": item_of(document)}} for document in documents.get(form.name, ())]
+        for start in range(0, len(puts), _PUTS_PER_REQUEST):
+            batch = puts[start : start + _PUTS_PER_REQUEST]
+            client.batch_write_item(RequestItems={f"{prefix}_{form.layout.suffix}": batch})
