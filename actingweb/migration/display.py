@@ -34,10 +34,11 @@ class _RateColumn(ProgressColumn):
 
 
 class Display:
-    """A line of progress for each table, on a terminal only."""
+    """A line of progress, on a terminal only."""
 
     def __init__(self) -> None:
-        self._tasks: dict[str, TaskID] = {}
+        self._expected: dict[str, int | None] = {}
+        self._reached: dict[str, int] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -50,22 +51,31 @@ class Display:
 
     @contextmanager
     def shown(self) -> Iterator["Display"]:
-        """Show the lines during the `with` block and leave them standing."""
+        """Show the line during the `with` block and leave it standing."""
         with self._progress:
             yield self
 
     def expect(self, table: str, rows: int | None) -> None:
-        """Say how many rows a table has, about."""
-        self._tasks[table] = self._progress.add_task(table, total=rows or None)
+        """Say how many rows a table has, about; None if nobody knows."""
+        self._expected[table] = rows
 
     def reached(self, table: str, rows: int) -> None:
         """Say how many rows of a table have been done."""
-        if table not in self._tasks:
-            self.expect(table, None)
-        task = self._tasks[table]
-        expected = self._progress.tasks[task].total
-        # Estimates may be too low.
-        self._progress.update(task, completed=rows, total=expected and max(expected, rows))
+        if not self._progress.tasks:
+            self._progress.add_task(table)
+        self._reached[table] = rows
+        total = self._total()
+        self._progress.update(TaskID(0), description=table, completed=sum(self._reached.values()), total=total)
+
+    def _total(self) -> int | None:
+        total = 0
+        for table in self._expected | self._reached:
+            expected = self._expected.get(table)
+            if expected is None:
+                return None
+            # Expectations may be too low.
+            total += max(expected, self._reached.get(table, 0))
+        return total
 
 
 def set_up_log(level: str) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from actingweb.embedded.dynamodb import DynamoDBServer
 from actingweb.embedded.postgres import PostgresServer
 from tests.servers import DynamoDBTarget
 

@@ -18,9 +18,7 @@ _LONGEST_WAIT = 30
 
 def _steps() -> list[Block]:
     return [
-        block
-        for block in blocks()
-        if not block.mark.startswith(_ELSEWHERE) and "Common issues" not in block.headings
+        block for block in blocks() if not block.mark.startswith(_ELSEWHERE) and "Common issues" not in block.headings
     ]
 
 
@@ -52,7 +50,12 @@ def test_every_block_prints_what_the_guide_says(read: dict[Block, str]) -> None:
 
 
 def test_the_server_has_the_settings(desk: Desk) -> None:
-    wanted = {"shared_buffers": "256MB", "work_mem": "16MB", "log_min_duration_statement": "250ms", "archive_mode": "on"}
+    wanted = {
+        "shared_buffers": "256MB",
+        "work_mem": "16MB",
+        "log_min_duration_statement": "250ms",
+        "archive_mode": "on",
+    }
     with _superuser(desk) as connection:
         for name, value in wanted.items():
             assert connection.execute("SELECT current_setting(%s)", [name]).fetchone() == (value,)
@@ -70,5 +73,10 @@ def test_the_archive_command_archives(desk: Desk) -> None:
 def _superuser(desk: Desk) -> psycopg.Connection[tuple[object, ...]]:
     facts = desk.server.connection
     return psycopg.connect(
-        host=facts.host, port=facts.port, dbname="postgres", user="postgres", password=SUPERUSER_PASSWORD, autocommit=True
+        host=facts.host,
+        port=facts.port,
+        dbname="postgres",
+        user="postgres",
+        password=SUPERUSER_PASSWORD,
+        autocommit=True,
     )

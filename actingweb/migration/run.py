@@ -1,0 +1,63 @@
+"""One run of a command: its faults, its exit code, its summary."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import typer
+
+from actingweb.migration.display import Display, Rows, complain, print_json, print_rows, set_up_log
+from actingweb.migration.errors import ExitCode, MigrationError
+
+__all__ = ["Outcome", "run"]
+
+_INTERRUPTED = {"export": "interrupted: go on with --resume", "validate": "interrupted"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did.
+
+    Attributes:
+        rows: for the table that people read.
+        facts: the rest of what the machine-readable summary says.
+        notes: for people, below the table.
+    """
+
+    exit_code: ExitCode
+    rows: Rows
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def run(command: str, action: Callable[[Display], Outcome], as_json: bool, log_level: str) -> NoReturn:
+    """Do `action` and leave the process with its exit code, having printed the summary or one line with the fault."""
+    set_up_log(log_level)
+    started = time.monotonic()
+    failure, outcome = "", None
+    try:
+        with Display().shown() as display:
+            outcome = action(display)
+        code = outcome.exit_code
+    except MigrationError as error:
+        failure, code = str(error), error.exit_code
+    except OSError as error:
+        failure, code = f"{error.filename or command}: {error.strerror or error}", ExitCode.TARGET
+    except KeyboardInterrupt:
+        failure, code = _INTERRUPTED.get(command, "interrupted: run it again to go on"), ExitCode.INTERRUPTED
+    _report(command, outcome, failure, code, time.monotonic() - started, as_json)
+    raise typer.Exit(code)
+
+
+def _report(command: str, outcome: Outcome | None, failure: str, code: ExitCode, seconds: float, as_json: bool) -> None:
+    if as_json:
+        summary: dict[str, Any] = {"command": command, "exit_code": int(code), "seconds": round(seconds, 3)}
+        summary |= {"error": failure} if outcome is None else {"tables": outcome.rows, **outcome.facts}
+        print_json(summary)
+    elif outcome is not None:
+        print_rows(f"{command}: {seconds:.1f} s", outcome.rows)
+    for line in outcome.notes if outcome is not None and not as_json else ():
+        print(line)
+    if failure:
+        complain(failure)

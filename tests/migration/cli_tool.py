@@ -1,0 +1,100 @@
+"""The command line tool, run as users run it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "migrate_dynamodb_to_postgresql.py"
+_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Tool:
+    """The tool in a working directory and an environment.
+
+    Attributes:
+        command: how it is called.
+    """
+
+    directory: Path
+    environment: Mapping[str, str]
+    command: tuple[str, ...] = (sys.executable, str(SCRIPT))
+
+    def having(self, **variables: str | None) -> Tool:
+        """Return the tool with other variables in its environment, or without those that are None."""
+        changed = {**self.environment, **variables}
+        return replace(self, environment={name: value for name, value in changed.items() if value is not None})
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, without a terminal."""
+        return subprocess.run(
+            [*self.command, *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start it without a terminal."""
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run_on_terminal(self, *arguments: str, typed: Mapping[str, str]) -> tuple[int, str]:
+        """Run it on a terminal, typing each answer when its question appears; return exit code and what is shown."""
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(self.directory)
+            os.execve(self.command[0], [*self.command, *arguments], dict(self.environment))
+        shown = _talk(terminal, dict(typed))
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown
+
+
+def _talk(terminal: int, typed: dict[str, str]) -> str:
+    shown = b""
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:
+            part = b""
+        if not part:
+            return shown.decode()
+        shown += part
+        for question in [question for question in typed if question.encode() in shown]:
+            os.write(terminal, f"{typed.pop(question)}\n".encode())
+
+
+def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Press Ctrl-C and return the exit code and what stderr says."""
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=_SECONDS)
+    return process.returncode, errors
+
+
+def wait_until(condition: object, seconds: float = 30.0) -> None:
+    """Wait until a function returns true."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
