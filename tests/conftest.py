@@ -73,9 +73,9 @@ def environment() -> Iterator[pytest.MonkeyPatch]:
     """Unset all settings for the test; what is changed through the result is undone after it."""
     with pytest.MonkeyPatch.context() as patch:
         _unset_settings(patch)
-        reset_settings()
+        _forget_settings()
         yield patch
-    reset_settings()
+    _forget_settings()
 
 
 @pytest.fixture
@@ -199,6 +199,13 @@ def _unset_settings(patch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name in _SETTINGS or name.startswith(_SETTING_PREFIXES):
             patch.delenv(name)
+
+
+def _forget_settings() -> None:
+    reset_settings()
+    tables = sys.modules.get("actingweb.db.dynamodb.tables")
+    if tables is not None:
+        tables.forget_names()
 
 
 def _forget_connections() -> None:
