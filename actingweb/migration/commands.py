@@ -86,9 +86,8 @@ def replay(rejects: Path, flags: PostgresFlags, display: Display) -> Outcome:
     """Load rejected rows again."""
     settings = read_settings()
     target = target_of(settings, flags)
-    return _loaded(
-        replay_rejects(target, LoadOptions(rejects, settings.indexed_properties), _counter(display)), rejects
-    )
+    options = LoadOptions(rejects, settings.indexed_properties)
+    return _loaded(replay_rejects(target, options, _counter(display)), rejects)
 
 
 def _expect(display: Display, tables: DynamoDBSource) -> None:

@@ -77,7 +77,7 @@ def _overridden(settings: PostgresSettings, flags: PostgresFlags) -> PostgresSet
 
 
 def _wants_password(parameters: dict[str, Any]) -> bool:
-    """Tell if the server refuses the log-in for want of a password; any other fault is for a later attempt to report."""
+    """Tell if the server refuses the log-in for want of a password; other faults are for a later attempt to report."""
     try:
         psycopg.connect(**parameters).close()
     except psycopg.OperationalError as error:

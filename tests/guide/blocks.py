@@ -21,8 +21,8 @@ class Block:
     """A code block.
 
     Attributes:
-        mark: the comment right before it, empty if there is none. `not run here: ...` names what is missing, `prints` is
-            what the block before prints, `as ROLE` or `as ROLE in DATABASE` is how SQL is run.
+        mark: the comment right before it, empty if there is none. `not run here: ...` names what is missing, `prints`
+            is what the block before prints, `as ROLE` or `as ROLE in DATABASE` is how SQL is run.
         headings: the section it is in and the sections around that.
     """
 

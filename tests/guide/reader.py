@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
-import psycopg.sql
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Literal
 
 from actingweb.embedded.postgres import PostgresServer
 
@@ -126,12 +127,20 @@ class Reader:
 def name_superuser(server: PostgresServer) -> None:
     """Name the superuser `postgres`, as everywhere, so that `actingweb` is free."""
     facts = server.connection
-    place = {"host": facts.host, "port": str(facts.port), "dbname": facts.dbname}
-    with psycopg.connect(**place, user=facts.user, password=facts.password) as connection:
-        password = psycopg.sql.Literal(SUPERUSER_PASSWORD)
-        connection.execute(psycopg.sql.SQL("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD {}").format(password))
-    with psycopg.connect(**place, user="postgres", password=SUPERUSER_PASSWORD) as connection:
+    first = make_conninfo(superuser_conninfo(server), user=facts.user, password=facts.password)
+    with psycopg.connect(first) as connection:
+        password = Literal(SUPERUSER_PASSWORD)
+        connection.execute(SQL("CREATE ROLE postgres SUPERUSER LOGIN PASSWORD {}").format(password))
+    with psycopg.connect(superuser_conninfo(server)) as connection:
         connection.execute("ALTER ROLE actingweb RENAME TO first_superuser")
+
+
+def superuser_conninfo(server: PostgresServer) -> str:
+    """Return how the superuser connects."""
+    facts = server.connection
+    return make_conninfo(
+        host=facts.host, port=facts.port, dbname="postgres", user="postgres", password=SUPERUSER_PASSWORD
+    )
 
 
 def _write_profile(directory: Path, dynamodb: Mapping[str, str]) -> None:

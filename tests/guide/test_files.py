@@ -54,7 +54,7 @@ def test_compose_file_fits_the_published_schema() -> None:
 
 
 def test_kubernetes_file_fits_the_published_schemas() -> None:
-    command = [Path(sys.executable).parent / "kubernetes-validate", "--strict", "deploy/kubernetes.yaml"]
+    command = [str(Path(sys.executable).parent / "kubernetes-validate"), "--strict", "deploy/kubernetes.yaml"]
     subprocess.run(command, cwd=ROOT, check=True)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from itertools import pairwise
 
 import psycopg
 import pytest
 
 from .blocks import Block, blocks
 from .conftest import Desk
-from .reader import SUPERUSER_PASSWORD
+from .reader import superuser_conninfo
 
 _ELSEWHERE = ("not run here", "postgresql.conf", "crontab", "file deploy", "the schema")
 _LONGEST_WAIT = 30
@@ -23,7 +24,7 @@ def _steps() -> list[Block]:
 
 
 def prints(output: str, expected: str) -> bool:
-    """Tell if the lines expected are in the output in order; `...` stands for anything, blanks for any number of them."""
+    """Tell if the lines expected are in the output in order; `...` is anything, a blank any number of them."""
     lines = [r"\s+".join(map(re.escape, line.split())).replace(r"\.\.\.", ".*") for line in expected.splitlines()]
     return re.search(".*".join(lines), output, re.DOTALL) is not None
 
@@ -44,7 +45,7 @@ def test_every_block_runs_in_order(read: dict[Block, str]) -> None:
 
 def test_every_block_prints_what_the_guide_says(read: dict[Block, str]) -> None:
     steps = _steps()
-    for step, following in zip(steps, steps[1:], strict=False):
+    for step, following in pairwise(steps):
         if following.mark == "prints":
             assert prints(read[step], following.text), f"{following}\n{read[step]}"
 
@@ -71,12 +72,4 @@ def test_the_archive_command_archives(desk: Desk) -> None:
 
 
 def _superuser(desk: Desk) -> psycopg.Connection[tuple[object, ...]]:
-    facts = desk.server.connection
-    return psycopg.connect(
-        host=facts.host,
-        port=facts.port,
-        dbname="postgres",
-        user="postgres",
-        password=SUPERUSER_PASSWORD,
-        autocommit=True,
-    )
+    return psycopg.connect(superuser_conninfo(desk.server), autocommit=True)
