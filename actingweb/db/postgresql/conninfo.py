@@ -16,11 +16,12 @@ _MIGRATION_VARIABLE = "PG_MIGRATION_URL"
 
 
 def connection_string(settings: PostgresSettings, *, migration: bool = False) -> str:
-    """Return who connects where, and over which TLS; with `migration` where schema changes go.
+    """Return who connects where, and over which TLS; with `migration` where and how schema changes go.
 
     Raise `ConfigurationError` naming the variable if a URL is malformed.
     """
-    return _conninfo(_target(settings, migration))
+    target = _target(settings, migration)
+    return _conninfo(_resilience(settings, target) | target if migration else target)
 
 
 def pool_string(settings: PostgresSettings) -> str:
