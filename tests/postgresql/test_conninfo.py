@@ -67,13 +67,15 @@ def test_a_url_chooses_the_host_itself() -> None:
 
 
 def test_migrations_go_where_they_are_sent() -> None:
-    found = settings(PG_DB_HOST="pooler", PG_MIGRATION_URL="postgresql://owner@direct/x", PG_DB_SSLMODE="require")
-    assert conninfo_to_dict(connection_string(found, migration=True)) == {
-        "host": "direct",
-        "user": "owner",
-        "dbname": "x",
-        "sslmode": "require",
-    }
+    found = settings(
+        PG_DB_HOST="pooler", PG_MIGRATION_URL="postgresql://owner@direct,standby/x", PG_DB_SSLMODE="require"
+    )
+    sent = conninfo_to_dict(connection_string(found, migration=True))
+    where = {"host": "direct,standby", "user": "owner", "dbname": "x", "sslmode": "require"}
+    assert {name: sent[name] for name in where} == where
+    assert "password" not in sent
+    assert sent["target_session_attrs"] == "read-write"
+    assert "connect_timeout" in sent
     assert conninfo_to_dict(connection_string(found))["host"] == "pooler"
 
 
