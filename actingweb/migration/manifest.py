@@ -4,7 +4,6 @@ import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -47,7 +46,7 @@ class TableEntry(BaseModel):
     rows: int = 0
     bytes: int = 0
     sha256: str | None = None
-    marks: dict[int, Any] = Field(default_factory=dict)
+    marks: dict[int, str] = Field(default_factory=dict)
     done: set[int] = Field(default_factory=set)
 
     @property

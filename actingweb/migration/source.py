@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import Event, Lock
@@ -14,7 +15,7 @@ from actingweb.db.dynamodb.tables import names_of
 from actingweb.db.settings import get_settings
 from actingweb.migration.batches import Batch
 from actingweb.migration.budget import Budget
-from actingweb.migration.canonical import TableForm, document_of
+from actingweb.migration.canonical import Document, TableForm, document_of
 from actingweb.migration.dynamodb import AccessDeniedError, Answer, Endpoint, Patience, TableNotFoundError
 from actingweb.migration.errors import SourceError
 from actingweb.migration.tables import FORMS
@@ -114,7 +115,7 @@ class DynamoDBSource:
             )
         return None
 
-    def _scan(self, table: str, starts: dict[int, Any]) -> Iterator[Batch]:
+    def _scan(self, table: str, starts: dict[int, str | None]) -> Iterator[Batch]:
         stop = Event()
         workers = ThreadPoolExecutor(self.segments)
         running = {workers.submit(self._page, table, segment, start, stop) for segment, start in starts.items()}
@@ -130,15 +131,16 @@ class DynamoDBSource:
             stop.set()
             workers.shutdown(wait=False, cancel_futures=True)
 
-    def _page(self, table: str, segment: int, start: Any, stop: Event) -> Batch:
+    def _page(self, table: str, segment: int, start: str | None, stop: Event) -> Batch:
         request: Answer = {"TableName": table, "ConsistentRead": True}
         request |= {"Segment": segment, "TotalSegments": self.segments}
         if start is not None:
-            request["ExclusiveStartKey"] = start
+            request["ExclusiveStartKey"] = json.loads(start)
         read = self._read if self._budget is None else partial(self._read_within, self._budget)
         page, documents = read(request, stop)
-        mark = page.get("LastEvaluatedKey")
-        return Batch(documents, segment, mark, last=mark is None)
+        last = page.get("LastEvaluatedKey")
+        # As text, since neither jsonb nor UTF-8 holds every key.
+        return Batch(documents, segment, last and json.dumps(last), last=last is None)
 
     def _read_within(self, budget: Budget, request: Answer, stop: Event) -> tuple[Answer, list[bytes]]:
         claim = budget.claim(stop)
@@ -156,18 +158,15 @@ class DynamoDBSource:
 
 def _decoded(text: bytes, table: str) -> tuple[Answer, list[bytes]]:
     """Return a page without its items, and their documents."""
-    try:
-        page = from_json(text)
-        documents = [to_json(document_of(item)) for item in page.pop("Items")]
-    except ValueError:
-        # A lone surrogate, which only the slower decoder takes, or no answer of DynamoDB.
-        return _decoded_slowly(text, table)
-    return page, documents
+    with suppress(ValueError):
+        return _documents(from_json(text), to_json)
+    # A lone surrogate, which only the slower decoder takes, or no page.
+    with suppress(ValueError):
+        return _documents(json.loads(text), lambda document: json.dumps(document).encode())
+    raise SourceError(f"DynamoDB table {table} cannot be read: an answer is no page of a scan")
 
 
-def _decoded_slowly(text: bytes, table: str) -> tuple[Answer, list[bytes]]:
-    try:
-        page = json.loads(text)
-    except ValueError:
-        raise SourceError(f"DynamoDB table {table} cannot be read: an answer is no JSON") from None
-    return page, [json.dumps(document_of(item)).encode() for item in page.pop("Items")]
+def _documents(page: Any, encode: Callable[[Document], bytes]) -> tuple[Answer, list[bytes]]:
+    if not isinstance(page, dict) or "Items" not in page:
+        raise ValueError
+    return page, [encode(document_of(item)) for item in page.pop("Items")]

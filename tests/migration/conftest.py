@@ -7,7 +7,8 @@ import pytest
 from actingweb.db.settings import Settings
 from actingweb.migration import batches
 from actingweb.migration.target import Target
-from tests.servers import PostgresTables
+from tests.conftest import SetEnv
+from tests.servers import DynamoDBTables, PostgresTables
 
 
 @pytest.fixture
@@ -23,3 +24,11 @@ def target(postgres_tables: PostgresTables) -> Iterator[Target]:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a few rows be several batches."""
     monkeypatch.setattr(batches, "MAX_ROWS", 3)
+
+
+@pytest.fixture
+def deployment(dynamodb_tables: DynamoDBTables, set_env: SetEnv) -> Iterator[None]:
+    """Let the settings name the session's DynamoDB tables, which are empty."""
+    set_env(**dynamodb_tables.environment)
+    yield
+    dynamodb_tables.wipe()

@@ -1,0 +1,69 @@
+"""Answers that were damaged on their way."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from zlib import crc32
+
+import pytest
+
+from actingweb.migration.dynamodb import Endpoint, Patience
+from actingweb.migration.errors import SourceError
+from tests.conftest import SetEnv
+
+_PAGE = json.dumps({"Items": [{"id": {"S": "a"}}], "Count": 1}).encode()
+
+
+class _Damaging(BaseHTTPRequestHandler):
+    """Answers with the checksum of another page, as often as the server says."""
+
+    server: _Server
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        damaged = self.server.damages > 0
+        self.server.damages -= 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(_PAGE)))
+        self.send_header("x-amz-crc32", str(crc32(_PAGE + b"?" if damaged else _PAGE)))
+        self.end_headers()
+        self.wfile.write(_PAGE)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        return
+
+
+class _Server(HTTPServer):
+    damages = 0
+
+
+@contextmanager
+def _server(damages: int) -> Iterator[str]:
+    server = _Server(("127.0.0.1", 0), _Damaging)
+    server.damages = damages
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def credentials(set_env: SetEnv) -> None:
+    set_env(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local")
+
+
+def test_a_damaged_answer_is_asked_for_again() -> None:
+    with _server(damages=2) as url:
+        endpoint = Endpoint("us-west-1", url, None, 1)
+        assert endpoint.call("Scan", {"TableName": "actors"})["Body"] == _PAGE
+
+
+def test_answers_that_stay_damaged_are_a_fault() -> None:
+    with _server(damages=10**6) as url:
+        endpoint = Endpoint("us-west-1", url, None, 1, Patience(failed=0.3))
+        with pytest.raises(SourceError, match="failed to answer"):
+            endpoint.call("Scan", {"TableName": "actors"})
