@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import islice
 from threading import Event, Lock
 from typing import Any
 
@@ -23,6 +24,8 @@ from actingweb.migration.tables import FORMS
 __all__ = ["DynamoDBSource"]
 
 _REQUIRED = FORMS[0]
+_REQUESTS_AT_ONCE = 16
+"""More make nothing faster here, and each holds a page."""
 
 
 @dataclass(eq=False)
@@ -34,7 +37,7 @@ class DynamoDBSource:
         region: None is that of the environment or of the profile.
         host: the URL of the endpoint; None is AWS.
         profile: of the AWS configuration; None is the default.
-        segments: in how many parts a table is read at once. A stream of batches is a segment.
+        segments: in how many parts a table is read, up to 16 of them at once. A stream of batches is a segment.
         rcu: how many read capacity units a second may be consumed; None is any number.
     """
 
@@ -74,7 +77,7 @@ class DynamoDBSource:
     def batches(self, form: TableForm, marks: Callable[[int], Any], done: Callable[[int], bool]) -> Iterator[Batch]:
         """Yield the documents of all segments that are not `done`, each from `marks(segment)` on (None: its start).
 
-        At most one page of each segment is read ahead. A table that does not exist has no documents.
+        At most one page of each segment that is being read is read ahead. A table that does not exist has no documents.
         """
         starts = {segment: marks(segment) for segment in range(self.segments) if not done(segment)}
         if self.exists(form):
@@ -85,7 +88,7 @@ class DynamoDBSource:
     @cached_property
     def endpoint(self) -> Endpoint:
         """Where the tables are."""
-        return Endpoint(self.region, self.host, self.profile, self.segments, self.patience)
+        return Endpoint(self.region, self.host, self.profile, _REQUESTS_AT_ONCE, self.patience)
 
     def _names(self, form: TableForm) -> list[str]:
         prefix = get_settings().aws_db_prefix if self.prefix is None else self.prefix
@@ -117,15 +120,21 @@ class DynamoDBSource:
 
     def _scan(self, table: str, starts: dict[int, str | None]) -> Iterator[Batch]:
         stop = Event()
-        workers = ThreadPoolExecutor(self.segments)
-        running = {workers.submit(self._page, table, segment, start, stop) for segment, start in starts.items()}
+        workers = ThreadPoolExecutor(_REQUESTS_AT_ONCE)
+        segments = iter(starts.items())
+
+        def submit(segment: int, start: str | None) -> Future[Batch]:
+            return workers.submit(self._page, table, segment, start, stop)
+
         try:
+            running = {submit(*first) for first in islice(segments, _REQUESTS_AT_ONCE)}
             while running:
                 ready, running = wait(running, return_when=FIRST_COMPLETED)
                 for page in ready:
                     batch = page.result()
-                    if not batch.last:
-                        running.add(workers.submit(self._page, table, batch.stream, batch.mark, stop))
+                    following = next(segments, None) if batch.last else (batch.stream, batch.mark)
+                    if following is not None:
+                        running.add(submit(*following))
                     yield batch
         finally:
             stop.set()
