@@ -7,12 +7,14 @@ from psycopg import sql
 from actingweb.migration.tables import FORMS
 from actingweb.migration.target import Connection, Target, unlimited
 
-__all__ = ["analyze", "insert_missing_claims"]
+__all__ = ["LOOKUP_KEY", "analyze", "insert_missing_claims"]
+
+LOOKUP_KEY = sql.SQL("encode(sha256(convert_to(name, 'UTF8') || '\\x00'::bytea || convert_to(value, 'UTF8')), 'hex')")
+"""The key of a property's look-up row."""
 
 _INSERT_CLAIMS = """
 INSERT INTO {schema}.property_lookup (lookup_key, property_name, actor_id)
-SELECT encode(sha256(convert_to(name, 'UTF8') || '\\x00'::bytea || convert_to(value, 'UTF8')), 'hex'),
-       name, min(id COLLATE "C")
+SELECT {lookup_key}, name, min(id COLLATE "C")
 FROM {schema}.properties
 WHERE name = ANY(%(names)s) AND value <> '' AND EXISTS (SELECT FROM {schema}.actors WHERE actors.id = properties.id)
 GROUP BY name, value
@@ -27,7 +29,8 @@ def insert_missing_claims(target: Target, connection: Connection, names: Sequenc
     """
     with connection.transaction():
         unlimited(connection)
-        return connection.execute(target.sql(_INSERT_CLAIMS), {"names": list(names)}).rowcount
+        statement = target.sql(_INSERT_CLAIMS, lookup_key=LOOKUP_KEY)
+        return connection.execute(statement, {"names": list(names)}).rowcount
 
 
 def analyze(target: Target, connection: Connection) -> None:

@@ -11,9 +11,9 @@ from actingweb.migration.prepare import Pairs
 from actingweb.migration.rejects import Reject
 from actingweb.migration.target import Connection, Target
 
-__all__ = ["DuplicateKeyError", "Merge"]
+__all__ = ["REFUSED", "DuplicateKeyError", "Merge", "column_names"]
 
-_REFUSED = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
+REFUSED = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 """What PostgreSQL raises for a row whose content it cannot hold."""
 
 _STAGE = "CREATE TEMP TABLE staged ON COMMIT DROP AS SELECT {columns} FROM {schema}.{table} WITH NO DATA"
@@ -65,7 +65,7 @@ class Merge:
             return self.insert(known, rejects)
         except psycopg.errors.UniqueViolation as error:
             duplicate = error.diag
-        except _REFUSED as error:
+        except REFUSED as error:
             return self._insert_halves(rows, rejects, type(error).__name__)
         # The server's own words, which may be in any language, for the key alone.
         raise DuplicateKeyError(
@@ -127,10 +127,11 @@ class Merge:
         return self.target.sql(
             statement,
             table=sql.Identifier(self.form.name),
-            columns=_names(self.form.record.fields),
-            key=_names(self.form.record.key),
+            columns=column_names(self.form.record.fields),
+            key=column_names(self.form.record.key),
         )
 
 
-def _names(columns: tuple[str, ...]) -> sql.Composed:
+def column_names(columns: tuple[str, ...]) -> sql.Composed:
+    """Return a list of columns."""
     return sql.SQL(", ").join(map(sql.Identifier, columns))

@@ -60,23 +60,28 @@ class Target:
 
     def check(self, connection: Connection) -> None:
         """Raise `UsageError` unless the schema is at head and the role may write to all its tables."""
+        self.check_revision(connection)
         with target_faults():
-            self._check_revision(connection)
             self._check_rights(connection)
 
-    def _check_revision(self, connection: Connection) -> None:
-        exists = connection.execute(
-            "SELECT to_regclass(format('%%I.alembic_version', %(schema)s::text)) IS NOT NULL", {"schema": self.schema}
-        ).fetchone()
-        found: set[Any] = set()
-        if exists == (True,):
-            found = {row[0] for row in connection.execute(self.sql("SELECT version_num FROM {schema}.alembic_version"))}
+    def check_revision(self, connection: Connection) -> None:
+        """Raise `UsageError` unless the schema is at head."""
+        with target_faults():
+            found = self._revisions(connection)
         if found != {head_revision()}:
             state = f"is at revision {', '.join(sorted(found))}" if found else "has no ActingWeb tables"
             raise UsageError(
                 f'schema "{self.schema}" {state}, not at {head_revision()}: '
                 "run `cd actingweb/db/postgresql && alembic upgrade head`"
             )
+
+    def _revisions(self, connection: Connection) -> set[str]:
+        exists = connection.execute(
+            "SELECT to_regclass(format('%%I.alembic_version', %(schema)s::text)) IS NOT NULL", {"schema": self.schema}
+        ).fetchone()
+        if exists != (True,):
+            return set()
+        return {row[0] for row in connection.execute(self.sql("SELECT version_num FROM {schema}.alembic_version"))}
 
     def _check_rights(self, connection: Connection) -> None:
         checks: list[tuple[str, sql.Composable]] = [

@@ -1,0 +1,173 @@
+"""The statements of the validation, whose answers are streamed into the report."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from actingweb.db.records import PropertyLookupRecord
+from actingweb.migration.canonical import TableForm
+from actingweb.migration.differences import Difference, Kind, Report, TableResult
+from actingweb.migration.lookups import LOOKUP_KEY
+from actingweb.migration.merge import column_names
+from actingweb.migration.staging import KnownRejects, Staging
+from actingweb.migration.target import Connection, Target
+
+__all__ = ["Comparison"]
+
+_OWNERLESS = frozenset({"actors", "attributes"})
+"""Tables whose rows need no actor."""
+
+_ROWS_AT_ONCE = 1000
+_ROWS_WITH_VALUES_AT_ONCE = 10
+
+_COUNT = "SELECT count(*) FROM {schema}.{table}"
+_DUPLICATES = "SELECT {key} FROM {staged} GROUP BY {key} HAVING count(*) > 1"
+_ORPHANS = """
+SELECT {key} FROM {schema}.{table} AS stored
+WHERE NOT EXISTS (SELECT FROM {schema}.actors WHERE actors.id = stored.id)
+"""
+_DIFFERENCES = """
+SELECT {kind}, ARRAY[{differ}], ARRAY[{staged_values}]::text[], ARRAY[{stored_values}]::text[], {key}
+FROM {staged} AS staged FULL JOIN {schema}.{table} AS stored USING ({key})
+WHERE staged.id IS NULL OR stored.id IS NULL OR {differs}
+"""
+_KIND = sql.SQL("CASE WHEN staged.id IS NULL THEN 'extra' WHEN stored.id IS NULL THEN 'missing' ELSE 'different' END")
+_KIND_OF_OWNED: LiteralString = """
+CASE WHEN staged.id IS NULL THEN 'extra' WHEN stored.id IS NOT NULL THEN 'different'
+     WHEN EXISTS (SELECT FROM {owners} AS owners WHERE owners.id = staged.id) THEN 'missing' ELSE 'orphan' END
+"""
+_DIFFERS = sql.SQL("{staged} IS DISTINCT FROM {stored}")
+_VALUE = sql.SQL("CASE WHEN staged.id IS NOT NULL AND stored.id IS NOT NULL AND {differs} THEN {value}::text END")
+
+_WITHOUT_VALUE = """
+SELECT lookup_key, property_name, actor_id FROM {schema}.property_lookup AS claims
+WHERE NOT EXISTS (
+    SELECT FROM {schema}.properties
+    WHERE id = claims.actor_id AND name = claims.property_name AND {lookup_key} = claims.lookup_key
+)
+"""
+_WITHOUT_LOOK_UP = """
+SELECT lookup_key, name, min(id COLLATE "C")
+FROM (
+    SELECT {lookup_key} AS lookup_key, name, id FROM {schema}.properties WHERE name = ANY(%(names)s) AND value <> ''
+) AS held
+WHERE NOT EXISTS (SELECT FROM {schema}.property_lookup AS claims WHERE claims.lookup_key = held.lookup_key)
+GROUP BY lookup_key, name
+"""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Compares what is staged with what is stored. Its methods raise `psycopg.Error`."""
+
+    target: Target
+    connection: Connection
+    report: Report
+    show_values: bool = False
+
+    def table(self, staging: Staging, owners: Staging, known: KnownRejects) -> None:
+        """Compare a table; `owners` has the actors of the source."""
+        form = staging.form
+        owned = form.name not in _OWNERLESS
+        parts = {"table": sql.Identifier(form.name), "key": column_names(form.record.key), "staged": staging.name}
+        with self.connection.transaction():
+            self.report.tables[form.name].target = self._count(form.name)
+            self._add_keys(form, Kind.DUPLICATE, None, self.target.sql(_DUPLICATES, **parts))
+            if owned:
+                reason = "its actor is not in PostgreSQL"
+                self._add_keys(form, Kind.ORPHAN, reason, self.target.sql(_ORPHANS, **parts))
+            kind = sql.SQL(_KIND_OF_OWNED).format(owners=owners.name) if owned else _KIND
+            parts |= _column_parts(form, self.show_values)
+            self._add_rows(form, known, self.target.sql(_DIFFERENCES, kind=kind, **parts))
+
+    def look_ups(self, names: Sequence[str]) -> None:
+        """Compare the look-up rows with the properties, each value of `names` among which has to have one."""
+        table = PropertyLookupRecord.table
+        found = [
+            (_WITHOUT_VALUE, "its actor has no such value"),
+            (_WITHOUT_LOOK_UP, "the actor's value has no look-up row"),
+        ]
+        with self.connection.transaction():
+            self.report.tables[table] = TableResult(source=None, target=self._count(table))
+            for statement, reason in found:
+                query = self.target.sql(statement, lookup_key=LOOKUP_KEY)
+                for rows in self._chunks(query, names=list(names)):
+                    for row in rows:
+                        key = dict(zip(PropertyLookupRecord.fields, row, strict=True))
+                        self.report.add(Difference(table, Kind.LOOK_UP, key, reason=reason))
+
+    def _add_keys(self, form: TableForm, kind: Kind, reason: str | None, query: sql.Composed) -> None:
+        for rows in self._chunks(query):
+            for row in rows:
+                self.report.add(Difference(form.name, kind, _key(form, row), reason=reason))
+
+    def _add_rows(self, form: TableForm, known: KnownRejects, query: sql.Composed) -> None:
+        result = self.report.tables[form.name]
+        for rows in self._chunks(query):
+            absent = [_key(form, key) for kind, _, _, _, *key in rows if kind in (Kind.MISSING, Kind.ORPHAN)]
+            result.rejected += known.count_keys(absent)
+            for row in rows:
+                for difference in self._differences(form, row):
+                    self.report.add(difference)
+
+    def _differences(self, form: TableForm, row: tuple[Any, ...]) -> Iterator[Difference]:
+        name, differ, staged, stored, *parts = row
+        kind, key = Kind(name), _key(form, parts)
+        if kind is not Kind.DIFFERENT:
+            reason = "it is not in PostgreSQL, nor is its actor in the source" if kind is Kind.ORPHAN else None
+            yield Difference(form.name, kind, key, reason=reason)
+            return
+        for index, column in compress(enumerate(_columns(form)), differ):
+            values = (staged[index], stored[index]) if self.show_values else None
+            yield Difference(form.name, kind, key, column, values=values)
+
+    def _count(self, table: str) -> int:
+        statement = self.target.sql(_COUNT, table=sql.Identifier(table))
+        ((count,),) = self.connection.execute(statement)
+        return int(count)
+
+    def _chunks(self, query: sql.Composed, **parameters: Any) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield an answer of any size in parts."""
+        size = _ROWS_WITH_VALUES_AT_ONCE if self.show_values else _ROWS_AT_ONCE
+        with self.connection.cursor("differences") as cursor:
+            cursor.execute(query, parameters)
+            while rows := cursor.fetchmany(size):
+                yield rows
+
+
+def _key(form: TableForm, parts: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(form.record.key, parts, strict=True))
+
+
+def _columns(form: TableForm) -> list[str]:
+    """Return the columns that are compared: the rows have been joined on the others."""
+    return [name for name in form.record.fields if name not in form.record.key]
+
+
+def _column_parts(form: TableForm, show_values: bool) -> dict[str, sql.Composable]:
+    staged = [_value(form, "staged", name) for name in _columns(form)]
+    stored = [_value(form, "stored", name) for name in _columns(form)]
+    differ = [_DIFFERS.format(staged=one, stored=other) for one, other in zip(staged, stored, strict=True)]
+    comma = sql.SQL(", ")
+    return {
+        "differ": comma.join(differ),
+        "differs": sql.SQL("({})").format(sql.SQL(" OR ").join(differ)),
+        "staged_values": comma.join(map(_shown, differ, staged) if show_values else ()),
+        "stored_values": comma.join(map(_shown, differ, stored) if show_values else ()),
+    }
+
+
+def _value(form: TableForm, side: LiteralString, name: str) -> sql.Composable:
+    """Return a column in a form that is equal only if the values are the same.
+
+    `jsonb` takes 1.0 and 1.00 for equal; its text does not. Every other type is exact as it is.
+    """
+    column = sql.Identifier(side, name)
+    return sql.SQL("{}::text").format(column) if form.record.types[name] is Any else column
+
+
+def _shown(differs: sql.Composable, value: sql.Composable) -> sql.Composed:
+    return _VALUE.format(differs=differs, value=value)

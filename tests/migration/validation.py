@@ -1,0 +1,58 @@
+"""What validation says of the target."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from actingweb.migration.batches import Batch
+from actingweb.migration.canonical import TableForm
+from actingweb.migration.compare import CompareOptions, CompareResult, compare
+from actingweb.migration.differences import Difference
+from actingweb.migration.inputs import Input
+from actingweb.migration.target import Target
+from tests.migration.tables import source_of
+
+
+def validate(target: Target, directory: Path, **options: Any) -> CompareResult:
+    """Compare the target with the files of a directory, in which the report is written."""
+    source = Input.at(directory)
+
+    def batches(form: TableForm) -> Iterable[Batch]:
+        file = source.file(form.name)
+        return () if file is None else file.batches()
+
+    return compare(target, batches, _options(directory, options), lambda *_: None)
+
+
+def validate_live(target: Target, environment: Mapping[str, str], directory: Path, **options: Any) -> CompareResult:
+    """Compare the target with the DynamoDB tables that settings name."""
+    source = source_of(environment)
+    return compare(
+        target,
+        lambda form: source.batches(form, lambda _: None, lambda _: False),
+        _options(directory, options),
+        lambda *_: None,
+    )
+
+
+def found(result: CompareResult) -> list[tuple[str, str, dict[str, Any], str | None]]:
+    """Return table, kind, key and column of the first differences."""
+    return [_facts(difference) for difference in result.first]
+
+
+def report_path(directory: Path) -> Path:
+    """Return where the report is written."""
+    return directory / "differences.ndjson"
+
+
+def _facts(difference: Difference) -> tuple[str, str, dict[str, Any], str | None]:
+    return difference.table, difference.kind, difference.key, difference.column
+
+
+def _options(directory: Path, options: dict[str, Any]) -> CompareOptions:
+    defaults: dict[str, Any] = {
+        "report": report_path(directory),
+        "indexed_properties": ("email",),
+        "rejects": directory / "rejects",
+    }
+    return CompareOptions(**(defaults | options))
