@@ -60,6 +60,9 @@ _Password = Annotated[
     ),
 ]
 _RejectsDir = Annotated[Path, typer.Option(help="Where rejected rows are: TABLE.ndjson, with reason and content.")]
+_KnownRejects = Annotated[
+    Path | None, typer.Option("--rejects-dir", help="Where the import put rejected rows; else INPUT_DIR/rejects.")
+]
 _Skip = Annotated[bool, typer.Option("--skip-duplicates", help="Leave rows as they are whose key is there already.")]
 _MaxRejects = Annotated[int | None, typer.Option(min=0, help="Stop when a table has more rejected rows than this.")]
 _Source = Annotated[
@@ -128,13 +131,14 @@ def validate(
     report: _Report = Path("differences.ndjson"),
     limit: _Limit = 20,
     show_values: _ShowValues = False,
+    rejects_dir: _KnownRejects = None,
     json: _Json = False,
     log_level: _LogLevel = "WARNING",
 ) -> None:
     """Compare every row and column of PostgreSQL with the files, or with DynamoDB."""
     tables = None if source == "files" else DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    wishes = commands.ReportFlags(report, limit, show_values)
+    wishes = commands.ReportFlags(report, limit, show_values, rejects_dir)
     run("validate", lambda display: commands.validate(input_dir, tables, flags, wishes, display), json, log_level)
 
 

@@ -1,24 +1,35 @@
 """What the commands do, between their options and the engines."""
 
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from actingweb.db.settings import Settings
+from actingweb.migration.batches import Batch
+from actingweb.migration.canonical import TableForm
+from actingweb.migration.compare import CompareOptions, SourceOf, compare
 from actingweb.migration.configuration import PostgresFlags, read_settings, target_of
-from actingweb.migration.display import Display, Rows
-from actingweb.migration.errors import ExitCode
+from actingweb.migration.display import Display
+from actingweb.migration.errors import UsageError
 from actingweb.migration.export import export_tables
-from actingweb.migration.manifest import read_manifest
+from actingweb.migration.inputs import Input
+from actingweb.migration.manifest import Manifest, read_manifest
+from actingweb.migration.progress import Counts
 from actingweb.migration.replay import replay_rejects
 from actingweb.migration.run import Outcome
 from actingweb.migration.source import DynamoDBSource
+from actingweb.migration.summaries import compared, exported, loaded
 from actingweb.migration.tables import FORMS
-from actingweb.migration.transfer import LoadOptions, Summary, copy_tables, import_files
+from actingweb.migration.transfer import LoadOptions, OnCounts, copy_tables, import_files
 
-__all__ = ["SEGMENTS", "DynamoDBFlags", "LoadFlags", "copy", "export", "load", "replay"]
+__all__ = ["SEGMENTS", "DynamoDBFlags", "LoadFlags", "ReportFlags", "copy", "export", "load", "replay", "validate"]
 
 SEGMENTS = 4
+_REJECTS = "rejects"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,29 +59,37 @@ class LoadFlags:
         return LoadOptions(rejects, settings.indexed_properties, self.skip_duplicates, self.max_rejects)
 
 
+@dataclass(frozen=True)
+class ReportFlags:
+    """What to tell of differences."""
+
+    report: Path
+    limit: int
+    show_values: bool
+    rejects: Path | None
+
+    def options(self, settings: Settings, rejects: Path | None) -> CompareOptions:
+        """Return the options of the engine; `rejects` is used if the command line names no directory."""
+        chosen = self.rejects or rejects
+        return CompareOptions(self.report, settings.indexed_properties, chosen, self.limit, self.show_values)
+
+
 def export(source: DynamoDBFlags, directory: Path, resume: bool, display: Display) -> Outcome:
     """Write the tables of DynamoDB to files."""
     tables = source.source(read_settings())
     _expect(display, tables)
     summary = export_tables(tables, directory, resume=resume, on_rows=display.reached)
-    rows: Rows = [
-        {"table": table, "rows": entry.rows, "bytes": entry.bytes} for table, entry in summary.manifest.tables.items()
-    ]
-    facts = {"directory": str(directory), "read": summary.read, "missing": summary.missing}
-    notes = [f"DynamoDB has no table for {table}; its file is empty" for table in summary.missing]
-    return Outcome(ExitCode.OK, rows, facts, (f"{sum(summary.read.values()):,} rows read", *notes))
+    return exported(summary, directory)
 
 
 def load(directory: Path, flags: PostgresFlags, rules: LoadFlags, display: Display) -> Outcome:
     """Load the files of a directory."""
     settings = read_settings()
     target = target_of(settings, flags)
-    manifest = read_manifest(directory)
-    for table, entry in manifest.tables.items() if manifest else ():
-        display.expect(table, entry.rows)
-    rejects = directory / "rejects"
+    _expect_files(display, read_manifest(directory))
+    rejects = directory / _REJECTS
     summary = import_files(target, directory, rules.options(rejects, settings), _counter(display))
-    return _loaded(summary, rejects)
+    return loaded(summary, rejects)
 
 
 def copy(source: DynamoDBFlags, flags: PostgresFlags, rules: LoadFlags, rejects: Path, display: Display) -> Outcome:
@@ -79,7 +98,25 @@ def copy(source: DynamoDBFlags, flags: PostgresFlags, rules: LoadFlags, rejects:
     tables = source.source(settings)
     target = target_of(settings, flags)
     _expect(display, tables)
-    return _loaded(copy_tables(tables, target, rules.options(rejects, settings), _counter(display)), rejects)
+    return loaded(copy_tables(tables, target, rules.options(rejects, settings), _counter(display)), rejects)
+
+
+def validate(
+    directory: Path | None, source: DynamoDBFlags | None, flags: PostgresFlags, wishes: ReportFlags, display: Display
+) -> Outcome:
+    """Compare PostgreSQL with files or with DynamoDB."""
+    settings = read_settings()
+    if source is None and directory is not None:
+        source_of = _documents(directory, display)
+    elif source is not None and directory is None:
+        tables = source.source(settings)
+        _expect(display, tables)
+        source_of = partial(tables.batches, marks=lambda _: None, done=lambda _: False)
+    else:
+        raise UsageError("name either --input-dir or --source dynamodb")
+    target = target_of(settings, flags)
+    options = wishes.options(settings, None if directory is None else directory / _REJECTS)
+    return compared(compare(target, source_of, options, display.reached), wishes.report)
 
 
 def replay(rejects: Path, flags: PostgresFlags, display: Display) -> Outcome:
@@ -87,7 +124,23 @@ def replay(rejects: Path, flags: PostgresFlags, display: Display) -> Outcome:
     settings = read_settings()
     target = target_of(settings, flags)
     options = LoadOptions(rejects, settings.indexed_properties)
-    return _loaded(replay_rejects(target, options, _counter(display)), rejects)
+    return loaded(replay_rejects(target, options, _counter(display)), rejects)
+
+
+def _documents(directory: Path, display: Display) -> SourceOf:
+    files = Input.at(directory)
+    _expect_files(display, files.manifest)
+
+    def documents_of(form: TableForm) -> Iterable[Batch]:
+        file = files.file(form.name)
+        return () if file is None else file.batches()
+
+    return documents_of
+
+
+def _expect_files(display: Display, manifest: Manifest | None) -> None:
+    for table, entry in manifest.tables.items() if manifest else ():
+        display.expect(table, entry.rows)
 
 
 def _expect(display: Display, tables: DynamoDBSource) -> None:
@@ -95,21 +148,9 @@ def _expect(display: Display, tables: DynamoDBSource) -> None:
         display.expect(form.name, tables.estimate(form))
 
 
-def _counter(display: Display) -> Any:
-    return lambda table, counts: display.reached(table, counts.read)
+def _counter(display: Display) -> OnCounts:
+    def count(table: str, counts: Counts) -> None:
+        _log.debug("%s: %s", table, counts)
+        display.reached(table, counts.read)
 
-
-def _loaded(summary: Summary, rejects: Path) -> Outcome:
-    rows: Rows = [{"table": table, **asdict(counts)} for table, counts in summary.counts.items()]
-    facts = {"look_ups": summary.look_ups, "unknown": summary.unknown, "missing": list(summary.missing)}
-    notes = [f"{summary.look_ups} look-up rows made"]
-    notes += [f"{table}: {count} rows have {name}, which is not kept" for table, name, count in _unknown(summary)]
-    notes += [f"{table}.json is not there, which is fine if there was no such table" for table in summary.missing]
-    if summary.rejected:
-        notes.append(f"{summary.rejected} rows were rejected: see {rejects}, correct them and use `replay`")
-        return Outcome(ExitCode.REJECTS, rows, facts | {"rejects": str(rejects)}, tuple(notes))
-    return Outcome(ExitCode.OK, rows, facts, tuple(notes))
-
-
-def _unknown(summary: Summary) -> list[tuple[str, str, int]]:
-    return [(table, name, count) for table, names in summary.unknown.items() for name, count in names.items()]
+    return count

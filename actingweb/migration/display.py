@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Display", "Rows", "complain", "print_json", "print_rows", "set_up_log"]
+__all__ = ["Display", "Rows", "complain", "print_json", "print_rows", "restore_terminal", "set_up_log"]
 
 Rows = list[Mapping[str, Any]]
 """The lines of a table: the same keys, which are the headings, in each."""
@@ -87,6 +87,11 @@ def set_up_log(level: str) -> None:
     logger = logging.getLogger("actingweb")
     logger.addHandler(handler)
     logger.setLevel(level)
+
+
+def restore_terminal() -> None:
+    """Show the cursor again, which progress hides."""
+    _stderr.show_cursor()
 
 
 def complain(message: str) -> None:

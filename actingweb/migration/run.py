@@ -1,5 +1,7 @@
 """One run of a command: its faults, its exit code, its summary."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from actingweb.migration.display import Display, Rows, complain, print_json, print_rows, set_up_log
+from actingweb.migration.display import Display, Rows, complain, print_json, print_rows, restore_terminal, set_up_log
 from actingweb.migration.errors import ExitCode, MigrationError
 
 __all__ = ["Outcome", "run"]
@@ -34,6 +36,7 @@ class Outcome:
 def run(command: str, action: Callable[[Display], Outcome], as_json: bool, log_level: str) -> NoReturn:
     """Do `action` and leave the process with its exit code, having printed the summary or one line with the fault."""
     set_up_log(log_level)
+    signal.signal(signal.SIGINT, _interrupt)
     started = time.monotonic()
     failure, outcome = "", None
     try:
@@ -48,6 +51,20 @@ def run(command: str, action: Callable[[Display], Outcome], as_json: bool, log_l
         failure, code = _INTERRUPTED.get(command, "interrupted: run it again to go on"), ExitCode.INTERRUPTED
     _report(command, outcome, failure, code, time.monotonic() - started, as_json)
     raise typer.Exit(code)
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    """End in an orderly way, which may have to wait for the server; at once if it is asked for again.
+
+    Whatever is left behind then is what a crash leaves, and the next run goes on from it.
+    """
+    signal.signal(signal.SIGINT, _end)
+    raise KeyboardInterrupt
+
+
+def _end(_signal: int, _frame: object) -> None:
+    restore_terminal()
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def _report(command: str, outcome: Outcome | None, failure: str, code: ExitCode, seconds: float, as_json: bool) -> None:

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from actingweb.embedded.postgres import PostgresServer
 from tests.servers import DynamoDBTarget
 
 from .blocks import ROOT, blocks
-from .reader import Reader, name_superuser
+from .reader import Reader, name_superuser, superuser_conninfo
+
+ALEMBIC = "(cd actingweb/db/postgresql && poetry run alembic {})"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,26 @@ def desk(deployment: DynamoDBTarget, tmp_path_factory: pytest.TempPathFactory) -
         home = tmp_path_factory.mktemp("reader")
         yield Desk(server, Reader(home, server.connection.port, deployment.environment, _programs(server)), archive)
     shutil.rmtree(archive)
+
+
+@pytest.fixture
+def reader(desk: Desk) -> Iterator[Reader]:
+    """Return a reader who has done step 1, with an empty directory for files."""
+    reader = desk.reader
+    before = dict(reader.environment)
+    with psycopg.connect(superuser_conninfo(desk.server), autocommit=True) as connection:
+        connection.execute("CREATE USER actingweb WITH PASSWORD 'secretpassword'")
+        connection.execute("CREATE DATABASE actingweb OWNER actingweb")
+    reader.environment |= {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": before["PGPORT"]}
+    reader.environment |= {"PG_DB_PASSWORD": "secretpassword"}
+    reader.type(ALEMBIC.format("upgrade head"))
+    yield reader
+    reader.environment = before
+    reader.remember_password("actingweb", "secretpassword")
+    shutil.rmtree(reader.export_directory, ignore_errors=True)
+    with psycopg.connect(superuser_conninfo(desk.server), autocommit=True) as connection:
+        connection.execute("DROP DATABASE actingweb WITH (FORCE)")
+        connection.execute("DROP USER actingweb")
 
 
 def _settings(archive: Path) -> dict[str, str]:

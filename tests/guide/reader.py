@@ -35,14 +35,17 @@ class Reader:
 
     Attributes:
         directory: the top of the clone.
+        export_directory: stands for /tmp/actingweb_export.
         environment: that of the shell, which blocks change.
     """
 
     def __init__(self, home: Path, port: int, dynamodb: Mapping[str, str], programs: Path) -> None:
         self.directory = home / "clone"
+        self.export_directory = home / "export"
         self._replaced = {
             r"\b5432\b": str(port),
-            r"/tmp/actingweb_export": str(home / "export"),
+            r"/tmp/actingweb_export": str(self.export_directory),
+            r"/tmp/actingweb_final": str(home / "final"),
             r"/backups\b": str(home),
         }
         self._exported = home / "environment"

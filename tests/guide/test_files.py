@@ -21,6 +21,7 @@ from .blocks import GUIDE, ROOT, Block, blocks
 _NOT_RUN = [block for block in blocks() if block.mark.startswith("not run here") and block.language == "bash"]
 _FILES = [block for block in blocks() if block.mark.startswith("file deploy/")]
 _SERVICE = ROOT / "deploy" / "actingweb.service"
+_PROMISES = ROOT / "docs" / "guides" / "promise.md"
 
 
 def test_no_block_escapes() -> None:
@@ -96,3 +97,14 @@ def test_the_appendix_is_the_schema(postgres_server: PostgresTarget, set_env: Se
 def _sorted(layout: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return a layout without the order of columns, which upgrades change."""
     return {table: sorted(lines) for table, lines in layout.items()}
+
+
+def test_the_table_of_promises_names_tests_that_exist() -> None:
+    """An abbreviated name, `::test_x`, is in the file named before it."""
+    file = ""
+    for named, test in re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)?(?:::(\w+))?`", _PROMISES.read_text()):
+        file = named or file
+        if file:
+            assert (ROOT / file).is_file(), file
+        if test:
+            assert f"def {test}(" in (ROOT / file).read_text(), test

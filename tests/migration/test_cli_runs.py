@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,3 +226,20 @@ def test_a_url_serves(tool: Tool, pg: Connection) -> None:
     )
     assert (chosen.returncode, chosen.stderr) == (0, "")
     assert pg.execute("SELECT count(*) FROM actors").fetchone() == (2,)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_server(tool: Tool, pg: Connection) -> None:
+    with pg.transaction():
+        pg.execute("LOCK TABLE actors IN ACCESS EXCLUSIVE MODE")
+        with tool.start("import", "--input-dir", "files") as process:
+            wait_until(lambda: _waits_for_lock(pg))
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            assert process.poll() is None
+            code, _ = interrupt(process)
+    assert code == 130
+
+
+def _waits_for_lock(pg: Connection) -> bool:
+    row = pg.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    return row is not None and row[0] > 0
