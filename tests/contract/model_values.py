@@ -34,14 +34,12 @@ class Property(Handled):
     def create_if_not_exists(self, actor_id: Any, name: Any, value: Any) -> bool:
         text = _encoded(value) if actor_id and name else ""
         key = in_form((actor_id, name)) if text else (actor_id, name)
-        self.handle = None
-        return bool(text) and key not in self.model.tables["properties"] and self._put(actor_id, name, text)
+        return self._settled(bool(text) and key not in self.model.tables["properties"], actor_id, name, text)
 
     def set_if_value_equals(self, actor_id: Any, name: Any, expected: Any, value: Any) -> bool:
         given = actor_id and name and expected is not None and value is not None
         value = written(value) if given else value
-        self.handle = None
-        return bool(given) and self._holds(actor_id, name, expected) and self._put(actor_id, name, value)
+        return self._settled(bool(given) and self._holds(actor_id, name, expected), actor_id, name, value)
 
     def delete_if_value_equals(self, actor_id: Any, name: Any, value: Any) -> bool:
         self.handle = None
@@ -86,7 +84,14 @@ class Property(Handled):
         row = self.model.tables["properties"].get((clean(actor_id), clean(name)))
         return row is not None and row["value"] == clean(value)
 
-    def _put(self, actor_id: str, name: str, value: str) -> bool:
+    def _settled(self, agreed: bool, actor_id: Any, name: Any, value: Any) -> bool:
+        if agreed:
+            self._put(actor_id, name, value)
+        else:
+            self.handle = None
+        return agreed
+
+    def _put(self, actor_id: str, name: str, value: str) -> None:
         key = written(actor_id), written(name)
         old = self.model.tables["properties"].get(key)
         self.model.put("properties", key, {"id": key[0], "name": key[1], "value": value})
@@ -94,7 +99,6 @@ class Property(Handled):
             _release(self.model, key[0], key[1], old["value"])
         _claim(self.model, key[0], key[1], value)
         self.load(*key)
-        return True
 
     def _remove(self, key: Key) -> None:
         row = self.model.tables["properties"].pop(key, None)

@@ -60,7 +60,7 @@ def _list_steps(accessor: str) -> list[Strategy]:
     return [_step(accessor, "fetch", actor_id=_actor), _step(accessor, "delete")]
 
 
-_PERSON = _one_of("me", "Me@X.se", "me@x.se", "", None, "x\udfff", "Å@x")
+_PERSON = _one_of("me", "Me", "Me@X.se", "me@x.se", "", None, "x\udfff", "Å@x")
 _ACTOR = [
     _step("actor", "get", actor_id=_actor),
     _step("actor", "get_by_creator", creator=_PERSON),

@@ -64,7 +64,7 @@ class TestByType:
     def test_several_are_false_and_an_error(
         self, trustee: DbPeerTrusteeProtocol, actor_id: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        for peerid in ("p1", "p2", "p3"):
+        for peerid in ("p1", "p2"):
             trustee.create(actor_id, peerid, "t", passphrase="canary")
         with caplog.at_level(logging.INFO):
             assert trustee.get(actor_id=actor_id, peer_type="t") is False
