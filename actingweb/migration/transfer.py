@@ -78,7 +78,7 @@ class CopySource(Protocol):
 
 
 def import_files(target: Target, directory: Path, options: LoadOptions, on_counts: OnCounts) -> Summary:
-    """Load the files of a directory; interrupted, the same call goes on where it was.
+    """Load the files of a directory; interrupted before its end, the same call goes on where it was.
 
     Raise `DuplicateRowError` for a key that exists unless duplicates are skipped: the target is then as it was before
     that file. Raise `UsageError`, `SourceError` or `TargetError` for all else that stops it; rows that cannot be loaded
@@ -97,7 +97,7 @@ def import_files(target: Target, directory: Path, options: LoadOptions, on_count
 
 
 def copy_tables(source: CopySource, target: Target, options: LoadOptions, on_counts: OnCounts) -> Summary:
-    """Load the tables of a source of several streams; interrupted, the same call goes on where it was.
+    """Load the tables of a source of several streams; interrupted before its end, the same call goes on where it was.
 
     Raise `UsageError` if the target has rows already and duplicates are not skipped. Otherwise as `import_files`,
     except that a duplicate made meanwhile stops it with what it has loaded left in place.

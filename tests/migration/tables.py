@@ -1,12 +1,12 @@
 """Items in DynamoDB, and the source that reads them."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from actingweb.migration.canonical import item_of
 from actingweb.migration.source import DynamoDBSource
 from actingweb.migration.tables import FORMS
 from tests.migration.loads import Documents
-from tests.servers import DynamoDBTables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 _PUTS_PER_REQUEST = 25
 
 
-def source_of(tables: DynamoDBTables, segments: int = 2) -> DynamoDBSource:
-    """Return the tables as a source; the environment has the credentials."""
-    environment = tables.environment
+def source_of(environment: Mapping[str, str], segments: int = 2) -> DynamoDBSource:
+    """Return the tables that settings name as a source; the process's environment has the credentials."""
     region, host = environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"]
     return DynamoDBSource(environment["AWS_DB_PREFIX"], region, host, None, segments=segments)
 

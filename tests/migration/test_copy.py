@@ -48,7 +48,7 @@ def put(ddb: "DynamoDBClient", dynamodb_tables: DynamoDBTables) -> Iterator[Call
 def source(dynamodb_tables: DynamoDBTables, set_env: SetEnv) -> DynamoDBSource:
     """Return the session's tables as a source of two segments."""
     set_env(**dynamodb_tables.environment)
-    return source_of(dynamodb_tables)
+    return source_of(dynamodb_tables.environment)
 
 
 def copy(source: DynamoDBSource, target: Target, options: LoadOptions, on_counts: OnCounts | None = None) -> Summary:
@@ -127,7 +127,7 @@ def test_it_goes_on_with_the_same_segments_only(
     with pytest.raises(StopError):
         copy(source, target, load_options(tmp_path), stop)
     with pytest.raises(UsageError, match="an unfinished copy"):
-        copy(source_of(dynamodb_tables, segments=3), target, load_options(tmp_path))
+        copy(source_of(dynamodb_tables.environment, segments=3), target, load_options(tmp_path))
 
 
 def test_a_row_made_meanwhile_stops_it(

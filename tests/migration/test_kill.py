@@ -1,0 +1,235 @@
+"""Export, import and copy killed at random moments, and begun again each time, until they end."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actingweb.db.settings import Settings
+from actingweb.migration import batches, export
+from actingweb.migration.canonical import Document
+from actingweb.migration.errors import DuplicateRowError
+from actingweb.migration.export import export_tables
+from actingweb.migration.inputs import Input
+from actingweb.migration.tables import FORMS
+from actingweb.migration.target import Target
+from actingweb.migration.transfer import copy_tables, import_files
+from tests.migration.loads import (
+    expected,
+    load,
+    load_options,
+    rejects_of,
+    stored,
+    table_exists,
+    versions,
+    write_input,
+)
+from tests.migration.tables import put_documents, source_of
+from tests.servers import DynamoDBTables, PostgresTables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Environment = Mapping[str, str]
+Work = Callable[[Path, Environment], None]
+
+KILLS = 13
+"""For each of the four kinds of work."""
+
+ACTORS = [f"actor {number}" for number in range(40)]
+GOOD: dict[str, list[Document]] = {
+    "actors": [{"id": actor, "passphrase": "p"} for actor in ACTORS],
+    "properties": [{"id": actor, "name": f"n{number}", "value": "v" * 9000} for actor in ACTORS for number in range(8)],
+    "peertrustees": [{"id": actor, "peerid": "p", "baseuri": "u", "type": "t"} for actor in ACTORS],
+}
+ORPHANS: list[Document] = [{"id": f"nobody {number}", "name": "n"} for number in range(80)]
+ALL = {
+    **GOOD,
+    "properties": [document for start in range(80) for document in (ORPHANS[start], *GOOD["properties"][start::80])],
+}
+
+
+def export_files(directory: Path, environment: Environment) -> None:
+    """Export in small steps, going on with what is there."""
+    export._CHECKPOINT_SECONDS = 0
+    export_tables(source_of(environment), directory, resume=True)
+
+
+def import_all(directory: Path, environment: Environment) -> None:
+    """Import in small steps."""
+    batches.MAX_ROWS = 7
+    import_files(target_of(environment), directory, load_options(directory), lambda *_: None)
+
+
+def import_duplicate(directory: Path, environment: Environment) -> None:
+    """Import in small steps until a duplicate undoes all of them."""
+    with pytest.raises(DuplicateRowError):
+        import_all(directory, environment)
+
+
+def copy_all(directory: Path, environment: Environment) -> None:
+    """Copy in steps of a page."""
+    copy_tables(source_of(environment), target_of(environment), load_options(directory), lambda *_: None)
+
+
+def target_of(environment: Environment) -> Target:
+    return Target(Settings.from_environment(environment).postgresql)
+
+
+def work_alone(work: Work, directory: Path, environment: Environment) -> None:
+    """Do the work in a process of its own."""
+    os.environ.update(environment)
+    work(directory, environment)
+
+
+class Killer:
+    """Does work in processes that are killed after times drawn from a fixed seed."""
+
+    def __init__(self, context: ForkServerContext, environment: Environment, seed: int) -> None:
+        self._context = context
+        self._environment = environment
+        self._random = random.Random(seed)
+        self.kills = 0
+
+    def seconds(self, work: Work, directory: Path) -> float:
+        """Do the work undisturbed and return how long it takes."""
+        started = time.monotonic()
+        assert self._ends(work, directory, None)
+        return time.monotonic() - started
+
+    def rounds(self) -> Iterator[str]:
+        """Yield a new name until there were kills enough."""
+        for number in itertools.count():
+            if self.kills >= KILLS:
+                return
+            yield str(number)
+
+    def finish(self, work: Work, directory: Path, seconds: float, is_done: Callable[[], bool] = lambda: False) -> None:
+        """Do the work, which takes about so long, beginning it again whenever it is killed before it is done."""
+        while not self._ends(work, directory, self._random.uniform(0, seconds)):
+            self.kills += 1
+            if is_done():
+                return
+            # On a machine that has become slower, no run might ever end.
+            seconds *= 1.2
+
+    def _ends(self, work: Work, directory: Path, seconds: float | None) -> bool:
+        process = self._context.Process(target=work_alone, args=(work, directory, self._environment))
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        assert process.exitcode in (0, -9)
+        return process.exitcode == 0
+
+
+@pytest.fixture(scope="module")
+def context() -> ForkServerContext:
+    """Return what makes processes that have imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "alembic.script", "botocore.session"])
+    return context
+
+
+@pytest.fixture
+def killer(
+    context: ForkServerContext,
+    request: pytest.FixtureRequest,
+    postgres_tables: PostgresTables,
+    dynamodb_tables: DynamoDBTables,
+) -> Killer:
+    """Return a killer with a seed of the test's own."""
+    seed = sum(request.node.name.encode())
+    return Killer(context, {**postgres_tables.environment, **dynamodb_tables.environment}, seed)
+
+
+@pytest.fixture
+def filled(ddb: "DynamoDBClient", dynamodb_tables: DynamoDBTables) -> Iterator[None]:
+    """Store the items of all documents."""
+    put_documents(ddb, dynamodb_tables.environment["AWS_DB_PREFIX"], ALL)
+    yield
+    dynamodb_tables.wipe()
+
+
+def is_loaded(target: Target) -> bool:
+    """Tell whether all is done: loading again would be a second load, of duplicates."""
+    return not table_exists(target, "migration_progress") and stored(target) == expected(GOOD)
+
+
+def check_loaded(target: Target, directory: Path) -> None:
+    """Check that all rows are there, and each reject once, and nothing is left to do."""
+    assert is_loaded(target)
+    rejects = [reject["document"]["id"] for reject in rejects_of(directory, "properties")]
+    assert sorted(rejects) == sorted(orphan["id"] for orphan in ORPHANS)
+
+
+@pytest.mark.usefixtures("filled")
+def test_exports(killer: Killer, tmp_path: Path) -> None:
+    seconds = killer.seconds(export_files, tmp_path / "undisturbed")
+    contents = sorted_lines(tmp_path / "undisturbed")
+    assert {table: len(lines) for table, lines in contents.items()} == {
+        form.name: len(ALL.get(form.name, ())) for form in FORMS
+    }
+    for name in killer.rounds():
+        directory = tmp_path / name
+        killer.finish(export_files, directory, seconds)
+        assert Input.at(directory).identities()
+        assert sorted_lines(directory) == contents
+        assert set(os.listdir(directory)) == set(os.listdir(tmp_path / "undisturbed"))
+
+
+def sorted_lines(directory: Path) -> dict[str, list[str]]:
+    """Return the documents of each file as they stand there, in an order of their own."""
+    content = {form.name: json.loads((directory / f"{form.name}.json").read_text()) for form in FORMS}
+    return {table: sorted(map(json.dumps, documents)) for table, documents in content.items()}
+
+
+def test_imports(killer: Killer, target: Target, postgres_tables: PostgresTables, tmp_path: Path) -> None:
+    check_loads(import_all, lambda directory: write_input(directory, ALL), killer, target, postgres_tables, tmp_path)
+
+
+@pytest.mark.usefixtures("filled")
+def test_copies(killer: Killer, target: Target, postgres_tables: PostgresTables, tmp_path: Path) -> None:
+    check_loads(copy_all, Path.mkdir, killer, target, postgres_tables, tmp_path)
+
+
+def check_loads(
+    work: Work,
+    prepare: Callable[[Path], object],
+    killer: Killer,
+    target: Target,
+    tables: PostgresTables,
+    directory: Path,
+) -> None:
+    prepare(directory / "undisturbed")
+    seconds = killer.seconds(work, directory / "undisturbed")
+    check_loaded(target, directory / "undisturbed")
+    for name in killer.rounds():
+        tables.wipe()
+        place = directory / name
+        prepare(place)
+        killer.finish(work, place, seconds, lambda: is_loaded(target))
+        check_loaded(target, place)
+
+
+def test_imports_that_are_undone(killer: Killer, target: Target, tmp_path: Path) -> None:
+    duplicate = GOOD["properties"][-1]
+    before = write_input(tmp_path / "before", {"actors": GOOD["actors"], "properties": [duplicate]})
+    load(target, before)
+    rows = versions(target)
+    documents = {"properties": [*ALL["properties"], duplicate]}
+    seconds = killer.seconds(import_duplicate, write_input(tmp_path / "undisturbed", documents))
+    for name in killer.rounds():
+        directory = write_input(tmp_path / name, documents)
+        killer.finish(import_duplicate, directory, seconds)
+        assert versions(target) == rows
+        assert rejects_of(directory, "properties") == []
