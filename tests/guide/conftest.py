@@ -14,13 +14,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from actingweb.embedded.dynamodb import DynamoDBServer
 from actingweb.embedded.postgres import PostgresServer
-from tests.servers import DynamoDBTarget
 
 from .blocks import ROOT, blocks
 from .reader import Reader, name_superuser, superuser_conninfo
 
 ALEMBIC = "(cd actingweb/db/postgresql && poetry run alembic {})"
+
+needs_jq = pytest.mark.skipif(shutil.which("jq") is None, reason="there is no jq")
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,25 @@ class Desk:
 
 
 @pytest.fixture(scope="package")
-def deployment(dynamodb_server: DynamoDBTarget) -> DynamoDBTarget:
-    """Return DynamoDB with the tables `prod_...` of an application."""
-    command = [sys.executable, "-m", "tests.guide.application"]
-    environment = {**os.environ, **dynamodb_server.environment, "AWS_DB_PREFIX": "prod_"}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    return dynamodb_server
+def deployment() -> Iterator[dict[str, str]]:
+    """Return the settings of a private DynamoDB with the tables `prod_...` of an application."""
+    with DynamoDBServer() as server:
+        settings = server.endpoint.environment()
+        command = [sys.executable, "-m", "tests.guide.application"]
+        environment = {**os.environ, **settings, "AWS_DB_PREFIX": "prod_"}
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        yield settings
 
 
 @pytest.fixture(scope="module")
-def desk(deployment: DynamoDBTarget, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(deployment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Set up a PostgreSQL server with the settings that the guide names, and a reader."""
     archive = Path(tempfile.mkdtemp())
     archive.chmod(0o777)
     with PostgresServer(password="secretpassword", fsync=False, settings=_settings(archive)) as server:
         name_superuser(server)
         home = tmp_path_factory.mktemp("reader")
-        yield Desk(server, Reader(home, server.connection.port, deployment.environment, _programs(server)), archive)
+        yield Desk(server, Reader(home, server.connection.port, deployment, _programs(server)), archive)
     shutil.rmtree(archive)
 
 

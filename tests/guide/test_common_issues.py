@@ -11,7 +11,7 @@ import pytest
 from psycopg.sql import SQL, Literal
 
 from .blocks import Block, section
-from .conftest import ALEMBIC, Desk
+from .conftest import ALEMBIC, Desk, needs_jq
 from .reader import Reader, superuser_conninfo
 from .test_guide import prints
 
@@ -137,6 +137,7 @@ def test_dropping_everything(reader: Reader) -> None:
     imports(reader)
 
 
+@needs_jq
 def test_duplicates_in_the_export(reader: Reader) -> None:
     heading = "The import fails: duplicate key"
     (message,) = messages(heading)
@@ -149,6 +150,7 @@ def test_duplicates_in_the_export(reader: Reader) -> None:
     assert found == "one\n"
 
 
+@needs_jq
 def test_rows_that_were_there_before(desk: Desk, reader: Reader) -> None:
     heading = "The import fails: duplicate key"
     find, skip = fixes(heading)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from .blocks import Block, section
+from .conftest import needs_jq
 from .reader import Reader
 
 EXPORT = """
@@ -67,6 +68,11 @@ def test_the_promised_commands(reader: Reader) -> None:
     again = run(reader, SKIP)
     assert "DEBUG" in again
     assert "0 differences" in run(reader, SHORT_VALIDATE)
+
+
+@needs_jq
+def test_the_promised_search_for_duplicates(reader: Reader) -> None:
+    run(reader, EXPORT)
     assert run(reader, DUPLICATES) == ""
 
 
