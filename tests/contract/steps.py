@@ -49,7 +49,7 @@ _time = _one_of(
     "2024-07-02T03:04:05.5",
 )
 _no_time = _one_of(None, None, "")
-_number = st.integers(-2, 12)
+_number = _one_of(0, 0, 0, 1, 1, 1, 2, 2, 3, 10, -1)
 
 
 def _step(accessor: str, method: str, /, **arguments: Strategy) -> Strategy:
@@ -79,7 +79,9 @@ _LIFE = [
 _name = st.one_of(_one_of("email", "email", "oauthId"), _key)
 _new_name = st.one_of(_one_of("email", "email", "oauthId"), _new_key)
 _value = st.one_of(_new_text, _one_of("v", "w", "v", "w", 5, 0, False, [], {"a": "x\ud800"}, [1.5, None]))
-_bound = _one_of("", "a", "b", "e\u0301", "f", "\uffee", "🎈", "\U0010ffff", None, "x\ud800")
+_bound = _one_of(
+    "", "", "a", "a", "b", "b", "email", "oauthId", "e\u0301", "f", "\uffee", "🎈", "\U0010ffff", None, "x\ud800"
+)
 _SLICE = {"actor_id": _actor, "keys_only": _flag}
 _PROPERTY = [
     _step("property", "get", actor_id=_actor, name=_name),
@@ -177,6 +179,8 @@ _DIFF = [
     _step("subscription_diff", "create", actor_id=_one_of(*ACTORS), subid=_one_of("a", "b"), diff=_text, seqnr=_number),
     _step("subscription_diff", "delete"),
     _step("subscription_diff_list", "fetch", actor_id=_actor, subid=_key),
+    _step("subscription_diff_list", "fetch", actor_id=_one_of(*ACTORS), subid=_one_of(None, "a", "b")),
+    _step("subscription_diff_list", "delete", seqnr=_some_number),
     _step("subscription_diff_list", "delete", seqnr=_some_number),
 ]
 
@@ -190,7 +194,8 @@ _SUSPENSION = [
     _suspension_step("suspend", target=_new_key, subtarget=_new_key),
     _suspension_step("suspend", target=_one_of("a", "a:b"), subtarget=_one_of(None, "a", "b")),
     _suspension_step("is_suspended", target=_key, subtarget=_key),
-    _suspension_step("resume", target=_key, subtarget=_key),
+    _suspension_step("is_suspended", target=_one_of("a", "a:b"), subtarget=_one_of(None, "a", "b")),
+    _suspension_step("resume", target=_key, subtarget=_one_of(None, None, "a", "b", "a:b")),
     _suspension_step("get_all_suspended"),
     _suspension_step("delete_all"),
 ]
@@ -202,9 +207,10 @@ _json = st.recursive(
 )
 _chain = _one_of("c", 1, 1.0, True, None, "")
 _data = st.one_of(_json, _one_of(None, True, 1, 1.0, {"a": 1}), st.builds(lambda chain: {"chain_id": chain}, _chain))
-_CELL = {"actor_id": _actor, "bucket": _key, "name": _key}
-_NEW_CELL = {"actor_id": _actor, "bucket": _new_key, "name": _new_key}
-_WRITE = {"timestamp": st.one_of(_no_time, _time), "ttl_seconds": _one_of(None, None, 0, 100, -3600, -5000)}
+_bucket = st.one_of(_one_of("a", "a", "a", "a:b"), _new_key)
+_CELL = {"actor_id": _actor, "bucket": _bucket, "name": _key}
+_NEW_CELL = {"actor_id": _actor, "bucket": _bucket, "name": _new_key}
+_WRITE = {"timestamp": st.one_of(_no_time, _time), "ttl_seconds": _one_of(None, None, 0, 100, -3600, -5000, -5000)}
 _buckets = st.one_of(st.none(), st.lists(_one_of("a", "b", "a:b", "list:a"), max_size=3))
 _ATTRIBUTE = [
     _step("attribute", "get_attr", **_CELL),
