@@ -19,6 +19,7 @@ from actingweb.migration.target import Target
 from tests.migration.cli_tool import Tool, interrupt, wait_until
 from tests.migration.loads import DOCUMENTS, properties, write_input
 from tests.servers import DynamoDBTables, PostgresTables
+from tests.support import new_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -243,3 +244,33 @@ def test_a_second_ctrl_c_does_not_wait_for_the_server(tool: Tool, pg: Connection
 def _waits_for_lock(pg: Connection) -> bool:
     row = pg.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
     return row is not None and row[0] > 0
+
+
+def test_ctrl_c_in_an_export_and_going_on(tool: Tool, ddb: DynamoDBClient) -> None:
+    table = f"{tool.environment['AWS_DB_PREFIX']}_actors"
+    for number in range(20):
+        ddb.put_item(TableName=table, Item={"id": {"S": f"a{number}"}, "passphrase": {"S": "p" * 20_000}})
+    out = tool.directory / "out"
+    with tool.start("export", "--output-dir", "out", "--rcu", "1", "--segments", "2") as process:
+        wait_until((out / "actors.json.part").exists)
+        code, errors = interrupt(process)
+    assert (code, errors) == (130, "ERROR: interrupted: go on with --resume\n")
+    refused = tool.run("export", "--output-dir", "out")
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+    assert tool.run("export", "--output-dir", "out", "--resume").returncode == 0
+    assert len(json.loads((out / "actors.json").read_bytes())) == 20
+
+
+def test_a_server_that_goes_away(tool: Tool, pg: Connection) -> None:
+    write_input(tool.directory / "files", {"actors": [ACTOR], "properties": properties(MANY)})
+    name = new_id()
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s AND query LIKE 'COPY%%'"
+    with tool.having(PGAPPNAME=name).start("import", "--input-dir", "files") as process:
+        wait_until(lambda: pg.execute(end, [name]).fetchall() != [])
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 7
+    assert errors.startswith("ERROR: ")
+    assert "Traceback" not in errors
+    assert tool.run("import", "--input-dir", "files").returncode == 0
+    assert pg.execute("SELECT count(*) FROM properties").fetchone() == (MANY,)
