@@ -13,8 +13,9 @@ __all__ = ["FileSource", "open_private"]
 
 _CHUNK = 1024 * 1024
 _LARGEST_DOCUMENT = 16 * 1024 * 1024
-_BLANK = b" \t\r\n"
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["{}]', re.DOTALL)
+_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
+_SEPARATOR = re.compile(rb"[ \t\r\n,]*")
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}]', re.DOTALL)
 """A whole text, a quote that begins one which is cut off, or a brace."""
 
 
@@ -88,30 +89,30 @@ def _lines(file: BinaryIO, start: int) -> Iterator[tuple[bytes, int]]:
 def _objects(file: BinaryIO, start: int) -> Iterator[tuple[bytes, int]]:
     """Yield each document and the offset behind it, whatever the white space."""
     file.seek(start)
-    offset = start
-    buffer = b""
-    separators = b"," if start else b"["
+    offset, position, buffer = start, 0, b""
+    separator = _SEPARATOR if start else _OPENING
     while True:
-        blank = len(buffer) - len(buffer.lstrip(_BLANK + separators))
-        separators = b"," if b"[" in buffer[:blank] else separators
-        buffer, offset = buffer[blank:], offset + blank
-        if buffer[:1] == b"]" and separators == b",":
+        found = separator.match(buffer, position)
+        if found is not None:
+            position, separator = found.end(), _SEPARATOR
+        following = buffer[position : position + 1]
+        if following == b"]" and separator is _SEPARATOR:
             return
-        end = _end_of_object(buffer)
+        end = _end_of_object(buffer, position) if following == b"{" and separator is _SEPARATOR else 0
         if end:
-            yield buffer[:end], offset + end
-            buffer, offset = buffer[end:], offset + end
+            yield buffer[position:end], offset + end
+            position = end
             continue
         chunk = file.read(_CHUNK)
-        if not chunk or len(buffer) > _LARGEST_DOCUMENT or buffer[:1] not in (b"", b"{"):
-            raise _MalformedError(f"there is no whole object at byte {offset}")
-        buffer += chunk
+        if not chunk or len(buffer) - position > _LARGEST_DOCUMENT or following not in (b"", b"{"):
+            raise _MalformedError(f"there is no whole object at byte {offset + position}")
+        buffer, offset, position = buffer[position:] + chunk, offset + position, 0
 
 
-def _end_of_object(text: bytes) -> int:
-    """Return the length of the object that `text` begins with, 0 if it is not there whole."""
+def _end_of_object(text: bytes, position: int) -> int:
+    """Return where the object ends that begins at `position`, 0 if it is not there whole."""
     depth = 0
-    for token in _TOKEN.finditer(text):
+    for token in _TOKEN.finditer(text, position):
         match token[0]:
             case b"{":
                 depth += 1
