@@ -181,7 +181,6 @@ _DIFF = [
     _step("subscription_diff_list", "fetch", actor_id=_actor, subid=_key),
     _step("subscription_diff_list", "fetch", actor_id=_one_of(*ACTORS), subid=_one_of(None, "a", "b")),
     _step("subscription_diff_list", "delete", seqnr=_some_number),
-    _step("subscription_diff_list", "delete", seqnr=_some_number),
 ]
 
 
@@ -217,7 +216,6 @@ _ATTRIBUTE = [
     _step("attribute", "get_attr_strict", **_CELL),
     _step("attribute", "get_bucket", actor_id=_actor, bucket=_key),
     _step("attribute", "set_attr", data=_data, **_NEW_CELL, **_WRITE),
-    _step("attribute", "set_attr", data=_data, **_NEW_CELL, **_WRITE),
     _step("attribute", "delete_attr", **_CELL),
     _step("attribute", "delete_attr_conditional", **_CELL),
     _step("attribute", "conditional_update_attr", old_data=_data, new_data=_data, **_CELL, **_WRITE),
@@ -241,10 +239,23 @@ GROUPS = {
 }
 
 
+_NEAR = {"actor_id": "a", "peerid": "a", "subid": "a", "bucket": "a", "name": "email", "target": "a"}
+
+
+def _near(strategy: Strategy) -> Strategy:
+    """Return the strategy with its steps moved to one object and one row, where they meet."""
+
+    def moved(step: Step) -> Step:
+        keys = {name: _NEAR[name] for name in step.arguments if name in _NEAR and step.method != "modify"}
+        return Step(step.accessor, 0 if isinstance(step.slot, int) else "a", step.method, {**step.arguments, **keys})
+
+    return strategy.map(moved)
+
+
 def steps(group: str) -> Strategy:
     """Return a strategy of up to thirty steps that mostly work on the tables of one group; "all" mixes them."""
     chosen = list(itertools.chain.from_iterable(GROUPS.values())) if group == "all" else [*GROUPS[group], *_LIFE]
-    step = st.one_of(*chosen)
+    step = st.one_of(*chosen, *map(_near, chosen))
     # A list of a length drawn before it is longer than what `st.lists` makes on its own.
     return st.integers(1, 30).flatmap(lambda length: st.lists(step, min_size=length, max_size=length))
 
