@@ -15,34 +15,22 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from actingweb.db.postgresql.actor import DbActor, DbActorList
-    from actingweb.db.postgresql.attribute import DbAttribute, DbAttributeBucketList
-    from actingweb.db.postgresql.peertrustee import DbPeerTrustee, DbPeerTrusteeList
-    from actingweb.db.postgresql.property import DbProperty, DbPropertyList
-    from actingweb.db.postgresql.property_lookup import DbPropertyLookup
-    from actingweb.db.postgresql.subscription import DbSubscription, DbSubscriptionList
-    from actingweb.db.postgresql.subscription_diff import DbSubscriptionDiff, DbSubscriptionDiffList
-    from actingweb.db.postgresql.subscription_suspension import DbSubscriptionSuspension
-    from actingweb.db.postgresql.trust import DbTrust, DbTrustList
-
-__all__ = [
-    "DbActor",
-    "DbActorList",
-    "DbAttribute",
-    "DbAttributeBucketList",
-    "DbPeerTrustee",
-    "DbPeerTrusteeList",
-    "DbProperty",
-    "DbPropertyList",
-    "DbPropertyLookup",
-    "DbSubscription",
-    "DbSubscriptionDiff",
-    "DbSubscriptionDiffList",
-    "DbSubscriptionList",
-    "DbSubscriptionSuspension",
-    "DbTrust",
-    "DbTrustList",
-]
+    from actingweb.db.postgresql.actor import DbActor as DbActor
+    from actingweb.db.postgresql.actor import DbActorList as DbActorList
+    from actingweb.db.postgresql.attribute import DbAttribute as DbAttribute
+    from actingweb.db.postgresql.attribute import DbAttributeBucketList as DbAttributeBucketList
+    from actingweb.db.postgresql.peertrustee import DbPeerTrustee as DbPeerTrustee
+    from actingweb.db.postgresql.peertrustee import DbPeerTrusteeList as DbPeerTrusteeList
+    from actingweb.db.postgresql.property import DbProperty as DbProperty
+    from actingweb.db.postgresql.property import DbPropertyList as DbPropertyList
+    from actingweb.db.postgresql.property_lookup import DbPropertyLookup as DbPropertyLookup
+    from actingweb.db.postgresql.subscription import DbSubscription as DbSubscription
+    from actingweb.db.postgresql.subscription import DbSubscriptionList as DbSubscriptionList
+    from actingweb.db.postgresql.subscription_diff import DbSubscriptionDiff as DbSubscriptionDiff
+    from actingweb.db.postgresql.subscription_diff import DbSubscriptionDiffList as DbSubscriptionDiffList
+    from actingweb.db.postgresql.subscription_suspension import DbSubscriptionSuspension as DbSubscriptionSuspension
+    from actingweb.db.postgresql.trust import DbTrust as DbTrust
+    from actingweb.db.postgresql.trust import DbTrustList as DbTrustList
 
 _MODULES = {
     "DbActor": "actor",
@@ -62,6 +50,8 @@ _MODULES = {
     "DbTrust": "trust",
     "DbTrustList": "trust",
 }
+
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
