@@ -4,7 +4,6 @@ Every accessor takes the application's `config`, on which the backend's modules 
 returns a new object. `load_backend()` returns such an object for the backend that DATABASE_BACKEND names.
 """
 
-from actingweb.db import exceptions
 from actingweb.db.accessors import (
     get_actor,
     get_actor_list,
@@ -40,6 +39,17 @@ from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
 
 __all__ = [
+    "ConfigurationError",
+    "DbConflictError",
+    "DbConnectionError",
+    "DbError",
+    "DbInputError",
+    "DbNotSupportedError",
+    "DbOutcomeUnknownError",
+    "DbSchemaError",
+    "DbThrottledError",
+    "DbTimeoutError",
+    "DbUnknownActorError",
     "get_actor",
     "get_actor_list",
     "get_attribute",
@@ -60,4 +70,3 @@ __all__ = [
     "load_backend",
     "reset_settings",
 ]
-__all__ += exceptions.__all__
