@@ -191,9 +191,16 @@ def test_the_report_is_its_owners_alone(target: Target, directory: Path) -> None
     assert path.read_text() == ""
 
 
-def test_a_device_as_report_stays_one(target: Target, directory: Path) -> None:
-    validate(target, directory, report=Path(os.devnull))
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+def test_what_is_no_plain_file_is_written_to(target: Target, directory: Path) -> None:
+    """As /dev/null: neither removed nor replaced."""
+    pipe = directory / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    corrupt(target, "UPDATE trusts SET approved = NOT approved")
+    validate(target, directory, report=pipe)
+    assert json.loads(os.read(reader, 10_000))["column"] == "approved"
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_a_table_without_a_file_has_to_be_empty(target: Target, directory: Path) -> None:
