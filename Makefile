@@ -1,8 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := $(wildcard actingweb tests examples benchmarks)
+SOURCES := actingweb tests examples benchmarks $(wildcard scripts/*.py)
 
-.PHONY: test lint duplicates demo bench-requests test-framework clean
+.PHONY: test lint duplicates demo bench-requests bench-imports bench-latency bench-migration test-framework clean
 
 .venv/ready: pyproject.toml scripts/make_venv
 	PYTHON="$(PYTHON)" scripts/make_venv
@@ -24,6 +24,15 @@ demo: .venv/ready
 
 bench-requests: .venv/ready
 	$(BIN)/python -m benchmarks.requests
+
+bench-imports: .venv/ready
+	$(BIN)/python -m benchmarks.imports
+
+bench-latency: .venv/ready
+	$(BIN)/python -m benchmarks.latency
+
+bench-migration: .venv/ready
+	$(BIN)/python -m benchmarks.migration
 
 test-framework: .venv/ready
 	$(BIN)/python tests/framework/run.py
