@@ -64,10 +64,10 @@ class ColumnValues(BaseModel):
 
     def key_problem(self) -> str | None:
         """Return the problem that only a composed key can have."""
-        name = self.layout.composed
-        if name is None or not (extra := self.__pydantic_extra__) or name not in extra:
+        name, extra, values = self.layout.composed, self.__pydantic_extra__, self.__dict__
+        if not extra or name not in extra:
             return None
-        parts = [str(self.__dict__[part]) for part in self.layout.record.key[1:]]
+        parts = [str(values[part]) for part in self.layout.record.key[1:]]
         return None if extra[name] == compose(parts) else f"{name} is not made of the other parts of the key"
 
 
@@ -185,6 +185,8 @@ def _moment(value: Any) -> datetime:
     """Return the time that the library reads there, in UTC."""
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        if moment.tzinfo is UTC:
+            return moment
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         raise _unstorable("this is not a time") from None

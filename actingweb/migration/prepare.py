@@ -11,6 +11,9 @@ from actingweb.migration.rejects import Reject
 
 __all__ = ["Pairs", "Prepared", "prepared"]
 
+# Other threads stand still while a slice is validated.
+_SLICE = 200
+
 Pairs = list[tuple[tuple[Any, ...], bytes]]
 """Rows, each with the document that it is made of."""
 
@@ -32,6 +35,17 @@ class Prepared:
 
 def prepared(form: TableForm, documents: list[bytes]) -> Prepared:
     """Return the rows of documents."""
+    whole = Prepared([], [], {})
+    for start in range(0, len(documents), _SLICE):
+        part = _prepared(form, documents[start : start + _SLICE])
+        whole.rows.extend(part.rows)
+        whole.rejects.extend(part.rejects)
+        for name, count in part.unknown.items():
+            whole.unknown[name] = whole.unknown.get(name, 0) + count
+    return whole
+
+
+def _prepared(form: TableForm, documents: list[bytes]) -> Prepared:
     together = b"[" + b",".join(documents) + b"]"
     try:
         columns = form.documents.validate_json(together)
@@ -47,7 +61,7 @@ def prepared(form: TableForm, documents: list[bytes]) -> Prepared:
 
 
 def _without(form: TableForm, documents: list[bytes], faults: dict[int, str]) -> Prepared:
-    rest = prepared(form, [document for index, document in enumerate(documents) if index not in faults])
+    rest = _prepared(form, [document for index, document in enumerate(documents) if index not in faults])
     rejects = [Reject(documents[index], reason) for index, reason in faults.items()]
     return Prepared(rest.rows, rejects + rest.rejects, rest.unknown)
 

@@ -1,0 +1,142 @@
+"""The steps of the migration's benchmark, each run as a process of its own: `python -m benchmarks.migration_steps`.
+
+Arguments: the step and the directory of the files. Prints rows, seconds and peak memory in MiB as JSON.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from psycopg import sql
+
+from actingweb.db.settings import get_settings
+from actingweb.migration.batches import Batch
+from actingweb.migration.compare import CompareOptions, compare
+from actingweb.migration.export import export_tables
+from actingweb.migration.inputs import Input
+from actingweb.migration.source import DynamoDBSource
+from actingweb.migration.tables import FORMS
+from actingweb.migration.target import Target
+from actingweb.migration.transfer import LoadOptions, Summary, copy_tables, import_files
+
+__all__ = ["STEPS"]
+
+_SEGMENTS = 4
+_BLOCK = 256 * 1024
+
+
+def plain_copy(directory: Path) -> int:
+    """COPY the rows straight into the tables, from text that is ready."""
+    target = _target()
+    rows = 0
+    with target.connect() as connection, connection.cursor() as cursor:
+        for form in FORMS:
+            columns = sql.SQL(", ").join(map(sql.Identifier, form.record.fields))
+            statement = target.sql(
+                "COPY {schema}.{table} ({columns}) FROM STDIN", table=sql.Identifier(form.name), columns=columns
+            )
+            with (directory / f"{form.name}.copy").open("rb") as file, cursor.copy(statement) as copy:
+                while block := file.read(_BLOCK):
+                    copy.write(block)
+            rows += cursor.rowcount
+    return rows
+
+
+def import_(directory: Path) -> int:
+    """Import the files."""
+    return _written(import_files(_target(), directory, _options(directory), lambda *_: None))
+
+
+def copy(directory: Path) -> int:
+    """Copy the tables of DynamoDB."""
+    return _written(copy_tables(_source(), _target(), _options(directory), lambda *_: None))
+
+
+def export(directory: Path) -> int:
+    """Export the tables of DynamoDB."""
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        return sum(export_tables(_source(), Path(place) / "export").read.values())
+
+
+def bare_scan(_: Path) -> int:
+    """Scan the tables of DynamoDB with boto3 and throw the items away."""
+    client = boto3.client(
+        "dynamodb", endpoint_url=get_settings().aws_db_host, config=Config(max_pool_connections=_SEGMENTS)
+    )
+    paginator = client.get_paginator("scan")
+
+    def scan(table: str, segment: int) -> int:
+        pages = paginator.paginate(TableName=table, ConsistentRead=True, Segment=segment, TotalSegments=_SEGMENTS)
+        return sum(len(page["Items"]) for page in pages)
+
+    rows = 0
+    with ThreadPoolExecutor(_SEGMENTS) as workers:
+        for form in FORMS:
+            table = f"{get_settings().aws_db_prefix}_{form.layout.suffix}"
+            rows += sum(workers.map(scan, [table] * _SEGMENTS, range(_SEGMENTS)))
+    return rows
+
+
+def validate(directory: Path) -> int:
+    """Compare PostgreSQL with the files."""
+    files = Input.at(directory)
+    rows: dict[str, int] = {}
+    options = CompareOptions(directory / "report.ndjson", get_settings().indexed_properties)
+    result = compare(_target(), lambda form: _batches(files, form.name), options, rows.__setitem__)
+    if result.differences:
+        raise SystemExit(f"{result.differences} differences")
+    return sum(rows.values())
+
+
+STEPS: dict[str, Callable[[Path], int]] = {
+    "plain COPY": plain_copy,
+    "import": import_,
+    "validate": validate,
+    "bare scan": bare_scan,
+    "export": export,
+    "copy": copy,
+}
+
+
+def _batches(files: Input, table: str) -> Iterable[Batch]:
+    file = files.file(table)
+    return () if file is None else file.batches()
+
+
+def _target() -> Target:
+    return Target(get_settings().postgresql)
+
+
+def _source() -> DynamoDBSource:
+    return DynamoDBSource(None, None, get_settings().aws_db_host, None, segments=_SEGMENTS)
+
+
+def _options(directory: Path) -> LoadOptions:
+    return LoadOptions(directory / "rejects", get_settings().indexed_properties)
+
+
+def _written(summary: Summary) -> int:
+    return sum(counts.written for counts in summary.counts.values())
+
+
+def _peak_mib() -> float:
+    # The kernel's other figure counts the parent's memory at the fork.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def main() -> None:
+    """Run a step."""
+    started = time.perf_counter()
+    rows = STEPS[sys.argv[1]](Path(sys.argv[2]))
+    print(json.dumps({"rows": rows, "seconds": time.perf_counter() - started, "mib": _peak_mib()}))
+
+
+if __name__ == "__main__":
+    main()
