@@ -122,6 +122,14 @@ def test_known_rejects_are_counted_one_by_one(target: Target, tmp_path: Path) ->
     assert validate(target, tmp_path, rejects=tmp_path / "none").rejected == 0
 
 
+def test_unreadable_documents_need_not_be_known_rejects(target: Target, tmp_path: Path) -> None:
+    rejected = {"id": "a1", "name": "nul", "value": "\0"}
+    load_content(target, tmp_path, {"actors": [ACTOR], "properties": [rejected]})
+    write_input(tmp_path, {"actors": [ACTOR], "properties": [rejected, {**rejected, "name": "later"}, {"id": "a1"}]})
+    result = validate(target, tmp_path)
+    assert (result.differences, result.rejected) == (3, 1)
+
+
 def test_an_empty_part_of_a_key_may_be_absent(target: Target, tmp_path: Path) -> None:
     suspension = {"id": "ghost", "target_key": "t", "target": "t", "suspended_at": TIME}
     load_content(target, tmp_path, {"actors": [ACTOR], "subscription_suspensions": [suspension]})
