@@ -122,6 +122,16 @@ def test_known_rejects_are_counted_one_by_one(target: Target, tmp_path: Path) ->
     assert validate(target, tmp_path, rejects=tmp_path / "none").rejected == 0
 
 
+def test_a_rejected_row_whose_actor_came_later(target: Target, tmp_path: Path) -> None:
+    row = {"id": "later", "name": "n", "value": "v"}
+    load_content(target, tmp_path, {"actors": [ACTOR], "properties": [row]})
+    change(target, "INSERT INTO actors VALUES ('later', '', '')")
+    write_input(tmp_path, {"actors": [ACTOR, {"id": "later"}], "properties": [row]})
+    result = validate(target, tmp_path)
+    assert found(result) == [("properties", "missing", {"id": "later", "name": "n"}, None)]
+    assert result.rejected == 1
+
+
 def test_unreadable_documents_need_not_be_known_rejects(target: Target, tmp_path: Path) -> None:
     rejected = {"id": "a1", "name": "nul", "value": "\0"}
     load_content(target, tmp_path, {"actors": [ACTOR], "properties": [rejected]})
