@@ -13,7 +13,7 @@ from .conftest import PgConnection
 pytestmark = pytest.mark.backends("postgresql")
 
 ROWS = 4000
-KEY = {"id": "a1", "name": "n5", "value": "v5", "names": ["n5", "n6"], "lookup_key": "k5", "prefix": "n1", "end": "n2"}
+KEY = {"id": "a1", "name": "n5", "value": "v5", "names": ["n5", "n6"], "lookup_key": "k5", "prefix": "n5", "end": "n6"}
 BOUNDS = {"id": "a1", "lower": "n1", "upper": "n11"}
 
 
@@ -24,16 +24,16 @@ def rows(backend: Backend, actor_id: str, pg: PgConnection) -> None:
         f"INSERT INTO actors (id, creator, passphrase) SELECT 'a' || n, '', '' FROM generate_series(1, {ROWS}) n"
     )
     for table, columns, select in [
-        ("properties", "id, name, value", "'a' || (n % 5), 'n' || n, 'v' || n"),
+        ("properties", "id, name, value", "'a' || (n % 50), 'n' || n, 'v' || n"),
         ("property_lookup", "lookup_key, property_name, actor_id", "'k' || n, 'n' || n, 'a' || n"),
         (
             "trusts",
             "id, peerid, baseuri, type, relationship, secret, approved, peer_approved, verified",
-            "'a' || (n % 5 + 1), 'p' || n, '', '', '', 's' || n, true, true, true",
+            "'a' || (n % 50 + 1), 'p' || n, '', '', '', 's' || n, true, true, true",
         ),
         ("attributes", "id, bucket, name, data", "'a1', 'b', 'n' || n, jsonb_build_object('chain_id', 'c' || n)"),
     ]:
-        where = "WHERE n % 5 > 0" if table == "properties" else ""
+        where = "WHERE n % 50 > 0" if table == "properties" else ""
         pg.execute(
             f"INSERT INTO {table} ({columns}) SELECT {select} FROM generate_series(1, {ROWS}) n {where}".encode()
         )

@@ -73,7 +73,7 @@ def test_statements_are_prepared_on_a_direct_connection(
     setting: str | None, backend: Backend, actor_id: str, set_env: SetEnv
 ) -> None:
     set_env(PG_POOLER=setting)
-    assert prepared(backend, actor_id) == 5
+    assert prepared(backend, actor_id) == 6
     assert get_pool().pooled is False
 
 
@@ -96,7 +96,7 @@ def test_a_pooler_that_is_said_not_to_be_there_is_not_looked_for(
     backend: Backend, actor_id: str, pooler: str, set_env: SetEnv
 ) -> None:
     set_env(PG_DB_URL=pooler, PG_POOLER="off")
-    assert prepared(backend, actor_id) == 5
+    assert prepared(backend, actor_id) == 6
 
 
 def test_the_session_is_left_as_it_was(backend: Backend, actor_id: str) -> None:

@@ -10,13 +10,15 @@ from actingweb.db.postgresql.statement import Statement
 from actingweb.db.records import PropertyRecord
 from actingweb.db.utils import compute_lookup_key
 
-__all__ = ["claimant", "read_claim", "releasing", "releasing_all", "taking"]
+__all__ = ["LOCK_ACTOR", "claimant", "read_claim", "releasing", "releasing_all", "taking"]
 
 READ_CLAIM = Statement(
     "SELECT claim.actor_id, held.id IS NOT NULL FROM {property_lookup} AS claim LEFT JOIN {properties} AS held "
     "ON held.id = claim.actor_id AND held.name = %(name)s AND held.value = %(value)s "
     "WHERE claim.lookup_key = %(lookup_key)s"
 )
+# An actor is deleted from the actor down; whoever went up, from a property to the actor, would meet it halfway.
+LOCK_ACTOR = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR KEY SHARE")
 DELETE_OTHER_CLAIMS = Statement(
     "DELETE FROM {property_lookup} AS claim USING {properties} AS mine "
     "WHERE mine.id = %(id)s AND mine.name = %(name)s AND mine.value = %(value)s "

@@ -71,7 +71,8 @@ class DbProperty(Rows[PropertyRecord], PropertyPolicy):
         first = statement, {**record.asdict(), **more}
         if not indexed:
             return Stored(write(*first).changed == 1)
-        stored, *claim = write_all(first, *claims.taking(record))
+        lock = claims.LOCK_ACTOR, {"id": record.id}
+        _, stored, *claim = write_all(lock, first, *claims.taking(record))
         return Stored(True, claims.claimant(record, claim)) if stored.changed else Stored(False)
 
     def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
