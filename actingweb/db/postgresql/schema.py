@@ -39,7 +39,7 @@ from actingweb.db.records import (
     TrustRecord,
 )
 
-__all__ = ["build_metadata", "key_collation"]
+__all__ = ["build_metadata", "key_collation", "metadata"]
 
 _OWNED: tuple[type[Record], ...] = (
     PropertyRecord,
@@ -142,3 +142,7 @@ def _type(record: type[Record], name: str, kind: Any, collation: str | None) -> 
     if kind is str and name in record.key:
         return Text(collation=collation)
     return _TYPES[kind]
+
+
+metadata = build_metadata("C")
+"""The tables of a database that does not itself sort text by its bytes."""
