@@ -1,4 +1,7 @@
-"""Rows into a table: COPY into a staging table, then INSERT, putting aside what PostgreSQL refuses."""
+"""Rows into a table: a plain COPY as long as it can be, else COPY into a staging table, then INSERT.
+
+The latter skips rows that exist and puts aside what PostgreSQL refuses; its cost is about half as much again.
+"""
 
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -18,7 +21,8 @@ REFUSED = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.error
 
 _STAGE = "CREATE TEMP TABLE staged ON COMMIT DROP AS SELECT {columns} FROM {schema}.{table} WITH NO DATA"
 _STAGE_KEYS = "CREATE TEMP TABLE staged ON COMMIT DROP AS SELECT {key} FROM {schema}.{table} WITH NO DATA"
-_COPY = "COPY pg_temp.staged FROM STDIN"
+_COPY = "COPY {schema}.{table} ({columns}) FROM STDIN"
+_COPY_STAGED = "COPY pg_temp.staged FROM STDIN"
 _INSERT = "INSERT INTO {schema}.{table} ({columns}) SELECT {columns} FROM pg_temp.staged"
 _INSERT_NEW = "INSERT INTO {schema}.{table} ({columns}) SELECT {columns} FROM pg_temp.staged ON CONFLICT DO NOTHING"
 _DELETE = "DELETE FROM {schema}.{table} WHERE ({key}) IN (SELECT {key} FROM pg_temp.staged)"
@@ -38,18 +42,20 @@ class DuplicateKeyError(Exception):
     """A row's key exists already; the text names constraint and key."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Merge:
     """Puts rows into one table, within a transaction of the caller's. Raises `psycopg.Error`.
 
     Attributes:
         skip_duplicates: leave rows whose key exists as they are; otherwise such a row raises `DuplicateKeyError`.
+        staging: whether rows go through the staging table, as they do once a plain COPY has failed.
     """
 
     target: Target
     connection: Connection
     form: TableForm
     skip_duplicates: bool
+    staging: bool = False
 
     def insert(self, rows: Pairs, rejects: list[Reject]) -> int:
         """Insert what PostgreSQL takes and return how many rows that is; add what it refuses to `rejects`."""
@@ -57,7 +63,7 @@ class Merge:
             return 0
         try:
             with self.connection.transaction():
-                return self._insert(rows)
+                return self._insert(rows) if self.staging else self._copy(_COPY, [row for row, _ in rows])
         except psycopg.errors.ForeignKeyViolation:
             known = self._known(rows, rejects)
             if len(known) == len(rows):
@@ -67,6 +73,9 @@ class Merge:
             duplicate = error.diag
         except REFUSED as error:
             return self._insert_halves(rows, rejects, type(error).__name__)
+        if self.skip_duplicates and not self.staging:
+            self.staging = True
+            return self.insert(rows, rejects)
         # The server's own words, which may be in any language, for the key alone.
         raise DuplicateKeyError(
             "duplicate key value violates unique constraint "
@@ -76,32 +85,35 @@ class Merge:
     def delete(self, rows: Pairs) -> None:
         """Delete the rows with these keys."""
         self._execute(_STAGE_KEYS)
-        self._copy([self._key(row) for row, _ in rows])
+        self._copy(_COPY_STAGED, [self._key(row) for row, _ in rows])
         self._execute(_DELETE)
         self._execute(_UNSTAGE)
 
     def different(self, rows: Pairs) -> Pairs:
         """Return those of `rows` that are not in the table as they are here."""
         self._execute(_STAGE)
-        self._copy([row for row, _ in rows])
+        self._copy(_COPY_STAGED, [row for row, _ in rows])
         keys = set(self.connection.execute(self._sql(_DIFFERENT)))
         self._execute(_UNSTAGE)
         return [pair for pair in rows if self._key(pair[0]) in keys]
 
     def _insert(self, rows: Pairs) -> int:
         self._execute(_STAGE)
-        self._copy([row for row, _ in rows])
+        self._copy(_COPY_STAGED, [row for row, _ in rows])
         inserted = self._execute(_INSERT_NEW if self.skip_duplicates else _INSERT)
         self._execute(_UNSTAGE)
         return inserted
 
-    def _copy(self, rows: list[tuple[Any, ...]]) -> None:
-        with self.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for row in rows:
-                copy.write_row(row)
+    def _copy(self, statement: LiteralString, rows: list[tuple[Any, ...]]) -> int:
+        with self.connection.cursor() as cursor:
+            with cursor.copy(self._sql(statement)) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return cursor.rowcount
 
     def _insert_halves(self, rows: Pairs, rejects: list[Reject], error: str) -> int:
         """Insert rows one of which is refused, so that it costs no other."""
+        self.staging = True
         if len(rows) == 1:
             rejects.append(Reject(rows[0][1], f"PostgreSQL refuses it: {error}"))
             return 0
