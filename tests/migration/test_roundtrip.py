@@ -58,8 +58,14 @@ class Move:
 
 
 @pytest.fixture
-def move(dynamodb_tables: DynamoDBTables, postgres_tables: PostgresTables, target: Target, set_env: SetEnv) -> Move:
-    """Return an empty deployment."""
+def move(
+    dynamodb_tables: DynamoDBTables,
+    postgres_tables: PostgresTables,
+    target: Target,
+    deployment: None,
+    set_env: SetEnv,
+) -> Move:
+    """Return a deployment that is empty before and after the test."""
     set_env(**dynamodb_tables.environment, **postgres_tables.environment, INDEXED_PROPERTIES="email")
     return Move(dynamodb_tables, postgres_tables, target)
 
