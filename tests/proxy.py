@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import select
 import socket
 import socketserver
 import threading
@@ -98,8 +99,10 @@ class _Relay(socketserver.BaseRequestHandler):
         with contextlib.suppress(OSError):
             while data := self.upstream.recv(_CHUNK):
                 # Not when it is asked: psycopg ends a pipeline with a message that has no answer.
-                self.server.flights += self.asked
-                self.asked = False
+                # And not when an answer overtakes what the client has already sent on: then it did not wait.
+                if self.asked and not select.select([self.request], [], [], 0)[0]:
+                    self.server.flights += 1
+                    self.asked = False
                 if self.server.losses > 0:
                     self.server.losses -= 1
                     break
