@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from actingweb.migration.batches import Batch
+from actingweb.migration.copytext import copy_text
 from actingweb.migration.errors import DuplicateRowError, ExitCode, MigrationError
 from actingweb.migration.merge import DuplicateKeyError, Merge
 from actingweb.migration.prepare import Pairs, Prepared, prepared
@@ -50,9 +51,11 @@ class Loader:
             running: Future[None] | None = None
             for batch in batches:
                 rows = prepared(self.merge.form, batch.documents)
+                # Here and not in the worker, which waits for the server most of the time.
+                text = copy_text([row for row, _ in rows.rows])
                 if running is not None:
                     running.result()
-                running = worker.submit(self._load, batch, rows)
+                running = worker.submit(self._load, batch, rows, text)
             if running is not None:
                 running.result()
         with target_faults():
@@ -68,7 +71,7 @@ class Loader:
             self.progress.forget()
         self.rejects.cut(0)
 
-    def _load(self, batch: Batch, rows: Prepared) -> None:
+    def _load(self, batch: Batch, rows: Prepared, text: bytes) -> None:
         connection = self.merge.connection
         try:
             with target_faults(), connection.transaction():
@@ -76,7 +79,7 @@ class Loader:
                 unlimited(connection, synchronous=batch.last)
                 self.progress.lock()
                 rejects = list(rows.rejects)
-                written = self.merge.insert(rows.rows, rejects)
+                written = self.merge.insert(rows.rows, rejects, text)
                 read = len(batch.documents)
                 counts = Counts(read, written, read - written - len(rejects), len(rejects))
                 self.progress.record(batch, counts, self.rejects.add(self._placed(batch, rejects)))

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from actingweb.migration.canonical import TableForm
+from actingweb.migration.copytext import copy_text
 from actingweb.migration.prepare import Pairs
 from actingweb.migration.rejects import Reject
 from actingweb.migration.target import Connection, Target
@@ -57,13 +58,17 @@ class Merge:
     skip_duplicates: bool
     staging: bool = False
 
-    def insert(self, rows: Pairs, rejects: list[Reject]) -> int:
-        """Insert what PostgreSQL takes and return how many rows that is; add what it refuses to `rejects`."""
+    def insert(self, rows: Pairs, rejects: list[Reject], text: bytes | None = None) -> int:
+        """Insert what PostgreSQL takes and return how many rows that is; add what it refuses to `rejects`.
+
+        `text` is what COPY reads for the rows, if it is made already.
+        """
         if not rows:
             return 0
         try:
             with self.connection.transaction():
-                return self._insert(rows) if self.staging else self._copy(_COPY, [row for row, _ in rows])
+                text = text or copy_text([row for row, _ in rows])
+                return self._insert(text) if self.staging else self._copy(_COPY, text)
         except psycopg.errors.ForeignKeyViolation:
             known = self._known(rows, rejects)
             if len(known) == len(rows):
@@ -75,7 +80,7 @@ class Merge:
             return self._insert_halves(rows, rejects, type(error).__name__)
         if self.skip_duplicates and not self.staging:
             self.staging = True
-            return self.insert(rows, rejects)
+            return self.insert(rows, rejects, text)
         # The server's own words, which may be in any language, for the key alone.
         raise DuplicateKeyError(
             "duplicate key value violates unique constraint "
@@ -85,30 +90,29 @@ class Merge:
     def delete(self, rows: Pairs) -> None:
         """Delete the rows with these keys."""
         self._execute(_STAGE_KEYS)
-        self._copy(_COPY_STAGED, [self._key(row) for row, _ in rows])
+        self._copy(_COPY_STAGED, copy_text([self._key(row) for row, _ in rows]))
         self._execute(_DELETE)
         self._execute(_UNSTAGE)
 
     def different(self, rows: Pairs) -> Pairs:
         """Return those of `rows` that are not in the table as they are here."""
         self._execute(_STAGE)
-        self._copy(_COPY_STAGED, [row for row, _ in rows])
+        self._copy(_COPY_STAGED, copy_text([row for row, _ in rows]))
         keys = set(self.connection.execute(self._sql(_DIFFERENT)))
         self._execute(_UNSTAGE)
         return [pair for pair in rows if self._key(pair[0]) in keys]
 
-    def _insert(self, rows: Pairs) -> int:
+    def _insert(self, text: bytes) -> int:
         self._execute(_STAGE)
-        self._copy(_COPY_STAGED, [row for row, _ in rows])
+        self._copy(_COPY_STAGED, text)
         inserted = self._execute(_INSERT_NEW if self.skip_duplicates else _INSERT)
         self._execute(_UNSTAGE)
         return inserted
 
-    def _copy(self, statement: LiteralString, rows: list[tuple[Any, ...]]) -> int:
+    def _copy(self, statement: LiteralString, text: bytes) -> int:
         with self.connection.cursor() as cursor:
             with cursor.copy(self._sql(statement)) as copy:
-                for row in rows:
-                    copy.write_row(row)
+                copy.write(text)
             return cursor.rowcount
 
     def _insert_halves(self, rows: Pairs, rejects: list[Reject], error: str) -> int:
