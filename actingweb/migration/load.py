@@ -1,7 +1,9 @@
 """Loading one table: each batch and its progress mark in one transaction, so that any interruption can be continued."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from actingweb.migration.batches import Batch
@@ -14,6 +16,8 @@ from actingweb.migration.rejects import Reject, RejectFile
 from actingweb.migration.target import target_faults, unlimited
 
 __all__ = ["Loader", "TooManyRejectsError"]
+
+_SWITCH_SECONDS = 0.0005
 
 
 class TooManyRejectsError(MigrationError):
@@ -47,7 +51,7 @@ class Loader:
         Raise `DuplicateRowError` if a key exists and duplicates are not to be skipped.
         """
         self._check_rejects()
-        with ThreadPoolExecutor(1) as worker:
+        with ThreadPoolExecutor(1) as worker, _eager_threads():
             running: Future[None] | None = None
             for batch in batches:
                 rows = prepared(self.merge.form, batch.documents)
@@ -125,6 +129,17 @@ class Loader:
     def _check_rejects(self) -> None:
         if self.max_rejects is not None and self.progress.counts.rejected > self.max_rejects:
             raise TooManyRejectsError(f"{self.merge.form.name}: more than {self.max_rejects} rows were rejected")
+
+
+@contextmanager
+def _eager_threads() -> Iterator[None]:
+    """Let a thread that the server has answered go on at once, while another is busy preparing rows."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _places(documents: list[bytes], before: int) -> dict[int, int]:
