@@ -22,12 +22,13 @@ from uuid import uuid4
 from psycopg import sql
 
 from actingweb.db.dynamodb._ensure import ensure_table
+from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.db.settings import reset_settings
 from actingweb.db.verify_tables import required_models
 from actingweb.embedded.postgres import postgres_environment
 from actingweb.migration.tables import FORMS
 from benchmarks.migration_data import fill_tables, write_files
-from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target, migrate
+from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
 
 _LOADS = ("plain COPY", "import", "copy")
 _IN_FILES = ("plain COPY", "import", "validate")

@@ -14,10 +14,11 @@ from uuid import uuid4
 
 from actingweb.db.dynamodb import reset_ensure_cache
 from actingweb.db.postgresql.connection import close_pool
+from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.db.registry import Backend, load_backend
 from benchmarks.operations import OPERATIONS, Operation
 from tests.proxy import dynamodb_proxy, tcp_proxy
-from tests.servers import DynamoDBTables, PostgresTables, dynamodb_target, migrate, postgres_target
+from tests.servers import DynamoDBTables, PostgresTables, dynamodb_target, postgres_target
 
 Counter = Callable[[], int]
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psycopg
 import pytest
 
+from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.settings import reset_settings
 from tests.servers import (
@@ -36,7 +37,6 @@ from tests.servers import (
     PostgresTarget,
     Tables,
     dynamodb_target,
-    migrate,
     postgres_target,
 )
 from tests.support import new_id

@@ -6,18 +6,14 @@ import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 import psycopg
-from alembic import command
-from alembic.config import Config
 from botocore.config import Config as ClientConfig
 from psycopg import sql
 
-import actingweb.db
 from actingweb.embedded.dynamodb import dynamodb_environment
 from actingweb.embedded.postgres import postgres_environment
 
@@ -90,12 +86,6 @@ def dynamodb_target(environment: Mapping[str, str]) -> Iterator[DynamoDBTarget]:
     """Yield the server that `environment` names, else a private one."""
     with dynamodb_environment(environment) as settings:
         yield DynamoDBTarget(settings)
-
-
-def migrate(revision: str = "head") -> None:
-    """Run `alembic upgrade` on the database that the settings name."""
-    package = Path(actingweb.db.__file__ or "").parent
-    command.upgrade(Config(package / "postgresql" / "alembic.ini"), revision)
 
 
 class Tables(Protocol):

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from actingweb.db.postgresql.migrate import upgrade as migrate
 from tests.conftest import SetEnv
 from tests.schema.catalog import describe
 from tests.schema.databases import BYTE_ORDER, database
-from tests.servers import PostgresTarget, migrate
+from tests.servers import PostgresTarget
 
 from .blocks import GUIDE, ROOT, Block, blocks
 

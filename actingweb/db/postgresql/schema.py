@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from actingweb.db.postgresql.limits import ID_CHARACTERS, IDS
 from actingweb.db.records import (
     ActorRecord,
     AttributeRecord,
@@ -52,8 +53,6 @@ _OWNED: tuple[type[Record], ...] = (
 )
 """The tables whose rows go when their actor goes."""
 
-_IDS = frozenset({"id", "peerid", "subid", "actor_id"})
-_ID_CHARACTERS = 255
 _TYPES: dict[Any, TypeEngine[Any]] = {
     str: Text(),
     bool: Boolean(),
@@ -137,8 +136,8 @@ def _column(record: type[Record], name: str, collation: str | None) -> Column[An
 
 
 def _type(record: type[Record], name: str, kind: Any, collation: str | None) -> TypeEngine[Any]:
-    if name in _IDS:
-        return String(_ID_CHARACTERS, collation=collation)
+    if name in IDS:
+        return String(ID_CHARACTERS, collation=collation)
     if kind is str and name in record.key:
         return Text(collation=collation)
     return _TYPES[kind]
