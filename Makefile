@@ -32,7 +32,7 @@ bench-latency: .venv/ready
 	$(BIN)/python -m benchmarks.latency
 
 bench-migration: .venv/ready
-	$(BIN)/python -m benchmarks.migration
+	$(BIN)/python -m benchmarks.migration --json docs/performance/migration.json
 
 test-framework: .venv/ready
 	$(BIN)/python tests/framework/run.py

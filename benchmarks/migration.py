@@ -1,8 +1,9 @@
-"""Measure the migration on generated rows: `python -m benchmarks.migration [rows] [--value-bytes N] [--rounds N]`.
+"""Measure the migration on generated rows: `python -m benchmarks.migration [rows] [--rounds N] [--json FILE]`.
 
 Compares import and validation with a plain COPY of the same rows into the same tables, export and copy with a bare scan
-by boto3. Each step is a process of its own, whose peak memory is measured. Uses the servers that the environment names,
-in places of its own, or starts private ones. Ends with 1 if a target is missed.
+by boto3; all of it with a tenth of the rows too, and with few items of the largest size. Each step is a process of its
+own, whose peak memory is measured. Uses the servers that the environment names, in places of its own, or starts private
+ones. Ends with 1 if a target is missed.
 """
 
 import argparse
@@ -15,25 +16,34 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import inf
 from pathlib import Path
 from uuid import uuid4
 
 from psycopg import sql
 
-from actingweb.db.dynamodb._ensure import ensure_table
+from actingweb.db.dynamodb._ensure import ensure_table, reset_ensure_cache
 from actingweb.db.postgresql.migrate import upgrade as migrate
-from actingweb.db.settings import reset_settings
 from actingweb.db.verify_tables import required_models
 from actingweb.embedded.postgres import postgres_environment
 from actingweb.migration.tables import FORMS
+from benchmarks.machine import describe_machine
 from benchmarks.migration_data import fill_tables, write_files
 from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
 
 _LOADS = ("plain COPY", "import", "copy")
 _IN_FILES = ("plain COPY", "import", "validate")
 _IN_TABLES = ("bare scan", "export", "copy")
+_OURS = ("import", "validate", "export", "copy")
 _MEMORY_MIB = 200
+_SAME = 0.15
+_AS_FAST = 0.9
+"""Less than the runs of one step differ."""
+_LARGE_BYTES = 395_000
+_LARGE_SHARE = 1000
+"""How many rows of usual size stand for one of the largest."""
 _RATIOS = (
     ("import", "plain COPY", 0.6),
     ("validate", "import", 1.0),
@@ -62,10 +72,11 @@ Measurements = dict[str, list[Measurement]]
 def servers() -> Iterator[tuple[PostgresTables, DynamoDBTables]]:
     """Put into the environment what names a schema and tables of this run's own, and yield both."""
     name = f"bench{uuid4().hex[:8]}"
+    before = dict(os.environ)
     with postgres_environment() as settings, dynamodb_target(os.environ) as target:
         tables = DynamoDBTables(target, name)
         os.environ.update({**settings, **tables.environment, "PG_DB_PREFIX": f"{name}_"})
-        reset_settings()
+        reset_ensure_cache()
         migrate()
         for model in required_models():
             ensure_table(model)
@@ -75,6 +86,8 @@ def servers() -> Iterator[tuple[PostgresTables, DynamoDBTables]]:
         finally:
             schema.drop()
             tables.drop()
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def measured(step: str, directory: Path) -> Measurement:
@@ -115,24 +128,80 @@ def print_table(found: Measurements) -> None:
     for step, measurements in found.items():
         rates = [measurement.rate for measurement in measurements]
         cells = f"{median_rate(measurements):>10,.0f} {min(rates):>10,.0f} {max(rates):>10,.0f}"
-        peak = max(measurement.mib for measurement in measurements)
-        print(f"{step:<12} {measurements[0].rows:>10,} {cells} {peak:>9.0f}")
+        print(f"{step:<12} {measurements[0].rows:>10,} {cells} {peak(measurements):>9.0f}")
 
 
-def missed(found: Measurements) -> list[str]:
-    """Print the ratios and return what misses its target."""
+def peak(measurements: list[Measurement]) -> float:
+    """Return the largest memory in MiB."""
+    return max(measurement.mib for measurement in measurements)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A figure and its target."""
+
+    what: str
+    figure: float
+    least: float = 0.0
+    most: float = inf
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure is within its bounds."""
+        return self.least <= self.figure <= self.most
+
+
+def speed(found: Measurements) -> Iterator[Verdict]:
+    """Yield the ratios of the steps of one scenario."""
     rates = {step: median_rate(measurements) for step, measurements in found.items()}
     ratios = [(one, other, least) for one, other, least in _RATIOS if one in rates and other in rates]
-    if "copy" in rates and "import" in rates:
-        slower = min("import", "export", key=lambda step: rates[step])
-        ratios.append(("copy", slower, 1.0))
-    failures = []
+    if "copy" in rates:
+        ratios.append(("copy", min("import", "export", key=lambda step: rates[step]), _AS_FAST))
     for one, other, least in ratios:
-        ratio = rates[one] / rates[other]
-        print(f"{one} reaches {ratio:.0%} of {other}; the target is {least:.0%}")
-        failures += [one] if ratio < least else []
-    peaks = {step: max(measurement.mib for measurement in measurements) for step, measurements in found.items()}
-    return failures + [f"memory of {step}" for step, peak in peaks.items() if peak > _MEMORY_MIB]
+        yield Verdict(f"rows/s of {one} to those of {other}", rates[one] / rates[other], least)
+
+
+def memory(found: Measurements) -> Iterator[Verdict]:
+    """Yield the peaks of the steps of one scenario."""
+    for step in _OURS:
+        if step in found:
+            yield Verdict(f"peak MiB of {step}", peak(found[step]), most=_MEMORY_MIB)
+
+
+def growth(found: Measurements, tenth: Measurements) -> Iterator[Verdict]:
+    """Yield what ten times the rows cost."""
+    for step in _OURS:
+        if step in found:
+            rate = median_rate(found[step]) / median_rate(tenth[step])
+            yield Verdict(f"rows/s of {step} to those with a tenth of the rows", rate, 1 - _SAME)
+            yield _same_memory(step, "a tenth of the rows", found, tenth)
+
+
+def _same_memory(step: str, than: str, found: Measurements, other: Measurements) -> Verdict:
+    return Verdict(f"peak of {step} to that with {than}", peak(found[step]) / peak(other[step]), 1 - _SAME, 1 + _SAME)
+
+
+def large(found: Measurements, usual: Measurements) -> Iterator[Verdict]:
+    """Yield what items of 400 KB cost."""
+    yield from memory(found)
+    for step in _OURS:
+        if step in found:
+            ratio = peak(found[step]) / peak(usual[step])
+            yield Verdict(f"peak of {step} with items of 400 KB to that of usual ones", ratio, most=1 + _SAME)
+
+
+def scenario(name: str, rows: int, value_bytes: int, rounds: int, *, with_tables: bool) -> Measurements:
+    """Measure all steps with so many rows, and print them."""
+    print(f"\n{name}: {rows:,} rows", flush=True)
+    with tempfile.TemporaryDirectory() as place, servers() as (schema, tables):
+        directory = Path(place)
+        write_files(directory, rows, value_bytes)
+        found = run(schema, directory, _IN_FILES, rounds)
+        if with_tables:
+            fill_tables(tables.connect(), os.environ["AWS_DB_PREFIX"], rows, value_bytes)
+            found |= run(schema, directory, _IN_TABLES, rounds)
+    print_table(found)
+    return found
 
 
 def main() -> int:
@@ -142,20 +211,48 @@ def main() -> int:
     parser.add_argument("--value-bytes", type=int, default=200, help="the average size of a value")
     parser.add_argument("--rounds", type=int, default=3, help="how often each step is measured")
     parser.add_argument("--files-only", action="store_true", help="leave out DynamoDB, which takes long to fill")
+    parser.add_argument("--json", type=Path, help="write the measurements to this file")
     arguments = parser.parse_args()
     logging.getLogger("actingweb").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory() as place, servers() as (schema, tables):
-        directory = Path(place)
-        write_files(directory, arguments.rows, arguments.value_bytes)
-        found = run(schema, directory, _IN_FILES, arguments.rounds)
-        if not arguments.files_only:
-            fill_tables(tables.connect(), os.environ["AWS_DB_PREFIX"], arguments.rows, arguments.value_bytes)
-            found |= run(schema, directory, _IN_TABLES, arguments.rounds)
-    print_table(found)
-    failures = missed(found)
-    print(f"missed: {', '.join(failures)}" if failures else "all targets are met")
-    return 1 if failures else 0
+    measure = partial(scenario, rounds=arguments.rounds, with_tables=not arguments.files_only)
+    tenth = measure("a tenth", arguments.rows // 10, arguments.value_bytes)
+    whole = measure("all rows", arguments.rows, arguments.value_bytes)
+    items = measure("items of up to 400 KB", max(100, arguments.rows // _LARGE_SHARE), _LARGE_BYTES)
+    verdicts = [*speed(whole), *memory(whole), *growth(whole, tenth), *large(items, whole)]
+    print()
+    for verdict in verdicts:
+        bounds = f"at least {verdict.least:.2f}" if verdict.least else ""
+        bounds += f"{' and ' if bounds and verdict.most < inf else ''}"
+        bounds += f"at most {verdict.most:.2f}" if verdict.most < inf else ""
+        print(f"{verdict.what}: {verdict.figure:.2f} (target: {bounds}){'' if verdict.met else '  MISSED'}")
+    if arguments.json:
+        scenarios = {"tenth": tenth, "whole": whole, "large": items}
+        write_json(arguments.json, scenarios, verdicts)
+    return 0 if all(verdict.met for verdict in verdicts) else 1
+
+
+def write_json(path: Path, scenarios: dict[str, Measurements], verdicts: list[Verdict]) -> None:
+    """Write everything measured, and on what machine."""
+    content = {
+        "machine": describe_machine(),
+        "scenarios": {
+            name: {step: [asdict(one) for one in measurements] for step, measurements in found.items()}
+            for name, found in scenarios.items()
+        },
+        "verdicts": [
+            {
+                "what": verdict.what,
+                "figure": verdict.figure,
+                "least": verdict.least or None,
+                "most": None if verdict.most == inf else verdict.most,
+                "met": verdict.met,
+            }
+            for verdict in verdicts
+        ],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ __all__ = ["fill_tables", "write_files"]
 
 _SHARES = {"actors": 0.02, "properties": 0.68, "attributes": 0.2, "subscription_diffs": 0.05, "trusts": 0.05}
 _TIME = "2024-01-02T03:04:05.678901+0000"
+_LARGEST = 395_000
+"""An item may have 400 KB."""
 _PUTS = 25
 _PUT_BYTES = 2_000_000
 _THREADS = 4
@@ -31,7 +33,7 @@ def documents(form: TableForm, rows: int, value_bytes: int) -> Iterator[Document
     actors = max(1, int(rows * _SHARES["actors"]))
     chance = random.Random(form.name)
     for number in range(count):
-        size = chance.randrange(value_bytes // 2, value_bytes * 3 // 2)
+        size = min(chance.randrange(value_bytes // 2, value_bytes * 3 // 2), _LARGEST)
         value = json.dumps({"n": number, "texte": "é", "text": "x" * size})
         actor = _id(number if form.name == "actors" else chance.randrange(actors))
         yield {"id": actor} | _ATTRIBUTES[form.name](number, value)

@@ -10,11 +10,12 @@ from psycopg import sql
 
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.postgresql.conninfo import connection_string
+from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError
 from actingweb.migration.tables import FORMS
 
-__all__ = ["Connection", "Target", "head_revision", "target_faults", "unlimited"]
+__all__ = ["Connection", "Target", "target_faults", "unlimited"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -68,10 +69,10 @@ class Target:
         """Raise `UsageError` unless the schema is at head."""
         with target_faults():
             found = self._revisions(connection)
-        if found != {head_revision()}:
+        if found != {HEAD}:
             state = f"is at revision {', '.join(sorted(found))}" if found else "has no ActingWeb tables"
             raise UsageError(
-                f'schema "{self.schema}" {state}, not at {head_revision()}: '
+                f'schema "{self.schema}" {state}, not at {HEAD}: '
                 "run `cd actingweb/db/postgresql && alembic upgrade head`"
             )
 
@@ -102,18 +103,6 @@ class Target:
     def _table_names(self) -> list[str]:
         names = [*(form.name for form in FORMS), "property_lookup"]
         return [sql.Identifier(self.schema, name).as_string() for name in names]
-
-
-def head_revision() -> str:
-    """Return the revision of the schema that this release needs."""
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    from actingweb.db.postgresql import migrate
-
-    head = ScriptDirectory.from_config(Config(migrate.ALEMBIC_INI)).get_current_head()
-    assert head is not None
-    return head
 
 
 @contextmanager

@@ -10,11 +10,12 @@ from typing import LiteralString, Protocol
 import pytest
 from psycopg import sql
 
+from actingweb.db.postgresql.revision import HEAD
 from actingweb.migration.errors import SourceError, TargetError, UsageError
 from actingweb.migration.inputs import Input
 from actingweb.migration.manifest import Manifest, TableEntry, write_manifest
 from actingweb.migration.tables import FORMS
-from actingweb.migration.target import Target, head_revision, unlimited
+from actingweb.migration.target import Target, unlimited
 from tests.migration.loads import (
     ACTOR,
     DOCUMENTS,
@@ -68,7 +69,7 @@ def test_a_schema_that_is_not_at_head(target: Target, tmp_path: Path) -> None:
             load(target, write_input(tmp_path, DOCUMENTS))
     finally:
         with target.connect() as connection:
-            connection.execute(target.sql("UPDATE {schema}.alembic_version SET version_num = %s"), [head_revision()])
+            connection.execute(target.sql("UPDATE {schema}.alembic_version SET version_num = %s"), [HEAD])
     assert stored(target) == expected({})
 
 

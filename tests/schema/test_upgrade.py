@@ -6,9 +6,13 @@ from collections import Counter
 from typing import LiteralString
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg.errors import ForeignKeyViolation
 
+from actingweb.db.postgresql.migrate import ALEMBIC_INI
+from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.utils import compute_lookup_key
 from tests.conftest import SetEnv
 
@@ -19,6 +23,10 @@ from .rows import JSON, LONG, NOON_UTC, WIDE_ID
 def _claims(place: Place) -> dict[str, tuple[str, str]]:
     rows = place.rows("SELECT lookup_key, property_name, actor_id FROM property_lookup")
     return {key: (name, actor) for key, name, actor in rows}
+
+
+def test_the_named_head_is_the_newest_revision() -> None:
+    assert ScriptDirectory.from_config(Config(ALEMBIC_INI)).get_heads() == [HEAD]
 
 
 def test_no_row_is_lost(filled_place: Place) -> None:
