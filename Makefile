@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := actingweb tests examples benchmarks $(wildcard scripts/*.py)
 
-.PHONY: test lint duplicates demo bench-requests bench-imports bench-latency bench-migration test-framework clean
+.PHONY: test lint duplicates demo bench-requests bench-imports bench-latency bench-migration test-faults test-framework clean
 
 .venv/ready: pyproject.toml scripts/make_venv
 	PYTHON="$(PYTHON)" scripts/make_venv
@@ -10,6 +10,10 @@ SOURCES := actingweb tests examples benchmarks $(wildcard scripts/*.py)
 
 test: .venv/ready
 	$(BIN)/python -m pytest
+
+test-faults: .venv/ready
+	FAULTS=long $(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m tests.faults.report
 
 lint: .venv/ready
 	$(BIN)/ruff check $(SOURCES)

@@ -1,5 +1,6 @@
 """From documents to PostgreSQL rows."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,23 +46,39 @@ def prepared(form: TableForm, documents: list[bytes]) -> Prepared:
     return whole
 
 
-def _prepared(form: TableForm, documents: list[bytes]) -> Prepared:
-    together = b"[" + b",".join(documents) + b"]"
+def _prepared(form: TableForm, documents: list[bytes], texts: list[bytes] | None = None) -> Prepared:
+    """Return the rows of documents; `texts` are what is read in their place."""
+    read = documents if texts is None else texts
+    together = b"[" + b",".join(read) + b"]"
     try:
         columns = form.documents.validate_json(together)
     except ValidationError as error:
-        return _without(form, documents, _faults(form, documents, error))
+        if texts is None and b"null" in together:
+            return _prepared(form, documents, list(map(_without_nulls, documents)))
+        return _without(form, documents, read, _faults(form, read, error))
     if len(columns) != len(documents):
         # Some document is two objects, or no whole one.
-        return _without(form, documents, _faults_alone(form, documents))
-    if problems := _problems(form, columns, documents, together):
-        return _without(form, documents, problems)
+        return _without(form, documents, read, _faults_alone(form, read))
+    if problems := _problems(form, columns, read, together):
+        return _without(form, documents, read, problems)
     rows = list(zip(form.rows(columns), documents, strict=True))
     return Prepared(rows, [], _unknown(form, columns))
 
 
-def _without(form: TableForm, documents: list[bytes], faults: dict[int, str]) -> Prepared:
-    rest = _prepared(form, [document for index, document in enumerate(documents) if index not in faults])
+def _without_nulls(document: bytes) -> bytes:
+    """Return a document in which no attribute is null, since the library reads such a one as if it were absent."""
+    try:
+        content = json.loads(document)
+    except (ValueError, RecursionError):
+        return document
+    if not isinstance(content, dict) or None not in content.values():
+        return document
+    return json.dumps({name: value for name, value in content.items() if value is not None}).encode()
+
+
+def _without(form: TableForm, documents: list[bytes], texts: list[bytes], faults: dict[int, str]) -> Prepared:
+    good = [index for index in range(len(documents)) if index not in faults]
+    rest = _prepared(form, [documents[index] for index in good], [texts[index] for index in good])
     rejects = [Reject(documents[index], reason) for index, reason in faults.items()]
     return Prepared(rest.rows, rejects + rest.rejects, rest.unknown)
 

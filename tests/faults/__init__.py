@@ -1,0 +1,1 @@
+"""Tests under faults. `make test-faults` runs them long, `make test` short."""
