@@ -1,4 +1,4 @@
-"""Measure the migration on generated rows: `python -m benchmarks.migration [rows] [--rounds N] [--json FILE]`.
+"""Measure the migration on generated rows: `python -m benchmarks.migration [rows]`.
 
 Compares import and validation with a plain COPY of the same rows into the same tables, export and copy with a bare scan
 by boto3; all of it with a tenth of the rows too, and with few items of the largest size. Each step is a process of its
@@ -169,12 +169,13 @@ def memory(found: Measurements) -> Iterator[Verdict]:
 
 
 def growth(found: Measurements, tenth: Measurements) -> Iterator[Verdict]:
-    """Yield what ten times the rows cost."""
+    """Yield what ten times the rows cost. How DynamoDB Local slows down says nothing of the tool."""
     for step in _OURS:
         if step in found:
+            yield _same_memory(step, "a tenth of the rows", found, tenth)
+        if step in found and step in _IN_FILES:
             rate = median_rate(found[step]) / median_rate(tenth[step])
             yield Verdict(f"rows/s of {step} to those with a tenth of the rows", rate, 1 - _SAME)
-            yield _same_memory(step, "a tenth of the rows", found, tenth)
 
 
 def _same_memory(step: str, than: str, found: Measurements, other: Measurements) -> Verdict:
@@ -190,15 +191,15 @@ def large(found: Measurements, usual: Measurements) -> Iterator[Verdict]:
             yield Verdict(f"peak of {step} with items of 400 KB to that of usual ones", ratio, most=1 + _SAME)
 
 
-def scenario(name: str, rows: int, value_bytes: int, rounds: int, *, with_tables: bool) -> Measurements:
+def scenario(name: str, rows: int, value_bytes: int, rounds: int, most_in_tables: int) -> Measurements:
     """Measure all steps with so many rows, and print them."""
     print(f"\n{name}: {rows:,} rows", flush=True)
     with tempfile.TemporaryDirectory() as place, servers() as (schema, tables):
         directory = Path(place)
         write_files(directory, rows, value_bytes)
         found = run(schema, directory, _IN_FILES, rounds)
-        if with_tables:
-            fill_tables(tables.connect(), os.environ["AWS_DB_PREFIX"], rows, value_bytes)
+        if most_in_tables:
+            fill_tables(tables.connect(), os.environ["AWS_DB_PREFIX"], min(rows, most_in_tables), value_bytes)
             found |= run(schema, directory, _IN_TABLES, rounds)
     print_table(found)
     return found
@@ -210,12 +211,17 @@ def main() -> int:
     parser.add_argument("rows", nargs="?", type=int, default=1_000_000)
     parser.add_argument("--value-bytes", type=int, default=200, help="the average size of a value")
     parser.add_argument("--rounds", type=int, default=3, help="how often each step is measured")
-    parser.add_argument("--files-only", action="store_true", help="leave out DynamoDB, which takes long to fill")
+    parser.add_argument(
+        "--table-rows",
+        type=int,
+        default=200_000,
+        help="how many rows DynamoDB gets at most: DynamoDB Local scans a million at 4,000 rows/s. 0 leaves it out",
+    )
     parser.add_argument("--json", type=Path, help="write the measurements to this file")
     arguments = parser.parse_args()
     logging.getLogger("actingweb").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.CRITICAL)
-    measure = partial(scenario, rounds=arguments.rounds, with_tables=not arguments.files_only)
+    measure = partial(scenario, rounds=arguments.rounds, most_in_tables=arguments.table_rows)
     tenth = measure("a tenth", arguments.rows // 10, arguments.value_bytes)
     whole = measure("all rows", arguments.rows, arguments.value_bytes)
     items = measure("items of up to 400 KB", max(100, arguments.rows // _LARGE_SHARE), _LARGE_BYTES)

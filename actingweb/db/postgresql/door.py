@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -11,7 +11,7 @@ from actingweb.db.exceptions import DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.connection import acquire
 from actingweb.db.postgresql.errors import fault_of, is_conflict, is_lost, is_rolled_back
-from actingweb.db.postgresql.pooled_connection import PooledConnection
+from actingweb.db.postgresql.pooled_connection import Outcome, PooledConnection
 from actingweb.db.postgresql.statement import Statement
 
 __all__ = ["Outcome", "Step", "read", "write", "write_all"]
@@ -22,57 +22,28 @@ Parameters = Mapping[str, Any]
 Step = tuple[Statement, Parameters]
 
 _CONNECTIONS = 3
-_MANY_ROWS = 100
 _TRIES = 5
 _BACK_OFF = 0.005
 _SLOWEST_BACK_OFF = 0.1
 
 
-class Outcome(NamedTuple):
-    """What a writing statement did.
-
-    Attributes:
-        changed: the number of rows it wrote or deleted.
-        rows: what it returned.
-    """
-
-    changed: int
-    rows: list[Row]
-
-
 def read(statement: Statement, parameters: Parameters) -> list[Row]:
     """Return the rows of a query, which is repeated if its connection is lost. Raise `Fault`."""
-
-    def query(connection: PooledConnection, schema: str) -> list[Row]:
-        rows = connection.run(statement.text(schema), parameters).fetchall()
-        if len(rows) > _MANY_ROWS:
-            connection.forget_results()
-        return rows
-
-    return _run(query, True)
+    return _run(lambda connection, schema: connection.run(statement.query(schema), parameters), True).rows
 
 
 def write(statement: Statement, parameters: Parameters) -> Outcome:
     """Run one statement as a transaction. Raise `Fault`."""
-
-    def change(connection: PooledConnection, schema: str) -> Outcome:
-        return _outcome(connection.run(statement.text(schema), parameters))
-
-    return _run(change, False)
+    return _run(lambda connection, schema: connection.run(statement.query(schema), parameters), False)
 
 
 def write_all(*steps: Step) -> list[Outcome]:
     """Run statements as one transaction, each on a fresh snapshot. Raise `Fault`; then none has taken effect."""
 
     def change(connection: PooledConnection, schema: str) -> list[Outcome]:
-        queries = [(statement.text(schema), parameters) for statement, parameters in steps]
-        return [_outcome(cursor) for cursor in connection.run_all(queries)]
+        return connection.run_all([(statement.query(schema), parameters) for statement, parameters in steps])
 
     return _run(change, False)
-
-
-def _outcome(cursor: psycopg.Cursor[Row]) -> Outcome:
-    return Outcome(cursor.rowcount, [] if cursor.rownumber is None else cursor.fetchall())
 
 
 def _run(work: Callable[[PooledConnection, str], T], repeatable: bool) -> T:

@@ -1,6 +1,9 @@
 """The connection pool."""
 
+from time import monotonic
+
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from actingweb.db.postgresql.conninfo import pool_string
@@ -54,6 +57,8 @@ class Pool(ConnectionPool[PooledConnection]):
 
     def putconn(self, conn: PooledConnection) -> None:
         """Take a connection back; a closed one makes room for another."""
+        if self._returned(conn):
+            return
         if conn.closed and not self.closed:
             self._discard(conn)
         else:
@@ -80,6 +85,22 @@ class Pool(ConnectionPool[PooledConnection]):
                 connection._pool = self
                 self._stats[self._REQUESTS_NUM] += 1
         return connection
+
+    def _returned(self, connection: PooledConnection) -> bool:
+        """Take back a connection that needs no care and that nobody waits for, as nearly all; tell whether it is so."""
+        if (
+            connection.pgconn.transaction_status != TransactionStatus.IDLE
+            or connection._pool is not self
+            or connection._created_at <= self._drained_at
+            or connection._expire_at <= monotonic()
+        ):
+            return False
+        with self._lock:
+            if self._waiting or self._closed or self._pool_full_event:
+                return False
+            connection._pool = None
+            self._pool.append(connection)
+        return True
 
     def _grown(self) -> PooledConnection | None:
         """Return a new connection; None if the pool has no room for one, or need of it."""

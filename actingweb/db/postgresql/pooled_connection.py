@@ -1,26 +1,42 @@
-"""A connection as the layer uses it."""
+"""A connection as the layer uses it: statements straight through libpq, which takes half the work of a cursor."""
 
 import select
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
-from psycopg.pq import Format
+from psycopg.adapt import Loader, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq.abc import PGresult
 
-__all__ = ["PooledConnection"]
+from actingweb.db.postgresql.statement import Query
 
-Cursor = psycopg.Cursor[tuple[Any, ...]]
+__all__ = ["Outcome", "PooledConnection"]
 
-_PREPARED_FROM = 5
+Parameters = Mapping[str, Any]
+Values = list[bytes | None]
+
 _PREPARED_MAX = 500
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _unpack_int8 = Struct("!q").unpack
+
+
+class Outcome(NamedTuple):
+    """What a statement did.
+
+    Attributes:
+        changed: the number of rows it wrote or deleted.
+        rows: what it returned.
+    """
+
+    changed: int
+    rows: list[tuple[Any, ...]]
 
 
 class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -31,79 +47,125 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     """
 
     has_input: Callable[[], object]
-    _results: Cursor
-    _uses: dict[bytes, int]
+    _await_input: Callable[[], object]
+    _await_room: Callable[[], object]
+    _names: dict[bytes, bytes]
 
     def set_up(self, prepares: bool) -> None:
-        """Get ready for `run` and `run_all`; with `prepares` they prepare what they run often."""
-        self.has_input = _input_check(self.fileno())
-        self.prepare_threshold = _PREPARED_FROM if prepares else None
-        self.prepared_max = _PREPARED_MAX
+        """Get ready for `run` and `run_all`; with `prepares` they prepare what they run."""
+        self.has_input = partial(_waiter(self.fileno(), writes=False), 0)
+        self._await_input = _waiter(self.fileno(), writes=False)
+        self._await_room = _waiter(self.fileno(), writes=True)
+        if not prepares:
+            self.prepare_threshold = None
         self.adapters.register_loader("timestamptz", _UtcLoader)
-        for kind in (bool, datetime, int):
-            self.adapters.register_dumper(kind, _UntypedDumper)
-        self._uses = {}
-        self.forget_results()
+        self._transformer = Transformer(self)
+        self._names = {}
+        self._room = _PREPARED_MAX if prepares else 0
+        self._numbers = count()
 
-    def run(self, query: bytes, parameters: Mapping[str, Any]) -> Cursor:
-        """Run a query and return the cursor with its results, which the next one replaces."""
-        uses = self._counted(query)
-        if uses != _PREPARED_FROM:
-            return self._results.execute(query, parameters, prepare=uses > _PREPARED_FROM)
-        with self.pipeline():
-            # What prepares the query and what runs it go together.
-            return self._results.execute(query, parameters, prepare=True)
-
-    def run_all(self, steps: Sequence[tuple[bytes, Mapping[str, Any]]]) -> list[Cursor]:
-        """Run queries as one transaction and return the cursors with their results."""
-        uses = [self._counted(query) for query, _ in steps]
-        cursors: list[Cursor] = []
-        failure: psycopg.Error | None = None
+    def run(self, query: Query, parameters: Parameters) -> Outcome:
+        """Run a query. Raise `psycopg.Error`."""
+        values = [_dumped(parameters[name]) for name in query.names]
+        name = self._names.get(query.text)
+        if name is None and self._room:
+            return self._pipelined([(query.text, values)])[0]
+        pgconn = self.pgconn
         try:
-            with self.pipeline():
-                failure = self._queued(steps, uses, cursors)
-        except psycopg.Error as error:
-            failure = failure or error
-        if failure is None:
-            return cursors
-        if _PREPARED_FROM in uses and not self.closed:
-            self._forget_prepared()
-        raise failure
-
-    def _queued(
-        self, steps: Sequence[tuple[bytes, Mapping[str, Any]]], uses: list[int], cursors: list[Cursor]
-    ) -> psycopg.Error | None:
-        """Send queries in the present pipeline; return the server's error if it comes meanwhile."""
-        try:
-            for (query, parameters), used in zip(steps, uses, strict=True):
-                cursor = self.cursor(binary=True)
-                cursors.append(cursor.execute(query, parameters, prepare=used >= _PREPARED_FROM))
-        except BaseException as error:
-            if isinstance(error, psycopg.Error) and error.sqlstate is not None:
-                return error
-            # The end of the pipeline would commit what is in it.
+            if name is None:
+                pgconn.send_query_params(query.text, values, result_format=Format.BINARY)
+            else:
+                pgconn.send_query_prepared(name, values, result_format=Format.BINARY)
+            self._flush()
+            result = self._next()
+            while self._next() is not None:
+                pass
+        except BaseException:
+            # The state of the connection is unknown.
             self.close()
             raise
-        return None
+        return self._outcome(result)
 
-    def _forget_prepared(self) -> None:
-        """Start anew after a failed pipeline, of which psycopg believes that it prepared all its statements."""
-        self._uses.clear()
-        with suppress(psycopg.Error):
-            self.execute("DEALLOCATE ALL", prepare=False)
+    def run_all(self, steps: Sequence[tuple[Query, Parameters]]) -> list[Outcome]:
+        """Run queries as one transaction, or as a part of the present one, in one round trip. Raise `psycopg.Error`."""
+        return self._pipelined(
+            [(query.text, [_dumped(parameters[name]) for name in query.names]) for query, parameters in steps]
+        )
 
-    def forget_results(self) -> None:
-        """Release the memory of the last results of `run`."""
-        self._results = self.cursor(binary=True)
+    def _pipelined(self, steps: list[tuple[bytes, Values]]) -> list[Outcome]:
+        try:
+            self.pgconn.enter_pipeline_mode()
+            made = self._send(steps)
+            self.pgconn.pipeline_sync()
+            self._flush()
+            results = list(self._until_sync())
+            if self.pgconn.status == ConnStatus.OK:
+                self.pgconn.exit_pipeline_mode()
+        except BaseException:
+            self.close()
+            raise
+        for result, (text, name) in zip(results, made, strict=False):
+            if name is not None and result.status == ExecStatus.COMMAND_OK:
+                self._names[text] = name
+                self._room -= 1
+        outcomes = [self._outcome(result) for result in results]
+        return [outcome for outcome, (_, name) in zip(outcomes, made, strict=True) if name is None]
 
-    def _counted(self, query: bytes) -> int:
-        """Return how often the query was run here before, as far as that matters."""
-        if self.prepare_threshold is None:
-            return 0
-        uses = self._uses.get(query, 0)
-        if uses <= _PREPARED_FROM:
-            self._uses[query] = uses + 1
-        return uses
+    def _send(self, steps: list[tuple[bytes, Values]]) -> list[tuple[bytes, bytes | None]]:
+        """Send queries and what prepares them; return for each what it prepares, under which name."""
+        made: list[tuple[bytes, bytes | None]] = []
+        names: dict[bytes, bytes] = {}
+        for text, values in steps:
+            name = self._names.get(text) or names.get(text)
+            if name is None and len(names) < self._room:
+                name = names[text] = b"actingweb_%d" % next(self._numbers)
+                self.pgconn.send_prepare(name, text)
+                made.append((text, name))
+            if name is None:
+                self.pgconn.send_query_params(text, values, result_format=Format.BINARY)
+            else:
+                self.pgconn.send_query_prepared(name, values, result_format=Format.BINARY)
+            made.append((text, None))
+        return made
+
+    def _until_sync(self) -> Iterator[PGresult]:
+        """Yield the results up to the end of the pipeline, or of the connection."""
+        while True:
+            result = self._next()
+            if result is None:
+                if self.pgconn.status != ConnStatus.OK:
+                    return
+            elif result.status == ExecStatus.PIPELINE_SYNC:
+                return
+            else:
+                yield result
+
+    def _flush(self) -> None:
+        """Send what waits to be sent, taking in meanwhile what the server has to say."""
+        while self.pgconn.flush():
+            self._await_room()
+            self.pgconn.consume_input()
+
+    def _next(self) -> PGresult | None:
+        """Return the next result; None behind those of a statement."""
+        while self.pgconn.is_busy():
+            self._await_input()
+            self.pgconn.consume_input()
+        return self.pgconn.get_result()
+
+    def _outcome(self, result: PGresult | None) -> Outcome:
+        if result is None:
+            raise psycopg.OperationalError("the connection is closed")
+        if result.status == ExecStatus.COMMAND_OK:
+            return Outcome(result.command_tuples or 0, [])
+        if result.status != ExecStatus.TUPLES_OK:
+            raise error_from_result(result, "utf-8")
+        transformer = self._transformer
+        transformer.set_pgresult(result)
+        rows: list[tuple[Any, ...]] = transformer.load_rows(0, result.ntuples, tuple)
+        # Rows can be large, and the connection lives long.
+        transformer.set_pgresult(None)
+        return Outcome(result.command_tuples or 0, rows)
 
 
 class _UtcLoader(Loader):
@@ -118,18 +180,36 @@ class _UtcLoader(Loader):
             raise psycopg.DataError("timestamp out of range") from None
 
 
-class _UntypedDumper(Dumper):
-    """Leaves the type to the server, as for text and None: a prepared statement belongs to its parameters' types."""
+def _dumped(value: Any) -> bytes | None:
+    """Return a parameter in the text form, whose type is left to the server."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            # libpq would take what stands before it.
+            raise psycopg.DataError("PostgreSQL text cannot contain U+0000")
+        return value.encode()
+    if value is None:
+        return None
+    return _array(value) if isinstance(value, list) else str(value).encode()
 
-    oid = 0
 
-    def dump(self, obj: Any) -> bytes:
-        return str(obj).encode()
+def _array(values: list[str]) -> bytes:
+    escaped = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return _dumped("{" + ",".join(f'"{value}"' for value in escaped) + "}") or b""
 
 
-def _input_check(socket: int) -> Callable[[], object]:
+def _waiter(socket: int, *, writes: bool) -> Callable[..., object]:
+    """Return what waits until a socket can be read, or with `writes` until it can be read or written.
+
+    It takes for how many milliseconds; by default for ever.
+    """
     if hasattr(select, "poll"):
         poller = select.poll()
-        poller.register(socket, select.POLLIN)
-        return partial(poller.poll, 0)
-    return lambda: select.select([socket], [], [], 0)[0]
+        poller.register(socket, select.POLLIN | (select.POLLOUT if writes else 0))
+        return poller.poll
+
+    def wait(milliseconds: int | None = None) -> list[int]:
+        seconds = None if milliseconds is None else milliseconds / 1000
+        readable, writable, _ = select.select([socket], [socket] if writes else [], [], seconds)
+        return readable + writable
+
+    return wait
