@@ -78,8 +78,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
                 pgconn.send_query_prepared(name, values, result_format=Format.BINARY)
             self._flush()
             result = self._next()
-            while self._next() is not None:
-                pass
+            self._finish(result)
         except BaseException:
             # The state of the connection is unknown.
             self.close()
@@ -130,15 +129,31 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def _until_sync(self) -> Iterator[PGresult]:
         """Yield the results up to the end of the pipeline, or of the connection."""
+        last: PGresult | None = None
         while True:
-            result = self._next()
+            try:
+                result = self._next()
+            except psycopg.OperationalError:
+                if _is_failure(last):
+                    return
+                raise
             if result is None:
                 if self.pgconn.status != ConnStatus.OK:
                     return
             elif result.status == ExecStatus.PIPELINE_SYNC:
                 return
             else:
+                last = result
                 yield result
+
+    def _finish(self, result: PGresult | None) -> None:
+        """Read on to the end of a statement whose first result is there."""
+        try:
+            while self._next() is not None:
+                pass
+        except psycopg.OperationalError:
+            if not _is_failure(result):
+                raise
 
     def _flush(self) -> None:
         """Send what waits to be sent, taking in meanwhile what the server has to say."""
@@ -166,6 +181,11 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         # Rows can be large, and the connection lives long.
         transformer.set_pgresult(None)
         return Outcome(result.command_tuples or 0, rows)
+
+
+def _is_failure(result: PGresult | None) -> bool:
+    """Tell whether the server said why it failed, perhaps before it closed the connection."""
+    return result is not None and result.status == ExecStatus.FATAL_ERROR
 
 
 class _UtcLoader(Loader):
