@@ -37,6 +37,7 @@ from actingweb.db.exceptions import (
 )
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
+from actingweb.db.transactions import transaction
 
 __all__ = [
     "ConfigurationError",
@@ -69,4 +70,5 @@ __all__ = [
     "get_trust_list",
     "load_backend",
     "reset_settings",
+    "transaction",
 ]

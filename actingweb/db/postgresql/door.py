@@ -13,6 +13,7 @@ from actingweb.db.postgresql.connection import acquire
 from actingweb.db.postgresql.errors import fault_of, is_conflict, is_lost, is_rolled_back
 from actingweb.db.postgresql.pooled_connection import Outcome, PooledConnection
 from actingweb.db.postgresql.statement import Statement
+from actingweb.db.postgresql.transaction import current
 
 __all__ = ["Outcome", "Step", "read", "write", "write_all"]
 
@@ -47,7 +48,12 @@ def write_all(*steps: Step) -> list[Outcome]:
 
 
 def _run(work: Callable[[PooledConnection, str], T], repeatable: bool) -> T:
-    """Return what `work` does with a connection; repeat it as long as it certainly had no effect and may succeed."""
+    """Return what `work` does with a connection; repeat it as long as it certainly had no effect and may succeed.
+
+    In a transaction it is done once, with its connection.
+    """
+    if (open_transaction := current()) is not None:
+        return open_transaction.run(work)
     attempt = 0
     while True:
         attempt += 1

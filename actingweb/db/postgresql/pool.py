@@ -7,6 +7,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from actingweb.db.postgresql.conninfo import pool_string
+from actingweb.db.postgresql.password import fresh_password
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.settings import PostgresSettings
 
@@ -26,6 +27,7 @@ class Pool(ConnectionPool[PooledConnection]):
     def __init__(self, settings: PostgresSettings) -> None:
         """Raise `ConfigurationError` if the settings make no conninfo string."""
         self.schema = settings.schema
+        self._settings = settings
         self.pooled = {"on": True, "off": False}.get(settings.pooler)
         self._failure: psycopg.Error | None = None
         super().__init__(
@@ -118,6 +120,9 @@ class Pool(ConnectionPool[PooledConnection]):
 
     def _connect(self, timeout: float | None = None) -> PooledConnection:
         try:
+            password = fresh_password(self._settings)
+            if password is not None:
+                self.kwargs = {"autocommit": True, "password": password}
             return super()._connect(timeout)
         except psycopg.Error as error:
             self._failure = error

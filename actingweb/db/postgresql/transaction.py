@@ -1,0 +1,146 @@
+"""Several calls as one transaction."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from threading import get_ident
+from typing import TypeVar
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from actingweb.db.exceptions import DbConnectionError, DbError, DbNotSupportedError, DbOutcomeUnknownError
+from actingweb.db.faults import Fault
+from actingweb.db.postgresql.connection import acquire
+from actingweb.db.postgresql.errors import fault_of, is_lost
+from actingweb.db.postgresql.pooled_connection import PooledConnection
+
+__all__ = ["Transaction", "current", "transaction"]
+
+T = TypeVar("T")
+
+_FAILED = "a call failed in it, so nothing of it is stored; let the error of a call leave the block"
+
+
+@dataclass
+class Transaction:
+    """An open transaction, which the calls of one thread and task share."""
+
+    connection: PooledConnection
+    schema: str
+    owner: tuple[int, object]
+    depth: int = 0
+
+    def run(self, work: Callable[[PooledConnection, str], T]) -> T:
+        """Return what `work` does with the connection. Raise `Fault`; nothing is repeated."""
+        if self.owner != _caller():
+            raise Fault(DbNotSupportedError, "a transaction belongs to the thread and the task that began it")
+        if self.connection.closed:
+            raise Fault(DbConnectionError, "the connection of the transaction was lost, so nothing of it is stored")
+        failure: Exception
+        try:
+            return work(self.connection, self.schema)
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            failure = error
+            if is_lost(error, self.connection):
+                self.connection.close()
+        raise fault_of(failure)
+
+    def command(self, text: bytes) -> None:
+        """Run a command without result. Raise `Fault`."""
+        self.run(lambda connection, _: connection.execute(text, prepare=False))
+
+    @property
+    def failed(self) -> bool:
+        """Whether a statement failed, so that the server can only roll back."""
+        return self.connection.pgconn.transaction_status != TransactionStatus.INTRANS
+
+
+_current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+current = _current.get
+"""Return the transaction that is open here, None outside of any."""
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """See `actingweb.db.transaction`."""
+    outer = _current.get()
+    error: DbError
+    try:
+        with _begun() if outer is None else _saved(outer):
+            yield
+        return
+    except Fault as fault:
+        error = fault.named("transaction", None)
+    raise error
+
+
+@contextmanager
+def _begun() -> Iterator[None]:
+    pool, connection = acquire()
+    try:
+        begun = Transaction(connection, pool.schema, _caller())
+        begun.command(b"BEGIN")
+        token = _current.set(begun)
+        try:
+            yield
+        except BaseException:
+            _roll_back(begun, b"ROLLBACK")
+            raise
+        finally:
+            _current.reset(token)
+        _commit(begun)
+    finally:
+        pool.putconn(connection)
+
+
+def _commit(begun: Transaction) -> None:
+    if begun.failed:
+        _roll_back(begun, b"ROLLBACK")
+        raise Fault(DbError, _FAILED)
+    failure: Fault
+    try:
+        begun.command(b"COMMIT")
+        return
+    except Fault as fault:
+        failure = fault
+    if begun.connection.closed:
+        raise Fault(DbOutcomeUnknownError, "the connection was lost before the answer to COMMIT came", failure.cause)
+    raise failure
+
+
+@contextmanager
+def _saved(outer: Transaction) -> Iterator[None]:
+    outer.depth += 1
+    name = b"actingweb_%d" % outer.depth
+    try:
+        outer.command(b"SAVEPOINT " + name)
+        try:
+            yield
+        except BaseException:
+            _roll_back(outer, b"ROLLBACK TO SAVEPOINT " + name)
+            raise
+        if outer.failed:
+            _roll_back(outer, b"ROLLBACK TO SAVEPOINT " + name)
+            raise Fault(DbError, _FAILED)
+        outer.command(b"RELEASE SAVEPOINT " + name)
+    finally:
+        outer.depth -= 1
+
+
+def _roll_back(begun: Transaction, command: bytes) -> None:
+    """Undo; if even that fails, the connection is closed, which undoes it too."""
+    try:
+        begun.command(command)
+    except Fault:
+        begun.connection.close()
+
+
+def _caller() -> tuple[int, object]:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return get_ident(), task
