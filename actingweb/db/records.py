@@ -3,9 +3,9 @@
 Both backends derive their SELECT and INSERT lists, item encodings, models and schema from these types.
 """
 
+from collections import namedtuple
 from collections.abc import Iterable
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, ClassVar, Self
 
 __all__ = [
@@ -20,6 +20,12 @@ __all__ = [
     "SubscriptionSuspensionRecord",
     "TrustRecord",
 ]
+
+
+_MOST_COLUMNS = 32
+_PLACES = tuple(f"column_{index}" for index in range(_MOST_COLUMNS))
+# Of any tuple, and faster than a property.
+_GETTERS = tuple(map(namedtuple("_Columns", _PLACES).__dict__.get, _PLACES))
 
 
 class Record(tuple[Any, ...]):
@@ -46,8 +52,8 @@ class Record(tuple[Any, ...]):
         cls.key = key
         cls.types = dict(cls.__annotations__)
         cls.fields = tuple(cls.types)
-        for index, name in enumerate(cls.fields):
-            setattr(cls, name, property(itemgetter(index)))
+        for name, getter in zip(cls.fields, _GETTERS, strict=False):
+            setattr(cls, name, getter)
 
     def __new__(cls, **values: Any) -> Self:
         """Make a record of named values; a field left out is None."""
