@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,8 +10,9 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.utils import clean_text
 
-__all__ = ["PostgresSettings", "Settings", "get_settings", "parse_bool", "reset_settings"]
+__all__ = ["PostgresSettings", "Settings", "get_settings", "parse_bool", "reset_settings", "table_prefix"]
 
 T = TypeVar("T")
 
@@ -20,6 +22,10 @@ _URL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _URL_START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _IDENTIFIER_BYTES = 63
+# Of seconds it is eleven days; neither libpq nor a lock of Python can wait much longer.
+_HIGHEST = 1_000_000
+_REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_TABLE_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 
 
 def parse_bool(text: str, variable: str = "value") -> bool:
@@ -35,18 +41,43 @@ def parse_bool(text: str, variable: str = "value") -> bool:
     raise ConfigurationError(f"{variable} is {text!r}: must be one of 1, true, yes, on, 0, false, no, off")
 
 
+class _Captured(dict[str, str]):
+    """Variables that no `repr` shows."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"
+
+
 class _Environment:
-    """Typed reading of one captured environment; an empty variable counts as unset."""
+    """Typed reading of one captured environment; an empty variable counts as unset.
+
+    No variable of a frame that a `ConfigurationError` leaves holds a value: reports of errors show them.
+    """
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
 
     def get(self, variable: str, default: T, parse: Callable[[str, str], T]) -> T:
-        text = self._values.get(variable, "")
-        return parse(text, variable) if text else default
+        text = self.text(variable)
+        if not text:
+            return default
+        try:
+            return parse(text, variable)
+        except ConfigurationError as error:
+            refusal = str(error)
+        del text
+        raise ConfigurationError(refusal)
 
     def text(self, variable: str, default: str = "") -> str:
-        return self._values.get(variable, "") or default
+        text = self._values.get(variable, "")
+        if _is_storable(text):
+            return text or default
+        del text
+        raise ConfigurationError(f"{variable}: must be text in UTF-8 without U+0000")
+
+
+def _is_storable(text: str) -> bool:
+    return "\x00" not in text and clean_text(text) == text
 
 
 def _number(low: float, kind: type[int] | type[float]) -> Callable[[str, str], float]:
@@ -55,9 +86,9 @@ def _number(low: float, kind: type[int] | type[float]) -> Callable[[str, str], f
             value = kind(text.strip())
         except ValueError:
             value = float("nan")
-        if not low <= value < float("inf"):
+        if not low <= value <= _HIGHEST:
             name = "a whole number" if kind is int else "a number"
-            raise ConfigurationError(f"{variable} is {text!r}: must be {name} of at least {low:g}")
+            raise ConfigurationError(f"{variable} is {text!r}: must be {name} from {low:g} to {_HIGHEST:,}")
         return value
 
     return parse
@@ -86,9 +117,20 @@ def _names(text: str, _: str) -> tuple[str, ...]:
     return tuple(name for name in (part.strip() for part in text.split(",")) if name)
 
 
+def _command(text: str, variable: str) -> tuple[str, ...]:
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = []
+    if not words:
+        # Not quoted: what is in it may be secret.
+        raise ConfigurationError(f"{variable} must be a program and its arguments, quoted as for a shell")
+    return tuple(words)
+
+
 def _ports(text: str, variable: str) -> str:
     ports = [port.strip() for port in text.split(",")]
-    if not all(port.isascii() and port.isdigit() and 0 < int(port) < 65536 for port in ports):
+    if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports):
         raise ConfigurationError(f"{variable} is {text!r}: must be a port from 1 to 65535, or one for each host")
     return ",".join(ports)
 
@@ -105,7 +147,12 @@ def _url(text: str, variable: str) -> str:
 
 @dataclass(frozen=True)
 class PostgresSettings:
-    """How to reach PostgreSQL. Times are seconds."""
+    """How to reach PostgreSQL. Times are seconds.
+
+    Attributes:
+        password_command: a program and its arguments, asked for the password of each new connection.
+        timeout: how long one call waits for the server's answer.
+    """
 
     url: str | None = field(repr=False)
     host: str
@@ -113,6 +160,7 @@ class PostgresSettings:
     name: str
     user: str
     password: str = field(repr=False)
+    password_command: tuple[str, ...] | None = field(repr=False)
     sslmode: str | None
     sslrootcert: str | None
     schema: str
@@ -122,6 +170,7 @@ class PostgresSettings:
     pooler: str
     connect_timeout: float
     tcp_user_timeout: float
+    timeout: float
     migration_url: str | None = field(repr=False)
 
 
@@ -150,19 +199,19 @@ class Settings:
 
         Raise `ConfigurationError` for a bad value.
         """
-        values = dict(os.environ if environment is None else environment)
-        env = _Environment(values)
+        captured = _Captured(os.environ if environment is None else environment)
+        env = _Environment(captured)
         return cls(
             database_backend=env.text("DATABASE_BACKEND", "dynamodb").strip(),
-            aws_db_prefix=env.text("AWS_DB_PREFIX", "demo_actingweb"),
+            aws_db_prefix=env.get("AWS_DB_PREFIX", "demo_actingweb", table_prefix),
             aws_db_host=env.get("AWS_DB_HOST", None, _endpoint),
-            aws_default_region=env.text("AWS_DEFAULT_REGION", "us-west-1"),
+            aws_default_region=env.get("AWS_DEFAULT_REGION", "us-west-1", _region),
             aws_db_auto_create_tables=env.get("AWS_DB_AUTO_CREATE_TABLES", True, parse_bool),
             aws_db_timeout=env.get("AWS_DB_TIMEOUT", 10.0, _seconds(0.001)),
             aws_db_max_attempts=env.get("AWS_DB_MAX_ATTEMPTS", 4, _count(1)),
             use_property_lookup_table=env.get("USE_PROPERTY_LOOKUP_TABLE", True, parse_bool),
             indexed_properties=env.get("INDEXED_PROPERTIES", ("oauthId", "email", "externalUserId"), _names),
-            environment=values,
+            environment=captured,
         )
 
     @cached_property
@@ -180,6 +229,7 @@ class Settings:
             name=env.text("PG_DB_NAME", "actingweb"),
             user=env.text("PG_DB_USER", "actingweb"),
             password=env.text("PG_DB_PASSWORD"),
+            password_command=env.get("PG_DB_PASSWORD_COMMAND", None, _command),
             sslmode=env.get("PG_DB_SSLMODE", None, _choice(*_SSL_MODES)),
             sslrootcert=env.text("PG_DB_SSLROOTCERT") or None,
             schema=_schema(env.text("PG_DB_PREFIX"), env.text("PG_DB_SCHEMA", "public")),
@@ -189,13 +239,32 @@ class Settings:
             pooler=env.get("PG_POOLER", "auto", _choice("auto", "on", "off")),
             connect_timeout=env.get("PG_CONNECT_TIMEOUT", 5.0, _seconds(1)),
             tcp_user_timeout=env.get("PG_TCP_USER_TIMEOUT", 10.0, _seconds(0.001)),
+            timeout=env.get("PG_DB_TIMEOUT", 30.0, _seconds(0.001)),
             migration_url=env.get("PG_MIGRATION_URL", None, _url),
         )
 
 
+def table_prefix(text: str, variable: str) -> str:
+    """Return `text` if names of DynamoDB tables can begin with it. Raise `ConfigurationError` naming `variable`."""
+    if _TABLE_PREFIX.fullmatch(text) is None:
+        raise ConfigurationError(f"{variable} is {text[:300]!r}: must be up to 200 of A-Z a-z 0-9 _ . -")
+    return text
+
+
+def _region(text: str, variable: str) -> str:
+    if _REGION.fullmatch(text) is None:
+        raise ConfigurationError(f"{variable} is {text[:300]!r}: must be the name of a region, such as us-west-1")
+    return text
+
+
 def _endpoint(text: str, variable: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    # The URL's parser drops line ends, the driver does not.
+    if not usable or not text.isprintable() or " " in text:
         raise ConfigurationError(f"{variable} must be a URL such as http://localhost:8000")
     return text
 

@@ -36,7 +36,10 @@ def read_settings() -> Settings:
 
     Raise `UsageError` naming the variable if a value is bad.
     """
-    load_dotenv(find_dotenv(usecwd=True))
+    try:
+        load_dotenv(find_dotenv(usecwd=True))
+    except (ValueError, OSError):
+        raise UsageError("the file .env cannot be read: it must be text in UTF-8 without U+0000") from None
     try:
         return Settings.from_environment()
     except ConfigurationError as error:
@@ -53,13 +56,17 @@ def target_of(settings: Settings, flags: PostgresFlags) -> Target:
         parameters = conninfo_to_dict(pool_string(chosen))
     except ConfigurationError as error:
         raise UsageError(str(error)) from None
-    if parameters.get("password") or not _wants_password(parameters):
+    except UnicodeEncodeError:
+        raise UsageError("the options for PostgreSQL must be text in UTF-8") from None
+    if parameters.get("password") or chosen.password_command or not _wants_password(parameters):
         return Target(chosen)
     return Target(_overridden(chosen, PostgresFlags(password=_ask(parameters))))
 
 
 def _overridden(settings: PostgresSettings, flags: PostgresFlags) -> PostgresSettings:
     password = flags.password or os.environ.get(PASSWORD_VARIABLE)
+    if password:
+        settings = replace(settings, password_command=None)
     if settings.url:
         # Taken apart and put together by libpq's rules, after a check that it can be.
         connection_string(settings)

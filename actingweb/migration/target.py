@@ -48,11 +48,11 @@ class Target:
 
         Raise `TargetError` if there is none, `UsageError` for bad settings.
         """
-        try:
-            conninfo = connection_string(self.settings)
-        except ConfigurationError as error:
-            raise UsageError(str(error)) from None
         with target_faults():
+            try:
+                conninfo = connection_string(self.settings)
+            except ConfigurationError as error:
+                raise UsageError(str(error)) from None
             return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, client_encoding="UTF8")
 
     def sql(self, statement: LiteralString, **parts: sql.Composable) -> sql.Composed:

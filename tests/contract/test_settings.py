@@ -28,6 +28,7 @@ VARIABLES: list[tuple[str, str, Any, str, Any]] = [
     ("PG_DB_NAME", "postgresql.name", "actingweb", "it's", "it's"),
     ("PG_DB_USER", "postgresql.user", "actingweb", "joe", "joe"),
     ("PG_DB_PASSWORD", "postgresql.password", "", " a b%'\\ ", " a b%'\\ "),
+    ("PG_DB_PASSWORD_COMMAND", "postgresql.password_command", None, "get token 'a b'", ("get", "token", "a b")),
     ("PG_DB_SSLMODE", "postgresql.sslmode", None, "verify-full", "verify-full"),
     ("PG_DB_SSLROOTCERT", "postgresql.sslrootcert", None, "/ca.pem", "/ca.pem"),
     ("PG_DB_PREFIX", "postgresql.schema", "public", "Test-", "Test-public"),
@@ -38,6 +39,7 @@ VARIABLES: list[tuple[str, str, Any, str, Any]] = [
     ("PG_POOLER", "postgresql.pooler", "auto", "on", "on"),
     ("PG_CONNECT_TIMEOUT", "postgresql.connect_timeout", 5, "7", 7),
     ("PG_TCP_USER_TIMEOUT", "postgresql.tcp_user_timeout", 10, "3", 3),
+    ("PG_DB_TIMEOUT", "postgresql.timeout", 30, "2.5", 2.5),
     ("PG_MIGRATION_URL", "postgresql.migration_url", None, "postgresql://o@h/d", "postgresql://o@h/d"),
 ]
 SECRET = "canary-secret"
@@ -57,6 +59,8 @@ BAD_POSTGRESQL_VALUES = [
     ("PG_DB_URL", f"mysql://user:{SECRET}@host/db"),
     ("DATABASE_URL", f"sqlite://user:{SECRET}@host/db"),
     ("PG_MIGRATION_URL", f"http://user:{SECRET}@host/db"),
+    ("PG_DB_PASSWORD_COMMAND", f"get '{SECRET}"),
+    ("PG_DB_PASSWORD_COMMAND", " "),
     ("PG_DB_PORT", "port"),
     ("PG_DB_PORT", "0"),
     ("PG_DB_PORT", "65536"),
@@ -70,6 +74,7 @@ BAD_POSTGRESQL_VALUES = [
     ("PG_POOLER", "maybe"),
     ("PG_CONNECT_TIMEOUT", "never"),
     ("PG_TCP_USER_TIMEOUT", "-1"),
+    ("PG_DB_TIMEOUT", "0"),
     ("PG_DB_SCHEMA", "s" * 64),
     ("PG_DB_PREFIX", "ü" * 30),
 ]
@@ -122,6 +127,7 @@ def test_a_bad_value_for_postgresql_is_refused_when_postgresql_is_in_use(
     ("variable", "text"),
     [
         ("PG_DB_PASSWORD", SECRET),
+        ("PG_DB_PASSWORD_COMMAND", f"get {SECRET}"),
         ("PG_DB_URL", f"postgresql://user:{SECRET}@host/db"),
         ("DATABASE_URL", f"host=h password={SECRET}"),
         ("PG_MIGRATION_URL", f"postgresql://user:{SECRET}@host/db"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actingweb.db.postgresql.actor import DbActorList as DbActorList
     from actingweb.db.postgresql.attribute import DbAttribute as DbAttribute
     from actingweb.db.postgresql.attribute import DbAttributeBucketList as DbAttributeBucketList
+    from actingweb.db.postgresql.password import set_password_source as set_password_source
     from actingweb.db.postgresql.peertrustee import DbPeerTrustee as DbPeerTrustee
     from actingweb.db.postgresql.peertrustee import DbPeerTrusteeList as DbPeerTrusteeList
     from actingweb.db.postgresql.property import DbProperty as DbProperty
@@ -49,6 +50,7 @@ _MODULES = {
     "DbSubscriptionSuspension": "subscription_suspension",
     "DbTrust": "trust",
     "DbTrustList": "trust",
+    "set_password_source": "password",
 }
 
 __all__ = list(_MODULES)

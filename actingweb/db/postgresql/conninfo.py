@@ -7,6 +7,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.postgresql.password import fresh_password
 from actingweb.db.settings import PostgresSettings
 
 __all__ = ["connection_string", "pool_string"]
@@ -18,16 +19,18 @@ _MIGRATION_VARIABLE = "PG_MIGRATION_URL"
 def connection_string(settings: PostgresSettings, *, migration: bool = False) -> str:
     """Return who connects where, and over which TLS; with `migration` where and how schema changes go.
 
-    Raise `ConfigurationError` naming the variable if a URL is malformed.
+    Raise `ConfigurationError` naming the variable if a URL is malformed, `PasswordError` if there is no password now.
     """
-    target = _target(settings, migration)
-    return _conninfo(_resilience(settings, target) | target if migration else target)
+    password = None if migration and settings.migration_url else fresh_password(settings)
+    return _conninfo(settings, migration, resilient=migration, password=password)
 
 
 def pool_string(settings: PostgresSettings) -> str:
-    """Return `connection_string` with what keeps a lost server from being waited for; options of a URL win."""
-    target = _target(settings, False)
-    return _conninfo(_resilience(settings, target) | target)
+    """Return `connection_string` with what keeps a lost server from being waited for; options of a URL win.
+
+    A password that changes is not in it.
+    """
+    return _conninfo(settings, False, resilient=True)
 
 
 def _target(settings: PostgresSettings, migration: bool) -> dict[str, Any]:
@@ -52,15 +55,22 @@ def _parsed(url: str, variable: str) -> dict[str, Any]:
         return conninfo_to_dict(url)
     except (ProgrammingError, UnicodeEncodeError):
         pass
-    # Outside the handler: the driver's message quotes the URL, which can hold a password.
+    # Outside the handler, and without the variable: the driver's message and the URL can hold a password.
+    del url
     raise ConfigurationError(f"{variable}: must be a PostgreSQL URL or conninfo string that libpq can read")
 
 
-def _conninfo(parameters: dict[str, Any]) -> str:
+def _conninfo(settings: PostgresSettings, migration: bool, *, resilient: bool, password: str | None = None) -> str:
+    parameters = _target(settings, migration)
+    if password is not None:
+        parameters["password"] = password
+    if resilient:
+        parameters = _resilience(settings, parameters) | parameters
     try:
         return make_conninfo("", **parameters)
     except (ProgrammingError, UnicodeEncodeError):
         pass
+    del parameters, password
     raise ConfigurationError("PG_DB_NAME, PG_DB_USER, PG_DB_PASSWORD: must be text in UTF-8")
 
 

@@ -1,0 +1,62 @@
+"""Passwords that change while the process runs: each new connection asks for the present one."""
+
+import subprocess
+from collections.abc import Callable
+
+import psycopg
+
+from actingweb.db.settings import PostgresSettings
+
+__all__ = ["PasswordError", "fresh_password", "set_password_source"]
+
+_source: Callable[[], str] | None = None
+
+
+class PasswordError(psycopg.OperationalError):
+    """There is no password to connect with. The text says why, and nothing of what the source said."""
+
+
+def set_password_source(source: Callable[[], str] | None) -> None:
+    """Call `source` for the password of each new connection, in place of all settings; None ends that.
+
+    Several threads may call it at the same time. If it raises, so does the operation: `DbConnectionError`.
+    PG_MIGRATION_URL, which names another role, keeps its own password.
+    """
+    global _source
+    _source = source
+
+
+def fresh_password(settings: PostgresSettings) -> str | None:
+    """Return the password of the moment, None if it does not change. Raise `PasswordError` if there is none."""
+    if _source is not None:
+        password, problem = _called(_source)
+    elif settings.password_command is not None:
+        password, problem = _printed(settings.password_command, settings.connect_timeout)
+    else:
+        return None
+    if password:
+        return password
+    # Outside the handlers, whose exceptions can hold the password or the command.
+    raise PasswordError(problem)
+
+
+def _called(source: Callable[[], str]) -> tuple[str, str]:
+    """Return the password, or "" and why there is none."""
+    try:
+        password: object = source()
+    except Exception as error:  # noqa: BLE001 - whatever the application raises
+        return "", f"the password source raised {type(error).__name__}"
+    return password if isinstance(password, str) else "", "the password source returned no text"
+
+
+def _printed(command: tuple[str, ...], seconds: float) -> tuple[str, str]:
+    """Return the password, or "" and why there is none."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return "", f"PG_DB_PASSWORD_COMMAND did not end within {seconds:g} s"
+    except OSError as error:
+        return "", f"PG_DB_PASSWORD_COMMAND could not be run: {type(error).__name__}"
+    if done.returncode:
+        return "", f"PG_DB_PASSWORD_COMMAND ended with {done.returncode}"
+    return done.stdout.decode(errors="replace").rstrip("\r\n"), "PG_DB_PASSWORD_COMMAND printed nothing"
