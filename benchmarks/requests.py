@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from actingweb.db.dynamodb import reset_ensure_cache
@@ -17,7 +16,8 @@ from actingweb.db.postgresql.connection import close_pool
 from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.db.registry import Backend, load_backend
 from benchmarks.operations import OPERATIONS, Operation
-from tests.proxy import dynamodb_proxy, tcp_proxy
+from tests.dynamodb.proxy import spoiling_proxy
+from tests.proxy import tcp_proxy
 from tests.servers import DynamoDBTables, PostgresTables, dynamodb_target, postgres_target
 
 Counter = Callable[[], int]
@@ -35,11 +35,10 @@ def counted_dynamodb() -> Iterator[Counter]:
     """Yield what counts the requests of this process to tables of its own."""
     with dynamodb_target(os.environ) as target:
         tables = DynamoDBTables(target, f"bench{uuid4().hex[:8]}")
-        address = urlsplit(target.environment["AWS_DB_HOST"])
-        with dynamodb_proxy(address.hostname or "localhost", address.port or 80) as proxy:
+        with spoiling_proxy(target.environment["AWS_DB_HOST"]) as proxy:
             _use({**tables.environment, "AWS_DB_HOST": proxy.url})
             try:
-                yield lambda: len(proxy.requests)
+                yield lambda: len(proxy.seen)
             finally:
                 tables.drop()
 

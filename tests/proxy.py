@@ -1,18 +1,14 @@
-"""Proxies in front of a database server, to count what is sent and to inject faults."""
+"""A proxy in front of a database server, to count what is sent and to inject faults."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import select
 import socket
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 _CHUNK = 65536
 
@@ -115,85 +111,10 @@ class _Relay(socketserver.BaseRequestHandler):
                 end.shutdown(socket.SHUT_RDWR)
 
 
-class DynamoDBProxy(ThreadingHTTPServer):
-    """Forwards the requests to one DynamoDB server.
-
-    Attributes:
-        requests: the operation, as `PutItem`, and the arguments of each request, in order.
-        fault: an AWS error code with which every request is answered in place of the server.
-    """
-
-    daemon_threads = True
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Forwarder)
-        self.target = (host, port)
-        self.requests: list[tuple[str, dict[str, Any]]] = []
-        self.fault: str | None = None
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """The endpoint for clients."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def stop(self) -> None:
-        """Refuse new connections."""
-        self.shutdown()
-        self.server_close()
-
-
-class _Forwarder(BaseHTTPRequestHandler):
-    server: DynamoDBProxy
-    protocol_version = "HTTP/1.1"
-    # Otherwise the last packet of an answer waits for the client's delayed acknowledgement.
-    disable_nagle_algorithm = True
-    wbufsize = -1
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.requests.append((self.headers["X-Amz-Target"].rpartition(".")[2], json.loads(body)))
-        if self.server.fault is None:
-            self._answer(*self._forwarded(body))
-        else:
-            text = {"__type": f"com.amazonaws.dynamodb.v20120810#{self.server.fault}", "message": "injected"}
-            self._answer(400, json.dumps(text).encode())
-
-    def _forwarded(self, body: bytes) -> tuple[int, bytes]:
-        upstream = http.client.HTTPConnection(*self.server.target)
-        try:
-            upstream.request("POST", self.path, body, dict(self.headers.items()))
-            answer = upstream.getresponse()
-            return answer.status, answer.read()
-        finally:
-            upstream.close()
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.0")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        return
-
-
 @contextmanager
 def tcp_proxy(host: str, port: int) -> Iterator[TcpProxy]:
     """Yield a proxy for the server at `host` and `port`."""
     proxy = TcpProxy(host, port)
-    try:
-        yield proxy
-    finally:
-        proxy.stop()
-
-
-@contextmanager
-def dynamodb_proxy(host: str, port: int) -> Iterator[DynamoDBProxy]:
-    """Yield a proxy for the DynamoDB server at `host` and `port`."""
-    proxy = DynamoDBProxy(host, port)
     try:
         yield proxy
     finally:

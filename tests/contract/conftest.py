@@ -5,7 +5,7 @@
 * `owner_id`: an id under which the `entity` of the test can be stored: an actor's, or for actors a free one.
 * `no_tables`: the backend's settings name a place without tables and nothing may create them: every request fails.
 * `proxy`: a `TcpProxy` between the backend, dynamodb or postgresql, and its server.
-* `request_proxy`: a `DynamoDBProxy` between DynamoDB and its server.
+* `request_proxy`: a `SpoilingProxy` between DynamoDB and its server.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from actingweb.db import get_attribute, get_property
 from actingweb.db.protocols import DbAttributeProtocol, DbPropertyProtocol
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.proxy import DynamoDBProxy, TcpProxy, dynamodb_proxy, tcp_proxy
+from tests.dynamodb.proxy import SpoilingProxy, spoiling_proxy
+from tests.proxy import TcpProxy, tcp_proxy
 from tests.support import new_id
 
 from .property_tables import Claims, claims_of
@@ -77,9 +78,9 @@ def proxy(backend: Backend, set_env: SetEnv, request: pytest.FixtureRequest) -> 
 
 
 @pytest.fixture
-def request_proxy(backend: Backend, set_env: SetEnv) -> Iterator[DynamoDBProxy]:
+def request_proxy(backend: Backend, set_env: SetEnv) -> Iterator[SpoilingProxy]:
     """Put a proxy that knows requests between DynamoDB and its server."""
-    with dynamodb_proxy(*_dynamodb_address()) as running:
+    with spoiling_proxy(os.environ["AWS_DB_HOST"]) as running:
         set_env(AWS_DB_HOST=running.url)
         yield running
 

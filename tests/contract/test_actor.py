@@ -22,7 +22,7 @@ from actingweb.db import (
 from actingweb.db.protocols import DbActorProtocol
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.proxy import DynamoDBProxy
+from tests.dynamodb.proxy import SpoilingProxy, failing
 
 from .entities import OWNED, refusal
 
@@ -233,14 +233,14 @@ class TestDelete:
 
 @pytest.mark.backends("dynamodb")
 def test_trap_01_a_throttled_create_never_overwrites_a_live_actor(
-    backend: Backend, actor: DbActorProtocol, request_proxy: DynamoDBProxy, set_env: SetEnv
+    backend: Backend, actor: DbActorProtocol, request_proxy: SpoilingProxy, set_env: SetEnv
 ) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="2", AWS_DB_AUTO_CREATE_TABLES="false")
     actor.create("a1", "me", "secret")
-    request_proxy.fault = "ProvisionedThroughputExceededException"
+    request_proxy.always = failing("ProvisionedThroughputExceededException")
     with pytest.raises(DbThrottledError):
         get_actor(backend).create("a1", "thief", "stolen")
     with pytest.raises(DbThrottledError):
         get_actor(backend).get("a1")
-    request_proxy.fault = None
+    request_proxy.always = None
     assert actor.get("a1") == {"id": "a1", "creator": "me", "passphrase": "secret"}

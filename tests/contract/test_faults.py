@@ -21,7 +21,8 @@ from actingweb.db.exceptions import (
 )
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.proxy import DynamoDBProxy, TcpProxy
+from tests.dynamodb.proxy import SpoilingProxy, failing
+from tests.proxy import TcpProxy
 from tests.support import new_id
 
 from .calls import Call, is_read, requesting
@@ -261,13 +262,13 @@ def _tables(ddb: "DynamoDBClient", prefix: str) -> list[str]:
     ],
 )
 def test_an_error_of_the_service_is_raised_as_what_it_means(
-    code: str, error: type[DbError], backend: Backend, actor_id: str, request_proxy: DynamoDBProxy, set_env: SetEnv
+    code: str, error: type[DbError], backend: Backend, actor_id: str, request_proxy: SpoilingProxy, set_env: SetEnv
 ) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="1")
     calls = requesting(backend, actor_id)
     # A v1 table need not be readable.
     del calls["DbPropertyLookup.get_v1"]
-    request_proxy.fault = code
+    request_proxy.always = failing(code)
     assert others(outcomes(calls), error) == {}
 
 

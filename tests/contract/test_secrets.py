@@ -11,7 +11,8 @@ import pytest
 from actingweb.db.exceptions import DbError, DbInputError
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.proxy import DynamoDBProxy, TcpProxy
+from tests.dynamodb.proxy import SpoilingProxy, failing
+from tests.proxy import TcpProxy
 
 from .calls import Call, loaded, ready, requesting
 from .chain import shown_text
@@ -108,13 +109,13 @@ def test_trap_27_errors_of_the_service_show_nothing(
     code: str,
     backend: Backend,
     actor_id: str,
-    request_proxy: DynamoDBProxy,
+    request_proxy: SpoilingProxy,
     set_env: SetEnv,
     shown: Callable[[dict[str, Call]], str],
 ) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="1")
     calls = requesting(backend, actor_id, CANARY)
-    request_proxy.fault = code
+    request_proxy.always = failing(code)
     text = shown(calls)
     assert "call failed" in text
     assert CANARY not in text

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actingweb.db.registry import Backend
-from tests.proxy import DynamoDBProxy
+from tests.dynamodb.proxy import SpoilingProxy
 
 from .calls import loaded, ready
 
@@ -264,10 +264,10 @@ def test_what_was_written_is_read_at_once(backend: Backend, actor_id: str) -> No
 
 
 @pytest.mark.backends("dynamodb")
-def test_every_read_of_a_base_table_is_strong(backend: Backend, actor_id: str, request_proxy: DynamoDBProxy) -> None:
+def test_every_read_of_a_base_table_is_strong(backend: Backend, actor_id: str, request_proxy: SpoilingProxy) -> None:
     for call in ready(backend, actor_id).values():
         call()
-    reads = [read for operation, body in request_proxy.requests for read in _reads(operation, body)]
+    reads = [read for request in request_proxy.seen for read in _reads(request.operation, request.body)]
     assert len(reads) > 40
     assert [read for read in reads if "IndexName" not in read and not read.get("ConsistentRead")] == []
 
@@ -275,13 +275,13 @@ def test_every_read_of_a_base_table_is_strong(backend: Backend, actor_id: str, r
 @pytest.mark.backends("dynamodb")
 @pytest.mark.parametrize("strong", [True, False])
 def test_consistent_read_chooses_for_a_range_and_a_prefix(
-    strong: bool, backend: Backend, actor_id: str, request_proxy: DynamoDBProxy
+    strong: bool, backend: Backend, actor_id: str, request_proxy: SpoilingProxy
 ) -> None:
     prop = backend.DbProperty.DbProperty()
-    request_proxy.requests.clear()
+    request_proxy.seen.clear()
     prop.get_range(actor_id, "a", "b", consistent_read=strong)
     prop.get_prefix(actor_id, "a", consistent_read=strong)
-    assert [bool(body.get("ConsistentRead")) for _, body in request_proxy.requests] == [strong, strong]
+    assert [bool(request.body.get("ConsistentRead")) for request in request_proxy.seen] == [strong, strong]
 
 
 def _reads(operation: str, body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,21 +1,74 @@
-"""A proxy in front of DynamoDB that counts requests and spoils some of them."""
+"""A proxy in front of DynamoDB that keeps the requests and spoils some of them."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
+import socket
+import struct
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from zlib import crc32
 
-Answer = tuple[int, dict[str, Any] | bytes]
-Send = Callable[[], Answer]
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Answer(NamedTuple):
+    """What a client gets.
+
+    Attributes:
+        checksum: what the header says of the body, for answers that have that header.
+        sent: how many bytes of the body are sent before the connection is closed; None sends all.
+        pause: seconds between one byte of the body and the next.
+    """
+
+    status: int
+    body: bytes
+    checksum: int | None = None
+    sent: int | None = None
+    pause: float = 0.0
+
+    def json(self) -> Any:
+        """Return the body's meaning."""
+        return json.loads(self.body)
+
+
+class Seen(NamedTuple):
+    """A request that came: its operation, as `PutItem`, its arguments, and the access key that signed it."""
+
+    operation: str
+    body: dict[str, Any]
+    access_key: str
+
+
+@dataclass
+class Send:
+    """Lets the server execute a request, when it is called."""
+
+    request: Seen
+    handler: _Handler
+
+    def __call__(self, body: dict[str, Any] | None = None) -> Answer:
+        """Return the server's answer to the request, or to one with other arguments."""
+        return self.handler.forwarded(None if body is None else json.dumps(body).encode())
+
+    def reset(self) -> None:
+        """Reset the connection to the client."""
+        self.handler.reset()
+
+
 Spoiler = Callable[[Send], Answer | None]
+"""Answers a request, or closes its connection with None."""
 
 
 def lost(send: Send) -> None:
@@ -27,37 +80,82 @@ def dropped(_: Send) -> None:
     """Close the connection in place of executing the request."""
 
 
+def reset(send: Send) -> None:
+    """Reset the connection in place of executing the request."""
+    send.reset()
+
+
+def reset_late(send: Send) -> None:
+    """Let the server execute the request, and reset the connection."""
+    send()
+    send.reset()
+
+
 def failing(code: str, status: int = 400, message: str = "injected", **more: Any) -> Spoiler:
     """Answer with an error in place of executing the request."""
-    return lambda _: (status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message, **more})
+    error = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message, **more}
+    return lambda _: Answer(status, json.dumps(error).encode())
 
 
 def failing_late(code: str, status: int) -> Spoiler:
     """Let the server execute the request, and answer with an error."""
 
-    def spoil(send: Send) -> Answer:
+    def spoil(send: Send) -> Answer | None:
         send()
-        return failing(code, status)(send) or (status, {})
+        return failing(code, status)(send)
+
+    return spoil
+
+
+def cancelled(code: str) -> Spoiler:
+    """Cancel a transaction for a cause of this code, found in one of its actions."""
+
+    def spoil(send: Send) -> Answer | None:
+        causes = [{"Code": "None"} for _ in send.request.body.get("TransactItems", "?")]
+        causes[-1] = {"Code": code, "Message": "injected"}
+        return failing("TransactionCanceledException", CancellationReasons=causes)(send)
 
     return spoil
 
 
 def answering(answer: dict[str, Any]) -> Spoiler:
     """Answer so in place of executing the request."""
-    return lambda _: (200, answer)
+    return raw(json.dumps(answer).encode())
 
 
 def raw(body: bytes) -> Spoiler:
     """Answer with a success whose body is this."""
-    return lambda _: (200, body)
+    return lambda _: Answer(200, body)
 
 
-@dataclass
-class Seen:
-    """A request that came: its operation and its body."""
+def late(seconds: float) -> Spoiler:
+    """Let the server execute the request, and answer so much later."""
 
-    operation: str
-    body: dict[str, Any]
+    def spoil(send: Send) -> Answer:
+        answer = send()
+        time.sleep(seconds)
+        return answer
+
+    return spoil
+
+
+def dripping(pause: float) -> Spoiler:
+    """Let the server execute the request, and answer byte by byte, so far apart."""
+    return lambda send: send()._replace(pause=pause)
+
+
+def cut_off(send: Send) -> Answer:
+    """Let the server execute the request, and close the connection in the middle of the answer."""
+    answer = send()
+    return answer._replace(sent=len(answer.body) // 2)
+
+
+def damaged(send: Send) -> Answer:
+    """Let the server execute the request, and change a byte in the middle of the answer, which stays JSON."""
+    answer = send()
+    middle = len(answer.body) // 2
+    wrong = b"x" if answer.body[middle : middle + 1] != b"x" else b"y"
+    return answer._replace(body=answer.body[:middle] + wrong + answer.body[middle + 1 :])
 
 
 class SpoilingProxy(ThreadingHTTPServer):
@@ -92,48 +190,90 @@ class SpoilingProxy(ThreadingHTTPServer):
         call()
         return [request.operation for request in self.seen[before:]]
 
+    def next_spoiler(self) -> Spoiler | None:
+        """Return what to do with the next request."""
+        try:
+            return self.spoilers.popleft()
+        except IndexError:
+            return self.always
+
     def stop(self) -> None:
         """Refuse new connections."""
         self.shutdown()
         self.server_close()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up, which spoiled answers make them do."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: SpoilingProxy
+    connection: socket.socket
     protocol_version = "HTTP/1.1"
+    # Otherwise the last packet of an answer waits for the client's delayed acknowledgement.
     disable_nagle_algorithm = True
     wbufsize = -1
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.body = self.rfile.read(int(self.headers["Content-Length"]))
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-        self.server.seen.append(Seen(operation, json.loads(body)))
-        spoiler = self.server.spoilers.popleft() if self.server.spoilers else self.server.always
-        answer = self._forwarded(body) if spoiler is None else spoiler(lambda: self._forwarded(body))
+        request = Seen(operation, json.loads(self.body), _access_key(self.headers["Authorization"]))
+        self.server.seen.append(request)
+        send = Send(request, self)
+        spoiler = self.server.next_spoiler()
+        answer = send() if spoiler is None else spoiler(send)
         if answer is None:
             self.close_connection = True
         else:
-            self._answer(*answer)
+            self._answer(answer)
 
-    def _forwarded(self, body: bytes) -> Answer:
+    def forwarded(self, other: bytes | None) -> Answer:
+        """Return the server's answer to the request, or to one with another body."""
+        body = self.body if other is None else other
+        headers = {**dict(self.headers.items()), "Content-Length": str(len(body))}
         upstream = http.client.HTTPConnection(self.server.target)
         try:
-            upstream.request("POST", self.path, body, dict(self.headers.items()))
+            upstream.request("POST", self.path, body, headers)
             answer = upstream.getresponse()
-            return answer.status, json.loads(answer.read())
+            text = answer.read()
+            return Answer(answer.status, text, crc32(text))
         finally:
             upstream.close()
 
-    def _answer(self, status: int, answer: dict[str, Any] | bytes) -> None:
-        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_response(status)
+    def reset(self) -> None:
+        """Close the connection to the client at once, so that the client sees it reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        os.close(self.connection.detach())
+
+    def _answer(self, answer: Answer) -> None:
+        self.send_response(answer.status)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.checksum is not None:
+            self.send_header("x-amz-crc32", str(answer.checksum))
         self.end_headers()
-        self.wfile.write(body)
+        self._send_body(answer)
+
+    def _send_body(self, answer: Answer) -> None:
+        if answer.sent is not None:
+            self.close_connection = True
+        if not answer.pause:
+            self.wfile.write(answer.body[: answer.sent])
+            return
+        with contextlib.suppress(OSError):
+            for byte in answer.body:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                time.sleep(answer.pause)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         return
+
+
+def _access_key(authorization: str | None) -> str:
+    return (authorization or "").partition("Credential=")[2].partition("/")[0]
 
 
 @contextmanager
