@@ -104,7 +104,11 @@ def test_documents_that_are_no_objects(target: Target, tmp_path: Path) -> None:
 
 
 def test_what_is_null_is_loaded_as_absent(target: Target, tmp_path: Path) -> None:
-    actors = [{"id": "a1", "creator": None, "passphrase": "p"}, {"id": None}, {"id": "a2", "creator": "c"}]
+    actors: list[dict[str, object]] = [
+        {"id": "a1", "creator": None, "passphrase": "p"},
+        {"id": None},
+        {"id": "a2", "creator": "c"},
+    ]
     assert load(target, write_input(tmp_path, {"actors": actors})).counts["actors"] == Counts(3, 2, 0, 1)
     assert [row[:3] for row in stored(target)["actors"]] == [("a1", "", "p"), ("a2", "c", "")]
     assert rejects_of(tmp_path, "actors")[0]["document"] == {"id": None}
