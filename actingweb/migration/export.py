@@ -17,6 +17,7 @@ from typing import BinaryIO
 from actingweb.migration.batches import Batch
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.errors import TargetError, UsageError
+from actingweb.migration.files import private_descriptor
 from actingweb.migration.manifest import (
     MANIFEST_PARTS,
     Manifest,
@@ -176,7 +177,7 @@ class _Export:
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
         """Open the file behind what is safe, the digest being that of the content before."""
-        descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = private_descriptor(self.part, os.O_RDWR)
         with os.fdopen(descriptor, "r+b") as file:
             if file.seek(0, os.SEEK_END) < self.entry.bytes:
                 raise UsageError(f"{self.part} was cut off: start anew in another directory")

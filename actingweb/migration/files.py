@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -9,7 +10,7 @@ from typing import BinaryIO
 from actingweb.migration.batches import Batch, gathered
 from actingweb.migration.errors import SourceError
 
-__all__ = ["FileSource", "open_private"]
+__all__ = ["FileSource", "open_private", "private_descriptor"]
 
 _CHUNK = 1024 * 1024
 _LARGEST_DOCUMENT = 16 * 1024 * 1024
@@ -19,9 +20,18 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}]', re.DOTALL)
 """A whole text, a quote that begins one which is cut off, or a brace."""
 
 
-def open_private(path: Path, flags: int = os.O_TRUNC) -> BinaryIO:
-    """Open a file for writing that its owner alone may read, from its first byte on."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600), "wb")
+def open_private(path: Path) -> BinaryIO:
+    """Open an empty file for writing that its owner alone may read, from its first byte on."""
+    return os.fdopen(private_descriptor(path, os.O_WRONLY | os.O_TRUNC), "wb")
+
+
+def private_descriptor(path: Path, flags: int) -> int:
+    """Open a file, made if it is absent, that its owner alone may read from then on."""
+    descriptor = os.open(path, flags | os.O_CREAT, 0o600)
+    # What was there before may have been open to others; a pipe or a terminal stays as it is.
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 class FileSource:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.errors import SourceError
+from actingweb.migration.files import private_descriptor
 
 __all__ = ["Reject", "RejectFile"]
 
@@ -69,7 +70,7 @@ class RejectFile:
         lines = [self._line(place, reject) for place, reject in rejects]
         if lines:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            descriptor = private_descriptor(self.path, os.O_WRONLY | os.O_APPEND)
             with os.fdopen(descriptor, "ab") as file:
                 file.writelines(lines)
                 file.flush()
