@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from actingweb.db.settings import Settings
+from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.settings import Settings, table_prefix
 from actingweb.migration.batches import Batch
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.compare import CompareOptions, SourceOf, compare
@@ -42,8 +43,13 @@ class DynamoDBFlags:
     rcu: float | None
 
     def source(self, settings: Settings) -> DynamoDBSource:
-        """Return the tables."""
+        """Return the tables. Raise `UsageError` if no table's name can begin with the prefix."""
         host = settings.aws_db_host
+        try:
+            if self.prefix:
+                table_prefix(self.prefix, "--table-prefix")
+        except ConfigurationError as error:
+            raise UsageError(str(error)) from None
         return DynamoDBSource(self.prefix, None, host, self.profile, segments=self.segments, rcu=self.rcu)
 
 
