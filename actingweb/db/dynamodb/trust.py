@@ -11,7 +11,7 @@ from actingweb.db.dynamodb.limits import DynamoLimits, check_item
 from actingweb.db.dynamodb.models import TableIndex, TableModel
 from actingweb.db.dynamodb.rows import WipedRows
 from actingweb.db.dynamodb.tables import Layout
-from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy
+from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, has_secret
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
 
@@ -43,7 +43,7 @@ class DbTrust(_Rows, TrustPolicy):
     def _read_by_token(self, actor_id: str, token: str) -> TrustRecord | None:
         listed = [self._row(item) for item in self._indexed_items("secret-index", "secret", token)]
         rows = self._confirmed([row for row in listed if row.id == actor_id])
-        return next((row for row in rows if row.secret == token), None)
+        return next((row for row in rows if has_secret(row, token)), None)
 
     @classmethod
     def _has_token(cls, actor_id: str, token: str) -> bool:

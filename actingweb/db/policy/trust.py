@@ -1,5 +1,6 @@
 """Trust relationships."""
 
+import hmac
 from abc import abstractmethod
 from datetime import datetime
 from operator import itemgetter
@@ -12,7 +13,7 @@ from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
 from actingweb.db.utils import canonical_connection_method
 
-__all__ = ["TrustListPolicy", "TrustPolicy"]
+__all__ = ["TrustListPolicy", "TrustPolicy", "has_secret"]
 
 _TEXTS = ("id", "peerid", "baseuri", "type", "relationship", "secret", "desc", "verification_token")
 _FLAGS = ("approved", "peer_approved", "verified")
@@ -201,17 +202,28 @@ class TrustListPolicy(EntityList[TrustRecord], DbTrustListProtocol):
         return self._delete_all()
 
 
+def has_secret(row: TrustRecord, token: str) -> bool:
+    """Tell, in a time that does not depend on how much of it is right, whether `token` is the secret of a trust."""
+    return hmac.compare_digest(row.secret.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
+
+
 def _method(method: object) -> str | None:
     return canonical_connection_method(optional_text(method, "last_connected_via"))
 
 
-def _result(row: TrustRecord) -> dict[str, Any]:
+def _result(record: TrustRecord) -> dict[str, Any]:
+    # A plain tuple, whose items the getters take without a call.
+    row = tuple(record)
     result: dict[str, Any] = dict(zip(_ALWAYS, _always(row), strict=True))
-    result["desc"] = row.desc or ""
-    result["verification_token"] = row.verification_token or ""
-    result.update((name, value) for name, value in zip(_WHEN_TRUE, _when_true(row), strict=True) if value)
-    result.update((name, value.isoformat()) for name, value in zip(_TIMES, _times(row), strict=True) if value)
-    if method := canonical_connection_method(row.last_connected_via):
+    result["desc"] = result["desc"] or ""
+    result["verification_token"] = result["verification_token"] or ""
+    for name, value in zip(_WHEN_TRUE, _when_true(row), strict=True):
+        if value:
+            result[name] = value
+    for name, point in zip(_TIMES, _times(row), strict=True):
+        if point:
+            result[name] = point.isoformat()
+    if method := canonical_connection_method(record.last_connected_via):
         result["last_connected_via"] = method
     if connected := result.get("last_accessed") or result.get("created_at"):
         result["last_connected_at"] = connected
