@@ -27,6 +27,7 @@ __all__ = [
     "get_connection_string",
     "get_pool",
     "get_schema_name",
+    "present_pool",
     "set_search_path",
 ]
 
@@ -57,6 +58,11 @@ def get_pool() -> Pool:
             if pool is None:
                 pool = _pool = Pool(get_settings().postgresql)
     return pool
+
+
+def present_pool() -> Pool | None:
+    """Return the process's pool if it has been made."""
+    return _pool
 
 
 def close_pool() -> None:

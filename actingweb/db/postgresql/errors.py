@@ -15,6 +15,7 @@ from actingweb.db.exceptions import (
     DbUnknownActorError,
 )
 from actingweb.db.faults import DriverError, Fault
+from actingweb.db.postgresql.password import PasswordError
 
 __all__ = ["BY_CLASS", "BY_SQLSTATE", "connect_fault", "fault_of", "is_conflict", "is_lost", "is_rolled_back"]
 
@@ -26,6 +27,7 @@ _NO_SCHEMA: Meaning = (DbSchemaError, "a table, column or schema is missing: run
 _REFUSED: Meaning = (DbInputError, "the database cannot hold a value")
 
 BY_SQLSTATE: dict[str, Meaning] = {
+    "25P02": (DbError, "an earlier call failed in this transaction: let its error leave the block"),
     "40001": _CONFLICT,
     "40003": (DbOutcomeUnknownError, "the database does not know whether it committed"),
     "40P01": _CONFLICT,
@@ -52,6 +54,9 @@ BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
 )
 """The classes of errors that carry no SQLSTATE."""
 
+# What the server says to a statement that was written for another layout, such as a column that must not be null.
+_OF_THE_LAYOUT = ("42", "3F", "23502")
+_FORBIDDEN = "42501"
 # The prepared statement does not exist, as after a failed pipeline, or its tables have changed.
 _STALE_PREPARED = ("26000", "0A000")
 # A server without a free connection says so before there is a result that could carry its code, 53300.
@@ -63,6 +68,8 @@ def fault_of(error: Exception) -> Fault:
     name, code = type(error).__name__, _code(error)
     constraint = error.diag.constraint_name if isinstance(error, psycopg.Error) else None
     meaning = _meaning(error, code, constraint)
+    if code is not None and code.startswith(_OF_THE_LAYOUT) and code != _FORBIDDEN:
+        meaning = _meaning_of_the_layout(meaning)
     return Fault(*meaning, DriverError(name, code, constraint))
 
 
@@ -70,6 +77,8 @@ def connect_fault(error: Exception) -> Fault:
     """Return the fault that a failure to get a connection is; the error of a refused connection is its cause."""
     if isinstance(error, PoolTimeout | TooManyRequests):
         return fault_of(error)
+    if isinstance(error, PasswordError):
+        return Fault(DbConnectionError, str(error), error.__cause__)
     # A copy: the driver's own keeps the connection's parameters, password included, as an attribute.
     cause = type(error)(*error.args)
     if _code(error) == "53300" or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
@@ -104,3 +113,12 @@ def _meaning(error: Exception, code: str | None, constraint: str | None) -> Mean
         return next(meaning for kind, meaning in BY_CLASS if isinstance(error, kind))
     found = (BY_SQLSTATE[code[:size]] for size in (5, 3, 2) if code[:size] in BY_SQLSTATE)
     return next(found, (DbError, None))
+
+
+def _meaning_of_the_layout(meaning: Meaning) -> Meaning:
+    """Return `meaning` or, if the schema is not that of this release, what to do about it."""
+    # Looking at the schema needs a connection, whose module needs this one.
+    from actingweb.db.postgresql.schema_check import reason_of_failure
+
+    reason = reason_of_failure()
+    return meaning if reason is None else (DbSchemaError, reason)
