@@ -18,7 +18,10 @@ _KNOWN_METHODS = frozenset({"trust", "subscription", "mcp"})
 
 
 def clean_text(text: str) -> str:
-    """Return `text` with each lone surrogate, which has no UTF-8 form, replaced by U+FFFD."""
+    """Return `text` as a plain `str`, each lone surrogate, which has no UTF-8 form, replaced by U+FFFD."""
+    if text.__class__ is not str:
+        # A subclass can tell another length or content than it has.
+        text = str.__str__(text)
     if text.isascii():
         return text
     try:
@@ -36,10 +39,14 @@ def ensure_timezone_aware_iso(dt: datetime) -> str:
 def sanitize_json_data(data: Any, *, log_source: str = "") -> Any:
     """Return a copy of `data` with every surrogate in its texts and keys replaced by U+FFFD.
 
-    With `log_source`, one WARNING counts the texts that changed. Raise `DbInputError` if two keys become equal.
+    With `log_source`, one WARNING counts the texts that changed. Raise `DbInputError` if two keys become equal, or if
+    `data` is nested too deeply.
     """
     changed: list[None] = []
-    result = _sanitized(data, changed)
+    try:
+        result = _sanitized(data, changed)
+    except RecursionError:
+        raise DbInputError("sanitize", reason="the data is nested too deeply or contains itself") from None
     if changed and log_source:
         logger.warning("%s: invalid Unicode replaced in %d texts", log_source, len(changed))
     return result
@@ -48,7 +55,7 @@ def sanitize_json_data(data: Any, *, log_source: str = "") -> Any:
 def _sanitized(data: Any, changed: list[None]) -> Any:
     if isinstance(data, str):
         text = clean_text(data)
-        if text is not data:
+        if text != data:
             changed.append(None)
         return text
     if isinstance(data, dict):

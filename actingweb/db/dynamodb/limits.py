@@ -37,6 +37,9 @@ class DynamoLimits(Limits):
         return hash_problem or (self._range_problem(values[1:]) if len(values) > 1 else None)
 
     def _range_problem(self, parts: tuple[Any, ...]) -> str | None:
+        problems = (self.number(part) for part in parts if isinstance(part, int))
+        if (problem := next(filter(None, problems), None)) is not None:
+            return problem
         text = compose([str(part) for part in parts])
         if self._layout.composed and len(parts) < len(self._layout.record.key) - 1:
             text += DELIMITER

@@ -47,7 +47,7 @@ def integer(value: object, name: str) -> int:
     """Return the argument `name` if it is an integer and not a bool."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise refused(f"{name} must be an integer")
-    return value
+    return int(value)
 
 
 def flag(value: object) -> bool:
@@ -69,7 +69,7 @@ def moment(value: object, name: str) -> datetime | None:
     if not isinstance(value, datetime):
         raise refused(f"{name} must be a datetime or ISO 8601 text")
     try:
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)
     except OverflowError:
         raise refused(f"{name} is out of range") from None
 

@@ -191,6 +191,7 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
     @operation("attribute delete")
     def delete_expired(cls, now_epoch: int | None = None, buckets: Any = None) -> int:
         now = int(time.time()) if now_epoch is None else integer(now_epoch, "now_epoch")
+        cls._check_fields({"ttl_timestamp": now})
         return cls._wipe_expired(now, texts(buckets, "buckets"))
 
     @classmethod

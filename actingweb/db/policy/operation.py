@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from actingweb.db.exceptions import DbError
 from actingweb.db.faults import Fault
+from actingweb.db.utils import clean_text
 
 __all__ = ["operation", "streaming"]
 
@@ -24,7 +25,11 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
                 return method(*args, **kwargs)
             except Fault as fault:
                 error = _named(fault, op, method, args, kwargs)
-            # Outside the handler: the fault, which knows the driver's exception, must not become the context.
+            except RecursionError:
+                error = _named(_too_deep(), op, method, args, kwargs)
+            # Outside the handler: the fault, which knows the driver's exception, must not become the context. Nor may
+            # a report that shows the variables of each frame find the arguments in this one.
+            del args, kwargs
             raise error
 
         return wrapper
@@ -43,6 +48,7 @@ def streaming(op: str) -> Callable[[Callable[P, Iterator[T]]], Callable[P, Itera
                 return
             except Fault as fault:
                 error = _named(fault, op, method, args, kwargs)
+            del args, kwargs
             raise error
 
         return wrapper
@@ -57,4 +63,8 @@ def _named(fault: Fault, op: str, method: Callable[..., Any], args: tuple[Any, .
     handle = getattr(owner, "handle", None)
     if actor_id is None and handle is not None:
         actor_id = getattr(handle, "id", None)
-    return fault.named(op, actor_id if isinstance(actor_id, str) else None)
+    return fault.named(op, clean_text(actor_id) if isinstance(actor_id, str) else None)
+
+
+def _too_deep() -> Fault:
+    return Fault(DbError, "the data is nested too deeply for what is left of the stack")

@@ -349,5 +349,5 @@ def _with_text_keys(value: Any) -> Any:
 def _as_text(value: Any) -> str:
     try:
         return str(value)
-    except (ValueError, RecursionError):
+    except Exception:  # noqa: BLE001 - whatever the caller's own type raises
         raise refused("value has no text form") from None

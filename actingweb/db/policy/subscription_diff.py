@@ -79,6 +79,7 @@ class SubscriptionDiffListPolicy(EntityList[SubscriptionDiffRecord], DbSubscript
     @operation("subscription diff delete")
     def delete(self, seqnr: int | None = None) -> bool:
         number = None if seqnr is None else integer(seqnr, "seqnr")
+        self._check_fields({"seqnr": number})
         if not self.actor_id:
             return False
         if not self._readable(*self._scope()):
