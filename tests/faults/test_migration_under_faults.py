@@ -1,0 +1,264 @@
+"""Export, import, copy and validation come to the right end, whatever fails and however often they are killed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from actingweb.migration.canonical import Document
+from actingweb.migration.tables import FORMS
+from tests.conftest import SetEnv
+from tests.dynamodb.proxy import failing
+from tests.faults.conftest import Amount, Figures
+from tests.faults.migration_trouble import KILLED, Trouble, trouble_between
+from tests.migration.loads import Rows, expected, form_key, stored, table_exists, versions
+from tests.migration.tables import put_documents
+from tests.migration.validation import validate
+from tests.servers import DynamoDBTables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TIME = "2024-01-02T03:04:05.678901+0000"
+CANARY = "canary-5c1f"
+SECRETS = {"PG_DB_PASSWORD": f"{CANARY} of 'PostgreSQL'", "AWS_SECRET_ACCESS_KEY": f"{CANARY}ofAWS"}
+
+ACTORS = [f"actor {number}" for number in range(40)]
+DOCUMENTS: dict[str, list[Document]] = {
+    "actors": [{"id": actor, "creator": "c", "passphrase": CANARY} for actor in ACTORS],
+    "properties": [
+        {"id": actor, "name": name, "value": f"{CANARY} {actor} {name} {'v' * 3000}"}
+        for actor in ACTORS
+        for name in ("email", *(f"n{number}" for number in range(7)))
+    ],
+    "attributes": [
+        {
+            "id": actor,
+            "bucket_name": f"b:{name}",
+            "bucket": "b",
+            "name": name,
+            "data": json.dumps({"token": f"{CANARY} {name}"}),
+            "timestamp": TIME,
+        }
+        for actor in ACTORS
+        for name in ("one", "two")
+    ],
+    "trusts": [
+        {
+            "id": actor,
+            "peerid": "p",
+            "baseuri": "u",
+            "type": "t",
+            "relationship": "friend",
+            "secret": f"{CANARY} {actor}",
+            "desc": "",
+            "created_at": TIME,
+        }
+        for actor in ACTORS
+    ],
+    "peertrustees": [
+        {"id": actor, "peerid": "p", "baseuri": "u", "type": "t", "passphrase": CANARY} for actor in ACTORS
+    ],
+    "subscriptions": [
+        {"id": actor, "peer_sub_id": "p:s", "peerid": "p", "subid": "s", "seqnr": 3, "callback": True}
+        for actor in ACTORS
+    ],
+    "subscription_diffs": [
+        {"id": actor, "subid_seqnr": f"s:{number}", "subid": "s", "seqnr": number, "diff": CANARY, "timestamp": TIME}
+        for actor in ACTORS
+        for number in range(1, 4)
+    ],
+    "subscription_suspensions": [{"id": actor, "target_key": "t", "target": "t"} for actor in ACTORS],
+}
+ROWS = sum(map(len, DOCUMENTS.values()))
+
+SOURCE, TARGET, USAGE, DUPLICATE = 6, 7, 2, "duplicate key"
+WIPE = "TRUNCATE actors, attributes CASCADE"
+
+
+@pytest.fixture
+def trouble(ddb: DynamoDBClient, dynamodb_tables: DynamoDBTables, tmp_path: Path, set_env: SetEnv) -> Iterator[Trouble]:
+    """Return two servers in trouble; DynamoDB holds the documents."""
+    put_documents(ddb, dynamodb_tables.environment["AWS_DB_PREFIX"], DOCUMENTS)
+    with trouble_between(dynamodb_tables, SECRETS, tmp_path, set_env) as made:
+        yield made
+    dynamodb_tables.wipe()
+
+
+class Migration:
+    """One migration by commands that are begun again until they end well.
+
+    Attributes:
+        runs: how often the tool was started.
+    """
+
+    def __init__(self, trouble: Trouble) -> None:
+        self._trouble = trouble
+        self._patience = trouble.patience
+        self.runs = 0
+
+    def finish(self, command: str, *arguments: str, codes: set[int]) -> None:
+        """Run a command until it ends with 0. It may fail with `codes`, that is of a server that failed."""
+        trouble = self._trouble
+        trouble.patience = self._patience
+        while (code := self._code(command, *arguments)) != 0:
+            assert code in codes | {KILLED}
+            # On a machine that has become slower, no run might ever end.
+            trouble.patience *= 1.2
+
+    def load(self, command: str, *arguments: str, codes: set[int]) -> None:
+        """Run a command that loads until it ends with 0.
+
+        A run that was stopped after its last commit has loaded everything. Begun again, it finds its own rows, as
+        duplicates; it must not touch them.
+        """
+        trouble = self._trouble
+        trouble.patience = self._patience
+        while True:
+            ended = trouble.run(command, *arguments)
+            self.runs += 1
+            check_output(ended.output)
+            if ended.code == 0:
+                return
+            trouble.patience *= 1.2
+            if self._is_loaded():
+                break
+            assert ended.code in codes | {KILLED}, ended.output
+            assert DUPLICATE not in ended.output
+        before = versions(trouble.target)
+        self.finish(command, *arguments, "--skip-duplicates", codes=codes)
+        assert versions(trouble.target) == before
+
+    def _code(self, *arguments: str) -> int:
+        ended = self._trouble.run(*arguments)
+        self.runs += 1
+        check_output(ended.output)
+        return ended.code
+
+    def _is_loaded(self) -> bool:
+        """Tell whether all is done, the table of unfinished work being gone."""
+        target = self._trouble.target
+        return not table_exists(target, "migration_progress") and stored(target) == expected(DOCUMENTS)
+
+
+class Losses:
+    """What is not as it was, counted over all migrations."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self.doubled = 0
+        self.wrong = 0
+
+    def count_rows(self, found: Rows) -> None:
+        """Count the rows of PostgreSQL; one that nobody wrote counts as doubled."""
+        for form in FORMS:
+            wanted = expected(DOCUMENTS)[form.name]
+            self._count(dict(zip(map(form_key(form), wanted), wanted, strict=True)), found[form.name], form_key(form))
+
+    def count_documents(self, directory: Path) -> None:
+        """Count the documents of an export."""
+        for form in FORMS:
+            key = itemgetter(*form.layout.key_names)
+            wanted = {key(document): document for document in DOCUMENTS[form.name]}
+            self._count(wanted, json.loads((directory / f"{form.name}.json").read_text()), key)
+
+    def _count(self, wanted: dict[Any, Any], found: list[Any], key: Callable[[Any], Any]) -> None:
+        keys = [key(row) for row in found]
+        self.lost += len(wanted.keys() - set(keys))
+        self.doubled += len(keys) - len(set(keys) & wanted.keys())
+        self.wrong += sum(row != wanted[key(row)] for row in found if key(row) in wanted)
+
+
+def check_output(output: str) -> None:
+    """Check that nothing was printed that is no answer or nobody's business."""
+    assert "Traceback" not in output, output
+    assert CANARY not in output, output
+
+
+def test_nothing_is_lost_under_faults(trouble: Trouble, tmp_path: Path, amount: Amount, figures: Figures) -> None:
+    started = time.monotonic()
+    migration, losses = Migration(trouble), Losses()
+    log = ("--log-level", "DEBUG")
+    rounds = 0
+    for number in itertools.count():
+        if time.monotonic() - started > amount(12, 200):
+            break
+        files = tmp_path / f"files {number}"
+        migration.finish("export", "--output-dir", str(files), "--resume", *log, codes={SOURCE})
+        losses.count_documents(files)
+        migration.load("import", "--input-dir", str(files), *log, codes={TARGET})
+        migration.finish("validate", "--input-dir", str(files), *log, codes={TARGET})
+        check_target(trouble, losses, files)
+        rejects = str(tmp_path / f"rejects {number}")
+        migration.load("copy", "--rejects-dir", rejects, *log, codes={SOURCE, TARGET})
+        migration.finish("validate", "--source", "dynamodb", *log, codes={SOURCE, TARGET})
+        check_target(trouble, losses, files)
+        rounds += 1
+    figures(
+        "migration under faults",
+        seconds=time.monotonic() - started,
+        tried=migration.runs,
+        faults=sum(trouble.faults.values()),
+        lost=losses.lost,
+        doubled=losses.doubled,
+        wrong=losses.wrong,
+        kills_of_the_tool=trouble.faults["kill of the tool"],
+        kills_of_the_server=trouble.faults["kill server"],
+        migrations=2 * rounds,
+        rows=2 * rounds * ROWS,
+    )
+    assert (losses.lost, losses.doubled, losses.wrong) == (0, 0, 0)
+    assert rounds
+    assert trouble.faults["kill of the tool"]
+    assert trouble.faults["spoiled requests"]
+
+
+def check_target(trouble: Trouble, losses: Losses, files: Path) -> None:
+    """Compare the rows with the documents and with the exported files, and remove them."""
+    target = trouble.target
+    losses.count_rows(stored(target))
+    assert validate(target, files).differences == 0
+    with target.connect() as connection:
+        connection.execute(WIPE)
+
+
+@pytest.fixture
+def files(trouble: Trouble, tmp_path: Path) -> Path:
+    """Return an export, made without trouble."""
+    trouble.is_on = False
+    assert trouble.run("export", "--output-dir", str(tmp_path / "files")).code == 0
+    return tmp_path / "files"
+
+
+def test_faults_of_the_source(trouble: Trouble, files: Path, tmp_path: Path) -> None:
+    trouble.source.always = failing("ExpiredTokenException", message=CANARY)
+    for arguments in (
+        ("export", "--output-dir", str(tmp_path / "other")),
+        ("copy",),
+        ("validate", "--source", "dynamodb"),
+    ):
+        ended = trouble.run(*arguments)
+        assert (ended.code, ended.output.count("\n")) == (SOURCE, 1), ended.output
+        assert "ExpiredTokenException" in ended.output
+        check_output(ended.output)
+
+
+def test_faults_of_the_target(trouble: Trouble, files: Path) -> None:
+    trouble.proxy.stop()
+    for arguments in (
+        ("import", "--input-dir", str(files)),
+        ("copy",),
+        ("validate", "--input-dir", str(files)),
+        ("validate", "--source", "dynamodb"),
+    ):
+        ended = trouble.run(*arguments)
+        assert ended.code == TARGET, ended.output
+        assert ended.output.startswith("ERROR: OperationalError")
+        check_output(ended.output)
