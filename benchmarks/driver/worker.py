@@ -1,0 +1,52 @@
+"""A process that runs operations as it is told: one JSON object a line on stdin, one answer a line on stdout.
+
+Runs in the environment of whoever is measured, so it uses the standard library and the files beside it only.
+`{"do": "store" or "run", "operation": name, "count": calls}`; the answer to "run" has the seconds that each call took
+on average, and those of processor time. An operation that cannot be run is answered with its "error".
+"""
+
+import gc
+import importlib
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    logging.disable(logging.CRITICAL)
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    # What a library prints must not mix with the answers.
+    os.dup2(2, 1)
+    database, cascades, workload = sys.argv[1:]
+    operations = {operation.name: operation for operation in importlib.import_module(workload).OPERATIONS}
+    classes = importlib.import_module("workload").load_classes(database, cascades == "cascades")
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = _answer(classes, operations[request["operation"]], request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+        answers.write(json.dumps(answer) + "\n")
+
+
+def _answer(classes: Any, operation: Any, request: dict[str, Any]) -> dict[str, Any]:
+    if request["do"] == "store":
+        operation.store(classes, request["count"])
+        return {}
+    calls = operation.calls(classes, request["count"])
+    gc.collect()
+    gc.disable()
+    began, cpu = time.perf_counter(), time.thread_time()
+    for call in calls:
+        call()
+    seconds, cpu = time.perf_counter() - began, time.thread_time() - cpu
+    gc.enable()
+    return {"seconds": seconds / len(calls), "cpu": cpu / len(calls)}
+
+
+if __name__ == "__main__":
+    main()

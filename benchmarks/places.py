@@ -1,0 +1,123 @@
+"""The servers of a run, and the places in them that belong to the contenders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+
+from actingweb.db.dynamodb import reset_ensure_cache
+from actingweb.db.postgresql.connection import close_pool
+from actingweb.db.postgresql.migrate import upgrade as migrate
+from actingweb.embedded.postgres import postgres_environment
+from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
+
+__all__ = ["PostgresPlaces", "dynamodb_places", "own_settings", "postgres_places", "use"]
+
+_BEHAVIOUR = ("PG_POOL", "PG_CONNECT", "PG_TCP", "AWS_DB_AUTO", "AWS_DB_TIMEOUT", "USE_PROPERTY", "INDEXED_PROPERTIES")
+
+
+def use(environment: Mapping[str, str]) -> None:
+    """Make this process use the settings from now on."""
+    os.environ.update(environment)
+    close_pool()
+    reset_ensure_cache()
+
+
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Use the default settings but for those that name servers; restore the environment at the end."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(_BEHAVIOUR):
+            del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        close_pool()
+        reset_ensure_cache()
+
+
+@dataclass(frozen=True)
+class PostgresPlaces:
+    """A server with any number of schemas of this run."""
+
+    target: PostgresTarget
+    environment: dict[str, str]
+    """Names the schema of this library."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the server listens."""
+        with self.target.connect() as connection:
+            return connection.info.host, connection.info.port
+
+    @contextmanager
+    def schema(self, name: str) -> Iterator[dict[str, str]]:
+        """Yield the settings of another schema, with this library's tables."""
+        prefix = f"bench{uuid4().hex[:8]}_{name}_"
+        environment = {**self.target.environment, "PG_DB_PREFIX": prefix, "PG_DB_SCHEMA": "public"}
+        use(environment)
+        migrate()
+        tables = PostgresTables(self.target, prefix, "public")
+        try:
+            yield environment
+        finally:
+            close_pool()
+            tables.drop()
+
+    @contextmanager
+    def database(self) -> Iterator[dict[str, str]]:
+        """Yield the settings of an empty database."""
+        name = f"bench_peer_{uuid4().hex[:8]}"
+        identifier = sql.Identifier(name)
+        with self.target.connect() as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
+            info = connection.info
+            environment = {
+                "PG_DB_HOST": info.host,
+                "PG_DB_PORT": str(info.port),
+                "PG_DB_USER": info.user,
+                "PG_DB_PASSWORD": info.password,
+                "PG_DB_NAME": name,
+            }
+            try:
+                yield environment
+            finally:
+                with suppress(psycopg.Error):
+                    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+
+
+@contextmanager
+def postgres_places() -> Iterator[PostgresPlaces]:
+    """Yield the server that the environment names, else a private one that does not wait for its disk.
+
+    A schema for this library is in use meanwhile.
+    """
+    with postgres_environment(fsync=False) as environment:
+        target = PostgresTarget(environment)
+        with PostgresPlaces(target, {}).schema("ours") as ours:
+            yield PostgresPlaces(target, ours)
+
+
+@contextmanager
+def dynamodb_places() -> Iterator[Callable[[str], AbstractContextManager[dict[str, str]]]]:
+    """Yield what makes tables of this run's own, on the server that the environment names or a private one."""
+    with dynamodb_target(os.environ) as target:
+
+        @contextmanager
+        def tables(name: str) -> Iterator[dict[str, str]]:
+            made = DynamoDBTables(target, f"bench{uuid4().hex[:8]}{name}")
+            try:
+                yield dict(made.environment)
+            finally:
+                made.drop()
+
+        yield tables
