@@ -37,7 +37,9 @@ from actingweb.db.exceptions import (
 )
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
-from actingweb.db.transactions import transaction
+
+# The contract names what `__all__` holds, and this is not among it.
+from actingweb.db.transactions import transaction as transaction
 
 __all__ = [
     "ConfigurationError",
@@ -70,5 +72,4 @@ __all__ = [
     "get_trust_list",
     "load_backend",
     "reset_settings",
-    "transaction",
 ]

@@ -218,8 +218,8 @@ class Settings:
     def postgresql(self) -> PostgresSettings:
         """PostgreSQL's settings. Raise `ConfigurationError` for a bad value."""
         env = _Environment(self.environment)
-        min_size = env.get("PG_POOL_MIN_SIZE", 2, _count(0))
         max_size = env.get("PG_POOL_MAX_SIZE", 10, _count(1))
+        min_size = env.get("PG_POOL_MIN_SIZE", min(2, max_size), _count(0))
         if min_size > max_size:
             raise ConfigurationError(f"PG_POOL_MIN_SIZE is {min_size}: must not exceed PG_POOL_MAX_SIZE ({max_size})")
         return PostgresSettings(

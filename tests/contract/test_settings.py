@@ -94,6 +94,11 @@ def test_a_variable_has_its_default_and_its_meaning(
     assert value_of(attribute) == value
 
 
+def test_a_pool_of_one_connection_keeps_no_more(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PG_POOL_MAX_SIZE", "1")
+    assert value_of("postgresql.pool_min_size") == 1
+
+
 @pytest.mark.parametrize(("variable", "attribute", "default"), [row[:3] for row in VARIABLES])
 def test_an_empty_variable_counts_as_unset(
     variable: str, attribute: str, default: Any, environment: pytest.MonkeyPatch

@@ -35,6 +35,7 @@ class Busy:
     """Threads that work on the pool until the block ends."""
 
     def __init__(self, counter: str) -> None:
+        self._pid = os.getpid()
         self._ended = threading.Event()
         self._workers = [Worker(load_backend(), -1 - number, counter) for number in range(_THREADS)]
         self._threads = ThreadPoolExecutor(_THREADS)
@@ -46,6 +47,9 @@ class Busy:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        if os.getpid() != self._pid:
+            # A child that ends here: it has no threads.
+            return
         self._ended.set()
         for thread in self._running:
             thread.result()

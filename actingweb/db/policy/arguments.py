@@ -7,7 +7,7 @@ from typing import Any
 from actingweb.db.faults import refused
 from actingweb.db.utils import clean_text
 
-__all__ = ["flag", "integer", "moment", "now", "optional_text", "stored_text", "text", "texts"]
+__all__ = ["flag", "integer", "moment", "now", "optional_text", "stored_text", "text", "text_form", "texts"]
 
 _FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 
@@ -41,6 +41,14 @@ def texts(values: object, name: str) -> list[str]:
     if not isinstance(values, Iterable) or isinstance(values, bytes):
         raise refused(f"{name} must be texts")
     return list(dict.fromkeys(text(value, name) for value in values if value))
+
+
+def text_form(value: object) -> str:
+    """Return `str(value)`."""
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - whatever the caller's own type raises
+        raise refused("value has no text form") from None
 
 
 def integer(value: object, name: str) -> int:

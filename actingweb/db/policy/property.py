@@ -4,9 +4,8 @@ import json
 from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
-from actingweb.db.faults import refused
 from actingweb.db.policy import json_values
-from actingweb.db.policy.arguments import stored_text, text, texts
+from actingweb.db.policy.arguments import stored_text, text, text_form, texts
 from actingweb.db.policy.entity import Entity, EntityList
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
@@ -331,7 +330,7 @@ def _encoded(value: Any) -> str:
     try:
         encoded = json.dumps(_with_text_keys(value))
     except (TypeError, ValueError, RecursionError):
-        encoded = _as_text(value)
+        encoded = text_form(value)
     return stored_text(encoded, "value")
 
 
@@ -344,10 +343,3 @@ def _with_text_keys(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_with_text_keys(item) for item in value]
     return value
-
-
-def _as_text(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - whatever the caller's own type raises
-        raise refused("value has no text form") from None
