@@ -173,6 +173,28 @@ def test_a_conflict_that_stays_is_raised_after_five_tries(backend: Backend, acto
         pg.execute("DROP SEQUENCE tries")
 
 
+@pytest.mark.parametrize("pooler", ["off", "on"])
+def test_a_write_whose_commit_fails_is_no_success(
+    pooler: str, backend: Backend, actor_id: str, pg: PgConnection, set_env: SetEnv
+) -> None:
+    """The server says that the statement is done before it commits, and may refuse that."""
+    set_env(PG_POOLER=pooler)
+    prop = get_property(backend)
+    assert prop.set(actor_id, "color", "old")
+    assert prop.set(actor_id, "color", "old")
+    pg.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+    pg.execute(
+        "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON properties DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    try:
+        with pytest.raises(DbConflictError):
+            prop.set(actor_id, "color", "new")
+    finally:
+        pg.execute("DROP FUNCTION refuse CASCADE")
+    assert value_of(pg, actor_id, "color") == "old"
+
+
 @pytest.mark.parametrize("option", ["lock_timeout", "statement_timeout"])
 def test_a_timeout_of_the_server_is_a_timeout(
     option: str, backend: Backend, actor_id: str, pg: PgConnection, set_env: SetEnv

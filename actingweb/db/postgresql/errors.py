@@ -16,8 +16,18 @@ from actingweb.db.exceptions import (
 )
 from actingweb.db.faults import DriverError, Fault
 from actingweb.db.postgresql.password import PasswordError
+from actingweb.db.postgresql.pooled_connection import NoAnswerError
 
-__all__ = ["BY_CLASS", "BY_SQLSTATE", "connect_fault", "fault_of", "is_conflict", "is_lost", "is_rolled_back"]
+__all__ = [
+    "BY_CLASS",
+    "BY_SQLSTATE",
+    "connect_fault",
+    "fault_of",
+    "is_conflict",
+    "is_lost",
+    "is_rolled_back",
+    "is_silence",
+]
 
 Meaning = tuple[type[DbError], str | None]
 
@@ -47,6 +57,7 @@ BY_SQLSTATE: dict[str, Meaning] = {
 BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
     (PoolTimeout, (DbTimeoutError, "no connection became free within PG_POOL_TIMEOUT")),
     (TooManyRequests, (DbThrottledError, "too many callers wait for a connection")),
+    (NoAnswerError, (DbTimeoutError, "the server said nothing for PG_DB_TIMEOUT")),
     (psycopg.DataError, _REFUSED),
     (UnicodeEncodeError, _REFUSED),
     (psycopg.OperationalError, _LOST),
@@ -95,6 +106,11 @@ def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]
     """Tell whether the error means that the connection, or a statement prepared on it, is gone."""
     code = _code(error)
     return connection.closed if code is None else code.startswith(("08", "57P", *_STALE_PREPARED))
+
+
+def is_silence(error: Exception) -> bool:
+    """Tell whether the connection went without a word from the server, so that others may have gone too."""
+    return _code(error) is None
 
 
 def is_rolled_back(error: Exception) -> bool:
