@@ -44,6 +44,7 @@ BY_SQLSTATE: dict[str, Meaning] = {
     "3F000": _NO_SCHEMA,
     "42703": _NO_SCHEMA,
     "42P01": _NO_SCHEMA,
+    "53100": (DbError, "the server's disk is full"),
     "53300": (DbThrottledError, "the server has no connection left"),
     "54000": (DbInputError, "a value is too long for its index"),
     "55P03": (DbTimeoutError, "a lock did not become free in time"),
