@@ -148,12 +148,12 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def _until_sync(self) -> Iterator[PGresult]:
         """Yield the results up to the end of the pipeline, or of the connection."""
-        last: PGresult | None = None
+        failed = False
         while True:
             try:
                 result = self._next()
             except psycopg.OperationalError:
-                if _is_failure(last):
+                if failed:
                     return
                 raise
             if result is None:
@@ -162,7 +162,8 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             elif result.status == ExecStatus.PIPELINE_SYNC:
                 return
             else:
-                last = result
+                # What follows a failure is reported as aborted.
+                failed = failed or _is_failure(result)
                 yield result
 
     def _finish(self, result: PGresult | None) -> PGresult | None:
