@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,7 +12,7 @@ import psycopg
 import pytest
 
 from actingweb.db import get_actor, get_property
-from actingweb.db.exceptions import DbThrottledError, DbTimeoutError
+from actingweb.db.exceptions import DbOutcomeUnknownError, DbThrottledError, DbTimeoutError
 from actingweb.db.postgresql.connection import close_pool
 from actingweb.db.registry import Backend
 from actingweb.embedded.postgres import PostgresServer
@@ -27,6 +29,7 @@ MOST_CONNECTIONS = 20
 FEW = 3
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'actingweb'"
 TIMEOUT = 0.1
+LARGE = 20_000_000
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +163,20 @@ def test_a_server_with_too_few_connections(
     began = time.monotonic()
     loads = [load_with_too_few_connections(own, server) for _ in range(amount(1, 20))]
     checked(loads, "too few connections", figures, began, faults=sum(load.failed for load in loads))
+
+
+@pytest.mark.parametrize("size", [1, LARGE], ids=["small", "large"])
+def test_a_process_of_the_server_that_hangs(size: int, own: Backend, admin: PgConnection, set_env: SetEnv) -> None:
+    """A large value fills what the operating system keeps for the server, so the call waits to send it."""
+    set_env(PG_DB_TIMEOUT=str(TIMEOUT))
+    actor_id = new_id()
+    assert get_actor(own).create(actor_id=actor_id, creator="creator@example.com")
+    (pid,) = fill_pool(1)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(DbOutcomeUnknownError):
+            get_property(own).set(actor_id, "color", "x" * size)
+        assert time.monotonic() - began < 5
+    finally:
+        os.kill(pid, signal.SIGCONT)
