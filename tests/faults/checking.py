@@ -1,17 +1,15 @@
-"""What came of loads: nothing may be lost, doubled or wrong."""
+"""What came of a load: nothing may be lost, doubled or wrong."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 from .conftest import Figures
-from .workload import Load, Verdict
+from .workload import Verdict
 
 
-def checked(loads: Sequence[Load], name: str, figures: Figures, began: float, **more: float) -> Verdict:
-    """Record what came of loads since the moment `began`, and fail if anything is lost, doubled or wrong."""
-    verdict = sum((load.verdict() for load in loads), Verdict())
+def checked(verdict: Verdict, name: str, figures: Figures, began: float, **more: float) -> None:
+    """Record what came of a load since the moment `began`, and fail if anything is lost, doubled or wrong."""
     figures(
         name,
         seconds=time.monotonic() - began,
@@ -24,4 +22,3 @@ def checked(loads: Sequence[Load], name: str, figures: Figures, began: float, **
         **more,
     )
     assert verdict.faultless, verdict
-    return verdict

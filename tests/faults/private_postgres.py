@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -59,29 +60,25 @@ def _conninfo(facts: PostgresConnection) -> str:
 
 
 class Standby(PostgresServer):
-    """A server that follows another one, from the moment when it is started."""
+    """A server that follows another one, from the moment when it is started.
 
-    def __init__(self, primary: PostgresServer) -> None:
-        super().__init__(password=primary.connection.password)
-        self._primary = primary.connection
+    `port` is where it reaches the other one, if not at its own port.
+    """
+
+    def __init__(self, primary: PostgresServer, port: int | None = None) -> None:
+        super().__init__(password=primary.connection.password, fsync=False)
+        self._primary = replace(primary.connection, port=port or primary.connection.port)
 
     def promote(self) -> None:
         """Make it a primary; return when it takes writes."""
         with connect(self) as connection:
             assert connection.execute("SELECT pg_promote(true, 30)").fetchone() == (True,)
 
-    def receiver(self) -> int:
-        """Return the id of the process that receives what the primary writes."""
-        with connect(self) as connection:
-            found = connection.execute("SELECT pid FROM pg_stat_wal_receiver").fetchone()
-        assert found is not None
-        return int(found[0])
-
     def _create_cluster(self) -> None:
         facts = self._primary
         command = [
             *(str(self._binaries / "pg_basebackup"), "-D", str(self.directory / "data")),
-            *("-d", _conninfo(facts), "-R", "-X", "stream", "-c", "fast"),
+            *("-d", _conninfo(facts), "-R", "-X", "stream", "-c", "fast", "--no-sync"),
         ]
         result = run_as(self._account, command, self.directory)
         if result.returncode != 0:

@@ -58,7 +58,7 @@ def test_tables_that_cannot_grow(own: Backend, server: ServerOnSmallDisk, amount
             load.wait_for(50)
             assert prop.set(actor_id, "large", large_value())
             assert prop.delete()
-    checked([load], "tables that cannot grow, disk full", figures, began, faults=rounds)
+    checked(load.verdict(), "tables that cannot grow, disk full", figures, began, faults=rounds)
 
 
 def test_a_log_that_cannot_grow(own: Backend, server: ServerOnSmallDisk, amount: Amount, figures: Figures) -> None:
@@ -72,7 +72,7 @@ def test_a_log_that_cannot_grow(own: Backend, server: ServerOnSmallDisk, amount:
                 load.wait_for_failures(1)
             server.restart()
             load.wait_for(50)
-    checked([load], "log that cannot grow, disk full", figures, began, faults=rounds)
+    checked(load.verdict(), "log that cannot grow, disk full", figures, began, faults=rounds)
 
 
 @contextmanager

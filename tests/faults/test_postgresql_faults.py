@@ -22,7 +22,7 @@ from tests.support import new_id
 from .checking import checked
 from .conftest import Amount, Figures
 from .private_postgres import PgConnection, connect, fill_pool, use, wait_until
-from .workload import Load
+from .workload import Load, Verdict
 
 IDLE = 10
 MOST_CONNECTIONS = 20
@@ -62,7 +62,7 @@ def test_sessions_ended_at_random(own: Backend, admin: PgConnection, amount: Amo
                 f"SELECT pg_terminate_backend(pid) FROM ({SESSIONS} ORDER BY random() LIMIT 2) AS chosen".encode()
             ).rowcount
             load.wait_for(5)
-    checked([load], "sessions ended at random", figures, began, faults=ended)
+    checked(load.verdict(), "sessions ended at random", figures, began, faults=ended)
 
 
 def test_servers_killed_and_started_again(
@@ -76,7 +76,8 @@ def test_servers_killed_and_started_again(
             server.kill()
             server.restart()
             load.wait_for(100)
-    verdict = checked([load], "server killed", figures, began, faults=kills, longest_pause_seconds=load.longest_pause())
+    verdict = load.verdict()
+    checked(verdict, "server killed", figures, began, faults=kills, longest_pause_seconds=load.longest_pause())
     assert verdict.unknown + verdict.failed > 0
 
 
@@ -121,7 +122,8 @@ def test_statement_timeouts(
                     get_property(own).set("anybody", "color", "red")
                 load.wait_for_failures(1)
     set_env(PGOPTIONS=None)
-    verdict = checked([load], "statement_timeout", figures, began, faults=load.failed)
+    verdict = load.verdict()
+    checked(verdict, "statement_timeout", figures, began, faults=load.failed)
     assert verdict.failed >= rounds
 
 
@@ -162,7 +164,8 @@ def test_a_server_with_too_few_connections(
 ) -> None:
     began = time.monotonic()
     loads = [load_with_too_few_connections(own, server) for _ in range(amount(1, 20))]
-    checked(loads, "too few connections", figures, began, faults=sum(load.failed for load in loads))
+    verdict = sum((load.verdict() for load in loads), Verdict())
+    checked(verdict, "too few connections", figures, began, faults=verdict.failed)
 
 
 @pytest.mark.parametrize("size", [1, LARGE], ids=["small", "large"])

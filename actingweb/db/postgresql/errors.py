@@ -21,12 +21,12 @@ from actingweb.db.postgresql.pooled_connection import NoAnswerError
 __all__ = [
     "BY_CLASS",
     "BY_SQLSTATE",
+    "concerns_others",
     "connect_fault",
     "fault_of",
     "is_conflict",
     "is_lost",
     "is_rolled_back",
-    "is_silence",
 ]
 
 Meaning = tuple[type[DbError], str | None]
@@ -37,6 +37,7 @@ _NO_SCHEMA: Meaning = (DbSchemaError, "a table, column or schema is missing: run
 _REFUSED: Meaning = (DbInputError, "the database cannot hold a value")
 
 BY_SQLSTATE: dict[str, Meaning] = {
+    "25006": (DbError, "the server takes no writes"),
     "25P02": (DbError, "an earlier call failed in this transaction: let its error leave the block"),
     "40001": _CONFLICT,
     "40003": (DbOutcomeUnknownError, "the database does not know whether it committed"),
@@ -71,6 +72,12 @@ _OF_THE_LAYOUT = ("42", "3F", "23502")
 _FORBIDDEN = "42501"
 # The prepared statement does not exist, as after a failed pipeline, or its tables have changed.
 _STALE_PREPARED = ("26000", "0A000")
+# The server has become a standby, so that another one takes the writes.
+_READ_ONLY = "25006"
+# What means that the connection, or what was prepared on it, is of no use any more.
+_LOST_CODES = ("08", "57P", _READ_ONLY, *_STALE_PREPARED)
+# Of these, what the server says before a commit only.
+_ROLLED_BACK_CODES = ("57P", _READ_ONLY, *_STALE_PREPARED)
 # A server without a free connection says so before there is a result that could carry its code, 53300.
 _NO_CONNECTION_LEFT = ("too many clients", "too many connections", "remaining connection slots")
 
@@ -104,19 +111,19 @@ def is_conflict(error: Exception) -> bool:
 
 
 def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Tell whether the error means that the connection, or a statement prepared on it, is gone."""
+    """Tell whether the error means that the connection, or a statement prepared on it, is of no use any more."""
     code = _code(error)
-    return connection.closed if code is None else code.startswith(("08", "57P", *_STALE_PREPARED))
+    return connection.closed if code is None else code.startswith(_LOST_CODES)
 
 
-def is_silence(error: Exception) -> bool:
-    """Tell whether the connection went without a word from the server, so that others may have gone too."""
-    return _code(error) is None
+def concerns_others(error: Exception) -> bool:
+    """Tell whether idle connections are lost for the same reason: the network is silent, or the server is a standby."""
+    return _code(error) in (None, _READ_ONLY)
 
 
 def is_rolled_back(error: Exception) -> bool:
     """Tell whether the server itself refused to go on, which it does before a commit only."""
-    return (_code(error) or "").startswith(("57P", *_STALE_PREPARED))
+    return (_code(error) or "").startswith(_ROLLED_BACK_CODES)
 
 
 def _code(error: Exception) -> str | None:
