@@ -18,6 +18,7 @@ class TcpProxy(socketserver.ThreadingTCPServer):
 
     Attributes:
         silent: whether what clients send is kept instead.
+        mute: whether what the server answers is kept instead.
         losses: how many of the server's next answers are dropped, each with its connection.
         flights: how often the server answered what a client had sent since the answer before.
     """
@@ -30,6 +31,7 @@ class TcpProxy(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Relay)
         self.target = (host, port)
         self.silent = False
+        self.mute = False
         self.losses = 0
         self.flights = 0
         self._open: set[socket.socket] = set()
@@ -102,7 +104,8 @@ class _Relay(socketserver.BaseRequestHandler):
                 if self.server.losses > 0:
                     self.server.losses -= 1
                     break
-                self.request.sendall(data)
+                if not self.server.mute:
+                    self.request.sendall(data)
         self._close()
 
     def _close(self) -> None:

@@ -295,16 +295,18 @@ class Load:
         """How many writes were acknowledged so far."""
         return sum(len(work.ledger.done) for work in self._works())
 
+    @property
+    def failed(self) -> int:
+        """How many writes failed so far, of those whose outcome is known."""
+        return sum(len(work.ledger.failed) for work in self._works())
+
     def wait_for(self, more: int, seconds: float = 30.0) -> None:
         """Wait until so many more writes are acknowledged. Raise `TimeoutError` after `seconds`."""
-        goal, deadline = self.acknowledged + more, time.monotonic() + seconds
-        while self.acknowledged < goal:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{goal - self.acknowledged} of {more} writes did not come in {seconds} s")
-            for thread in self._running:
-                if thread.done():
-                    thread.result()
-            time.sleep(0.005)
+        self._await(lambda: self.acknowledged, more, seconds)
+
+    def wait_for_failures(self, more: int, seconds: float = 30.0) -> None:
+        """Wait until so many more writes have failed. Raise `TimeoutError` after `seconds`."""
+        self._await(lambda: self.failed, more, seconds)
 
     def longest_pause(self) -> float:
         """Return the longest time, in seconds, between two acknowledged writes of any thread."""
@@ -314,6 +316,16 @@ class Load:
     def verdict(self) -> Verdict:
         """Compare what is stored with what was written. Raise `DbError` if that cannot be read."""
         return sum((work.verdict() for work in self._works()), Verdict())
+
+    def _await(self, count: Callable[[], int], more: int, seconds: float) -> None:
+        goal, deadline = count() + more, time.monotonic() + seconds
+        while count() < goal:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{goal - count()} of {more} writes did not come in {seconds} s")
+            for thread in self._running:
+                if thread.done():
+                    thread.result()
+            time.sleep(0.005)
 
     def _works(self) -> list[Work]:
         return self._shared + self._own

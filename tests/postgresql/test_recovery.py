@@ -67,12 +67,15 @@ def wait_until_blocked(pg: PgConnection) -> int:
 UPDATE_PROPERTY = b"UPDATE properties SET value = value WHERE id = %s"
 
 
-def test_a_write_that_the_server_ended_is_repeated(backend: Backend, actor_id: str, pg: PgConnection) -> None:
-    """The server says that it ended the session, so nothing was written."""
-    get_property(backend).set(actor_id, "color", "old")
+@pytest.mark.parametrize("name", ["color", "email"])
+def test_a_write_that_the_server_ended_is_repeated(
+    name: str, backend: Backend, actor_id: str, pg: PgConnection
+) -> None:
+    """The server says that it ended the session, so nothing was written. An indexed property takes several statements."""
+    get_property(backend).set(actor_id, name, "old")
     with ThreadPoolExecutor(1) as threads:
         with blocking(pg, UPDATE_PROPERTY, actor_id):
-            writing = threads.submit(get_property(backend).set, actor_id, "color", "new")
+            writing = threads.submit(get_property(backend).set, actor_id, name, "new")
             first = wait_until_blocked(pg)
             pg.execute("SELECT pg_terminate_backend(%s)", [first])
             deadline = time.monotonic() + 10
@@ -80,7 +83,7 @@ def test_a_write_that_the_server_ended_is_repeated(backend: Backend, actor_id: s
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
         assert writing.result(timeout=10) is True
-    assert value_of(pg, actor_id, "color") == "new"
+    assert value_of(pg, actor_id, name) == "new"
 
 
 def test_behind_a_pooler_the_outcome_of_such_a_write_is_unknown(
@@ -171,6 +174,28 @@ def test_a_conflict_that_stays_is_raised_after_five_tries(backend: Backend, acto
     finally:
         pg.execute("DROP FUNCTION collide CASCADE")
         pg.execute("DROP SEQUENCE tries")
+
+
+@pytest.mark.parametrize("pooler", ["off", "on"])
+def test_a_write_whose_commit_fails_is_no_success(
+    pooler: str, backend: Backend, actor_id: str, pg: PgConnection, set_env: SetEnv
+) -> None:
+    """The server says that the statement is done before it commits, and may refuse that."""
+    set_env(PG_POOLER=pooler)
+    prop = get_property(backend)
+    assert prop.set(actor_id, "color", "old")
+    assert prop.set(actor_id, "color", "old")
+    pg.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '40001'; END $$")
+    pg.execute(
+        "CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON properties DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    try:
+        with pytest.raises(DbConflictError):
+            prop.set(actor_id, "color", "new")
+    finally:
+        pg.execute("DROP FUNCTION refuse CASCADE")
+    assert value_of(pg, actor_id, "color") == "old"
 
 
 @pytest.mark.parametrize("option", ["lock_timeout", "statement_timeout"])

@@ -10,8 +10,8 @@ import psycopg
 from actingweb.db.exceptions import DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.connection import acquire
-from actingweb.db.postgresql.errors import fault_of, is_conflict, is_lost, is_rolled_back
-from actingweb.db.postgresql.pooled_connection import Outcome, PooledConnection
+from actingweb.db.postgresql.errors import concerns_others, fault_of, is_conflict, is_lost, is_rolled_back
+from actingweb.db.postgresql.pooled_connection import NoAnswerError, Outcome, PooledConnection
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.postgresql.transaction import current
 
@@ -69,6 +69,8 @@ def _run(work: Callable[[PooledConnection, str], T], repeatable: bool) -> T:
             pool.putconn(connection)
         # Outside the handler: the driver's error, whose text can quote data, must not become the context.
         if lost:
+            if concerns_others(failure):
+                pool.forget_idle()
             safe = repeatable or (is_rolled_back(failure) and pool.pooled is False)
             _judge_loss(failure, safe, attempt)
         elif is_conflict(failure) and attempt < _TRIES:
@@ -82,5 +84,5 @@ def _judge_loss(failure: Exception, safe: bool, attempt: int) -> None:
     fault = fault_of(failure)
     if not safe:
         raise Fault(DbOutcomeUnknownError, "the connection was lost before the answer came", fault.cause)
-    if attempt >= _CONNECTIONS:
+    if attempt >= _CONNECTIONS or isinstance(failure, NoAnswerError):
         raise fault

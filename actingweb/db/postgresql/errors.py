@@ -16,8 +16,18 @@ from actingweb.db.exceptions import (
 )
 from actingweb.db.faults import DriverError, Fault
 from actingweb.db.postgresql.password import PasswordError
+from actingweb.db.postgresql.pooled_connection import NoAnswerError
 
-__all__ = ["BY_CLASS", "BY_SQLSTATE", "connect_fault", "fault_of", "is_conflict", "is_lost", "is_rolled_back"]
+__all__ = [
+    "BY_CLASS",
+    "BY_SQLSTATE",
+    "concerns_others",
+    "connect_fault",
+    "fault_of",
+    "is_conflict",
+    "is_lost",
+    "is_rolled_back",
+]
 
 Meaning = tuple[type[DbError], str | None]
 
@@ -27,6 +37,7 @@ _NO_SCHEMA: Meaning = (DbSchemaError, "a table, column or schema is missing: run
 _REFUSED: Meaning = (DbInputError, "the database cannot hold a value")
 
 BY_SQLSTATE: dict[str, Meaning] = {
+    "25006": (DbError, "the server takes no writes"),
     "25P02": (DbError, "an earlier call failed in this transaction: let its error leave the block"),
     "40001": _CONFLICT,
     "40003": (DbOutcomeUnknownError, "the database does not know whether it committed"),
@@ -34,6 +45,7 @@ BY_SQLSTATE: dict[str, Meaning] = {
     "3F000": _NO_SCHEMA,
     "42703": _NO_SCHEMA,
     "42P01": _NO_SCHEMA,
+    "53100": (DbError, "the server's disk is full"),
     "53300": (DbThrottledError, "the server has no connection left"),
     "54000": (DbInputError, "a value is too long for its index"),
     "55P03": (DbTimeoutError, "a lock did not become free in time"),
@@ -47,6 +59,7 @@ BY_SQLSTATE: dict[str, Meaning] = {
 BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
     (PoolTimeout, (DbTimeoutError, "no connection became free within PG_POOL_TIMEOUT")),
     (TooManyRequests, (DbThrottledError, "too many callers wait for a connection")),
+    (NoAnswerError, (DbTimeoutError, "the server said nothing for PG_DB_TIMEOUT")),
     (psycopg.DataError, _REFUSED),
     (UnicodeEncodeError, _REFUSED),
     (psycopg.OperationalError, _LOST),
@@ -59,6 +72,12 @@ _OF_THE_LAYOUT = ("42", "3F", "23502")
 _FORBIDDEN = "42501"
 # The prepared statement does not exist, as after a failed pipeline, or its tables have changed.
 _STALE_PREPARED = ("26000", "0A000")
+# The server has become a standby, so that another one takes the writes.
+_READ_ONLY = "25006"
+# What means that the connection, or what was prepared on it, is of no use any more.
+_LOST_CODES = ("08", "57P", _READ_ONLY, *_STALE_PREPARED)
+# Of these, what the server says before a commit only.
+_ROLLED_BACK_CODES = ("57P", _READ_ONLY, *_STALE_PREPARED)
 # A server without a free connection says so before there is a result that could carry its code, 53300.
 _NO_CONNECTION_LEFT = ("too many clients", "too many connections", "remaining connection slots")
 
@@ -92,14 +111,19 @@ def is_conflict(error: Exception) -> bool:
 
 
 def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Tell whether the error means that the connection, or a statement prepared on it, is gone."""
+    """Tell whether the error means that the connection, or a statement prepared on it, is of no use any more."""
     code = _code(error)
-    return connection.closed if code is None else code.startswith(("08", "57P", *_STALE_PREPARED))
+    return connection.closed if code is None else code.startswith(_LOST_CODES)
+
+
+def concerns_others(error: Exception) -> bool:
+    """Tell whether idle connections are lost for the same reason: the network is silent, or the server is a standby."""
+    return _code(error) in (None, _READ_ONLY)
 
 
 def is_rolled_back(error: Exception) -> bool:
     """Tell whether the server itself refused to go on, which it does before a commit only."""
-    return (_code(error) or "").startswith(("57P", *_STALE_PREPARED))
+    return (_code(error) or "").startswith(_ROLLED_BACK_CODES)
 
 
 def _code(error: Exception) -> str | None:

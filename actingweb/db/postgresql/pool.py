@@ -79,6 +79,16 @@ class Pool(ConnectionPool[PooledConnection]):
         """Forget the connections without a word to the server, which are another process's."""
         self._closed = True
 
+    def forget_idle(self) -> None:
+        """Close the connections that nobody uses: what cut one without a word has cut them too."""
+        with self._lock:
+            idle = list(self._pool)
+            self._pool.clear()
+            self._nconns -= len(idle)
+            self._nconns_min = 0
+        for connection in idle:
+            self._close_connection(connection)
+
     def _ready(self) -> PooledConnection | None:
         """Return a connection that nobody uses. This is the way of nearly all requests, so it is short."""
         with self._lock:
@@ -136,15 +146,16 @@ class Pool(ConnectionPool[PooledConnection]):
                 self._maybe_grow_pool()
 
     def _set_up(self, connection: PooledConnection) -> None:
+        connection.set_up(self._settings.timeout)
         if self.pooled is None:
-            row = connection.execute("SELECT pg_backend_pid()").fetchone()
-            self.pooled = row != (connection.info.backend_pid,)
-        connection.set_up(prepares=not self.pooled)
+            rows = connection.command(b"SELECT pg_backend_pid()").rows
+            self.pooled = rows != [(connection.info.backend_pid,)]
+        connection.set_preparing(not self.pooled)
 
     @staticmethod
     def _answers(connection: PooledConnection) -> bool:
         try:
-            connection.execute("", prepare=False)
+            connection.command(b"SELECT 1")
         except psycopg.Error:
             return False
         return True

@@ -1,5 +1,6 @@
 """A connection as the layer uses it: statements straight through libpq, which takes half the work of a cursor."""
 
+import math
 import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,14 +18,19 @@ from psycopg.pq.abc import PGresult
 
 from actingweb.db.postgresql.statement import Query
 
-__all__ = ["Outcome", "PooledConnection"]
+__all__ = ["NoAnswerError", "Outcome", "PooledConnection"]
 
 Parameters = Mapping[str, Any]
 Values = list[bytes | None]
 
 _PREPARED_MAX = 500
+_SILENT = "no answer in time"
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _unpack_int8 = Struct("!q").unpack
+
+
+class NoAnswerError(psycopg.OperationalError):
+    """The server said nothing for as long as a call waits. Whether it does what it was told is not known."""
 
 
 class Outcome(NamedTuple):
@@ -51,18 +57,25 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     _await_room: Callable[[], object]
     _names: dict[bytes, bytes]
 
-    def set_up(self, prepares: bool) -> None:
-        """Get ready for `run` and `run_all`; with `prepares` they prepare what they run."""
-        self.has_input = partial(_waiter(self.fileno(), writes=False), 0)
-        self._await_input = _waiter(self.fileno(), writes=False)
-        self._await_room = _waiter(self.fileno(), writes=True)
-        if not prepares:
-            self.prepare_threshold = None
+    def set_up(self, timeout: float) -> None:
+        """Get ready for `run`, `run_all` and `command`, which give up after `timeout` seconds of silence."""
+        silence = math.ceil(timeout * 1000)
+        waiter = _waiter(self.fileno(), writes=False)
+        self.has_input = partial(waiter, 0)
+        self._await_input = partial(waiter, silence)
+        self._await_room = partial(_waiter(self.fileno(), writes=True), silence)
         self.adapters.register_loader("timestamptz", _UtcLoader)
         self._transformer = Transformer(self)
         self._names = {}
-        self._room = _PREPARED_MAX if prepares else 0
+        self._room = 0
         self._numbers = count()
+
+    def set_preparing(self, prepares: bool) -> None:
+        """Say whether `run` and `run_all` prepare what they run; at first they do not."""
+        if prepares:
+            self._room = _PREPARED_MAX
+        else:
+            self.prepare_threshold = None
 
     def run(self, query: Query, parameters: Parameters) -> Outcome:
         """Run a query. Raise `psycopg.Error`."""
@@ -70,15 +83,21 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         name = self._names.get(query.text)
         if name is None and self._room:
             return self._pipelined([(query.text, values)])[0]
+        return self._single(name, query.text, values)
+
+    def command(self, text: bytes) -> Outcome:
+        """Run a statement without parameters, and prepare nothing. Raise `psycopg.Error`."""
+        return self._single(None, text, [])
+
+    def _single(self, name: bytes | None, text: bytes, values: Values) -> Outcome:
         pgconn = self.pgconn
         try:
             if name is None:
-                pgconn.send_query_params(query.text, values, result_format=Format.BINARY)
+                pgconn.send_query_params(text, values, result_format=Format.BINARY)
             else:
                 pgconn.send_query_prepared(name, values, result_format=Format.BINARY)
             self._flush()
-            result = self._next()
-            self._finish(result)
+            result = self._finish(self._next())
         except BaseException:
             # The state of the connection is unknown.
             self.close()
@@ -129,12 +148,12 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def _until_sync(self) -> Iterator[PGresult]:
         """Yield the results up to the end of the pipeline, or of the connection."""
-        last: PGresult | None = None
+        failed = False
         while True:
             try:
                 result = self._next()
             except psycopg.OperationalError:
-                if _is_failure(last):
+                if failed:
                     return
                 raise
             if result is None:
@@ -143,28 +162,32 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             elif result.status == ExecStatus.PIPELINE_SYNC:
                 return
             else:
-                last = result
+                # What follows a failure is reported as aborted.
+                failed = failed or _is_failure(result)
                 yield result
 
-    def _finish(self, result: PGresult | None) -> None:
-        """Read on to the end of a statement whose first result is there."""
+    def _finish(self, result: PGresult | None) -> PGresult | None:
+        """Read on to the end of a statement whose first result is there; return that or the failure of the commit."""
         try:
-            while self._next() is not None:
-                pass
+            while (later := self._next()) is not None:
+                result = later
         except psycopg.OperationalError:
             if not _is_failure(result):
                 raise
+        return result
 
     def _flush(self) -> None:
         """Send what waits to be sent, taking in meanwhile what the server has to say."""
         while self.pgconn.flush():
-            self._await_room()
+            if not self._await_room():
+                raise NoAnswerError(_SILENT)
             self.pgconn.consume_input()
 
     def _next(self) -> PGresult | None:
         """Return the next result; None behind those of a statement."""
         while self.pgconn.is_busy():
-            self._await_input()
+            if not self._await_input():
+                raise NoAnswerError(_SILENT)
             self.pgconn.consume_input()
         return self.pgconn.get_result()
 
@@ -217,19 +240,18 @@ def _array(values: list[str]) -> bytes:
     return _dumped("{" + ",".join(f'"{value}"' for value in escaped) + "}") or b""
 
 
-def _waiter(socket: int, *, writes: bool) -> Callable[..., object]:
+def _waiter(socket: int, *, writes: bool) -> Callable[[int], object]:
     """Return what waits until a socket can be read, or with `writes` until it can be read or written.
 
-    It takes for how many milliseconds; by default for ever.
+    It takes for how many milliseconds, and returns something false if that was in vain.
     """
     if hasattr(select, "poll"):
         poller = select.poll()
         poller.register(socket, select.POLLIN | (select.POLLOUT if writes else 0))
         return poller.poll
 
-    def wait(milliseconds: int | None = None) -> list[int]:
-        seconds = None if milliseconds is None else milliseconds / 1000
-        readable, writable, _ = select.select([socket], [socket] if writes else [], [], seconds)
+    def wait(milliseconds: int) -> list[int]:
+        readable, writable, _ = select.select([socket], [socket] if writes else [], [], milliseconds / 1000)
         return readable + writable
 
     return wait

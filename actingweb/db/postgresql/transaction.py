@@ -50,7 +50,7 @@ class Transaction:
 
     def command(self, text: bytes) -> None:
         """Run a command without result. Raise `Fault`."""
-        self.run(lambda connection, _: connection.execute(text, prepare=False))
+        self.run(lambda connection, _: connection.command(text))
 
     @property
     def failed(self) -> bool:
