@@ -75,7 +75,9 @@ DOCUMENTS: dict[str, list[Document]] = {
         for actor in ACTORS
         for number in range(1, 4)
     ],
-    "subscription_suspensions": [{"id": actor, "target_key": "t", "target": "t"} for actor in ACTORS],
+    "subscription_suspensions": [
+        {"id": actor, "target_key": "t", "target": "t", "suspended_at": TIME} for actor in ACTORS
+    ],
 }
 ROWS = sum(map(len, DOCUMENTS.values()))
 
