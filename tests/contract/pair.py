@@ -34,7 +34,8 @@ class Pair:
             expected = outcome(modelled, step)
         except Undefined:
             return
-        assert outcome(real, step) == expected, step
+        found = outcome(real, step)
+        assert found == expected, (step, found, expected)
         self.compare_handles(step)
 
     def compare_handles(self, step: Step) -> None:
