@@ -3,7 +3,7 @@
 import re
 import shlex
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -15,7 +15,7 @@ from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.revision import EARLIER, HEAD
 
-__all__ = ["COMMAND", "explained", "require_no_older_schema"]
+__all__ = ["COMMAND", "SchemaState", "explained", "require_no_older_schema", "schema_state"]
 
 COMMAND = f"cd {shlex.quote(str(Path(__file__).parent))} && alembic upgrade head"
 """What makes the schema, or upgrades it."""
@@ -32,10 +32,11 @@ _FACTS = """
 _REVISIONS = sql.SQL("SELECT version_num FROM {}")
 
 
-class _State(NamedTuple):
+class SchemaState(NamedTuple):
     """What a schema tells of itself.
 
     Attributes:
+        exists: whether there is one.
         ancient: whether it has the layout of ActingWeb 3.15 or of an earlier release.
         revisions: what Alembic noted.
     """
@@ -45,9 +46,38 @@ class _State(NamedTuple):
     revisions: list[str]
 
     @property
+    def is_current(self) -> bool:
+        """Whether it is at the revision of this release."""
+        return self.revisions == [HEAD]
+
+    @property
     def is_older(self) -> bool:
-        """Whether an earlier release than this made it."""
-        return self.revisions != [HEAD] and (self.ancient or set(self.revisions) <= {*EARLIER, HEAD})
+        """Whether an earlier release made it."""
+        known = set(self.revisions) <= {*EARLIER, HEAD}
+        return bool(self.revisions) and not self.is_current and (self.ancient or known)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, if a statement cannot be run on it, and what to run."""
+        if not self.exists:
+            return f"the schema is missing: run `{COMMAND}`"
+        if not self.revisions:
+            return f"the schema has no tables that Alembic made: run `{COMMAND}`"
+        if self.is_current:
+            return (
+                f"a table or column is missing, though the schema is at revision {HEAD}: "
+                "`alembic check` names it, `alembic upgrade head` does not bring it back"
+            )
+        names = (name if _REVISION.fullmatch(name) else "with an unusual name" for name in sorted(self.revisions))
+        text = f"the schema is at revision {', '.join(names)}, this release needs {HEAD}"
+        if set(self.revisions) <= {*EARLIER, HEAD}:
+            return f"{text}: run `{COMMAND}`"
+        if self.ancient:
+            return f"{text}: upgrade it with ActingWeb 3.15 first, then run `{COMMAND}`"
+        return (
+            f"{text}: a newer release made it, so run `pip install --upgrade actingweb`; "
+            "`alembic upgrade head` of this release cannot help"
+        )
 
 
 def require_no_older_schema(pool: Pool, connection: PooledConnection) -> None:
@@ -60,14 +90,15 @@ def require_no_older_schema(pool: Pool, connection: PooledConnection) -> None:
     try:
         if _revisions(connection, pool.schema) == [HEAD]:
             return
-        state = _state(connection, pool.schema)
+        state = schema_state(connection, pool.schema)
     except psycopg.Error as error:
         failure = error
-        state = _State(exists=True, ancient=False, revisions=[])
+    else:
+        if state.is_older:
+            raise Fault(DbSchemaError, state.problem)
+        return
     if connection.closed:
         raise connect_fault(failure)
-    if state.revisions and state.is_older:
-        raise Fault(DbSchemaError, _reason(state))
 
 
 def explained(error: Exception, pool: Pool, seconds: float) -> Fault:
@@ -82,44 +113,23 @@ def explained(error: Exception, pool: Pool, seconds: float) -> Fault:
     try:
         connection = pool.getconn(seconds)
         try:
-            state = _state(connection, pool.schema)
+            state = schema_state(connection, pool.schema)
         finally:
             pool.putconn(connection)
     except psycopg.Error:
         return fault
-    if state.revisions == [HEAD] and fault.error is not DbSchemaError:
+    if state.is_current and fault.error is not DbSchemaError:
         return fault
-    return Fault(DbSchemaError, _reason(state), fault.cause)
+    return Fault(DbSchemaError, state.problem, fault.cause)
 
 
-def _state(connection: PooledConnection, schema: str) -> _State:
+def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaState:
+    """Look at a schema. Raise `psycopg.Error`."""
     facts = connection.execute(_FACTS, {"schema": schema}, prepare=False).fetchone()
     exists, versioned, ancient = facts or (False, False, False)
-    return _State(exists, ancient, _revisions(connection, schema) if versioned else [])
+    return SchemaState(exists, ancient, _revisions(connection, schema) if versioned else [])
 
 
-def _revisions(connection: PooledConnection, schema: str) -> list[str]:
+def _revisions(connection: psycopg.Connection[Any], schema: str) -> list[str]:
     query = _REVISIONS.format(sql.Identifier(schema, "alembic_version"))
     return [revision for (revision,) in connection.execute(query, prepare=False)]
-
-
-def _reason(state: _State) -> str:
-    if not state.exists:
-        return f"the schema is missing: run `{COMMAND}`"
-    if not state.revisions:
-        return f"the schema has no tables that Alembic made: run `{COMMAND}`"
-    if state.revisions == [HEAD]:
-        return (
-            f"a table or column is missing, though the schema is at revision {HEAD}: "
-            "`alembic check` names it, `alembic upgrade head` does not bring it back"
-        )
-    names = (name if _REVISION.fullmatch(name) else "with an unusual name" for name in sorted(state.revisions))
-    text = f"the schema is at revision {', '.join(names)}, this release needs {HEAD}"
-    if set(state.revisions) <= {*EARLIER, HEAD}:
-        return f"{text}: run `{COMMAND}`"
-    if state.ancient:
-        return f"{text}: upgrade it with ActingWeb 3.15 first, then run `{COMMAND}`"
-    return (
-        f"{text}: a newer release made it, so run `pip install --upgrade actingweb`; "
-        "`alembic upgrade head` of this release cannot help"
-    )
