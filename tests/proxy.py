@@ -7,10 +7,15 @@ import select
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 _CHUNK = 65536
+
+Forward = Callable[[], None]
+Spoiler = Callable[[Forward], bool]
+"""Is called with what forwards a message of a client; hangs up on client and server if it returns False."""
 
 
 class TcpProxy(socketserver.ThreadingTCPServer):
@@ -19,6 +24,7 @@ class TcpProxy(socketserver.ThreadingTCPServer):
     Attributes:
         silent: whether what clients send is kept instead.
         mute: whether what the server answers is kept instead.
+        spoiler: what to do with each message of a client; None forwards it.
         losses: how many of the server's next answers are dropped, each with its connection.
         flights: how often the server answered what a client had sent since the answer before.
     """
@@ -32,6 +38,7 @@ class TcpProxy(socketserver.ThreadingTCPServer):
         self.target = (host, port)
         self.silent = False
         self.mute = False
+        self.spoiler: Spoiler | None = None
         self.losses = 0
         self.flights = 0
         self._open: set[socket.socket] = set()
@@ -43,6 +50,11 @@ class TcpProxy(socketserver.ThreadingTCPServer):
         """The port on 127.0.0.1 that clients connect to."""
         port: int = self.server_address[1]
         return port
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected to the server."""
+        return len(self._open) // 2
 
     def hang_up(self) -> None:
         """Close the connections that are open."""
@@ -89,9 +101,17 @@ class _Relay(socketserver.BaseRequestHandler):
         with contextlib.suppress(OSError):
             while data := self.request.recv(_CHUNK):
                 self.asked = True
-                if not self.server.silent:
-                    self.upstream.sendall(data)
+                if not self._goes_on(partial(self.upstream.sendall, data)):
+                    break
         self._close()
+
+    def _goes_on(self, forward: Forward) -> bool:
+        """Forward a message, as far as that is wanted; tell whether the connection stays open."""
+        if self.server.spoiler is not None:
+            return self.server.spoiler(forward)
+        if not self.server.silent:
+            forward()
+        return True
 
     def _relay_answers(self) -> None:
         with contextlib.suppress(OSError):

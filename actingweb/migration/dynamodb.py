@@ -88,7 +88,9 @@ class Endpoint:
 
     def describe(self, table: str) -> Answer:
         """Return the description of a table. Raise `SourceError`, see `call`."""
-        answer: Answer = self.call("DescribeTable", {"TableName": table})["Table"]
+        answer: Answer | None = self.call("DescribeTable", {"TableName": table}).get("Table")
+        if answer is None:
+            raise SourceError(f"DynamoDB table {table} cannot be read: an answer is no description of a table")
         return answer
 
     def call(self, operation: str, request: Answer, stop: Event | None = None) -> Answer:

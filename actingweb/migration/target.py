@@ -10,7 +10,7 @@ from psycopg import sql
 
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.postgresql.conninfo import connection_string
-from actingweb.db.postgresql.revision import HEAD
+from actingweb.db.postgresql.schema_check import schema_state
 from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError
 from actingweb.migration.tables import FORMS
@@ -68,21 +68,9 @@ class Target:
     def check_revision(self, connection: Connection) -> None:
         """Raise `UsageError` unless the schema is at head."""
         with target_faults():
-            found = self._revisions(connection)
-        if found != {HEAD}:
-            state = f"is at revision {', '.join(sorted(found))}" if found else "has no ActingWeb tables"
-            raise UsageError(
-                f'schema "{self.schema}" {state}, not at {HEAD}: '
-                "run `cd actingweb/db/postgresql && alembic upgrade head`"
-            )
-
-    def _revisions(self, connection: Connection) -> set[str]:
-        exists = connection.execute(
-            "SELECT to_regclass(format('%%I.alembic_version', %(schema)s::text)) IS NOT NULL", {"schema": self.schema}
-        ).fetchone()
-        if exists != (True,):
-            return set()
-        return {row[0] for row in connection.execute(self.sql("SELECT version_num FROM {schema}.alembic_version"))}
+            state = schema_state(connection, self.schema)
+        if not state.is_current:
+            raise UsageError(f'schema "{self.schema}": {state.problem}')
 
     def _check_rights(self, connection: Connection) -> None:
         checks: list[tuple[str, sql.Composable]] = [

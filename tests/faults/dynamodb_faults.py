@@ -18,6 +18,7 @@ from tests.dynamodb.proxy import (
     Answer,
     Send,
     Spoiler,
+    answering,
     cancelled,
     cut_off,
     damaged,
@@ -79,6 +80,22 @@ KINDS = {
     "answer damaged": Kind(damaged, DbError),
     "answer is no JSON": Kind(raw(b'{"Item": {"id"}'), DbError),
 }
+
+
+def leaving(share: float) -> Spoiler:
+    """Do a part of a batch, and leave the others to the client."""
+
+    def spoil(send: Send) -> Answer | None:
+        request = send.request
+        if request.operation != "BatchWriteItem":
+            return send()
+        ((table, writes),) = request.body["RequestItems"].items()
+        done = int(len(writes) * (1 - share))
+        if done:
+            send({"RequestItems": {table: writes[:done]}})
+        return answering({"UnprocessedItems": {table: writes[done:]} if writes[done:] else {}})(send)
+
+    return spoil
 
 
 class Sometimes:

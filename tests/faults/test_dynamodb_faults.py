@@ -30,7 +30,6 @@ from tests.dynamodb.proxy import (
     Send,
     Spoiler,
     SpoilingProxy,
-    answering,
     failing,
     late,
     lost,
@@ -39,7 +38,7 @@ from tests.dynamodb.proxy import (
 from tests.support import new_id
 
 from .conftest import Amount, Figures
-from .dynamodb_faults import KINDS, TIMEOUT, Kind, Sometimes
+from .dynamodb_faults import KINDS, TIMEOUT, Kind, Sometimes, leaving
 from .workload import Load
 
 pytestmark = pytest.mark.backends("dynamodb")
@@ -265,22 +264,6 @@ class TestTimeLimit:
         outcome, seconds = _timed(rows.delete)
         assert outcome is True
         assert seconds > TIMEOUT
-
-
-def leaving(share: float) -> Spoiler:
-    """Do a part of a batch, and leave the others to the client."""
-
-    def spoil(send: Send) -> Answer | None:
-        request = send.request
-        if request.operation != "BatchWriteItem":
-            return send()
-        ((table, writes),) = request.body["RequestItems"].items()
-        done = int(len(writes) * (1 - share))
-        if done:
-            send({"RequestItems": {table: writes[:done]}})
-        return answering({"UnprocessedItems": {table: writes[done:]} if writes[done:] else {}})(send)
-
-    return spoil
 
 
 class TestBatches:

@@ -1,4 +1,4 @@
-"""Answers that were damaged on their way."""
+"""Answers that were damaged on their way, or are none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAGE = json.dumps({"Items": [{"id": {"S": "a"}}], "Count": 1}).encode()
 
 
 class _Damaging(BaseHTTPRequestHandler):
-    """Answers with the checksum of another page, as often as the server says."""
+    """Gives one answer, as often as the server says with the checksum of another."""
 
     server: _Server
 
@@ -28,10 +28,11 @@ class _Damaging(BaseHTTPRequestHandler):
         damaged = self.server.damages > 0
         self.server.damages -= 1
         self.send_response(200)
-        self.send_header("Content-Length", str(len(_PAGE)))
-        self.send_header("x-amz-crc32", str(crc32(_PAGE + b"?" if damaged else _PAGE)))
+        body = self.server.body
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("x-amz-crc32", str(crc32(body + b"?" if damaged else body)))
         self.end_headers()
-        self.wfile.write(_PAGE)
+        self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         return
@@ -39,12 +40,13 @@ class _Damaging(BaseHTTPRequestHandler):
 
 class _Server(HTTPServer):
     damages = 0
+    body = _PAGE
 
 
 @contextmanager
-def _server(damages: int) -> Iterator[str]:
+def _server(damages: int, body: bytes = _PAGE) -> Iterator[str]:
     server = _Server(("127.0.0.1", 0), _Damaging)
-    server.damages = damages
+    server.damages, server.body = damages, body
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
@@ -67,3 +69,11 @@ def test_answers_that_stay_damaged_are_a_fault() -> None:
         endpoint = Endpoint("us-west-1", url, None, 1, Patience(failed=0.3))
         with pytest.raises(SourceError, match="failed to answer"):
             endpoint.call("Scan", {"TableName": "actors"})
+
+
+@pytest.mark.parametrize("body", [b'{"Table": {', b"{}"])
+def test_an_answer_that_describes_no_table_is_a_fault(body: bytes) -> None:
+    with _server(damages=0, body=body) as url:
+        endpoint = Endpoint("us-west-1", url, None, 1)
+        with pytest.raises(SourceError, match="no description of a table"):
+            endpoint.describe("actors")

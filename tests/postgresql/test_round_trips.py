@@ -44,10 +44,10 @@ def test_iterate_takes_one_round_trip_a_page(backend: Backend, actor_id: str, pr
 
 
 def test_a_connection_is_made_when_it_is_needed(backend: Backend, actor_id: str, proxy: TcpProxy) -> None:
-    """Log-in takes some flights, the detection of a pooler one, and only one connection is made."""
+    """Log-in takes some flights, the detection of a pooler and the look at the schema one each; once is enough."""
     before = proxy.flights
     get_property(backend).get(actor_id, "x")
     first = proxy.flights - before
     get_property(backend).get(actor_id, "x")
     assert proxy.flights - before == first + 1
-    assert first <= 6
+    assert first <= 7

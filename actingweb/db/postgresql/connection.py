@@ -17,6 +17,7 @@ from actingweb.db.postgresql.conninfo import connection_string
 from actingweb.db.postgresql.errors import connect_fault
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
+from actingweb.db.postgresql.schema_check import require_no_older_schema
 from actingweb.db.settings import get_settings, reset_settings
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "get_connection_string",
     "get_pool",
     "get_schema_name",
-    "present_pool",
     "set_search_path",
 ]
 
@@ -60,11 +60,6 @@ def get_pool() -> Pool:
     return pool
 
 
-def present_pool() -> Pool | None:
-    """Return the process's pool if it has been made."""
-    return _pool
-
-
 def close_pool() -> None:
     """Close the pool, if there is one, and forget the settings; the next use reads them and makes a new pool.
 
@@ -79,7 +74,22 @@ def close_pool() -> None:
 
 
 def acquire() -> tuple[Pool, PooledConnection]:
-    """Take a connection out of the pool; give it back with `putconn`. Raise `Fault` if there is none."""
+    """Take a connection out of the pool for the library's statements; give it back with `putconn`.
+
+    Raise `Fault` if there is none, or if an earlier release made the schema.
+    """
+    pool, connection = _taken()
+    if not pool.has_known_schema:
+        try:
+            require_no_older_schema(pool, connection)
+            pool.has_known_schema = True
+        except BaseException:
+            pool.putconn(connection)
+            raise
+    return pool, connection
+
+
+def _taken() -> tuple[Pool, PooledConnection]:
     failure: Exception
     for _ in range(_CLOSED_MEANWHILE):
         pool = get_pool()
@@ -118,7 +128,7 @@ def get_connection() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
 def _connected() -> tuple[Pool, PooledConnection]:
     error: DbError
     try:
-        return acquire()
+        return _taken()
     except Fault as fault:
         error = fault.named("connect", None)
     raise error

@@ -12,6 +12,7 @@ from actingweb.db.faults import Fault
 from actingweb.db.postgresql.connection import acquire
 from actingweb.db.postgresql.errors import concerns_others, fault_of, is_conflict, is_lost, is_rolled_back
 from actingweb.db.postgresql.pooled_connection import NoAnswerError, Outcome, PooledConnection
+from actingweb.db.postgresql.schema_check import explained
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.postgresql.transaction import current
 
@@ -22,6 +23,7 @@ Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
 Step = tuple[Statement, Parameters]
 
+_CHECK_SECONDS = 1.0
 _CONNECTIONS = 3
 _TRIES = 5
 _BACK_OFF = 0.005
@@ -76,7 +78,7 @@ def _run(work: Callable[[PooledConnection, str], T], repeatable: bool) -> T:
         elif is_conflict(failure) and attempt < _TRIES:
             time.sleep(random.uniform(0, min(_SLOWEST_BACK_OFF, _BACK_OFF * 2**attempt)))
         else:
-            raise fault_of(failure)
+            raise explained(failure, pool, _CHECK_SECONDS)
 
 
 def _judge_loss(failure: Exception, safe: bool, attempt: int) -> None:

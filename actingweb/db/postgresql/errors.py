@@ -21,6 +21,7 @@ from actingweb.db.postgresql.pooled_connection import NoAnswerError
 __all__ = [
     "BY_CLASS",
     "BY_SQLSTATE",
+    "concerns_layout",
     "concerns_others",
     "connect_fault",
     "fault_of",
@@ -86,10 +87,7 @@ def fault_of(error: Exception) -> Fault:
     """Return the fault that the error of a statement is; its cause has none of the error's text."""
     name, code = type(error).__name__, _code(error)
     constraint = error.diag.constraint_name if isinstance(error, psycopg.Error) else None
-    meaning = _meaning(error, code, constraint)
-    if code is not None and code.startswith(_OF_THE_LAYOUT) and code != _FORBIDDEN:
-        meaning = _meaning_of_the_layout(meaning)
-    return Fault(*meaning, DriverError(name, code, constraint))
+    return Fault(*_meaning(error, code, constraint), DriverError(name, code, constraint))
 
 
 def connect_fault(error: Exception) -> Fault:
@@ -108,6 +106,12 @@ def connect_fault(error: Exception) -> Fault:
 def is_conflict(error: Exception) -> bool:
     """Tell whether the transaction was rolled back and may succeed when it is repeated."""
     return _code(error) in ("40001", "40P01")
+
+
+def concerns_layout(error: Exception) -> bool:
+    """Tell whether the statement may have been written for another layout of the tables."""
+    code = _code(error) or ""
+    return code.startswith(_OF_THE_LAYOUT) and code != _FORBIDDEN
 
 
 def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]) -> bool:
@@ -137,12 +141,3 @@ def _meaning(error: Exception, code: str | None, constraint: str | None) -> Mean
         return next(meaning for kind, meaning in BY_CLASS if isinstance(error, kind))
     found = (BY_SQLSTATE[code[:size]] for size in (5, 3, 2) if code[:size] in BY_SQLSTATE)
     return next(found, (DbError, None))
-
-
-def _meaning_of_the_layout(meaning: Meaning) -> Meaning:
-    """Return `meaning` or, if the schema is not that of this release, what to do about it."""
-    # Looking at the schema needs a connection, whose module needs this one.
-    from actingweb.db.postgresql.schema_check import reason_of_failure
-
-    reason = reason_of_failure()
-    return meaning if reason is None else (DbSchemaError, reason)

@@ -22,11 +22,13 @@ class Pool(ConnectionPool[PooledConnection]):
     Attributes:
         schema: where the tables are.
         pooled: whether another pool stands between this one and the server; None before the first connection.
+        has_known_schema: whether the schema was looked at.
     """
 
     def __init__(self, settings: PostgresSettings) -> None:
         """Raise `ConfigurationError` if the settings make no conninfo string."""
         self.schema = settings.schema
+        self.has_known_schema = False
         self._settings = settings
         self.pooled = {"on": True, "off": False}.get(settings.pooler)
         self._failure: psycopg.Error | None = None

@@ -1,31 +1,27 @@
-"""Whether the schema is the one that this release needs, and what to do if it is not."""
+"""Whether the schema is the one that this release needs, and what to run if it is not."""
 
 import re
 import shlex
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from actingweb.db.exceptions import DbError
+from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import Fault
-from actingweb.db.postgresql import connection as connections
-from actingweb.db.postgresql.errors import fault_of
+from actingweb.db.postgresql.errors import concerns_layout, connect_fault, fault_of
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.revision import EARLIER, HEAD
 
-__all__ = ["COMMAND", "reason_of_failure", "schema_problem"]
+__all__ = ["COMMAND", "SchemaState", "explained", "require_no_older_schema", "schema_state"]
 
 COMMAND = f"cd {shlex.quote(str(Path(__file__).parent))} && alembic upgrade head"
 """What makes the schema, or upgrades it."""
 
-_OP = "schema read"
-_SECONDS = 1.0
 _REVISION = re.compile(r"[0-9A-Za-z_-]{1,32}")
-_UNREADABLE_NAME = "with an unusual name"
-# Layouts before the chain of revisions that is known here have the column looked for, later ones do not.
+# Layouts from before the chain of revisions that is known here have the column looked for, later ones do not.
 _FACTS = """
     SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
         EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = %(schema)s AND tablename = 'alembic_version'),
@@ -36,65 +32,104 @@ _FACTS = """
 _REVISIONS = sql.SQL("SELECT version_num FROM {}")
 
 
-class _State(NamedTuple):
+class SchemaState(NamedTuple):
+    """What a schema tells of itself.
+
+    Attributes:
+        exists: whether there is one.
+        ancient: whether it has the layout of ActingWeb 3.15 or of an earlier release.
+        revisions: what Alembic noted.
+    """
+
     exists: bool
     ancient: bool
     revisions: list[str]
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is at the revision of this release."""
+        return self.revisions == [HEAD]
 
-def schema_problem() -> str | None:
-    """Return what is wrong with the schema and what to run; None if it is at the revision of this release.
+    @property
+    def is_older(self) -> bool:
+        """Whether an earlier release made it."""
+        known = set(self.revisions) <= {*EARLIER, HEAD}
+        return bool(self.revisions) and not self.is_current and (self.ancient or known)
 
-    A newer schema counts as wrong, though this release may work with it. Raise `DbError` if the schema cannot be
-    looked at, `ConfigurationError` for a bad setting.
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, if a statement cannot be run on it, and what to run."""
+        if not self.exists:
+            return f"the schema is missing: run `{COMMAND}`"
+        if not self.revisions:
+            return f"the schema has no tables that Alembic made: run `{COMMAND}`"
+        if self.is_current:
+            return (
+                f"a table or column is missing, though the schema is at revision {HEAD}: "
+                "`alembic check` names it, `alembic upgrade head` does not bring it back"
+            )
+        names = (name if _REVISION.fullmatch(name) else "with an unusual name" for name in sorted(self.revisions))
+        text = f"the schema is at revision {', '.join(names)}, this release needs {HEAD}"
+        if set(self.revisions) <= {*EARLIER, HEAD}:
+            return f"{text}: run `{COMMAND}`"
+        if self.ancient:
+            return f"{text}: upgrade it with ActingWeb 3.15 first, then run `{COMMAND}`"
+        return (
+            f"{text}: a newer release made it, so run `pip install --upgrade actingweb`; "
+            "`alembic upgrade head` of this release cannot help"
+        )
+
+
+def require_no_older_schema(pool: Pool, connection: PooledConnection) -> None:
+    """Raise `Fault` if an earlier release made the schema, since some statements would work on it, but not rightly.
+
+    A schema that cannot be looked at is left to the statements, and so is a newer one. Raise `Fault` also if the
+    connection is lost.
     """
-    error: DbError
+    failure: psycopg.Error
     try:
-        return _problem(_asked(*connections.acquire()))
-    except Fault as fault:
-        error = fault.named(_OP, None)
-    except psycopg.Error as failure:
-        error = fault_of(failure).named(_OP, None)
-    raise error
+        if _revisions(connection, pool.schema) == [HEAD]:
+            return
+        state = schema_state(connection, pool.schema)
+    except psycopg.Error as error:
+        failure = error
+    else:
+        if state.is_older:
+            raise Fault(DbSchemaError, state.problem)
+        return
+    if connection.closed:
+        raise connect_fault(failure)
 
 
-def reason_of_failure() -> str | None:
-    """Return `schema_problem` after a statement that the server could not make sense of.
+def explained(error: Exception, pool: Pool, seconds: float) -> Fault:
+    """Return the fault that the error of a statement is; if the schema explains it, its reason says what to run.
 
-    None if the schema is as it should be, or cannot be looked at soon.
+    Looking at the schema takes another connection, which may take `seconds` to become free.
     """
-    pool = connections.present_pool()
-    if pool is None:
-        return None
+    fault = fault_of(error)
+    if not concerns_layout(error):
+        return fault
+    pool.has_known_schema = False
     try:
-        return _problem(_asked(pool, pool.getconn(_SECONDS)))
+        connection = pool.getconn(seconds)
+        try:
+            state = schema_state(connection, pool.schema)
+        finally:
+            pool.putconn(connection)
     except psycopg.Error:
-        return None
+        return fault
+    if state.is_current and fault.error is not DbSchemaError:
+        return fault
+    return Fault(DbSchemaError, state.problem, fault.cause)
 
 
-def _asked(pool: Pool, connection: PooledConnection) -> _State:
-    """Give the connection back after looking at the schema."""
-    try:
-        facts = connection.execute(_FACTS, {"schema": pool.schema}, prepare=False).fetchone()
-        exists, versioned, ancient = facts or (False, False, False)
-        query = _REVISIONS.format(sql.Identifier(pool.schema, "alembic_version"))
-        rows = connection.execute(query, prepare=False).fetchall() if versioned else []
-        return _State(exists, ancient, [revision for (revision,) in rows])
-    finally:
-        pool.putconn(connection)
+def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaState:
+    """Look at a schema. Raise `psycopg.Error`."""
+    facts = connection.execute(_FACTS, {"schema": schema}, prepare=False).fetchone()
+    exists, versioned, ancient = facts or (False, False, False)
+    return SchemaState(exists, ancient, _revisions(connection, schema) if versioned else [])
 
 
-def _problem(state: _State) -> str | None:
-    if not state.exists:
-        return f"the schema is missing: run `{COMMAND}`"
-    if not state.revisions:
-        return f"the schema has no tables that Alembic made: run `{COMMAND}`"
-    if state.revisions == [HEAD]:
-        return None
-    found = ", ".join(name if _REVISION.fullmatch(name) else _UNREADABLE_NAME for name in sorted(state.revisions))
-    text = f"the schema is at revision {found}, this release needs {HEAD}"
-    if set(state.revisions) <= {*EARLIER, HEAD}:
-        return f"{text}: run `{COMMAND}`"
-    if state.ancient:
-        return f"{text}: upgrade it with ActingWeb 3.15 first, then run `{COMMAND}`"
-    return f"{text}: a newer release made it, so install that one; here `alembic upgrade head` cannot help"
+def _revisions(connection: psycopg.Connection[Any], schema: str) -> list[str]:
+    query = _REVISIONS.format(sql.Identifier(schema, "alembic_version"))
+    return [revision for (revision,) in connection.execute(query, prepare=False)]

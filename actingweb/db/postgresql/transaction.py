@@ -14,8 +14,10 @@ from psycopg.pq import TransactionStatus
 from actingweb.db.exceptions import DbConnectionError, DbError, DbNotSupportedError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.connection import acquire
-from actingweb.db.postgresql.errors import fault_of, is_lost
+from actingweb.db.postgresql.errors import is_lost
+from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
+from actingweb.db.postgresql.schema_check import explained
 
 __all__ = ["Transaction", "current", "transaction"]
 
@@ -29,7 +31,7 @@ class Transaction:
     """An open transaction, which the calls of one thread and task share."""
 
     connection: PooledConnection
-    schema: str
+    pool: Pool
     owner: tuple[int, object]
     depth: int = 0
 
@@ -41,12 +43,13 @@ class Transaction:
             raise Fault(DbConnectionError, "the connection of the transaction was lost, so nothing of it is stored")
         failure: Exception
         try:
-            return work(self.connection, self.schema)
+            return work(self.connection, self.pool.schema)
         except (psycopg.Error, UnicodeEncodeError) as error:
             failure = error
             if is_lost(error, self.connection):
                 self.connection.close()
-        raise fault_of(failure)
+        # Without waiting for another connection, which may never come free before this one does.
+        raise explained(failure, self.pool, 0.0)
 
     def command(self, text: bytes) -> None:
         """Run a command without result. Raise `Fault`."""
@@ -81,7 +84,7 @@ def transaction() -> Iterator[None]:
 def _begun() -> Iterator[None]:
     pool, connection = acquire()
     try:
-        begun = Transaction(connection, pool.schema, _caller())
+        begun = Transaction(connection, pool, _caller())
         begun.command(b"BEGIN")
         token = _current.set(begun)
         try:
