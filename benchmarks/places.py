@@ -96,12 +96,12 @@ class PostgresPlaces:
 
 
 @contextmanager
-def postgres_places() -> Iterator[PostgresPlaces]:
+def postgres_places(settings: Mapping[str, str] | None = None) -> Iterator[PostgresPlaces]:
     """Yield the server that the environment names, else a private one that does not wait for its disk.
 
-    A schema for this library is in use meanwhile.
+    A schema for this library is in use meanwhile. `settings` are the private server's.
     """
-    with postgres_environment(fsync=False) as environment:
+    with postgres_environment(fsync=False, settings=settings) as environment:
         target = PostgresTarget(environment)
         with PostgresPlaces(target, {}).schema("ours") as ours:
             yield PostgresPlaces(target, ours)
