@@ -5,15 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from actingweb.db import get_actor, get_property, load_backend
 from benchmarks.figures import figure, ratios
 from benchmarks.peer import bare_environment
-from benchmarks.places import PostgresPlaces, dynamodb_places, use
+from benchmarks.places import PostgresPlaces, dynamodb_in_use, use
 from benchmarks.results import Section
 
 __all__ = ["measure"]
@@ -38,20 +37,14 @@ def measure(places: PostgresPlaces, rounds: int) -> Section:
     """Start processes that read one property, in turn."""
     section = Section("cold start", "Cold start: a new process until its first answer")
     section.notes.append("Each process reads one stored property; the time is from its start until the value is there.")
+    use(places.environment)
     _compare(section, "postgresql", places.environment, rounds)
-    with _dynamodb() as environment:
+    with dynamodb_in_use("cold") as environment:
         _compare(section, "dynamodb", environment, rounds)
     return section
 
 
-@contextmanager
-def _dynamodb() -> Iterator[dict[str, str]]:
-    with dynamodb_places() as tables, tables("cold") as environment:
-        yield environment
-
-
 def _compare(section: Section, database: str, environment: Mapping[str, str], rounds: int) -> None:
-    use(environment)
     backend = load_backend(database)
     get_actor(backend).create(actor_id="cold-actor", creator="c@example.com", passphrase="a passphrase")
     get_property(backend).set(actor_id="cold-actor", name="word", value="first")

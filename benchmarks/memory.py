@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from benchmarks.figures import figure
-from benchmarks.places import PostgresPlaces, dynamodb_places, use
+from benchmarks.places import PostgresPlaces, dynamodb_in_use, use
 from benchmarks.results import Section
 
 __all__ = ["measure"]
@@ -28,8 +28,7 @@ def measure(places: PostgresPlaces, calls: int) -> Section:
     )
     use(places.environment)
     _judge(section, "postgresql", _samples("postgresql", calls))
-    with dynamodb_places() as tables, tables("memory") as environment:
-        use(environment)
+    with dynamodb_in_use("memory"):
         _judge(section, "dynamodb", _samples("dynamodb", calls // _SLOWER))
     return section
 

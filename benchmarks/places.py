@@ -17,7 +17,7 @@ from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.embedded.postgres import postgres_environment
 from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
 
-__all__ = ["PostgresPlaces", "dynamodb_places", "own_settings", "postgres_places", "use"]
+__all__ = ["PostgresPlaces", "dynamodb_in_use", "dynamodb_places", "own_settings", "postgres_places", "use"]
 
 _BEHAVIOUR = ("PG_POOL", "PG_CONNECT", "PG_TCP", "AWS_DB_AUTO", "AWS_DB_TIMEOUT", "USE_PROPERTY", "INDEXED_PROPERTIES")
 
@@ -121,3 +121,11 @@ def dynamodb_places() -> Iterator[Callable[[str], AbstractContextManager[dict[st
                 made.drop()
 
         yield tables
+
+
+@contextmanager
+def dynamodb_in_use(name: str) -> Iterator[dict[str, str]]:
+    """Use tables of this run's own meanwhile, and yield their settings."""
+    with own_settings(), dynamodb_places() as tables, tables(name) as environment:
+        use(environment)
+        yield environment

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.figures import Figure
 
 __all__ = ["cell", "number", "table"]
+
+_NUMBERS = re.compile(r"[*≤≥ -]*\d[\d,.]*( – -?\d[\d,.]*)?\**")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -26,7 +29,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _is_numeric(text: str) -> bool:
-    return not text or text.lstrip("*≤≥-− ")[:1].isdigit()
+    return not text or _NUMBERS.fullmatch(text) is not None
 
 
 def cell(value: Any) -> str:
