@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := actingweb tests examples benchmarks $(wildcard scripts/*.py)
 
-.PHONY: test lint duplicates demo bench-requests bench-imports bench-latency bench-migration test-faults test-framework clean
+.PHONY: test lint duplicates demo bench bench-requests bench-imports bench-latency bench-migration test-faults test-framework clean
 
 .venv/ready: pyproject.toml scripts/make_venv
 	PYTHON="$(PYTHON)" scripts/make_venv
@@ -25,6 +25,9 @@ duplicates: .venv/ready
 
 demo: .venv/ready
 	$(BIN)/python -m examples.run_demo
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks.bench
 
 bench-requests: .venv/ready
 	$(BIN)/python -m benchmarks.requests

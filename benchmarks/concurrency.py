@@ -39,7 +39,7 @@ def measure(places: PostgresPlaces, rounds: int, seconds: float) -> Section:
         operation.store(classes, operation.count)
         ours = operation.calls(classes, operation.count)
         for threads in _THREADS:
-            use({**places.environment, "PG_POOL_MAX_SIZE": str(threads)})
+            use({**places.environment, "PG_POOL_MIN_SIZE": "1", "PG_POOL_MAX_SIZE": str(threads)})
             with ExitStack() as stack:
                 held = [Floor(stack.enter_context(connected(places))) for _ in range(threads)]
                 floors = [floor.calls(recordings[operation.name].calls) for floor in held]
@@ -61,7 +61,7 @@ def measure(places: PostgresPlaces, rounds: int, seconds: float) -> Section:
             section.table.append(row)
             print(f"  {row}", file=sys.stderr, flush=True)
     _crowd(section, places, ours=operations[0].calls(classes, operations[0].count), rounds=rounds, seconds=seconds * 2)
-    use({**places.environment, "PG_POOL_MAX_SIZE": ""})
+    use({**places.environment, "PG_POOL_MIN_SIZE": "", "PG_POOL_MAX_SIZE": ""})
     return section
 
 

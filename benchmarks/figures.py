@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["Figure", "Verdict", "figure", "ratios"]
 
@@ -44,6 +44,11 @@ class Verdict:
     most: float | None = None
 
     @property
+    def target(self) -> str:
+        """The bound as text."""
+        return f"≤ {self.most:g}" if self.most is not None else f"≥ {self.least:g}"
+
+    @property
     def met(self) -> bool:
         """Whether the median is within its bounds."""
         value = self.figure.median
@@ -52,3 +57,9 @@ class Verdict:
     def asdict(self) -> dict[str, Any]:
         """Return what the JSON file says of it."""
         return {**asdict(self), "met": self.met}
+
+    @classmethod
+    def fromdict(cls, values: dict[str, Any]) -> Self:
+        """Return what `asdict` described."""
+        bounds = {name: values[name] for name in ("least", "most")}
+        return cls(values["section"], values["subject"], values["measure"], Figure(**values["figure"]), **bounds)

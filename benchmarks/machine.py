@@ -5,18 +5,38 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "memory_mib", "peak_mib", "resident_mib"]
 
 
 def describe_machine() -> dict[str, str]:
     """Return what a reader of the figures wants to know of the machine, and when they were taken."""
     return {
         "processor": f"{os.cpu_count()} x {_processor()}",
-        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "memory": f"{memory_mib() / 1024:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
     }
+
+
+def memory_mib() -> float:
+    """Return how much memory the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process has had. The kernel's other figure counts the parent's at the fork."""
+    return _status("VmHWM") / 1024
+
+
+def resident_mib() -> float:
+    """Return the memory that this process has."""
+    return _status("VmRSS") / 1024
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 def _processor() -> str:

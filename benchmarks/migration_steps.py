@@ -24,6 +24,7 @@ from actingweb.migration.source import DynamoDBSource
 from actingweb.migration.tables import FORMS
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import LoadOptions, Summary, copy_tables, import_files
+from benchmarks.machine import peak_mib
 
 __all__ = ["STEPS"]
 
@@ -125,17 +126,11 @@ def _written(summary: Summary) -> int:
     return sum(counts.written for counts in summary.counts.values())
 
 
-def _peak_mib() -> float:
-    # The kernel's other figure counts the parent's memory at the fork.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
 def main() -> None:
     """Run a step."""
     started = time.perf_counter()
     rows = STEPS[sys.argv[1]](Path(sys.argv[2]))
-    print(json.dumps({"rows": rows, "seconds": time.perf_counter() - started, "mib": _peak_mib()}))
+    print(json.dumps({"rows": rows, "seconds": time.perf_counter() - started, "mib": peak_mib()}))
 
 
 if __name__ == "__main__":

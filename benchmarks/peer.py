@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["PACKAGE", "PeerError", "Worker", "peer_python", "upgrade_peer", "worker"]
+__all__ = ["PACKAGE", "PeerError", "Worker", "bare_environment", "peer_python", "upgrade_peer", "worker"]
 
 PACKAGE = "actingweb[postgresql]==3.15.1"
 _DIRECTORY = f"peer-3.15.1-python{sys.version_info.major}.{sys.version_info.minor}"
@@ -66,7 +66,7 @@ def upgrade_peer(python: Path, environment: Mapping[str, str]) -> None:
         result = subprocess.run(
             [str(python), "-m", "alembic", "-c", str(found), "upgrade", "head"],
             cwd=found.parent,
-            env=_environment(environment),
+            env=bare_environment(environment),
             capture_output=True,
             text=True,
             timeout=_UPGRADE_SECONDS,
@@ -122,7 +122,7 @@ def worker(
     command = [str(python), str(_WORKER), database, "cascades" if cascades else "lists", operations]
     with subprocess.Popen(
         command,
-        env=_environment({**environment, "DATABASE_BACKEND": database}),
+        env=bare_environment({**environment, "DATABASE_BACKEND": database}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -134,6 +134,7 @@ def worker(
             process.kill()
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+def bare_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what a process of its own gets: the settings, and nothing else that could change what it does."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return inherited | dict(settings)

@@ -17,7 +17,7 @@ from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.embedded.postgres import postgres_environment
 from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
 
-__all__ = ["PostgresPlaces", "dynamodb_places", "own_settings", "postgres_places", "use"]
+__all__ = ["PostgresPlaces", "dynamodb_in_use", "dynamodb_places", "own_settings", "postgres_places", "use"]
 
 _BEHAVIOUR = ("PG_POOL", "PG_CONNECT", "PG_TCP", "AWS_DB_AUTO", "AWS_DB_TIMEOUT", "USE_PROPERTY", "INDEXED_PROPERTIES")
 
@@ -96,12 +96,12 @@ class PostgresPlaces:
 
 
 @contextmanager
-def postgres_places() -> Iterator[PostgresPlaces]:
+def postgres_places(settings: Mapping[str, str] | None = None) -> Iterator[PostgresPlaces]:
     """Yield the server that the environment names, else a private one that does not wait for its disk.
 
-    A schema for this library is in use meanwhile.
+    A schema for this library is in use meanwhile. `settings` are the private server's.
     """
-    with postgres_environment(fsync=False) as environment:
+    with postgres_environment(fsync=False, settings=settings) as environment:
         target = PostgresTarget(environment)
         with PostgresPlaces(target, {}).schema("ours") as ours:
             yield PostgresPlaces(target, ours)
@@ -121,3 +121,11 @@ def dynamodb_places() -> Iterator[Callable[[str], AbstractContextManager[dict[st
                 made.drop()
 
         yield tables
+
+
+@contextmanager
+def dynamodb_in_use(name: str) -> Iterator[dict[str, str]]:
+    """Use tables of this run's own meanwhile, and yield their settings."""
+    with own_settings(), dynamodb_places() as tables, tables(name) as environment:
+        use(environment)
+        yield environment

@@ -1,17 +1,24 @@
-"""What a run found: on the terminal, as JSON and as `performance.md`."""
+"""What runs found: on the terminal, as JSON, as `performance.md` and its plots.
+
+`python -m benchmarks.report [DOCS]` makes the page and the plots again from the JSON files, without measuring.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Verdict
-from benchmarks.machine import describe_machine
-from benchmarks.results import Section
+from benchmarks.page import page
+from benchmarks.plots import draw
+from benchmarks.results import SECTIONS, Section
 
-__all__ = ["print_verdicts", "write_report"]
+__all__ = ["print_verdicts", "read_sections", "rendered", "update_report", "write_pages"]
+
+_DOCS = Path(__file__).parent.parent / "docs"
 
 
 def print_verdicts(verdicts: Iterable[Verdict]) -> None:
@@ -23,22 +30,43 @@ def print_verdicts(verdicts: Iterable[Verdict]) -> None:
         mark = "" if verdict.met else "  MISSED"
         print(
             f"{verdict.section:<11} {verdict.subject:<38} {verdict.measure:<30} {found.median:>9.2f} {spread:>19} "
-            f"{target_of(verdict):>8}{mark}"
+            f"{verdict.target:>8}{mark}"
         )
 
 
-def target_of(verdict: Verdict) -> str:
-    """Return a target as text."""
-    return f"≤ {verdict.most:g}" if verdict.most is not None else f"≥ {verdict.least:g}"
-
-
-def write_report(docs: Path, sections: list[Section], settings: dict[str, Any]) -> None:
-    """Write the JSON file."""
+def update_report(docs: Path, sections: Iterable[Section]) -> None:
+    """Write these sections into the JSON file, beside those of earlier runs, and make the page and plots anew."""
+    measured = {section.name: section for section in [*read_sections(docs), *sections]}
+    content = {name: measured[name].asdict() for name in SECTIONS if name in measured}
     directory = docs / "performance"
     directory.mkdir(parents=True, exist_ok=True)
-    content = {
-        "machine": describe_machine(),
-        "settings": settings,
-        "sections": {section.name: section.asdict() for section in sections},
-    }
-    (directory / "bench.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    (directory / "bench.json").write_text(json.dumps({"sections": content}, indent=1, ensure_ascii=False) + "\n")
+    write_pages(docs)
+
+
+def read_sections(docs: Path) -> list[Section]:
+    """Return the sections that the JSON file has."""
+    content = _json(docs / "performance" / "bench.json") or {"sections": {}}
+    return [Section.fromdict(section) for section in content["sections"].values()]
+
+
+def rendered(docs: Path) -> str:
+    """Return the page that the JSON files give."""
+    return page(read_sections(docs), _json(docs / "performance" / "migration.json"))
+
+
+def write_pages(docs: Path) -> None:
+    """Write the page and the plots that the JSON files give."""
+    (docs / "performance.md").write_text(rendered(docs))
+    draw(docs / "performance", read_sections(docs), _json(docs / "performance" / "migration.json"))
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1]) if len(sys.argv) > 1 else _DOCS)

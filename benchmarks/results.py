@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.driver.workload import Operation
 from benchmarks.figures import Figure, Verdict, figure, ratios
+from benchmarks.machine import describe_machine
 from benchmarks.rounds import Times
 
-__all__ = ["Row", "Section", "row_of"]
+__all__ = ["SECTIONS", "Row", "Section", "row_of"]
+
+SECTIONS = ("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests", "growth", "bulk")
+"""The names of all sections, in the order of a run."""
 
 _MICROSECONDS = 1e6
 
@@ -35,6 +39,12 @@ class Row:
     cpu: Figure
     peer: Figure | None = None
     peer_ratio: Figure | None = None
+
+    @classmethod
+    def fromdict(cls, values: dict[str, Any]) -> Self:
+        """Return what `asdict` described."""
+        figures = {name: Figure(**value) for name, value in values.items() if isinstance(value, dict)}
+        return cls(**{**values, **figures})
 
 
 def row_of(operation: Operation, times: Mapping[str, Times]) -> Row:
@@ -65,6 +75,8 @@ class Section:
     Attributes:
         notes: sentences on how it was measured, or what was left out.
         table: other figures, a row each.
+        machine: where and when it was measured.
+        settings: how much was measured.
     """
 
     name: str
@@ -73,6 +85,8 @@ class Section:
     rows: list[Row] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     table: list[dict[str, Any]] = field(default_factory=list)
+    machine: dict[str, str] = field(default_factory=describe_machine)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def judge(
         self, subject: str, measure: str, found: Figure, *, least: float | None = None, most: float | None = None
@@ -84,3 +98,10 @@ class Section:
         """Return what the JSON file says of it."""
         verdicts = [verdict.asdict() for verdict in self.verdicts]
         return {**asdict(self), "verdicts": verdicts}
+
+    @classmethod
+    def fromdict(cls, values: dict[str, Any]) -> Self:
+        """Return what `asdict` described."""
+        rows = [Row.fromdict(row) for row in values["rows"]]
+        verdicts = [Verdict.fromdict(verdict) for verdict in values["verdicts"]]
+        return cls(**{**values, "rows": rows, "verdicts": verdicts})

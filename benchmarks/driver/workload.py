@@ -15,7 +15,16 @@ __all__ = ["OPERATIONS", "Call", "Classes", "Operation", "load_classes", "make_a
 Call = Callable[[], object]
 
 INDEXED = "email"
-_MODULES = ("actor", "attribute", "property", "subscription", "subscription_diff", "subscription_suspension", "trust")
+_MODULES = (
+    "actor",
+    "attribute",
+    "peertrustee",
+    "property",
+    "subscription",
+    "subscription_diff",
+    "subscription_suspension",
+    "trust",
+)
 _SHARED = "w-shared"
 """The actor whose rows the operations on one row use."""
 _RANGE = 100

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import actingweb.db
+from actingweb.db.registry import Backend
 
 ENTITIES = (
     "actor",
@@ -74,7 +75,21 @@ MODELS = {
 }
 DYNAMODB_DRIVERS = {"pynamodb", "botocore", "boto3"}
 POSTGRESQL_DRIVERS = {"psycopg", "psycopg_pool", "psycopg_binary"}
-SCHEMA_TOOLS = {"sqlalchemy", "alembic", "mako"}
+TOOLS = {
+    *("sqlalchemy", "alembic", "mako"),
+    *("pydantic", "pydantic_core", "pydantic_settings", "typer", "click", "rich", "dotenv"),
+}
+FORBIDDEN = {"dynamodb": TOOLS | POSTGRESQL_DRIVERS, "postgresql": TOOLS | DYNAMODB_DRIVERS}
+OPERATIONS = """
+from actingweb.db import get_actor_list, get_attribute, get_property, get_subscription, get_trust, load_backend
+config = load_backend()
+get_property(config).set(actor_id={actor!r}, name="email", value="a@example.com")
+assert get_property(config).get_actor_id_from_property(name="email", value="a@example.com") == {actor!r}
+get_attribute(config).set_attr(actor_id={actor!r}, bucket="b", name="n", data=[1], ttl_seconds=60)
+get_trust(config).create(actor_id={actor!r}, peerid="p", secret="token")
+get_subscription(config).create(actor_id={actor!r}, peerid="p", subid="s")
+assert len(get_actor_list(config).fetch()) == 1
+"""
 SOURCES = sorted(Path(actingweb.db.__file__).parent.rglob("*.py"))
 # Run before an import: reports who in actingweb.db reads the environment, in whichever way.
 SPY = """
@@ -151,19 +166,30 @@ def test_dynamodb_exports_table_creation(name: str) -> None:
 
 
 def test_the_interface_loads_no_driver() -> None:
-    assert not packages_after(*COMMON) & (DYNAMODB_DRIVERS | POSTGRESQL_DRIVERS | SCHEMA_TOOLS)
+    assert not packages_after(*COMMON) & (DYNAMODB_DRIVERS | POSTGRESQL_DRIVERS | TOOLS)
 
 
-def test_postgresql_loads_only_its_own_driver() -> None:
-    loaded = packages_after(*POSTGRESQL)
-    assert not loaded & (DYNAMODB_DRIVERS | SCHEMA_TOOLS)
-    assert "psycopg" in loaded
+@pytest.mark.parametrize(
+    ("database", "modules", "driver"), [("dynamodb", DYNAMODB, "pynamodb"), ("postgresql", POSTGRESQL, "psycopg")]
+)
+def test_a_backend_loads_only_its_own_driver(database: str, modules: tuple[str, ...], driver: str) -> None:
+    loaded = packages_after(*modules)
+    assert not loaded & FORBIDDEN[database]
+    assert driver in loaded
 
 
-def test_dynamodb_loads_only_its_own_driver() -> None:
-    loaded = packages_after(*DYNAMODB)
-    assert not loaded & (POSTGRESQL_DRIVERS | SCHEMA_TOOLS)
-    assert "pynamodb" in loaded
+@pytest.mark.backends("dynamodb", "postgresql")
+def test_operations_load_only_their_own_driver(backend: Backend, actor_id: str) -> None:
+    loaded = output_of(
+        f"{OPERATIONS.format(actor=actor_id)}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    )
+    assert not set(loaded) & FORBIDDEN[backend.database]
+
+
+@pytest.mark.parametrize("module", ["pydantic", "alembic", "sqlalchemy", "typer", "rich", "dotenv"])
+def test_a_forbidden_module_is_seen(module: str) -> None:
+    """So that the tests above can fail."""
+    assert packages_after(module) & TOOLS
 
 
 @pytest.mark.parametrize("modules", [COMMON, DYNAMODB, POSTGRESQL], ids=["common", "dynamodb", "postgresql"])

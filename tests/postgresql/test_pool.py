@@ -23,6 +23,7 @@ from actingweb.db.exceptions import (
 )
 from actingweb.db.postgresql import connection
 from actingweb.db.postgresql.connection import close_pool, get_connection, get_pool
+from actingweb.db.postgresql.pool import Pool
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 from tests.proxy import TcpProxy
@@ -65,6 +66,47 @@ def test_connections_are_made_when_needed_and_kept(backend: Backend, set_env: Se
         assert size() == 3
     read(backend)
     assert size() == 3
+
+
+def threads_of(pool: Pool) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(f"{pool.name}-")]
+
+
+def test_there_are_no_threads_before_they_have_something_to_do(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="2", PG_POOL_MAX_SIZE="3")
+    with get_connection(), get_connection():
+        pass
+    read(backend)
+    pool = get_pool()
+    assert threads_of(pool) == []
+    with get_connection(), get_connection(), get_connection():
+        assert len(threads_of(pool)) == 2
+    close_pool()
+    assert threads_of(pool) == []
+
+
+def test_a_closed_pool_starts_no_threads(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="3")
+    pool = get_pool()
+    read(backend)
+    close_pool()
+    pool.check()
+    assert threads_of(pool) == []
+
+
+def test_connections_that_nobody_needs_for_long_are_closed_but_for_the_fewest(
+    backend: Backend, set_env: SetEnv
+) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="3")
+    get_pool().max_idle = 0.02
+    with get_connection(), get_connection(), get_connection():
+        assert size() == 3
+    deadline = time.monotonic() + 10
+    while size() > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.2)
+    assert size() == 1
 
 
 def test_a_caller_waits_for_a_connection_that_is_given_back(backend: Backend, set_env: SetEnv) -> None:

@@ -1,10 +1,12 @@
 """The connection pool."""
 
+from threading import Lock, Thread
 from time import monotonic
 
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
+from psycopg_pool.pool import MaintenanceTask, ShrinkPool
 
 from actingweb.db.postgresql.conninfo import pool_string
 from actingweb.db.postgresql.password import fresh_password
@@ -17,7 +19,8 @@ __all__ = ["Pool"]
 class Pool(ConnectionPool[PooledConnection]):
     """A pool whose callers make the connections they lack, so that a failure to connect is theirs at once.
 
-    No connection is made before it is needed; `min_size` of them outlive idle times.
+    No connection is made before it is needed; `min_size` of them outlive idle times. Nor are the pool's threads, which
+    make connections for callers who wait and close those that are idle.
 
     Attributes:
         schema: where the tables are.
@@ -32,6 +35,8 @@ class Pool(ConnectionPool[PooledConnection]):
         self._settings = settings
         self.pooled = {"on": True, "off": False}.get(settings.pooler)
         self._failure: psycopg.Error | None = None
+        self._has_threads = False
+        self._starting = Lock()
         super().__init__(
             pool_string(settings),
             connection_class=PooledConnection,
@@ -67,6 +72,12 @@ class Pool(ConnectionPool[PooledConnection]):
             self._discard(conn)
         else:
             super().putconn(conn)
+
+    def run_task(self, task: MaintenanceTask) -> None:
+        """Have a task done by one of the pool's threads."""
+        if not self._has_threads:
+            self._start_threads()
+        super().run_task(task)
 
     def reconnect_failed(self) -> None:
         """Give those who wait for a connection, when there is none left, the reason for it."""
@@ -123,12 +134,33 @@ class Pool(ConnectionPool[PooledConnection]):
                 return None
             self._nconns += 1
         try:
-            return self._connect()
+            connection = self._connect()
         except BaseException:
             with self._lock:
                 self._nconns -= 1
             self.reconnect_failed()
             raise
+        if not self._has_threads and self._nconns > self._min_size:
+            self._start_threads()
+        return connection
+
+    def _start_workers(self) -> None:
+        """Leave the threads for later."""
+
+    def _start_initial_tasks(self) -> None:
+        """Leave the closing of idle connections for when there are some."""
+
+    def _start_threads(self) -> None:
+        with self._starting:
+            if not self._has_threads and not self._closed:
+                self._has_threads = True
+                super()._start_workers()
+                self.schedule_task(ShrinkPool(self), self.max_idle)
+
+    def _signal_stop_worker(self) -> list[Thread]:
+        with self._starting:
+            self._has_threads = True  # none starts from now on
+        return super()._signal_stop_worker()
 
     def _connect(self, timeout: float | None = None) -> PooledConnection:
         try:

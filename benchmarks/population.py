@@ -1,0 +1,86 @@
+"""Actors and all that they own, made by the server: as many as a large application has, in minutes.
+
+Every actor has 20 properties, two of them indexed, 2 trusts, a peer trustee, a subscription with 3 diffs, a suspension
+and 4 attributes. The ids look like UUIDs, so their order is that of chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+__all__ = ["ROWS_PER_ACTOR", "add_expired", "populate"]
+
+ROWS_PER_ACTOR = 36
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_ROWS = Path(__file__).with_suffix(".sql")
+_NUMBERED: LiteralString = (
+    "CREATE TEMPORARY TABLE numbered AS "
+    "SELECT n, md5(n::text)::uuid::text AS id FROM generate_series(0, %(last)s::bigint) AS n"
+)
+_EXPIRED: LiteralString = (
+    "INSERT INTO attributes (id, bucket, name, data, timestamp, ttl_timestamp) "
+    "SELECT md5(n::text)::uuid::text, 'expired', 'n-' || n, '{\"state\": \"old\", \"tries\": 1}', '2026-01-02Z', "
+    "1000000000 + n FROM generate_series(0, %(last)s::bigint) AS n"
+)
+# Foreign keys go first and come last.
+_CONSTRAINTS: LiteralString = (
+    "SELECT relname, conname, ' ' || pg_get_constraintdef(pg_constraint.oid) FROM pg_constraint "
+    "JOIN pg_class ON pg_class.oid = conrelid "
+    "WHERE connamespace = current_schema()::regnamespace AND contype IN ('p', 'f') ORDER BY contype, conname"
+)
+_INDEXES: LiteralString = (
+    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
+    "AND indexname NOT IN (SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace)"
+)
+
+
+def populate(connection: Connection, actors: int) -> None:
+    """Store so many actors, numbered from 0, in the empty schema that the connection's search path names."""
+    connection.execute("SET maintenance_work_mem = '1GB'")
+    connection.execute(_NUMBERED, {"last": actors - 1})
+    with connection.transaction():
+        # A server without replicas keeps no log of the rows of tables that the same transaction emptied.
+        connection.execute("TRUNCATE actors, attributes CASCADE")
+        with _keys_made_last(connection):
+            connection.execute(_ROWS.read_bytes())
+    connection.execute("DROP TABLE numbered")
+    connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.SQL(", ").join(_tables(connection))))
+
+
+def add_expired(connection: Connection, actors: int) -> None:
+    """Store an attribute of each actor, in the bucket `expired`, whose time is over."""
+    connection.execute(_EXPIRED, {"last": actors - 1})
+    connection.execute("VACUUM ANALYZE attributes")
+
+
+@contextmanager
+def _keys_made_last(connection: Connection) -> Iterator[None]:
+    """Do without keys and indexes meanwhile: made of all rows at once they take a tenth of the time."""
+    constraints = connection.execute(_CONSTRAINTS).fetchall()
+    indexes = connection.execute(_INDEXES).fetchall()
+    for table, name, _ in constraints:
+        connection.execute(_on(table, "DROP CONSTRAINT", name))
+    for name, _ in indexes:
+        connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+    yield
+    for _, definition in indexes:
+        connection.execute(definition)
+    for table, name, definition in reversed(constraints):
+        connection.execute(_on(table, "ADD CONSTRAINT", name) + sql.SQL(definition))
+
+
+def _tables(connection: Connection) -> list[sql.Identifier]:
+    found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+    return [sql.Identifier(name) for (name,) in found]
+
+
+def _on(table: str, change: LiteralString, constraint: str) -> sql.Composed:
+    return sql.SQL("ALTER TABLE {} {} {}").format(sql.Identifier(table), sql.SQL(change), sql.Identifier(constraint))

@@ -1,0 +1,46 @@
+-- The rows of the actors in the table `numbered`.
+
+INSERT INTO actors (id, creator, passphrase)
+SELECT id, 'user' || n || '@example.com', 'passphrase' FROM numbered;
+
+INSERT INTO properties (id, name, value)
+SELECT id, name, start || n || ending FROM numbered CROSS JOIN (
+    VALUES ('email', 'user', '@example.com'), ('externalUserId', 'external-', '')
+    UNION ALL
+    SELECT 'p-' || lpad(k::text, 2, '0'), 'value-', repeat('v', 90) FROM generate_series(0, 17) AS k
+) AS property (name, start, ending);
+
+INSERT INTO property_lookup (lookup_key, property_name, actor_id)
+SELECT encode(sha256(convert_to(name, 'UTF8') || '\x00'::bytea || convert_to(start || n || ending, 'UTF8')), 'hex'), name, id
+FROM numbered CROSS JOIN (
+    VALUES ('email', 'user', '@example.com'), ('externalUserId', 'external-', '')
+) AS property (name, start, ending);
+
+INSERT INTO trusts (
+    id, peerid, baseuri, type, relationship, secret, "desc",
+    approved, peer_approved, verified, verification_token, created_at
+)
+SELECT
+    id, 'peer-' || k, 'https://peer.example.com/', 'urn:actingweb:example.com:peer', 'friend', 'token-' || k || '-' || id,
+    'a friend', true, true, true, 'verification', '2026-01-02Z'
+FROM numbered CROSS JOIN generate_series(1, 2) AS k;
+
+INSERT INTO peertrustees (id, peerid, baseuri, type, passphrase)
+SELECT id, 'peer-1', 'https://peer.example.com/', 'urn:actingweb:example.com:peer', 'passphrase' FROM numbered;
+
+INSERT INTO subscriptions (id, peerid, subid, granularity, target, seqnr, callback)
+SELECT id, 'peer-1', 's-1', 'high', 'properties', 3, true FROM numbered;
+
+INSERT INTO subscription_diffs (id, subid, seqnr, timestamp, diff)
+SELECT id, 's-1', k, '2026-01-02Z', '{"changed": true}' FROM numbered CROSS JOIN generate_series(1, 3) AS k;
+
+INSERT INTO subscription_suspensions (id, target, subtarget, suspended_at)
+SELECT id, 'properties', 'p-00', '2026-01-02Z' FROM numbered;
+
+-- Two of the four end some day, one belongs to a chain.
+INSERT INTO attributes (id, bucket, name, data, timestamp, ttl_timestamp)
+SELECT
+    id, 'sessions', 'n-' || k,
+    CASE k WHEN 0 THEN jsonb_build_object('chain_id', 'chain-' || id) ELSE '{"state": "old", "tries": 1}' END,
+    '2026-01-02Z', CASE WHEN k > 1 THEN 4000000000 + n END
+FROM numbered CROSS JOIN generate_series(0, 3) AS k;
