@@ -31,7 +31,7 @@ from tests.dynamodb.proxy import (
     reset_late,
 )
 
-TIMEOUT = 1.0
+TIMEOUT = 2.0
 """AWS_DB_TIMEOUT for these tests: an answer that is `late` comes after it."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from actingweb.db.exceptions import DbError
 from actingweb.db.faults import Fault
+from actingweb.db.policy import clock
 from actingweb.db.utils import clean_text
 
 __all__ = ["operation", "streaming"]
@@ -21,12 +22,16 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     def decorate(method: Callable[P, T]) -> Callable[P, T]:
         @wraps(method)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            outermost = clock.start()
             try:
                 return method(*args, **kwargs)
             except Fault as fault:
                 error = _named(fault, op, method, args, kwargs)
             except RecursionError:
                 error = _named(_too_deep(), op, method, args, kwargs)
+            finally:
+                if outermost:
+                    clock.ended()
             # Outside the handler: the fault, which knows the driver's exception, must not become the context. Nor may
             # a report that shows the variables of each frame find the arguments in this one.
             del args, kwargs
