@@ -192,7 +192,7 @@ def _message(error: botocore.ClientError) -> str:
 
 def of_credentials(error: Exception) -> Exception:
     """Return what a failure to make a client is; where its network failed, it could not fetch credentials."""
-    of_network = (botocore.ConnectionError, botocore.HTTPClientError)
+    of_network = (botocore.ConnectionError, botocore.HTTPClientError, botocore.InvalidIMDSEndpointError)
     if isinstance(error, botocore.BotoCoreError) and not isinstance(error, of_network):
         return error
     return botocore.CredentialRetrievalError(provider="any", error_msg=type(error).__name__)

@@ -78,7 +78,7 @@ class Transport:
         self.broken: Exception | None = None
         try:
             self._connect(region, host)
-        except Exception as error:  # noqa: BLE001 - whatever the providers of credentials raise
+        except (BotoCoreError, OSError, ValueError, KeyError) as error:
             self.broken = of_credentials(error)
         self.made = time.monotonic()
 
