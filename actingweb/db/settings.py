@@ -179,7 +179,7 @@ class Settings:
     """The settings every backend shares and those of DynamoDB; `postgresql` holds the rest, validated when first used.
 
     Attributes:
-        aws_db_timeout: seconds that one operation may take in all, attempts included.
+        aws_db_timeout: seconds that one call may take in all, attempts included; of many rows, each page or batch.
     """
 
     database_backend: str

@@ -45,7 +45,7 @@ class TestFetch:
 
 
 class TestIterate:
-    @pytest.mark.parametrize("page_size", [1, 7, 24, 25, 1000])
+    @pytest.mark.parametrize("page_size", [1, 7, 24, 25, 1000, 2**31, 10**40])
     def test_it_yields_every_actor_once_whatever_the_page(
         self, actors: DbActorListProtocol, new_actor: Callable[..., str], page_size: int
     ) -> None:

@@ -21,7 +21,6 @@ from actingweb.db import (
     DbTimeoutError,
     get_actor,
     get_attribute,
-    get_peer_trustee,
     get_property,
     get_property_list,
     get_subscription,
@@ -97,12 +96,12 @@ class TestRepetition:
         assert get_actor(backend).create("a", "me", "pass") is True
 
     @pytest.mark.parametrize("spoiler", AMBIGUOUS + WITHOUT_EXECUTION)
-    def test_a_create_over_anothers_row_is_false(
+    def test_a_create_over_a_row_that_tells_who_made_it_is_false(
         self, backend: Backend, proxy: SpoilingProxy, spoiler: Spoiler
     ) -> None:
-        assert get_peer_trustee(backend).create("a", "p", "type", "there")
+        assert get_subscription_diff(backend).create("a", "s", "there")
         proxy.spoilers.append(spoiler)
-        assert get_peer_trustee(backend).create("a", "p", "type", "here") is False
+        assert get_subscription_diff(backend).create("a", "s", "here") is False
 
     @pytest.mark.parametrize(("spoiler", "reached"), [(lost, 1), (dropped, 0), (BROKEN, 0)])
     def test_an_increment_is_never_applied_twice(

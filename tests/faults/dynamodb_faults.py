@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable
+from math import ceil
 from typing import NamedTuple
 
 from actingweb.db.exceptions import (
@@ -32,7 +33,7 @@ from tests.dynamodb.proxy import (
     reset_late,
 )
 
-TIMEOUT = 1.0
+TIMEOUT = 2.0
 """AWS_DB_TIMEOUT for these tests: an answer that is `late` comes after it."""
 
 
@@ -90,7 +91,7 @@ def leaving(share: float) -> Spoiler:
         if request.operation != "BatchWriteItem":
             return send()
         ((table, writes),) = request.body["RequestItems"].items()
-        done = int(len(writes) * (1 - share))
+        done = ceil(len(writes) * (1 - share))
         if done:
             send({"RequestItems": {table: writes[:done]}})
         return answering({"UnprocessedItems": {table: writes[done:]} if writes[done:] else {}})(send)

@@ -13,7 +13,7 @@ from tests.contract.signatures import METHODS, MODULES, SIGNATURES
 from tests.faults.hostile_values import LONG
 from tests.faults.raw_rows import Rows, plain
 
-__all__ = ["ACTOR", "ARGUMENTS", "DIFFERENCES", "TABLES", "Call", "Difference", "Side", "answer_of", "usual"]
+__all__ = ["ACTOR", "ARGUMENTS", "DIFFERENCES", "TABLES", "TIME", "Call", "Difference", "Side", "answer_of", "usual"]
 
 ACTOR = "actor"
 TIME = "2024-01-02T03:04:05+00:00"
@@ -110,11 +110,12 @@ def usual(name: str, /, **changed: Any) -> Call:
 
 @dataclass
 class Side:
-    """A backend, and how its rows are read."""
+    """A backend, how its rows are read, and the actor whose rows calls are about."""
 
     backend: Backend
     read: Callable[..., Rows]
     before: Rows = field(default_factory=dict)
+    actor: str = ACTOR
 
     @property
     def name(self) -> str:
@@ -123,20 +124,20 @@ class Side:
 
     def fill(self) -> None:
         """Store the rows that calls are about."""
-        backend = self.backend
-        backend.DbActor.DbActor().create(ACTOR, "someone", "phrase")
-        backend.DbProperty.DbProperty().set(ACTOR, "name", "value")
-        backend.DbProperty.DbProperty().set(ACTOR, "email", "joe@example.com")
-        backend.DbTrust.DbTrust().create(ACTOR, "peer", secret="token", created_at=TIME, last_accessed=TIME)
-        backend.DbPeerTrustee.DbPeerTrustee().create(ACTOR, "peer", "type")
-        backend.DbSubscription.DbSubscription().create(ACTOR, "peer", "sub", target="t")
-        backend.DbSubscriptionDiff.DbSubscriptionDiff().create(ACTOR, "sub", "diff", 1)
-        backend.DbSubscriptionSuspension.DbSubscriptionSuspension(ACTOR).suspend("target", "sub")
-        backend.DbAttribute.DbAttribute.set_attr(ACTOR, "bucket", "name", {"chain_id": "chain"}, TIME)
+        backend, actor = self.backend, self.actor
+        backend.DbActor.DbActor().create(actor, "someone", "phrase")
+        backend.DbProperty.DbProperty().set(actor, "name", "value")
+        backend.DbProperty.DbProperty().set(actor, "email", "joe@example.com")
+        backend.DbTrust.DbTrust().create(actor, "peer", secret="token", created_at=TIME, last_accessed=TIME)
+        backend.DbPeerTrustee.DbPeerTrustee().create(actor, "peer", "type")
+        backend.DbSubscription.DbSubscription().create(actor, "peer", "sub", target="t")
+        backend.DbSubscriptionDiff.DbSubscriptionDiff().create(actor, "sub", "diff", 1)
+        backend.DbSubscriptionSuspension.DbSubscriptionSuspension(actor).suspend("target", "sub")
+        backend.DbAttribute.DbAttribute.set_attr(actor, "bucket", "name", {"chain_id": "chain"}, TIME)
 
     def host(self, actor_id: Any) -> None:
         """Let an actor exist, if one of this id can."""
-        if isinstance(actor_id, str) and actor_id not in ("", ACTOR):
+        if isinstance(actor_id, str) and actor_id not in ("", self.actor):
             try:
                 self.backend.DbActor.DbActor().create(actor_id, "someone", "phrase")
             except DbInputError:
@@ -152,23 +153,27 @@ class Side:
         cls = call.name.partition(".")[0]
         make = getattr(importlib.import_module(f"actingweb.db.{self.name}.{call.module}"), cls)
         if cls == _SUSPENSION:
-            return make(arguments.pop("actor_id", ACTOR))
+            return make(arguments.pop("actor_id", self.actor))
         target = make()
         if cls.endswith("List"):
-            target.fetch(*([] if cls == "DbActorList" else [ACTOR]))
+            target.fetch(*([] if cls == "DbActorList" else [self.actor]))
         elif cls in _KEYS and not call.name.endswith((".get", ".create")):
-            target.get(**_KEYS[cls])
+            target.get(**self._key(cls))
         return target
+
+    def _key(self, cls: str) -> dict[str, Any]:
+        of_all = {} if cls == "DbPropertyLookup" else {"actor_id": self.actor}
+        return {**of_all, **_KEYS[cls]}
 
 
 _KEYS: dict[str, dict[str, Any]] = {
-    "DbActor": {"actor_id": ACTOR},
-    "DbProperty": {"actor_id": ACTOR, "name": "name"},
+    "DbActor": {},
+    "DbProperty": {"name": "name"},
     "DbPropertyLookup": {"property_name": "email", "value": "joe@example.com"},
-    "DbTrust": {"actor_id": ACTOR, "peerid": "peer"},
-    "DbPeerTrustee": {"actor_id": ACTOR, "peerid": "peer"},
-    "DbSubscription": {"actor_id": ACTOR, "peerid": "peer", "subid": "sub"},
-    "DbSubscriptionDiff": {"actor_id": ACTOR, "subid": "sub", "seqnr": 1},
+    "DbTrust": {"peerid": "peer"},
+    "DbPeerTrustee": {"peerid": "peer"},
+    "DbSubscription": {"peerid": "peer", "subid": "sub"},
+    "DbSubscriptionDiff": {"subid": "sub", "seqnr": 1},
 }
 
 

@@ -19,7 +19,16 @@ from tests.support import ddb_table
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["RECORDS", "Connection", "Rows", "dynamodb_rows", "memory_rows", "plain", "postgresql_rows"]
+__all__ = [
+    "RECORDS",
+    "Connection",
+    "Rows",
+    "dynamodb_items",
+    "dynamodb_rows",
+    "memory_rows",
+    "plain",
+    "postgresql_rows",
+]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = dict[str, list[dict[str, Any]]]
@@ -139,13 +148,16 @@ def postgresql_rows(pg: Connection, *tables: str) -> Rows:
 
 def dynamodb_rows(ddb: DynamoDBClient, *tables: str) -> Rows:
     """Return the rows of DynamoDB."""
+    return _sorted(
+        tables, lambda table: [_decoded(_values(RECORDS[table], item)) for item in dynamodb_items(ddb, table)]
+    )
 
-    def read(table: str) -> list[dict[str, Any]]:
-        name = ddb_table(_SUFFIXES.get(table, table))
-        pages = ddb.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
-        return [_decoded(_values(RECORDS[table], item)) for page in pages for item in page["Items"]]
 
-    return _sorted(tables, read)
+def dynamodb_items(ddb: DynamoDBClient, table: str) -> list[Any]:
+    """Return the items of a table as they are."""
+    name = ddb_table(_SUFFIXES.get(table, table))
+    pages = ddb.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
+    return [item for page in pages for item in page["Items"]]
 
 
 def _values(record: type[Record], item: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from actingweb.db import DbInputError
 from actingweb.db.registry import load_backend
 from actingweb.db.utils import sanitize_json_data
 from tests.conftest import SetEnv
-from tests.contract.signatures import SIGNATURES
+from tests.contract.signatures import MODULES, SIGNATURES
 from tests.servers import DynamoDBTables, MemoryTables, PostgresTables
 
 from .conftest import Amount, Figures
@@ -155,27 +156,31 @@ _VALUES = st.one_of(
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> Call:
-    """Draw a call with one to three hostile arguments."""
-    name, argument = draw(st.sampled_from(ARGUMENTS))
+def calls(draw: st.DrawFn, module: str) -> Call:
+    """Draw a call of a class of the module, with one to three hostile arguments."""
+    of_module = [each for each in ARGUMENTS if MODULES[each[0].partition(".")[0]] == module]
+    name, argument = draw(st.sampled_from(of_module))
     cls, _, method = name.partition(".")
     others = [str(parameter) for parameter, _, _ in SIGNATURES[cls][method]]
     chosen = {argument, *draw(st.lists(st.sampled_from(others), max_size=2))} if others else {argument}
     return usual(name, **{each: draw(_VALUES) for each in sorted(chosen)})
 
 
-def test_random_hostile_calls(sides: Sides, amount: Amount, figures: Figures) -> None:
+@pytest.mark.parametrize("module", TABLES)
+def test_random_hostile_calls(sides: Sides, module: str, amount: Amount, figures: Figures) -> None:
+    """In the long form 10,000 in all."""
     started = time.monotonic()
+    examples = ceil(amount(180, 10_000) / len(TABLES))
 
     @seed(7391)
-    @settings(max_examples=amount(200, 10_000), deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(call=calls())
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(call=calls(module))
     def compare(call: Call) -> None:
         sides.play(call)
 
     compare()
     figures(
-        "random hostile calls",
+        f"random hostile calls: {module}",
         seconds=time.monotonic() - started,
         tried=sides.made,
         wrong=0,

@@ -9,6 +9,7 @@ from actingweb.db.dynamodb.fallback import forget_fallbacks
 from actingweb.db.dynamodb.models import in_use
 from actingweb.db.dynamodb.tables import forget_names
 from actingweb.db.dynamodb.transport import forget_transports
+from actingweb.db.policy import clock
 from actingweb.db.settings import get_settings, reset_settings
 
 __all__ = ["auto_create_enabled", "ensure_table", "reset_ensure_cache", "set_auto_create"]
@@ -70,8 +71,9 @@ def ensure_table(model: _Creatable) -> None:
 
 def _make(model: _Creatable) -> None:
     try:
-        if not model.exists():
-            model.create_table(wait=True)
+        with clock.stopped():
+            if not model.exists():
+                model.create_table(wait=True)
     except Exception as error:  # noqa: BLE001 - raised again as what it means
         if in_use(error):
             return

@@ -16,6 +16,7 @@ from actingweb.db.dynamodb.limits import check_item
 from actingweb.db.dynamodb.tables import Layout, meta_of
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
+from actingweb.db.policy import clock
 from actingweb.db.policy.property import Stored
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
 from actingweb.db.utils import compute_lookup_key
@@ -190,9 +191,10 @@ def _holds(actor_id: str, change: Change) -> bool:
 def delete_rows(actor_id: str, values: dict[str, str]) -> None:
     """Delete the actor's rows of these names, guessed to hold these values, and the claims on what they hold.
 
-    Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    Each transaction has the time of a call. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
     for chunk in _chunks(values):
+        clock.restart()
         _delete_chunk(actor_id, chunk)
 
 

@@ -16,6 +16,7 @@ from actingweb.db.dynamodb.tables import TableMeta
 from actingweb.db.dynamodb.transport import Failure
 from actingweb.db.exceptions import DbThrottledError
 from actingweb.db.faults import Fault
+from actingweb.db.policy import clock
 
 __all__ = ["Action", "Refused", "batch_delete", "batch_get", "pages", "pause", "read", "transact", "write", "write_if"]
 
@@ -99,19 +100,23 @@ def transact(actions: list[Action]) -> dict[int, Item | None] | None:
 
 
 def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[str, Any]]:
-    """Yield the answers to a Query or Scan, page by page. Raise `Fault`."""
+    """Yield the answers to a Query or Scan, page by page, each in the time of a call. Raise `Fault`."""
     start: Request | None = {}
     while start is not None:
         page = read(table, operation, request | start)
         yield page
         last = page.get("LastEvaluatedKey")
         start = {"ExclusiveStartKey": last} if last else None
+        if start:
+            clock.restart()
 
 
 def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> list[Item]:
     """Return the items of these different keys that exist, strongly read, in any order. Raise `Fault`."""
     found: list[Item] = []
-    for chunk in _chunks(keys, _GETS_PER_REQUEST):
+    for number, chunk in enumerate(_chunks(keys, _GETS_PER_REQUEST)):
+        if number:
+            clock.restart()
         _resend(table, chunk, lambda keys: _get_some(table, keys, arguments, found))
     return found
 
@@ -129,9 +134,24 @@ def _get_some(table: TableMeta, keys: list[Item], arguments: Request, found: lis
 
 
 def batch_delete(table: TableMeta, keys: Iterable[Item]) -> None:
-    """Delete the items of these different keys. Raise `Fault`, of `DbThrottledError` if some are left."""
-    for chunk in _chunks(keys, _DELETES_PER_REQUEST):
-        _resend(table, chunk, lambda keys: _delete_some(table, keys))
+    """Delete the items of these different keys, in batches that have each the time of a call.
+
+    Raise `Fault`, of `DbThrottledError` if some items are left; its reason tells how many are done.
+    """
+    done = 0
+
+    def delete(keys: list[Item]) -> list[Item]:
+        nonlocal done
+        left = _delete_some(table, keys)
+        done += len(keys) - len(left)
+        return left
+
+    try:
+        for chunk in _chunks(keys, _DELETES_PER_REQUEST):
+            clock.restart()
+            _resend(table, chunk, delete)
+    except Fault as fault:
+        raise Fault(fault.error, f"{fault.reason}; {done} items are done", fault.cause) from None
 
 
 def _delete_some(table: TableMeta, keys: list[Item]) -> list[Item]:
@@ -165,7 +185,8 @@ def _resend(table: TableMeta, keys: list[Item], send: Callable[[list[Item]], lis
         pause(attempt)
         left = send(left)
     if left:
-        raise Fault(DbThrottledError, f"{len(left)} items are left after {table.max_retry_attempts} repetitions")
+        repetitions = table.max_retry_attempts
+        raise Fault(DbThrottledError, f"{len(left)} items are left of a batch after {repetitions} repetitions")
 
 
 def pause(attempt: int) -> None:

@@ -24,10 +24,12 @@ __all__ = [
     "DENIED",
     "MISSING_INDEX",
     "NOT_FOUND",
+    "OutOfTimeError",
     "Verdict",
     "code_of",
     "fault_of",
     "judge",
+    "of_credentials",
     "reasons_of",
 ]
 
@@ -35,8 +37,18 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 DENIED = "AccessDeniedException"
 NOT_FOUND = "ResourceNotFoundException"
 
-_CREATE_TABLES = "a table is missing: python -m actingweb.db.verify_tables names it"
+_CREATE_TABLES = (
+    "a table is missing: python -m actingweb.db.verify_tables names it; "
+    "AWS_DB_PREFIX and AWS_DEFAULT_REGION say where tables are looked for"
+)
 MISSING_INDEX = "an index is missing: python -m actingweb.db.verify_tables names the tables"
+
+
+_UNREACHABLE = "the endpoint cannot be reached: check AWS_DB_HOST, or AWS_DEFAULT_REGION for AWS itself"
+
+
+class OutOfTimeError(Exception):
+    """The time of a call is over before its next request."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,16 @@ class Verdict:
 
 _THROTTLED = Verdict(DbThrottledError, "the database throttles requests", transient=True)
 _CONFLICT = Verdict(DbConflictError, "concurrent transactions kept colliding", transient=True)
-_DENIED = Verdict(DbError, "access denied")
+_DENIED = Verdict(DbError, "access denied: the IAM policy lacks a permission")
+_EXPIRED = Verdict(DbError, "the AWS credentials have expired: renew them")
+_UNKNOWN = Verdict(DbError, "the AWS credentials are not known: check access key, session token and AWS_DEFAULT_REGION")
+_BAD_SIGNATURE = Verdict(DbError, "the signature is wrong: check the AWS secret key and the clock")
+_NO_CREDENTIALS = Verdict(
+    DbError, "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the host a role"
+)
+_INCOMPLETE = Verdict(DbError, "the AWS credentials are incomplete: an access key needs a secret key")
+_BAD_FILE = Verdict(DbError, "the AWS configuration file is wrong")
+_NOT_FETCHED = Verdict(DbError, "the AWS credentials could not be fetched from where the AWS settings say")
 _FAILED = Verdict(DbError, "the database failed to answer", executed=True, transient=True)
 _REFUSED = Verdict(DbError, "the database refused the request")
 
@@ -81,11 +102,12 @@ _CODES = {
     NOT_FOUND: Verdict(DbSchemaError, _CREATE_TABLES),
     "TableNotFoundException": Verdict(DbSchemaError, _CREATE_TABLES),
     DENIED: _DENIED,
-    "UnrecognizedClientException": _DENIED,
-    "ExpiredTokenException": Verdict(DbError, "the AWS credentials have expired"),
-    "InvalidSignatureException": _DENIED,
-    "MissingAuthenticationTokenException": _DENIED,
-    "IncompleteSignatureException": _DENIED,
+    "UnrecognizedClientException": _UNKNOWN,
+    "ExpiredTokenException": _EXPIRED,
+    "ExpiredToken": _EXPIRED,
+    "InvalidSignatureException": _BAD_SIGNATURE,
+    "IncompleteSignatureException": _BAD_SIGNATURE,
+    "MissingAuthenticationTokenException": _NO_CREDENTIALS,
     "ServiceUnavailable": Verdict(DbThrottledError, "the database is unavailable", executed=True, transient=True),
 }
 
@@ -105,12 +127,18 @@ _CLASSES: tuple[tuple[type[Exception], Verdict], ...] = (
     (botocore.ConnectTimeoutError, Verdict(DbTimeoutError, "no connection in time", transient=True)),
     (botocore.ReadTimeoutError, Verdict(DbTimeoutError, "no answer in time", executed=True, transient=True)),
     (botocore.SSLError, Verdict(DbConnectionError, "TLS failed")),
-    (botocore.ConnectionError, Verdict(DbConnectionError, "the endpoint cannot be reached", transient=True)),
+    (botocore.ConnectionError, Verdict(DbConnectionError, _UNREACHABLE, transient=True)),
     (botocore.HTTPClientError, Verdict(DbConnectionError, "the connection was lost", executed=True, transient=True)),
-    (botocore.NoCredentialsError, Verdict(DbError, "no AWS credentials found")),
-    (botocore.PartialCredentialsError, Verdict(DbError, "the AWS credentials are incomplete")),
-    (botocore.CredentialRetrievalError, Verdict(DbError, "the AWS credentials could not be fetched")),
-    (botocore.TokenRetrievalError, Verdict(DbError, "the AWS credentials could not be fetched")),
+    (botocore.NoCredentialsError, _NO_CREDENTIALS),
+    (botocore.PartialCredentialsError, _INCOMPLETE),
+    (botocore.CredentialRetrievalError, _NOT_FETCHED),
+    (botocore.TokenRetrievalError, _NOT_FETCHED),
+    (botocore.MetadataRetrievalError, _NOT_FETCHED),
+    (OSError, _NOT_FETCHED),
+    (botocore.ProfileNotFound, Verdict(DbError, "there is no AWS profile of the name that AWS_PROFILE says")),
+    (botocore.ConfigParseError, _BAD_FILE),
+    (botocore.InvalidConfigError, _BAD_FILE),
+    (OutOfTimeError, Verdict(DbTimeoutError, "the call's requests took longer than AWS_DB_TIMEOUT")),
     (botocore.IncompleteReadError, _FAILED),
     (ResponseParserError, _FAILED),
     (botocore.BotoCoreError, Verdict(DbError, "the driver refused the request")),
@@ -160,6 +188,14 @@ def _message(error: botocore.ClientError) -> str:
     texts = [error.response.get("Error", {}).get("Message") or ""]
     texts += [reason.get("Message") or "" for reason in reasons_of(error)]
     return " ".join(texts)
+
+
+def of_credentials(error: Exception) -> Exception:
+    """Return what a failure to make a client is; where its network failed, it could not fetch credentials."""
+    of_network = (botocore.ConnectionError, botocore.HTTPClientError, botocore.InvalidIMDSEndpointError)
+    if isinstance(error, botocore.BotoCoreError) and not isinstance(error, of_network):
+        return error
+    return botocore.CredentialRetrievalError(provider="any", error_msg=type(error).__name__)
 
 
 def fault_of(error: Exception, executed: bool = False) -> Fault:

@@ -10,10 +10,12 @@ __all__ = ["muted"]
 _TALKATIVE = (
     "botocore.auth",
     "botocore.client",
+    "botocore.credentials",
     "botocore.endpoint",
     "botocore.hooks",
     "botocore.httpsession",
     "botocore.parsers",
+    "botocore.utils",
     "pynamodb.connection.base",
 )
 

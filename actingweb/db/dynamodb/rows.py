@@ -29,7 +29,7 @@ class DynamoRows(Verbs[R]):
 
     model: ClassVar[type[TableModel]]
     unique_rows: ClassVar[bool] = False
-    """Whether no other caller can insert the same values, because a row holds the moment of its insertion."""
+    """Whether a row tells who inserted it: it holds the moment of that, and is never modified."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -79,15 +79,18 @@ class DynamoRows(Verbs[R]):
 
     @classmethod
     def _own(cls, record: R, item: Item, refused: Refused) -> bool:
-        """Tell whether the stored item is what an earlier attempt of this very insert stored."""
+        """Tell whether the stored item is what an earlier attempt of this very insert stored.
+
+        Where rows can be modified it may be that even if it differs.
+        """
         stored = refused.item or {}
         if not cls._holds(stored, record.key_values()):
             raise Fault(DbConflictError, "the composed key is taken by another pair of parts")
-        if not refused.repeated or stored != item:
+        if not refused.repeated:
             return False
         if not cls.unique_rows:
             raise _unproven()
-        return True
+        return stored == item
 
     @classmethod
     def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:

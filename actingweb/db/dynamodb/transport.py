@@ -8,13 +8,21 @@ import time
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError, NoCredentialsError
+from botocore.configprovider import ConstantProvider
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    IncompleteReadError,
+    NoCredentialsError,
+)
 from botocore.parsers import ResponseParserError
 from pynamodb.connection.base import Connection
 
-from actingweb.db.dynamodb.errors import judge
+from actingweb.db.dynamodb.errors import OutOfTimeError, judge, of_credentials
 from actingweb.db.dynamodb.quiet import muted
 from actingweb.db.exceptions import DbConflictError
+from actingweb.db.policy import clock
 from actingweb.db.settings import get_settings
 
 if TYPE_CHECKING:
@@ -53,24 +61,41 @@ class _Deadline(threading.local):
 class Transport:
     """Sends requests to one endpoint. Thread-safe.
 
-    One request takes at most `seconds` and `attempts` in all, and 5 attempts when transactions collide.
+    All requests of one public call on a row take at most `seconds`; each takes at most `attempts`, and 5 when
+    transactions collide.
+
+    Attributes:
+        broken: why there is no client, as when no credentials were found.
+        made: when that became known.
     """
 
     def __init__(self, region: str, host: str | None, seconds: float, attempts: int) -> None:
         self._seconds = seconds
         self._attempts = attempts
         self._connect_seconds = seconds / 4
+        self._least_seconds = 1.5 * self._connect_seconds
         self._wait = _Deadline()
+        self.broken: Exception | None = None
+        try:
+            self._connect(region, host)
+        except (BotoCoreError, OSError, ValueError, KeyError) as error:
+            self.broken = of_credentials(error)
+        self.made = time.monotonic()
+
+    def _connect(self, region: str, host: str | None) -> None:
         connection = Connection(
             region,
             host,
             connect_timeout_seconds=self._connect_seconds,
-            read_timeout_seconds=seconds,
+            read_timeout_seconds=self._seconds,
             retry_configuration={"total_max_attempts": 1, "mode": "standard"},
             max_pool_connections=_CONNECTIONS,
         )
         with muted():
+            _limit_search(connection.session, self._seconds / 2)
             self._client: BotocoreBaseClientPrivate = connection.client
+        if self._client._request_signer._credentials is None:
+            raise NoCredentialsError
         self._client.meta.events.register("before-call.dynamodb", self._limit_wait)
         self._client.meta.events.register("before-parse.dynamodb", _check_answer)
 
@@ -80,9 +105,13 @@ class Transport:
         `repeatable`: sending it again after an attempt that may have been executed does no harm. Otherwise it is only
         repeated when no attempt was executed. Raise `Failure`.
         """
-        started = time.monotonic()
+        started = clock.began()
         executed = False
         attempt = 1
+        if self.broken is not None:
+            raise Failure(self.broken, executed)
+        if self._seconds - (time.monotonic() - started) < self._least_seconds:
+            raise Failure(OutOfTimeError(), executed)
         while True:
             left = self._seconds - (time.monotonic() - started)
             error = self._try(operation, request, left, repeatable)
@@ -94,7 +123,7 @@ class Transport:
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             left = self._seconds - (time.monotonic() - started) - pause
             hopeless = not verdict.transient or (verdict.executed and not repeatable)
-            if hopeless or attempt >= allowed or left < 1.5 * self._connect_seconds:
+            if hopeless or attempt >= allowed or left < self._least_seconds:
                 raise Failure(error, executed)
             time.sleep(pause)
             attempt += 1
@@ -108,11 +137,7 @@ class Transport:
         try:
             with muted():
                 answer: dict[str, Any] = self._client._make_api_call(operation, request)
-        except NoCredentialsError as error:
-            # The driver remembers for good that it found none.
-            forget_transports()
-            return error
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError, OSError) as error:
             return error
         return answer
 
@@ -134,17 +159,29 @@ class Transport:
         return self._client.meta
 
 
+def _limit_search(session: Any, seconds: float) -> None:
+    """Let the credentials of the host's role, which are asked for in two requests, come within `seconds`."""
+    attempts = session.get_config_variable("metadata_service_num_attempts")
+    wait = min(session.get_config_variable("metadata_service_timeout"), seconds / 2 / attempts)
+    # As a variable of the session it would be made an integer.
+    session.get_component("config_store").set_config_provider("metadata_service_timeout", ConstantProvider(wait))
+
+
 def _check_answer(response_dict: dict[str, Any], **_: Any) -> None:
     """Refuse an answer that is cut short or garbled, which the driver would take for an empty one."""
     body: bytes = response_dict["body"]
-    checksum = response_dict["headers"].get("x-amz-crc32")
+    headers = response_dict["headers"]
+    size = int(headers.get("content-length", len(body)))
+    if len(body) < size:
+        raise ConnectionClosedError(endpoint_url="")
+    checksum = headers.get("x-amz-crc32")
     if checksum is None:
         # What is not DynamoDB itself leaves the checksum out.
         whole = response_dict["status_code"] != 200 or _is_object(body)
     else:
         whole = checksum == str(crc32(body))
     if not whole:
-        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=response_dict["headers"].get("content-length"))
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=size)
 
 
 def _is_object(body: bytes) -> bool:
@@ -161,12 +198,14 @@ _lock = threading.Lock()
 def transport_to(region: str, host: str | None) -> Transport:
     """Return this process's transport to an endpoint; host None is AWS."""
     transport = _transports.get((region, host))
-    if transport is not None:
+    if transport is not None and transport.broken is None:
         return transport
+    asked = time.monotonic()
     settings = get_settings()
-    with _lock:
+    with clock.stopped(), _lock:
         transport = _transports.get((region, host))
-        if transport is None:
+        # Those who waited share the failure; whoever comes later tries again.
+        if transport is None or (transport.broken is not None and transport.made < asked):
             transport = Transport(region, host, settings.aws_db_timeout, settings.aws_db_max_attempts)
             _transports[region, host] = transport
     return transport

@@ -13,6 +13,8 @@ from actingweb.db.records import ActorRecord
 
 __all__ = ["ActorListPolicy", "ActorPolicy"]
 
+_LARGEST_PAGE = 100_000
+
 
 class ActorPolicy(Entity[ActorRecord], DbActorProtocol):
     record = ActorRecord
@@ -84,7 +86,7 @@ class ActorListPolicy(EntityList[ActorRecord], DbActorListProtocol):
     def iterate(self, page_size: int = 500) -> Iterator[dict[str, Any]]:
         if not isinstance(page_size, int) or isinstance(page_size, bool) or page_size < 1:
             raise refused("page_size must be a positive integer")
-        for row in self._stream(page_size):
+        for row in self._stream(min(page_size, _LARGEST_PAGE)):
             yield _listed(row)
 
 

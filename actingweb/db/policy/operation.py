@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from actingweb.db.exceptions import DbError
 from actingweb.db.faults import Fault
+from actingweb.db.policy import clock
 from actingweb.db.utils import clean_text
 
 __all__ = ["operation", "streaming"]
@@ -21,15 +22,23 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     def decorate(method: Callable[P, T]) -> Callable[P, T]:
         @wraps(method)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+            outermost = clock.start()
+            error: DbError
             try:
                 return method(*args, **kwargs)
             except Fault as fault:
                 error = _named(fault, op, method, args, kwargs)
+            except DbError as inner:
+                error = inner.with_traceback(None)
             except RecursionError:
                 error = _named(_too_deep(), op, method, args, kwargs)
-            # Outside the handler: the fault, which knows the driver's exception, must not become the context. Nor may
-            # a report that shows the variables of each frame find the arguments in this one.
-            del args, kwargs
+            finally:
+                if outermost:
+                    clock.ended()
+                # A report that shows the variables of each frame must not find the arguments in this one.
+                del args, kwargs
+            # Outside the handler: the fault, which knows the driver's exception, must not become the context. It begins
+            # its traceback here: the frames below hold what is stored.
             raise error
 
         return wrapper
@@ -48,7 +57,8 @@ def streaming(op: str) -> Callable[[Callable[P, Iterator[T]]], Callable[P, Itera
                 return
             except Fault as fault:
                 error = _named(fault, op, method, args, kwargs)
-            del args, kwargs
+            finally:
+                del args, kwargs
             raise error
 
         return wrapper
