@@ -13,7 +13,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 test-faults: .venv/ready
-	FAULTS=long $(BIN)/python -m pytest tests/faults
+	FAULTS=long $(BIN)/python -m pytest --timeout=600 --session-timeout=1800 tests/faults
 	$(BIN)/python -m tests.faults.report
 
 lint: .venv/ready
