@@ -2,9 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := actingweb tests examples benchmarks $(wildcard scripts/*.py)
 
-.PHONY: test lint duplicates demo bench bench-requests bench-imports bench-latency bench-migration test-faults test-framework clean
+.PHONY: test lint duplicates demo bench bench-requests bench-imports bench-latency bench-migration test-dependencies \
+	test-faults test-framework licences lock clean
 
-.venv/ready: pyproject.toml scripts/make_venv
+.venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
 	PYTHON="$(PYTHON)" scripts/make_venv
 	touch $@
 
@@ -12,7 +13,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 test-faults: .venv/ready
-	FAULTS=long $(BIN)/python -m pytest tests/faults
+	FAULTS=long $(BIN)/python -m pytest --timeout=600 --session-timeout=1800 tests/faults
 	$(BIN)/python -m tests.faults.report
 
 lint: .venv/ready
@@ -41,8 +42,17 @@ bench-latency: .venv/ready
 bench-migration: .venv/ready
 	$(BIN)/python -m benchmarks.migration --json docs/performance/migration.json
 
+test-dependencies: .venv/ready
+	scripts/test_dependencies
+
 test-framework: .venv/ready
 	$(BIN)/python tests/framework/run.py
+
+licences: .venv/ready
+	$(BIN)/python -m tests.supply.report
+
+lock: .venv/ready
+	scripts/lock
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -217,7 +217,7 @@ def test_more_calls_of_to_thread_than_connections_do_not_deadlock(
 
 def test_a_call_whose_task_is_cancelled_gives_its_connection_back(backend: Backend, set_env: SetEnv) -> None:
     """The thread cannot be interrupted: the call ends in its own time and harms nobody."""
-    set_env(PG_POOL_MAX_SIZE="1")
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1")
     worker = Worker(backend, 1, make_counter(backend))
 
     async def cancel() -> None:

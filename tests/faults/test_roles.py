@@ -55,7 +55,6 @@ FORBIDDEN: list[LiteralString] = [
     "DROP SCHEMA {schema} CASCADE",
     "TRUNCATE {schema}.trusts",
     "COMMENT ON TABLE {schema}.trusts IS 'mine'",
-    "GRANT SELECT ON {schema}.trusts TO PUBLIC",
     "UPDATE {schema}.alembic_version SET version_num = 'other'",
     "DELETE FROM {schema}.alembic_version",
     "SET ROLE {migration}",
@@ -187,6 +186,16 @@ def test_the_application_cannot_alter_the_schema(deployed: Setup) -> None:
             except psycopg.errors.InsufficientPrivilege:
                 continue
             pytest.fail(f"allowed: {statement}")
+
+
+def test_the_application_cannot_pass_its_rights_on(deployed: Setup) -> None:
+    """The server does not refuse the statement, since the role has rights to the table; it does nothing."""
+    trusts = Identifier(SCHEMA, "trusts")
+    rights = "SELECT relacl::text FROM pg_class WHERE oid = {}::regclass"
+    before = deployed.execute(rights, Literal(trusts.as_string()))
+    with deployed.connect(deployed.application) as connection:
+        connection.execute(SQL("GRANT ALL ON {} TO PUBLIC").format(trusts))
+    assert deployed.execute(rights, Literal(trusts.as_string())) == before
 
 
 def test_tables_of_later_migrations_are_open_to_the_application(deployed: Setup) -> None:

@@ -1,5 +1,9 @@
 """The connections that callers with SQL of their own get."""
 
+import os
+import signal
+from threading import Timer
+
 import psycopg
 import pytest
 
@@ -64,6 +68,24 @@ def test_the_caller_may_commit_or_roll_back_itself(backend: Backend, pg: PgConne
         connection.rollback()
     assert stored(pg, kept)
     assert not stored(pg, dropped)
+
+
+def test_an_interrupted_statement_costs_no_place_in_the_pool(backend: Backend, set_env: SetEnv) -> None:
+    """A time limit that works by signals raises in the middle of one."""
+
+    def interrupt(*_: object) -> None:
+        raise ZeroDivisionError
+
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_POOL_TIMEOUT="1")
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(ZeroDivisionError), get_connection() as connection:
+            Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            connection.execute("SELECT pg_sleep(30)")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with get_connection() as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_no_connection_is_a_connection_error(backend: Backend, set_env: SetEnv) -> None:

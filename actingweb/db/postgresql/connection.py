@@ -116,13 +116,20 @@ def get_connection() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         yield connection
         connection.commit()
     except BaseException:
-        if not connection.closed:
-            connection.rollback()
+        _roll_back(connection)
         raise
     finally:
         if not connection.closed:
             connection.autocommit = True
         pool.putconn(connection)
+
+
+def _roll_back(connection: PooledConnection) -> None:
+    """Undo; a connection whose statement was interrupted is closed, which undoes it too."""
+    if connection.info.transaction_status == TransactionStatus.ACTIVE:
+        connection.close()
+    elif not connection.closed:
+        connection.rollback()
 
 
 def _connected() -> tuple[Pool, PooledConnection]:

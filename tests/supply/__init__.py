@@ -1,0 +1,1 @@
+"""Tests of what the project brings with it: dependencies, their licences, lock files."""
