@@ -12,14 +12,29 @@ from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, code_of, fault_of, reasons_of
 from actingweb.db.dynamodb.items import Item
+from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.tables import TableMeta
 from actingweb.db.dynamodb.transport import Failure
 from actingweb.db.exceptions import DbThrottledError
 from actingweb.db.faults import Fault
 
-__all__ = ["Action", "Refused", "batch_delete", "batch_get", "pages", "pause", "read", "transact", "write", "write_if"]
+__all__ = [
+    "UNSHOWN",
+    "Action",
+    "Refused",
+    "batch_delete",
+    "batch_get",
+    "pages",
+    "pause",
+    "read",
+    "transact",
+    "write",
+    "write_if",
+]
 
 ALL_OLD = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+UNSHOWN = {"ReturnValuesOnConditionCheckFailure": "NONE"}
+"""Among the arguments of an action: what is stored is not wanted if its condition fails."""
 
 _DELETES_PER_REQUEST = 25
 _GETS_PER_REQUEST = 100
@@ -111,7 +126,7 @@ def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[s
 def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> list[Item]:
     """Return the items of these different keys that exist, strongly read, in any order. Raise `Fault`."""
     found: list[Item] = []
-    for chunk in _chunks(keys, _GETS_PER_REQUEST):
+    for chunk in packed(keys, _GETS_PER_REQUEST):
         _resend(table, chunk, lambda keys: _get_some(table, keys, arguments, found))
     return found
 
@@ -130,7 +145,7 @@ def _get_some(table: TableMeta, keys: list[Item], arguments: Request, found: lis
 
 def batch_delete(table: TableMeta, keys: Iterable[Item]) -> None:
     """Delete the items of these different keys. Raise `Fault`, of `DbThrottledError` if some are left."""
-    for chunk in _chunks(keys, _DELETES_PER_REQUEST):
+    for chunk in packed(keys, _DELETES_PER_REQUEST):
         _resend(table, chunk, lambda keys: _delete_some(table, keys))
 
 
@@ -143,17 +158,6 @@ def _delete_some(table: TableMeta, keys: list[Item]) -> list[Item]:
     if isinstance(outcome, Failure):
         raise fault_of(outcome.error, outcome.executed)
     return [rest["DeleteRequest"]["Key"] for left in outcome[0].get("UnprocessedItems", {}).values() for rest in left]
-
-
-def _chunks(keys: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    chunk: list[Item] = []
-    for key in keys:
-        chunk.append(key)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _resend(table: TableMeta, keys: list[Item], send: Callable[[list[Item]], list[Item]]) -> None:
