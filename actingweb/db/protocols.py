@@ -553,6 +553,10 @@ class DbAttributeProtocol(Protocol):
     def delete_expired(cls, now_epoch: int | None = None, buckets: Any = None) -> int:
         """Delete what expired before `now_epoch` (seconds, default now), in these buckets or all; return how many.
 
+        PostgreSQL deletes 10,000 rows in one transaction and goes on until none is left; a fault leaves what is deleted
+        by then deleted, and the call can be repeated. A row that another call is writing or deleting is not waited for:
+        whether or not it stays expired, the next purge looks at it again.
+
         On DynamoDB 0, without a request: the table's own time to live does it.
         """
 
