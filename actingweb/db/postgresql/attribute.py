@@ -25,12 +25,13 @@ PURGED_AT_ONCE = 10_000
 _LEAST_NUMBER = -(2**63)
 
 
-# By ctid, as the planner could find so many keys by a scan of the table. A row that changes at this moment can be found
-# and not deleted, so the two are counted apart. From `start` on, so that no batch passes those of the one before again.
+# From `start` on, so that no batch passes again what the one before deleted. The planner does not know what a subquery
+# limits: it takes the order of the index, where it might otherwise sort. By ctid, as it might find so many keys by a
+# scan of the table. A row that changes at this moment can be found and not deleted, so the two are counted apart.
 _PURGE: LiteralString = (
     "WITH expired AS (SELECT ctid, ttl_timestamp FROM {attributes} "
     "WHERE ttl_timestamp >= %(start)s AND ttl_timestamp <= %(now)s AND {chosen} "
-    "ORDER BY ttl_timestamp LIMIT %(most)s FOR UPDATE SKIP LOCKED), "
+    "ORDER BY ttl_timestamp LIMIT (SELECT %(most)s::bigint) FOR UPDATE SKIP LOCKED), "
     "deleted AS (DELETE FROM {attributes} WHERE ctid = ANY(ARRAY(SELECT ctid FROM expired)) RETURNING 1) "
     "SELECT count(*), (SELECT count(*) FROM deleted), max(ttl_timestamp) FROM expired"
 )
