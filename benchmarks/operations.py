@@ -15,6 +15,9 @@ Prepare = Callable[[Backend, str], Call]
 ROWS = 30
 """Rows of a wipe: two batches of DynamoDB."""
 
+MANY = 100
+"""Rows of a bulk call: one transaction of DynamoDB."""
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -83,6 +86,20 @@ def _properties(backend: Backend, actor_id: str) -> Any:
     rows = backend.DbProperty.DbPropertyList()
     rows.fetch(actor_id)
     return rows
+
+
+def _values(count: int) -> dict[str, str]:
+    """Return values to store by name, which no index has."""
+    return {f"n{number}": "v" for number in range(count)}
+
+
+def _diff_values(count: int) -> list[tuple[str, int, str]]:
+    return [(f"s{number % 7}", number, "d") for number in range(count)]
+
+
+def _taken_diffs(backend: Backend, actor_id: str) -> None:
+    for subid, seqnr, diff in _diff_values(3):
+        backend.DbSubscriptionDiff.DbSubscriptionDiff().create(actor_id, subid, diff, seqnr)
 
 
 def _large_properties(backend: Backend, actor_id: str) -> None:
@@ -192,6 +209,27 @@ OPERATIONS = [
         "actor list iterate, one page", 1, _after(_nothing, lambda b, _: list(b.DbActor.DbActorList().iterate()))
     ),
     Operation("property get", 1, _after(_property("n"), lambda b, a: _prop(b).get(a, "n"))),
+    Operation(
+        f"property get_many of {MANY}",
+        1,
+        _after(_properties, lambda b, a: _prop(b).get_many(a, list(_values(MANY)))),
+    ),
+    Operation(f"property set_many of {MANY}", 1, _after(_nothing, lambda b, a: _prop(b).set_many(a, _values(MANY)))),
+    Operation(
+        f"property set_many of {3 * MANY}, in chunks",
+        3,
+        _after(_nothing, lambda b, a: _prop(b).set_many(a, _values(3 * MANY), MANY)),
+    ),
+    Operation(
+        "property set_many, 2 of 52 indexed, changed",
+        2,
+        _after(_properties, lambda b, a: _prop(b).set_many(a, {**_values(50), "email": a, "oauthId": a})),
+    ),
+    Operation(
+        "property set_many, 1 indexed, claimed by another",
+        4,
+        _after(_claimed, lambda b, a: _prop(b).set_many(a, {"n": "v", "email": f"value of {a}"})),
+    ),
     Operation("property get_range", 1, _after(_property("n"), lambda b, a: _prop(b).get_range(a, "a", "z"))),
     Operation("property get_prefix", 1, _after(_property("n"), lambda b, a: _prop(b).get_prefix(a, "n"))),
     Operation(
@@ -283,6 +321,11 @@ OPERATIONS = [
     Operation(
         "trust get by token, miss", 1, _after(_trust, lambda b, a: b.DbTrust.DbTrust().get(a, None, f"other of {a}"))
     ),
+    Operation(
+        f"trust get_many of {MANY}",
+        1,
+        _after(_trusts, lambda b, a: b.DbTrust.DbTrust().get_many(a, list(map(str, range(MANY))))),
+    ),
     Operation("trust create", 1, _after(_nothing, lambda b, a: b.DbTrust.DbTrust().create(a, "p", secret=a))),
     Operation("trust create again", 1, _after(_trust, lambda b, a: b.DbTrust.DbTrust().create(a, "p", secret=a))),
     Operation("trust modify", 1, _on(_trust, lambda trust: trust.modify(desc="x"))),
@@ -331,6 +374,16 @@ OPERATIONS = [
     Operation("diff get lowest", 1, _after(_diffs, lambda b, a: b.DbSubscriptionDiff.DbSubscriptionDiff().get(a, "s"))),
     Operation(
         "diff create", 1, _after(_nothing, lambda b, a: b.DbSubscriptionDiff.DbSubscriptionDiff().create(a, "s"))
+    ),
+    Operation(
+        f"diff create_many of {MANY}",
+        1,
+        _after(_nothing, lambda b, a: b.DbSubscriptionDiff.DbSubscriptionDiff().create_many(a, _diff_values(MANY))),
+    ),
+    Operation(
+        f"diff create_many of {MANY}, some taken",
+        2,
+        _after(_taken_diffs, lambda b, a: b.DbSubscriptionDiff.DbSubscriptionDiff().create_many(a, _diff_values(MANY))),
     ),
     Operation("diff delete", 1, _on(_diff, lambda found: found.delete())),
     Operation(

@@ -8,7 +8,7 @@ are aware UTC datetimes; time arguments are datetimes or ISO 8601 text, naive on
 A `handle` is None or the loaded row, read-only, with its columns as attributes and items.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -88,10 +88,34 @@ class DbPropertyProtocol(Protocol):
     def get(self, actor_id: str | None = None, name: str | None = None) -> str | None:
         """Return the stored text, None if there is none."""
 
+    def get_many(self, actor_id: str | None = None, names: Any = None) -> dict[str, str]:
+        """Return the stored texts of those of these names, or of one given as text, that exist, by name.
+
+        The handle stays as it is.
+        """
+
     def set(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
         """Store a value: text as it is, anything else as JSON or else its `str`. None and "" delete.
 
         False only if the actor or name is missing.
+        """
+
+    def set_many(
+        self,
+        actor_id: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        chunk_size: int | None = None,
+    ) -> bool:
+        """Store values by name, each as `set` does, all of them or none. The handle stays as it is.
+
+        False only if the actor, the values or a name is missing, which changes nothing; no values at all are True. A
+        value or name that cannot be stored, and names that become equal, raise `DbInputError` before anything is
+        stored.
+
+        PostgreSQL stores any number in one transaction. On DynamoDB one holds at most 100 actions and 4 MB; a plain
+        name counts as one action, an indexed one as four, or two if its value is empty. More raise `DbInputError`, or
+        go in transactions of `chunk_size` names each, in the order of the names: a fault then leaves those stored that
+        went before, and the call can be repeated.
         """
 
     def delete(self) -> bool:
@@ -184,6 +208,12 @@ class DbTrustProtocol(Protocol):
         self, actor_id: str | None = None, peerid: str | None = None, token: str | None = None
     ) -> dict[str, Any] | None:
         """Return the actor's trust with a peer, or without `peerid` the one whose secret is `token`; else None."""
+
+    def get_many(self, actor_id: str | None = None, peerids: Any = None) -> list[dict[str, Any]]:
+        """Return the actor's trusts with these peers, or with one given as text, as `get` does, by peer.
+
+        Peers without a trust are left out. The handle stays as it is.
+        """
 
     def create(
         self,
@@ -396,6 +426,18 @@ class DbSubscriptionDiffProtocol(Protocol):
     ) -> bool:
         """Store a new diff. False if the number is taken, which changes nothing, or actor or id is missing."""
 
+    def create_many(
+        self, actor_id: str | None = None, diffs: Iterable[tuple[str, int, str | None]] | None = None
+    ) -> list[bool]:
+        """Store new diffs, given as `(subid, seqnr, diff)`, and return for each, in order, what `create` answers.
+
+        Of two with one number the first is stored. All have the time of this call. The handle stays as it is. What
+        cannot be stored raises `DbInputError` before anything is stored.
+
+        PostgreSQL stores them in one statement. On DynamoDB up to 100, or 4 MB, go in one transaction, more in several:
+        a fault then leaves those stored that went before.
+        """
+
     def delete(self) -> bool:
         """Delete the handle's diff. False without a handle."""
 
@@ -510,6 +552,10 @@ class DbAttributeProtocol(Protocol):
     @classmethod
     def delete_expired(cls, now_epoch: int | None = None, buckets: Any = None) -> int:
         """Delete what expired before `now_epoch` (seconds, default now), in these buckets or all; return how many.
+
+        PostgreSQL deletes 10,000 rows in one transaction and goes on until none is left; a fault leaves what is deleted
+        by then deleted, and the call can be repeated. A row that another call is writing or deleting is not waited for:
+        whether or not it stays expired, the next purge looks at it again.
 
         On DynamoDB 0, without a request: the table's own time to live does it.
         """

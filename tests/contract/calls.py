@@ -100,6 +100,7 @@ def _property(backend: Backend, actor_id: str, mark: str) -> dict[str, Call]:
 
     calls: dict[str, Callable[[Any], object]] = {
         "get": lambda row: row.get(actor_id, "plain"),
+        "get_many": lambda row: row.get_many(actor_id, ["plain", "email", "absent"]),
         "get_range": lambda row: row.get_range(actor_id, "a", "z"),
         "get_prefix": lambda row: row.get_prefix(actor_id, "batch"),
         "get_last_in_range": lambda row: row.get_last_in_range(actor_id, "a", "z"),
@@ -108,6 +109,8 @@ def _property(backend: Backend, actor_id: str, mark: str) -> dict[str, Call]:
         "set indexed": lambda row: row.set(actor_id, "externalUserId", value("externalUserId")),
         "set indexed again": lambda row: row.set(actor_id, "email", f"{value('email')}2"),
         "set nothing": lambda row: row.set(actor_id, "removed", ""),
+        "set_many": lambda row: row.set_many(actor_id, {"many1": f"{mark}1", "many2": f"{mark}2", "plain": ""}),
+        "set_many indexed": lambda row: row.set_many(actor_id, {"many1": "", "email": f"{value('email')}3"}),
         "create_if_not_exists": lambda row: row.create_if_not_exists(actor_id, "new", f"{mark}new"),
         "set_if_value_equals": lambda row: row.set_if_value_equals(actor_id, "swapped", value("swapped"), f"{mark}2"),
         "set_if_value_equals indexed": lambda row: row.set_if_value_equals(
@@ -144,8 +147,9 @@ def _trust(backend: Backend, actor_id: str, mark: str) -> dict[str, Call]:
     for number in range(3):
         token = f"{mark}{actor_id}{number}"
         one().create(actor_id, f"{PEER}{number}", secret=token, verification_token=f"{mark}v", created_at=TIME)
-    get, by_token, create, listed = one(), one(), one(), many()
+    get, by_token, several, create, listed = one(), one(), one(), one(), many()
     return {
+        "DbTrust.get_many": lambda: several.get_many(actor_id, [f"{PEER}0", f"{PEER}1", "absent"]),
         "DbTrust.get": lambda: get.get(actor_id, f"{PEER}0"),
         "DbTrust.get by token": lambda: by_token.get(actor_id, token=f"{mark}{actor_id}0"),
         "DbTrust.is_token_in_db": lambda: one.is_token_in_db(actor_id, f"{mark}{actor_id}0"),
@@ -199,12 +203,15 @@ def _subscription_diff(backend: Backend, actor_id: str, mark: str) -> dict[str, 
     one, many = backend.DbSubscriptionDiff.DbSubscriptionDiff, backend.DbSubscriptionDiff.DbSubscriptionDiffList
     for number in range(1, 5):
         one().create(actor_id, "s", f"{mark}{number}", number)
-    get, lowest, create, listed = one(), one(), one(), many()
+    get, lowest, create, several, listed = one(), one(), one(), one(), many()
     return {
         "DbSubscriptionDiff.get": lambda: get.get(actor_id, "s", 1),
         "DbSubscriptionDiff.get lowest": lambda: lowest.get(actor_id, "s"),
         "DbSubscriptionDiffList.fetch": lambda: listed.fetch(actor_id, "s"),
         "DbSubscriptionDiff.create": lambda: create.create(actor_id, "s", f"{mark}new", 9),
+        "DbSubscriptionDiff.create_many": lambda: several.create_many(
+            actor_id, [("s", 10, f"{mark}new"), ("s", 1, f"{mark}new"), ("t", 1, f"{mark}new")]
+        ),
         "DbSubscriptionDiff.delete": loaded(one(), actor_id, "s", 4).delete,
         "DbSubscriptionDiffList.delete up to": _with(fetched(many(), actor_id), lambda rows: rows.delete(2)),
         "DbSubscriptionDiffList.delete": fetched(many(), actor_id).delete,

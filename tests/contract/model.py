@@ -39,6 +39,10 @@ class Model:
             raise DbConflictError("model")
         self.tables[table][key] = row
 
+    def actor_ids(self) -> set[str]:
+        """Return the ids of the actors that are stored."""
+        return {key[0] for key in self.tables["actors"]}
+
     def rows(self, table: str, *key: Any) -> list[tuple[Key, Row]]:
         """Return the rows whose key begins so, in the order of the bytes of the key parts."""
         found = [item for item in self.tables[table].items() if item[0][: len(key)] == key]
@@ -217,6 +221,10 @@ class Trust(Handled):
             old = self.model.tables["trusts"].pop((clean(actor_id), clean(peerid)), None)
             row["created_at"] = old["created_at"] if old else created
         return self.create_once(row, actor_id, peerid)
+
+    def get_many(self, actor_id: Any, peerids: list[Any]) -> list[Row | None]:
+        rows = self.model.rows("trusts", clean(actor_id)) if actor_id else []
+        return [shown_trust(row) for key, row in rows if key[1] in map(clean, peerids)]
 
     def modify(self, desc: Any, secret: Any, approved: Any, client_name: Any, last_accessed: Any) -> bool:
         return self.change(

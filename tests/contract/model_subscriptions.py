@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from actingweb.db import DbInputError
+from actingweb.db import DbInputError, DbUnknownActorError
 
-from .model import Handled, Key, List, Model, Row, clean, in_bytes, written
+from .model import Handled, Key, List, Model, Row, clean, in_bytes, in_form, written
 
 
 class Subscription(Handled):
@@ -61,6 +61,16 @@ class Diff(Handled):
     def create(self, actor_id: Any, subid: Any, diff: Any, seqnr: int) -> bool:
         row = {"id": actor_id, "subid": subid, "seqnr": seqnr, "diff": diff or ""}
         return self.create_once(row, actor_id, subid, seqnr)
+
+    def create_many(self, actor_id: Any, diffs: list[tuple[Any, int, Any]]) -> list[bool]:
+        given = [(subid, seqnr, diff) for subid, seqnr, diff in diffs if actor_id and subid]
+        new = [in_form((actor_id, subid, seqnr, diff or "")) for subid, seqnr, diff in given]
+        if new and self.model.postgresql and new[0][0] not in self.model.actor_ids():
+            raise DbUnknownActorError("model")
+        handle, key = self.handle, self.key
+        answers = [self.create(actor_id, subid, diff, seqnr) for subid, seqnr, diff in diffs]
+        self.handle, self.key = handle, key
+        return answers
 
 
 def _shown_diff(row: Row, content: str) -> Row:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from actingweb.db import DbInputError, DbUnknownActorError
+
 from .model import INDEXED, Handled, Key, List, Model, Row, clean, in_form, moment, written
 
 
@@ -23,6 +25,26 @@ class Property(Handled):
             self._put(actor_id, name, text)
         else:
             self._remove((clean(actor_id), clean(name)))
+        return True
+
+    def get_many(self, actor_id: Any, names: list[Any]) -> dict[str, str]:
+        if not actor_id:
+            return {}
+        return self._named(actor_id, False, lambda name: name in map(clean, names))
+
+    def set_many(self, actor_id: Any, values: dict[Any, Any], chunk_size: int | None = None) -> bool:
+        if not actor_id or not all(values):
+            return False
+        texts = {name: _encoded(value) for name, value in values.items()}
+        if len(set(map(clean, texts))) < len(texts):
+            raise DbInputError("model")
+        stored = [in_form((actor_id, name)) for name, text in texts.items() if text]
+        if stored and self.model.postgresql and (actor_id := clean(actor_id)) not in self.model.actor_ids():
+            raise DbUnknownActorError("model")
+        handle, key = self.handle, self.key
+        for name, text in texts.items():
+            self.set(actor_id, name, text)
+        self.handle, self.key = handle, key
         return True
 
     def delete(self) -> bool:

@@ -18,7 +18,9 @@ _METHODS = {
     "DbActorList": ["fetch()", "iterate(page_size=500)"],
     "DbProperty": [
         "get(actor_id=None, name=None)",
+        "get_many(actor_id=None, names=None)",
         "set(actor_id=None, name=None, value=None)",
+        "set_many(actor_id=None, values=None, chunk_size=None)",
         "delete()",
         "get_actor_id_from_property(name=None, value=None)",
         "get_range(actor_id=None, lower=None, upper=None, keys_only=False, consistent_read=True)",
@@ -38,6 +40,7 @@ _METHODS = {
     ],
     "DbTrust": [
         "get(actor_id=None, peerid=None, token=None)",
+        "get_many(actor_id=None, peerids=None)",
         "create(actor_id=None, peerid=None, baseuri='', peer_type='', relationship='', secret='', approved=False, "
         "verified=False, peer_approved=False, verification_token='', desc='', peer_identifier=None, "
         f"established_via=None, created_at=None, last_accessed=None, {_TRUST_FIELDS})",
@@ -68,6 +71,7 @@ _METHODS = {
     "DbSubscriptionDiff": [
         "get(actor_id=None, subid=None, seqnr=None)",
         "create(actor_id=None, subid=None, diff='', seqnr=1)",
+        "create_many(actor_id=None, diffs=None)",
         "delete()",
     ],
     "DbSubscriptionDiffList": ["fetch(actor_id=None, subid=None)", "delete(seqnr=None)"],

@@ -87,6 +87,15 @@ _PROPERTY = [
     _step("property", "get", actor_id=_actor, name=_name),
     _step("property", "set", actor_id=_actor, name=_new_name, value=_value),
     _step("property", "set", actor_id=_actor, name=_one_of("email", "oauthId"), value=_one_of("v", "w", "")),
+    _step("property", "get_many", actor_id=_actor, names=st.lists(_name, max_size=4)),
+    _step("property", "set_many", actor_id=_actor, values=st.dictionaries(_new_name, _value, max_size=4)),
+    _step(
+        "property",
+        "set_many",
+        actor_id=_actor,
+        values=st.dictionaries(_one_of("email", "oauthId", "a"), _one_of("v", "w", ""), max_size=3),
+        chunk_size=_one_of(None, 1, 2),
+    ),
     _step("property", "delete"),
     _step("property", "create_if_not_exists", actor_id=_actor, name=_new_name, value=_value),
     _step("property", "set_if_value_equals", actor_id=_actor, name=_one_of("email", "a"), expected=_text, value=_text),
@@ -130,6 +139,7 @@ _TRUST = [
         client_name=_text,
         last_accessed=st.one_of(_time, _no_time),
     ),
+    _step("trust", "get_many", actor_id=_actor, peerids=st.lists(_key, max_size=4)),
     _step("trust", "delete"),
     *_list_steps("trust_list"),
 ]
@@ -171,12 +181,18 @@ _SUBSCRIPTION = [
     *_list_steps("subscription_list"),
 ]
 
+_triple = st.one_of(
+    st.tuples(_new_key, _number, _new_text),
+    st.tuples(_one_of("a", "b", "a:b"), _number, _text),
+    st.tuples(_one_of("a"), _number, _text),
+)
 _some_number = st.one_of(st.none(), _number)
 _DIFF = [
     _step("subscription_diff", "get", actor_id=_actor, subid=_key, seqnr=_some_number),
     _step("subscription_diff", "get"),
     _step("subscription_diff", "create", actor_id=_actor, subid=_new_key, diff=_new_text, seqnr=_number),
     _step("subscription_diff", "create", actor_id=_one_of(*ACTORS), subid=_one_of("a", "b"), diff=_text, seqnr=_number),
+    _step("subscription_diff", "create_many", actor_id=_actor, diffs=st.lists(_triple, max_size=4)),
     _step("subscription_diff", "delete"),
     _step("subscription_diff_list", "fetch", actor_id=_actor, subid=_key),
     _step("subscription_diff_list", "fetch", actor_id=_one_of(*ACTORS), subid=_one_of(None, "a", "b")),

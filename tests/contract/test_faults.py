@@ -38,7 +38,9 @@ real_backends = pytest.mark.backends("dynamodb", "postgresql")
 
 OPERATIONS = {
     "DbProperty.get": "property read",
+    "DbProperty.get_many": "property read",
     "DbProperty.set": "property write",
+    "DbProperty.set_many": "property write",
     "DbProperty.delete": "property delete",
     "DbProperty.get_range": "property range read",
     "DbProperty.get_prefix": "property prefix read",

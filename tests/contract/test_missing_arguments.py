@@ -20,7 +20,9 @@ MISSING: dict[str, object] = {
     "DbActor.modify": False,
     "DbActor.delete": False,
     "DbProperty.get": None,
+    "DbProperty.get_many": {},
     "DbProperty.set": False,
+    "DbProperty.set_many": False,
     "DbProperty.delete": False,
     "DbProperty.get_actor_id_from_property": None,
     "DbProperty.get_range": {},
@@ -38,6 +40,7 @@ MISSING: dict[str, object] = {
     "DbPropertyLookup.delete": False,
     "DbPropertyLookup.get_v1": None,
     "DbTrust.get": None,
+    "DbTrust.get_many": [],
     "DbTrust.create": False,
     "DbTrust.modify": False,
     "DbTrust.delete": False,
@@ -59,6 +62,7 @@ MISSING: dict[str, object] = {
     "DbSubscriptionList.delete": False,
     "DbSubscriptionDiff.get": None,
     "DbSubscriptionDiff.create": False,
+    "DbSubscriptionDiff.create_many": [],
     "DbSubscriptionDiff.delete": False,
     "DbSubscriptionDiffList.fetch": [],
     "DbSubscriptionDiffList.delete": False,
@@ -84,11 +88,13 @@ NEED_NOTHING = {"DbActorList.fetch", "DbActorList.iterate", "DbAttribute.delete_
 # The parameters that are not part of a key keep their defaults.
 KEY_PARTS = {
     *("actor_id", "name", "peerid", "peer_type", "token", "subid", "bucket", "property_name", "target", "chain_id"),
-    *("buckets", "names", "prefix", "upper"),
+    *("buckets", "names", "peerids", "values", "diffs", "prefix", "upper"),
 }
 # Parts of a key without which a method does something else.
 OPTIONAL = {
     *("DbTrust.get peerid", "DbTrust.get token", "DbTrust.create peer_type", "DbSubscription.create target"),
+    # With diffs, as many times False.
+    "DbSubscriptionDiff.create_many actor_id",
     *("DbPeerTrustee.get peerid", "DbPeerTrustee.get peer_type", "DbSubscriptionDiffList.fetch subid"),
 }
 

@@ -133,6 +133,53 @@ def test_two_actors_that_exchange_values_again_and_again(
     _assert_consistent(backend, actors, lookup_rows())
 
 
+def _set_many(backend: Backend, actor_id: str, values: dict[str, str | None]) -> None:
+    """Store values; a conflict that outlasts the library's retries is the caller's to repeat."""
+    for _ in range(20):
+        with suppress(DbConflictError):
+            assert get_property(backend).set_many(actor_id, values) is True
+            return
+    raise AssertionError("20 conflicts in a row")
+
+
+def test_of_eight_actors_with_the_same_values_each_value_has_one_claim(
+    backend: Backend, new_actor: NewActor, lookup_rows: LookupRows, caplog: pytest.LogCaptureFixture
+) -> None:
+    actors = [new_actor() for _ in range(CALLERS)]
+    values: dict[str, str | None] = {"email": ADDRESS, "oauthId": ADDRESS, "color": "red"}
+    waiting = iter(actors)
+    race(CALLERS, lambda: _set_many(backend, next(waiting), values))
+    assert [properties(backend, actor_id) for actor_id in actors] == [values] * CALLERS
+    assert sorted(name for name, _ in lookup_rows().values()) == ["email", "oauthId"]
+    for name, claimant in lookup_rows().values():
+        told = [record.getMessage() for record in caplog.records if f"property {name} " in record.getMessage()]
+        assert sorted(text.split(" of actor ")[1].split()[0] for text in told) == sorted(set(actors) - {claimant})
+    _assert_consistent(backend, actors, lookup_rows())
+
+
+def test_what_eight_callers_store_in_one_actor_is_never_mixed(
+    backend: Backend, actor_id: str, lookup_rows: LookupRows
+) -> None:
+    """The last one's values are all there, and what it deleted is not."""
+    turns = iter(range(CALLERS))
+    names = ["a", "email", "n", "oauthId", "z"]
+
+    def change() -> None:
+        turn = next(turns)
+        for step in range(4):
+            mark = f"{turn} {step}"
+            _set_many(
+                backend, actor_id, {name: mark if (number + turn) % 2 else None for number, name in enumerate(names)}
+            )
+
+    race(CALLERS, change)
+    stored = properties(backend, actor_id)
+    assert len(set(stored.values())) == 1
+    assert list(stored) in (names[::2], names[1::2])
+    claimed = {name: value for name, value in stored.items() if name in NAMES}
+    assert lookup_rows() == {compute_lookup_key(name, value): (name, actor_id) for name, value in claimed.items()}
+
+
 class _Worker:
     """Does random things to the indexed properties of a few actors."""
 
@@ -147,6 +194,7 @@ class _Worker:
             self._swap,
             self._drop,
             self._create,
+            self._set_many,
             self._batch,
             self._wipe,
         ]
@@ -167,6 +215,10 @@ class _Worker:
 
     def _set(self, actor_id: str, name: str) -> None:
         assert get_property(self._backend).set(actor_id, name, self._value()) is True
+
+    def _set_many(self, actor_id: str, name: str) -> None:
+        values = dict(zip(NAMES, self._random.choices([*VALUES, ""], k=len(NAMES)), strict=True))
+        assert get_property(self._backend).set_many(actor_id, values) is True
 
     def _remove(self, actor_id: str, name: str) -> None:
         prop = get_property(self._backend)

@@ -39,14 +39,17 @@ REMOVALS: dict[str, Change] = {
     "conditional empty": lambda backend, owner: get_property(backend).set_if_value_equals(owner, "email", ADDRESS, ""),
     "conditional delete": lambda backend, owner: get_property(backend).delete_if_value_equals(owner, "email", ADDRESS),
     "batch delete": lambda backend, owner: get_property(backend).batch_delete(owner, ["other", "email", "email"]),
+    "set many": lambda backend, owner: get_property(backend).set_many(owner, {"email": None, "other": "x"}),
     "wipe": _wipe,
 }
 REPLACEMENTS: dict[str, Change] = {
     "set": lambda backend, owner: get_property(backend).set(owner, "email", NEW),
+    "set many": lambda backend, owner: get_property(backend).set_many(owner, {"color": "red", "email": NEW}),
     "conditional set": lambda backend, owner: get_property(backend).set_if_value_equals(owner, "email", ADDRESS, NEW),
 }
 WRITES: dict[str, Change] = {
     "set": lambda backend, owner: get_property(backend).set(owner, "email", ADDRESS),
+    "set many": lambda backend, owner: get_property(backend).set_many(owner, {"email": ADDRESS}),
     "create": lambda backend, owner: get_property(backend).create_if_not_exists(owner, "email", ADDRESS),
 }
 SWAP_IN: dict[str, Change] = {

@@ -21,7 +21,7 @@ class _Labelled:
         return self._label
 
 
-WRITERS = ["set", "create_if_not_exists"]
+WRITERS = ["set", "set_many", "create_if_not_exists"]
 
 ENCODINGS = [
     ("text", "text"),
@@ -57,6 +57,8 @@ ENCODINGS = [
 
 
 def _write(backend: Backend, writer: str, actor_id: str, value: Any) -> Any:
+    if writer == "set_many":
+        return get_property(backend).set_many(actor_id, {"n": value})
     call: Callable[..., Any] = getattr(get_property(backend), writer)
     return call(actor_id=actor_id, name="n", value=value)
 

@@ -25,7 +25,10 @@ KEYS: list[tuple[str, dict[str, Any], object]] = [
     ("DbActor.get_by_creator", {"creator": ...}, []),
     ("DbProperty.get", {"actor_id": ..., "name": "n"}, None),
     ("DbProperty.get", {"actor_id": ACTOR, "name": ...}, None),
+    ("DbProperty.get_many", {"actor_id": ..., "names": ["n"]}, {}),
+    ("DbProperty.get_many", {"actor_id": ACTOR, "names": [...]}, {}),
     ("DbProperty.set", {"actor_id": ACTOR, "name": ..., "value": None}, True),
+    ("DbProperty.set_many", {"actor_id": ACTOR, "values": {...: None}}, True),
     ("DbProperty.get_actor_id_from_property", {"name": "email", "value": ...}, None),
     ("DbProperty.get_range", {"actor_id": ..., "lower": "a", "upper": "z"}, {}),
     ("DbProperty.get_prefix", {"actor_id": ACTOR, "prefix": ...}, {}),
@@ -42,6 +45,8 @@ KEYS: list[tuple[str, dict[str, Any], object]] = [
     ("DbTrust.get", {"actor_id": ..., "peerid": "p"}, None),
     ("DbTrust.get", {"actor_id": ACTOR, "peerid": ...}, None),
     ("DbTrust.get", {"actor_id": ACTOR, "token": ...}, None),
+    ("DbTrust.get_many", {"actor_id": ..., "peerids": ["p"]}, []),
+    ("DbTrust.get_many", {"actor_id": ACTOR, "peerids": [...]}, []),
     ("DbTrust.is_token_in_db", {"actor_id": ACTOR, "token": ...}, False),
     ("DbTrust.is_token_in_db", {"actor_id": ..., "token": "t"}, False),
     ("DbTrustList.fetch", {"actor_id": ...}, []),
@@ -166,6 +171,8 @@ def _call(backend: Backend, actor_id: str, name: str, arguments: dict[str, Any],
 def _meant(value: object, actor_id: str, key: object) -> object:
     if value == [...]:
         return [key]
+    if value == {...: None}:
+        return {key: None}
     return key if value is ... else actor_id if value is ACTOR else value
 
 

@@ -42,6 +42,8 @@ _TRUST_TEXTS = (
     *("client_name", "client_version", "client_platform", "oauth_client_id", "aw_supported", "aw_version"),
 )
 _SUBSCRIPTION_TEXTS = ("granularity", "target", "subtarget", "resource")
+_NO_VALUES = (7, "ab", ["a"], {"n": "v", "a\x00": "v"}, {"n": "v", "a": "v\x00"}, {"a": "v", 7: "v"})
+_NO_DIFFS = (7, "abc", [("s", 2)], ["abc"], [("s", 2, "d"), ("s", "3", "d")], [("s", 2, "d"), ("t", 2, 7)])
 _NO_JSON = (float("nan"), float("inf"), b"bytes", {1, 2}, object(), {"x": [object()]}, {(1, 2): 3})
 
 
@@ -86,6 +88,7 @@ WRITES = [
         {"passphrase": (b"\xff",)},
     ),
     Write("DbProperty.set", _property, {"actor_id": ACTOR, "name": "n", "value": "v"}, ("name", "value"), {}),
+    Write("DbProperty.set_many", _property, {"actor_id": ACTOR, "values": {"n": "v"}}, (), {"values": _NO_VALUES}),
     Write(
         "DbProperty.create_if_not_exists",
         _property,
@@ -131,6 +134,13 @@ WRITES = [
         {"actor_id": ACTOR, "subid": "s", "diff": "d"},
         ("subid", "diff"),
         {"seqnr": (*_NUMBERS, None)},
+    ),
+    Write(
+        "DbSubscriptionDiff.create_many",
+        lambda backend, actor_id: backend.DbSubscriptionDiff.DbSubscriptionDiff(),
+        {"actor_id": ACTOR, "diffs": [("s", 1, "d")]},
+        (),
+        {"diffs": _NO_DIFFS},
     ),
     Write(
         "DbSubscriptionSuspension.suspend",

@@ -1,4 +1,4 @@
-"""The code blocks of the guide and what its HTML comments say about them."""
+"""The code blocks of the guide, or another page, and what its HTML comments say about them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Block:
 
     Attributes:
         mark: the comment right before it, empty if there is none. `not run here: ...` names what is missing, `prints`
-            is what the block before prints, `as ROLE` or `as ROLE in DATABASE` is how SQL is run.
+            is what the block before prints, `as ROLE` or `as ROLE in DATABASE` is how SQL is run. On other pages it
+            names the backend.
         headings: the section it is in and the sections around that.
     """
 
@@ -36,9 +37,9 @@ class Block:
         return f"{self.headings[-1]}, line {self.line}"
 
 
-def blocks() -> list[Block]:
-    """Return the blocks of the guide in order."""
-    content = GUIDE.read_text()
+def blocks(page: Path = GUIDE) -> list[Block]:
+    """Return the blocks of a page in order."""
+    content = page.read_text()
     headings: list[str] = []
     found = []
     for part in _PART.finditer(content):

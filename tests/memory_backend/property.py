@@ -1,6 +1,7 @@
 """Properties of an actor."""
 
-from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, PropertyPolicy, Stored
+from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
+from actingweb.db.policy.property_bulk import BulkPropertyPolicy
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
 from actingweb.db.utils import compute_lookup_key
@@ -8,7 +9,7 @@ from tests.memory_backend.property_lookup import DbPropertyLookup
 from tests.memory_backend.rows import LOCK, MemoryRows
 
 
-class DbProperty(MemoryRows[PropertyRecord], PropertyPolicy):
+class DbProperty(MemoryRows[PropertyRecord], BulkPropertyPolicy):
     def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
         with LOCK:
             if indexed:
@@ -45,6 +46,21 @@ class DbProperty(MemoryRows[PropertyRecord], PropertyPolicy):
                 self._remove(actor_id, name, indexed=False)
             for name in indexed:
                 self._remove(actor_id, name, indexed=True)
+
+    def _divided(self, changes: list[PropertyRecord], chunk_size: int | None) -> list[list[PropertyRecord]]:
+        return [changes]
+
+    def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
+        with LOCK:
+            claimants = {row.name: self._change_one(row) for row in changes}
+        return {name: claimant for name, claimant in claimants.items() if claimant is not None}
+
+    def _change_one(self, change: PropertyRecord) -> str | None:
+        indexed = self._indexed(change.name)
+        if change.value:
+            return self._put(change, indexed).claimant
+        self._remove(change.id, change.name, indexed)
+        return None
 
     def _claim(self, name: str, value: str) -> Claim | None:
         row = DbPropertyLookup._read(compute_lookup_key(name, value))

@@ -42,6 +42,10 @@ class MemoryRows(Verbs[R]):
         return cls._table().get(key)
 
     @classmethod
+    def _read_many(cls, actor_id: str, parts: list[str]) -> list[R]:
+        return [row for row in cls._list(actor_id) if row.key_values()[1] in parts]
+
+    @classmethod
     def _list(cls, *key: Any) -> list[R]:
         with LOCK:
             rows = [row for row in cls._table().values() if row.key_values()[: len(key)] == key]

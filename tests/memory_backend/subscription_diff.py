@@ -1,5 +1,7 @@
 """Changes that a subscription has not delivered yet."""
 
+from typing import Any
+
 from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
 from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
 from actingweb.db.records import SubscriptionDiffRecord
@@ -9,6 +11,10 @@ from tests.memory_backend.rows import LOCK, MemoryRows
 class DbSubscriptionDiff(MemoryRows[SubscriptionDiffRecord], SubscriptionDiffPolicy):
     def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
         return next(iter(self._list(actor_id, subid)), None)
+
+    def _insert_many(self, records: list[SubscriptionDiffRecord]) -> set[tuple[Any, ...]]:
+        with LOCK:
+            return {record.key_values() for record in records if self._insert(record)}
 
 
 class DbSubscriptionDiffList(MemoryRows[SubscriptionDiffRecord], SubscriptionDiffListPolicy):

@@ -1,11 +1,14 @@
 """Statements use the indexes that are there for them (5.2)."""
 
 import pytest
+from psycopg import sql
 
 from actingweb.db.postgresql import attribute, claims, trust
 from actingweb.db.postgresql import property as properties
 from actingweb.db.postgresql.connection import get_schema_name
+from actingweb.db.postgresql.rows import select_many_statement
 from actingweb.db.postgresql.statement import Statement
+from actingweb.db.records import PropertyRecord, TrustRecord
 from actingweb.db.registry import Backend
 
 from .conftest import PgConnection
@@ -13,7 +16,8 @@ from .conftest import PgConnection
 pytestmark = pytest.mark.backends("postgresql")
 
 ROWS = 4000
-KEY = {"id": "a1", "name": "n5", "value": "v5", "names": ["n5", "n6"], "lookup_key": "k5", "prefix": "n5", "end": "n6"}
+NAMES = ["n5", "n6"]
+KEY = {"id": "a1", "name": "n5", "value": "v5", "names": NAMES, "lookup_key": "k5", "prefix": "n5", "end": "n6"}
 BOUNDS = {"id": "a1", "lower": "n1", "upper": "n11"}
 
 
@@ -31,7 +35,11 @@ def rows(backend: Backend, actor_id: str, pg: PgConnection) -> None:
             "id, peerid, baseuri, type, relationship, secret, approved, peer_approved, verified",
             "'a' || (n % 50 + 1), 'p' || n, '', '', '', 's' || n, true, true, true",
         ),
-        ("attributes", "id, bucket, name, data", "'a1', 'b', 'n' || n, jsonb_build_object('chain_id', 'c' || n)"),
+        (
+            "attributes",
+            "id, bucket, name, data, ttl_timestamp",
+            "'a1', 'b' || n % 9, 'n' || n, jsonb_build_object('chain_id', 'c' || n), n * 7919::bigint % 1000",
+        ),
     ]:
         where = "WHERE n % 50 > 0" if table == "properties" else ""
         pg.execute(
@@ -55,6 +63,7 @@ def plan(pg: PgConnection, statement: Statement, parameters: dict[str, object]) 
         (properties.READ_PREFIXED_NAMES, KEY, 1),
         (properties.READ_PLAIN, KEY, 2),
         (properties.DELETE_NAMES, KEY, 1),
+        (select_many_statement(PropertyRecord), {"id": "a1", "parts": NAMES}, 1),
     ],
 )
 def test_a_range_is_found_by_both_columns_of_the_key(
@@ -76,10 +85,11 @@ def test_a_range_is_found_by_both_columns_of_the_key(
         (claims.UPDATE_RELEASED_CLAIM, KEY, "property_lookup_pkey"),
         (claims.DELETE_CLAIMS_OF_NAMES, KEY, "idx_property_lookup_actor_id"),
         (claims.DELETE_CLAIMS, KEY, "idx_property_lookup_actor_id"),
+        (select_many_statement(TrustRecord), {"id": "a1", "parts": ["p50", "p100"]}, "trusts_pkey"),
         (trust.READ_BY_SECRET, {"id": "a1", "secret": "s5"}, "idx_trusts_secret"),
         (
             attribute.DELETE_TEXT_CHAIN,
-            {"id": "a1", "buckets": ["b"], "chain_id": '"c5"'},
+            {"id": "a1", "buckets": ["b5"], "chain_id": '"c5"'},
             "idx_attributes_chain_id",
         ),
     ],
@@ -90,3 +100,24 @@ def test_a_look_up_uses_its_index(
     found = plan(pg, statement, parameters)
     assert index in found
     assert "Seq Scan" not in found
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("now", [10, 2000], ids=["few expired", "all expired"])
+@pytest.mark.parametrize("statement", [attribute.DELETE_EXPIRED, attribute.DELETE_EXPIRED_OF_BUCKETS])
+def test_a_purge_takes_what_expired_in_the_order_of_its_index(
+    statement: Statement, now: int, mode: str, pg: PgConnection
+) -> None:
+    """Also as the plan of a prepared statement, which does not know its parameters."""
+    query = statement.query(get_schema_name())
+    values = {"start": str(-(2**63)), "now": str(now), "most": str(attribute.PURGED_AT_ONCE), "buckets": "{b1,b2}"}
+    literals = sql.SQL(", ").join(sql.Literal(values[name]) for name in query.names)
+    with pg.transaction(force_rollback=True):
+        pg.execute(sql.SQL("SET LOCAL plan_cache_mode = {}").format(sql.Identifier(mode)))
+        pg.execute(b"PREPARE purge AS " + query.text)
+        found = "\n".join(line for (line,) in pg.execute(sql.SQL("EXPLAIN EXECUTE purge ({})").format(literals)))
+    pg.execute("DEALLOCATE purge")
+    assert "Index Scan using idx_attributes_ttl" in found
+    assert "Tid Scan" in found
+    assert "Seq Scan" not in found
+    assert "Sort" not in found

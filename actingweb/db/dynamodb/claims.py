@@ -13,6 +13,7 @@ from actingweb.db.dynamodb.client import Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, key
 from actingweb.db.dynamodb.limits import check_item
+from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.tables import Layout, meta_of
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
@@ -21,7 +22,16 @@ from actingweb.db.policy.property import Stored
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
 from actingweb.db.utils import compute_lookup_key
 
-__all__ = ["PROPERTIES", "ROWS_PER_TRANSACTION", "Change", "change_row", "delete_rows", "holds_value"]
+__all__ = [
+    "PROPERTIES",
+    "ROWS_PER_TRANSACTION",
+    "Change",
+    "change_row",
+    "change_rows",
+    "delete_rows",
+    "holds_value",
+    "most_actions",
+]
 
 PROPERTIES = Layout(PropertyRecord, "properties")
 LOOKUPS = Layout(PropertyLookupRecord, "property_lookup_v2")
@@ -193,40 +203,33 @@ def delete_rows(actor_id: str, values: dict[str, str]) -> None:
 
     Each transaction has the time of a call. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
-    for chunk in _chunks(values):
+    pairs = values.items()
+    for chunk in packed(pairs, ROWS_PER_TRANSACTION, lambda pair: len(pair[1].encode()), _BYTES_PER_TRANSACTION):
         clock.restart()
-        _delete_chunk(actor_id, chunk)
+        change_rows([Change(actor_id, name, None) for name, _ in chunk], dict(chunk), [])
 
 
-def _chunks(values: dict[str, str]) -> Iterator[dict[str, str]]:
-    chunk: dict[str, str] = {}
-    size = 0
-    for name, value in values.items():
-        bytes_more = len(value.encode())
-        if chunk and (len(chunk) == ROWS_PER_TRANSACTION or size + bytes_more > _BYTES_PER_TRANSACTION):
-            yield chunk
-            chunk, size = {}, 0
-        chunk[name] = value
-        size += bytes_more
-    if chunk:
-        yield chunk
+def most_actions(value: str | None) -> int:
+    """Return how many actions, at most, a change of one row to this value takes."""
+    return 4 if value else 2
 
 
-def _delete_chunk(actor_id: str, values: dict[str, str]) -> None:
-    known = {name: _Known(value) for name, value in values.items()}
+def change_rows(changes: list[Change], guesses: dict[str, str], others: list[Action]) -> dict[str, str]:
+    """Change rows of different names and their claims, and do `others`, in one transaction.
+
+    `guesses` has the values that the rows are guessed to hold, by name. Return, by name, the other actors that keep
+    their claims on the new values. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    """
+    wanted = {change.name: change for change in changes}
+    known = {name: _Known(guesses.get(name)) for name in wanted}
     for round_number in range(_ROUNDS):
-        steps = [
-            step
-            for name, row in known.items()
-            if row.old is not None
-            for step in _steps(Change(actor_id, name, None), row)
-        ]
-        refused = client.transact([step.action for step in steps]) if steps else None
+        steps = [step for name, change in wanted.items() for step in _steps(change, known[name])]
+        refused = client.transact([*(step.action for step in steps), *others])
         if refused is None:
-            return
+            return {name: row.rival for name, row in known.items() if row.rival and row.rival_holds}
         for index, item in refused.items():
-            name = steps[index].name
-            _learn(Change(actor_id, name, None), known[name], steps[index].about, item)
+            step = steps[index]
+            _learn(wanted[step.name], known[step.name], step.about, item)
         _settle_down(round_number)
     raise _collided()
 

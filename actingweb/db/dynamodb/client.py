@@ -12,15 +12,30 @@ from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, code_of, fault_of, reasons_of
 from actingweb.db.dynamodb.items import Item
+from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.tables import TableMeta
 from actingweb.db.dynamodb.transport import Failure
 from actingweb.db.exceptions import DbThrottledError
 from actingweb.db.faults import Fault
 from actingweb.db.policy import clock
 
-__all__ = ["Action", "Refused", "batch_delete", "batch_get", "pages", "pause", "read", "transact", "write", "write_if"]
+__all__ = [
+    "UNSHOWN",
+    "Action",
+    "Refused",
+    "batch_delete",
+    "batch_get",
+    "pages",
+    "pause",
+    "read",
+    "transact",
+    "write",
+    "write_if",
+]
 
 ALL_OLD = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+UNSHOWN = {"ReturnValuesOnConditionCheckFailure": "NONE"}
+"""Among the arguments of an action: what is stored is not wanted if its condition fails."""
 
 _DELETES_PER_REQUEST = 25
 _GETS_PER_REQUEST = 100
@@ -114,7 +129,7 @@ def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[s
 def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> list[Item]:
     """Return the items of these different keys that exist, strongly read, in any order. Raise `Fault`."""
     found: list[Item] = []
-    for number, chunk in enumerate(_chunks(keys, _GETS_PER_REQUEST)):
+    for number, chunk in enumerate(packed(keys, _GETS_PER_REQUEST)):
         if number:
             clock.restart()
         _resend(table, chunk, lambda keys: _get_some(table, keys, arguments, found))
@@ -147,7 +162,7 @@ def batch_delete(table: TableMeta, keys: Iterable[Item]) -> None:
         return left
 
     try:
-        for chunk in _chunks(keys, _DELETES_PER_REQUEST):
+        for chunk in packed(keys, _DELETES_PER_REQUEST):
             clock.restart()
             _resend(table, chunk, delete)
     except Fault as fault:
@@ -163,17 +178,6 @@ def _delete_some(table: TableMeta, keys: list[Item]) -> list[Item]:
     if isinstance(outcome, Failure):
         raise fault_of(outcome.error, outcome.executed)
     return [rest["DeleteRequest"]["Key"] for left in outcome[0].get("UnprocessedItems", {}).values() for rest in left]
-
-
-def _chunks(keys: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    chunk: list[Item] = []
-    for key in keys:
-        chunk.append(key)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _resend(table: TableMeta, keys: list[Item], send: Callable[[list[Item]], list[Item]]) -> None:

@@ -8,12 +8,24 @@ from actingweb.db.faults import refused
 from actingweb.db.policy.entity import Limits
 from actingweb.db.records import Record
 
-__all__ = ["HASH_BYTES", "INDEX_BYTES", "RANGE_BYTES", "DynamoLimits", "check_item", "too_long"]
+__all__ = [
+    "HASH_BYTES",
+    "INDEX_BYTES",
+    "RANGE_BYTES",
+    "TRANSACTION_ACTIONS",
+    "TRANSACTION_BYTES",
+    "DynamoLimits",
+    "check_item",
+    "check_transaction",
+    "too_long",
+]
 
 HASH_BYTES = 2048
 RANGE_BYTES = 1024
 INDEX_BYTES = 2048
 ITEM_BYTES = 400 * 1024
+TRANSACTION_ACTIONS = 100
+TRANSACTION_BYTES = 4_000_000
 DIGITS = 38
 
 
@@ -61,3 +73,17 @@ def check_item(item: Item) -> None:
     size = size_of(item)
     if size > ITEM_BYTES:
         raise refused(f"the item is {size} bytes, the limit is {ITEM_BYTES}")
+
+
+def check_transaction(actions: int, size: int) -> None:
+    """Refuse so many actions, on items of so many bytes, that one transaction cannot hold them."""
+    if actions > TRANSACTION_ACTIONS:
+        raise refused(
+            f"the values need up to {actions} actions, the limit of a transaction is {TRANSACTION_ACTIONS}: "
+            "pass chunk_size, or a smaller one"
+        )
+    if size > TRANSACTION_BYTES:
+        raise refused(
+            f"the values need {size} bytes, the limit of a transaction is {TRANSACTION_BYTES}: "
+            "pass chunk_size, or a smaller one"
+        )

@@ -8,17 +8,20 @@ from typing import Any
 from actingweb.db.dynamodb import claims, client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.claims import PROPERTIES, Change, holds_value
-from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.client import UNSHOWN, Action, Refused
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.fallback import no_index, once_known, v1_actor
-from actingweb.db.dynamodb.items import Item, encode, key
-from actingweb.db.dynamodb.limits import INDEX_BYTES, RANGE_BYTES, DynamoLimits, check_item, too_long
+from actingweb.db.dynamodb.items import Item, encode, key, size_of
+from actingweb.db.dynamodb.limits import INDEX_BYTES, DynamoLimits, check_item, check_transaction, too_long
 from actingweb.db.dynamodb.models import TableIndex, TableModel
+from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.property_lookup import DbPropertyLookup, PropertyLookupV2Model
+from actingweb.db.dynamodb.ranges import between
 from actingweb.db.dynamodb.rows import DynamoRows
 from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import Fault, refused
-from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, PropertyPolicy, Stored
+from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
+from actingweb.db.policy.property_bulk import BulkPropertyPolicy
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
 from actingweb.db.records import PropertyRecord
 
@@ -33,7 +36,6 @@ __all__ = [
 ]
 
 _AFTER_LISTS = LIST_PREFIX[:-1] + chr(ord(LIST_PREFIX[-1]) + 1)
-_LAST_CHARACTER = "\U0010ffff"
 _LEGACY_INDEX_MISSING = (
     "the index property-index is missing: create it (with_legacy_property_index), "
     "or use the look-up table (backfill_property_lookup)"
@@ -79,7 +81,7 @@ class _Rows(DynamoRows[PropertyRecord]):
             ensure_table(PropertyLegacyModel)
 
 
-class DbProperty(_Rows, PropertyPolicy):
+class DbProperty(_Rows, BulkPropertyPolicy):
     """One property, and the reverse look-up."""
 
     def __init__(self, use_lookup_table: bool | None = None, indexed_properties: list[str] | None = None) -> None:
@@ -127,10 +129,27 @@ class DbProperty(_Rows, PropertyPolicy):
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         client.batch_delete(self._table(), (self._key(actor_id, name) for name in plain))
-        for start in range(0, len(indexed), claims.ROWS_PER_TRANSACTION):
-            names = indexed[start : start + claims.ROWS_PER_TRANSACTION]
-            items = client.batch_get(self._table(), [self._key(actor_id, name) for name in names], {})
-            claims.delete_rows(actor_id, {row.name: row.value for row in map(self._row, items)})
+        for names in packed(indexed, claims.ROWS_PER_TRANSACTION):
+            claims.delete_rows(actor_id, {row.name: row.value for row in self._read_many(actor_id, names)})
+
+    def _divided(self, changes: list[PropertyRecord], chunk_size: int | None) -> list[list[PropertyRecord]]:
+        chunks = list(packed(changes, chunk_size or len(changes)))
+        for chunk in chunks:
+            actions = (claims.most_actions(row.value) if self._indexed(row.name) else 1 for row in chunk)
+            check_transaction(sum(actions), sum(size_of(self._item(row)) for row in chunk if row.value))
+        return chunks
+
+    def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
+        indexed = [Change(row.id, row.name, row.value or None) for row in changes if self._indexed(row.name)]
+        stored = self._read_many(changes[0].id, [change.name for change in indexed])
+        plain = [self._action(row) for row in changes if not self._indexed(row.name)]
+        return claims.change_rows(indexed, {row.name: row.value for row in stored}, plain)
+
+    def _action(self, change: PropertyRecord) -> Action:
+        """Store or delete the row of a plain name."""
+        if change.value:
+            return Action("Put", self._table(), {"Item": self._item(change)} | UNSHOWN)
+        return Action("Delete", self._table(), {"Key": self._key(change.id, change.name)} | UNSHOWN)
 
     def _claim(self, name: str, value: str) -> Claim | None:
         actor_id = DbPropertyLookup._actor_of(name, value)
@@ -166,7 +185,7 @@ class DbProperty(_Rows, PropertyPolicy):
         self, actor_id: str, lower: str, upper: str, keys_only: bool, consistent_read: bool
     ) -> list[tuple[str, str]]:
         expression = Expression()
-        condition = _between(expression, lower, upper)
+        condition = between(expression, lower, upper)
         pairs = self._pairs(actor_id, condition, expression, keys_only, {"ConsistentRead": bool(consistent_read)})
         return [(name, value) for name, value in pairs if lower <= name <= upper]
 
@@ -178,7 +197,7 @@ class DbProperty(_Rows, PropertyPolicy):
 
     def _last(self, actor_id: str, lower: str, upper: str) -> str | None:
         expression = Expression()
-        condition = _between(expression, lower, upper)
+        condition = between(expression, lower, upper)
         options = {"ConsistentRead": True, "ScanIndexForward": False, "Limit": 1}
         pairs = self._pairs(actor_id, condition, expression, True, options)
         return next((name for name, _ in pairs if lower <= name <= upper), None)
@@ -245,24 +264,6 @@ class DbPropertyList(_Rows, PropertyListPolicy):
                 claimed[row.name] = row.value
             else:
                 yield item
-
-
-def _between(expression: Expression, lower: str, upper: str) -> str:
-    """Return a key condition that selects at least the names from `lower` to `upper`.
-
-    The database refuses empty bounds and such as are longer than a key.
-    """
-    below = _shortened(upper, RANGE_BYTES - len(_LAST_CHARACTER.encode()))
-    below = upper if below == upper or not too_long("", upper, RANGE_BYTES) else below + _LAST_CHARACTER
-    if not lower:
-        return expression.compare("name", "<=", {"S": below})
-    above = expression.value({"S": _shortened(lower, RANGE_BYTES)})
-    return f"{expression.name('name')} BETWEEN {above} AND {expression.value({'S': below})}"
-
-
-def _shortened(text: str, limit: int) -> str:
-    """Return the longest beginning of `text` that fits into `limit` bytes."""
-    return text.encode()[:limit].decode(errors="ignore")
 
 
 _: tuple[type[DbPropertyProtocol], type[DbPropertyListProtocol]] = (DbProperty, DbPropertyList)

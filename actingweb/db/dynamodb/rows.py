@@ -177,9 +177,18 @@ class DynamoRows(Verbs[R]):
     @classmethod
     def _confirmed(cls, rows: list[R]) -> list[R]:
         """Return the first 100 of these rows as they are, strongly read in one request, in the order of the key."""
-        keys = sorted(row.key_values() for row in rows)[:_CONFIRMED_AT_ONCE]
+        found = cls._read_keys(sorted(row.key_values() for row in rows)[:_CONFIRMED_AT_ONCE])
+        return sorted(found, key=lambda row: row.key_values())
+
+    @classmethod
+    def _read_many(cls, actor_id: str, parts: list[str]) -> list[R]:
+        return cls._read_keys([(actor_id, part) for part in parts])
+
+    @classmethod
+    def _read_keys(cls, keys: list[tuple[Any, ...]]) -> list[R]:
+        """Return the rows of these different keys, which are not composed, strongly read, in any order."""
         found = client.batch_get(cls._table(), [key(cls._layout(), values) for values in keys], {}) if keys else []
-        return sorted(map(cls._row, found), key=lambda row: row.key_values())
+        return list(map(cls._row, found))
 
 
 class WipedRows(DynamoRows[R]):

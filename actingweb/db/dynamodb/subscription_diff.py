@@ -1,7 +1,14 @@
 """Changes that a subscription has not delivered yet."""
 
-from actingweb.db.dynamodb.limits import DynamoLimits
+from typing import Any
+
+from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb.client import UNSHOWN, Action
+from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.items import Item, encode, size_of
+from actingweb.db.dynamodb.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES, DynamoLimits, check_item
 from actingweb.db.dynamodb.models import TableModel
+from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.rows import WipedRows
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
@@ -33,6 +40,30 @@ class DbSubscriptionDiff(_Rows, SubscriptionDiffPolicy):
     def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
         rows = map(self._row, self._items((actor_id, subid)))
         return min(rows, key=lambda row: row.seqnr, default=None)
+
+    def _insert_many(self, records: list[SubscriptionDiffRecord]) -> set[tuple[Any, ...]]:
+        items = {record.key_values(): encode(self._layout(), record) for record in records}
+        for item in items.values():
+            check_item(item)
+        created: set[tuple[Any, ...]] = set()
+        for pack in packed(items.items(), TRANSACTION_ACTIONS, lambda pair: size_of(pair[1]), TRANSACTION_BYTES):
+            created |= self._insert_free(dict(pack))
+        return created
+
+    def _insert_free(self, items: dict[tuple[Any, ...], Item]) -> set[tuple[Any, ...]]:
+        """Store the items whose keys are free, in one transaction, and return these keys."""
+        while items:
+            taken = client.transact([self._insertion(item) for item in items.values()])
+            if taken is None:
+                break
+            items = {key: item for index, (key, item) in enumerate(items.items()) if index not in taken}
+        return set(items)
+
+    def _insertion(self, item: Item) -> Action:
+        # A repetition after a lost answer carries the token of the first attempt and is not refused for its own items.
+        expression = Expression()
+        free = {"ConditionExpression": expression.absent(self._layout().hash)} | expression.arguments()
+        return Action("Put", self._table(), {"Item": item} | free | UNSHOWN)
 
 
 class DbSubscriptionDiffList(_Rows, SubscriptionDiffListPolicy):

@@ -1,13 +1,13 @@
 """What an argument may be, and the form in which it is stored. Everything here raises the `Fault` of `DbInputError`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from actingweb.db.faults import refused
 from actingweb.db.utils import clean_text
 
-__all__ = ["flag", "integer", "moment", "now", "optional_text", "stored_text", "text", "text_form", "texts"]
+__all__ = ["flag", "integer", "mapping", "moment", "now", "optional_text", "positive", "stored_text", "text", "texts"]
 
 _FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 
@@ -43,19 +43,26 @@ def texts(values: object, name: str) -> list[str]:
     return list(dict.fromkeys(text(value, name) for value in values if value))
 
 
-def text_form(value: object) -> str:
-    """Return `str(value)`."""
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - whatever the caller's own type raises
-        raise refused("value has no text form") from None
-
-
 def integer(value: object, name: str) -> int:
     """Return the argument `name` if it is an integer and not a bool."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise refused(f"{name} must be an integer")
     return int(value)
+
+
+def positive(value: object, name: str) -> int:
+    """Return the argument `name` if it is an integer above zero."""
+    number = integer(value, name)
+    if number < 1:
+        raise refused(f"{name} must be at least 1")
+    return number
+
+
+def mapping(value: object, name: str) -> Mapping[Any, Any]:
+    """Return the argument `name` if it is a mapping."""
+    if not isinstance(value, Mapping):
+        raise refused(f"{name} must be a mapping")
+    return value
 
 
 def flag(value: object) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from actingweb.db.faults import refused
-from actingweb.db.policy.arguments import text
+from actingweb.db.policy.arguments import text, texts
 from actingweb.db.records import Record
 
-__all__ = ["Entity", "EntityList", "Limits", "R", "Verbs"]
+__all__ = ["Entity", "EntityList", "Limits", "PairEntity", "R", "Verbs"]
 
 R = TypeVar("R", bound=Record)
 
@@ -128,6 +128,24 @@ class Entity(Verbs[R], ABC):
         """Clear the handle and answer False: the row was not made or changed."""
         self.handle = None
         return False
+
+
+class PairEntity(Entity[R], ABC):
+    """An entity whose key is an actor and one text more, its part."""
+
+    @abstractmethod
+    def _read_many(self, actor_id: str, parts: list[str]) -> list[R]:
+        """Return the rows of these parts, each given once, in any order, strongly read."""
+
+    def _get_many(self, actor_id: str | None, parts: object, name: str) -> list[R]:
+        """Return the rows of the parts that the argument `name` gives, in the order of the key."""
+        wanted = texts(parts, name)
+        if not actor_id:
+            return []
+        actor_id = text(actor_id, "actor_id")
+        possible = [part for part in wanted if self._readable(actor_id, part)]
+        rows = self._read_many(actor_id, possible) if possible else []
+        return sorted(rows, key=lambda row: row.key_values())
 
 
 class EntityList(Verbs[R], ABC):

@@ -1,17 +1,15 @@
 """Properties of an actor."""
 
-import json
 from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
-from actingweb.db.policy import json_values
-from actingweb.db.policy.arguments import stored_text, text, text_form, texts
-from actingweb.db.policy.entity import Entity, EntityList
+from actingweb.db.policy.arguments import stored_text, text, texts
+from actingweb.db.policy.entity import EntityList, PairEntity
 from actingweb.db.policy.operation import operation
+from actingweb.db.policy.property_value import stored_value
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
 from actingweb.db.records import PropertyRecord
 from actingweb.db.settings import get_settings
-from actingweb.db.utils import clean_text
 
 __all__ = ["LIST_PREFIX", "Claim", "PropertyListPolicy", "PropertyPolicy", "Stored"]
 
@@ -61,7 +59,7 @@ class _Indexing:
         return self._use_lookup_table and name in self._indexed_properties and not name.startswith(LIST_PREFIX)
 
 
-class PropertyPolicy(Entity[PropertyRecord], _Indexing, DbPropertyProtocol):
+class PropertyPolicy(PairEntity[PropertyRecord], _Indexing, DbPropertyProtocol):
     """The rules of look-up rows, which the verbs with `indexed` keep in one atomic step with the property row.
 
     Storing an indexed value claims it: the look-up row of name and value names the actor, unless another actor's
@@ -133,11 +131,15 @@ class PropertyPolicy(Entity[PropertyRecord], _Indexing, DbPropertyProtocol):
         row = self._get(text(actor_id, "actor_id"), text(name, "name"))
         return None if row is None else row.value
 
+    @operation("property read")
+    def get_many(self, actor_id: str | None = None, names: Any = None) -> dict[str, str]:
+        return {row.name: row.value for row in self._get_many(actor_id, names, "names")}
+
     @operation("property write")
     def set(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
         if not actor_id or not name:
             return False
-        encoded = _encoded(value)
+        encoded = stored_value(value)
         if not encoded:
             self._remove_key(text(actor_id, "actor_id"), text(name, "name"))
             return True
@@ -159,7 +161,7 @@ class PropertyPolicy(Entity[PropertyRecord], _Indexing, DbPropertyProtocol):
 
     @operation("property conditional create")
     def create_if_not_exists(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
-        if not actor_id or not name or not (encoded := _encoded(value)):
+        if not actor_id or not name or not (encoded := stored_value(value)):
             return self._unloaded()
         record = self._new(actor_id, name, encoded)
         return self._settle(record, self._put_new(record, self._indexed(record.name)))
@@ -274,13 +276,12 @@ class PropertyPolicy(Entity[PropertyRecord], _Indexing, DbPropertyProtocol):
         """Take a stored row as the handle, and report a value that stays another actor's."""
         self.handle = record if stored.done else None
         if stored.claimant is not None:
-            self.log.error(
-                "LOOKUP_COLLISION property %s of actor %s is claimed by actor %s",
-                record.name,
-                record.id,
-                stored.claimant,
-            )
+            self._report(record.id, record.name, stored.claimant)
         return stored.done
+
+    def _report(self, actor_id: str, name: str, claimant: str) -> None:
+        """Report a value that stays another actor's."""
+        self.log.error("LOOKUP_COLLISION property %s of actor %s is claimed by actor %s", name, actor_id, claimant)
 
     def _bounds(self, actor_id: str | None, lower: str | None, upper: str | None) -> tuple[str, str, str] | None:
         """Return actor and bounds of a range that can hold a name, else None."""
@@ -319,27 +320,3 @@ class PropertyListPolicy(EntityList[PropertyRecord], _Indexing, DbPropertyListPr
     @operation("property delete")
     def delete(self) -> bool:
         return self._delete_all()
-
-
-def _encoded(value: Any) -> str:
-    """Return the text that is stored for a value; empty for None and ""."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return stored_text(value, "value")
-    try:
-        encoded = json.dumps(_with_text_keys(value))
-    except (TypeError, ValueError, RecursionError):
-        encoded = text_form(value)
-    return stored_text(encoded, "value")
-
-
-def _with_text_keys(value: Any) -> Any:
-    """Return a JSON value whose keys and texts are cleaned; refuse objects in which two keys become equal."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, dict):
-        return {key: _with_text_keys(item) for key, item in json_values.with_text_keys(value, "value").items()}
-    if isinstance(value, list | tuple):
-        return [_with_text_keys(item) for item in value]
-    return value

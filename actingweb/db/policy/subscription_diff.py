@@ -1,8 +1,11 @@
 """Changes that a subscription has not delivered yet."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, ClassVar
 
+from actingweb.db.faults import refused
 from actingweb.db.policy.arguments import integer, now, stored_text, text
 from actingweb.db.policy.entity import Entity, EntityList
 from actingweb.db.policy.operation import operation
@@ -18,6 +21,13 @@ class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffP
     @abstractmethod
     def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
         """Return the diff of the lowest number of this subscription, strongly read."""
+
+    @abstractmethod
+    def _insert_many(self, records: list[SubscriptionDiffRecord]) -> set[tuple[Any, ...]]:
+        """Store those of these rows, of one actor and time and in the order of their different keys, that are new.
+
+        Return their keys. Exactly one of concurrent callers stores a row.
+        """
 
     @operation("subscription diff read")
     def get(
@@ -39,15 +49,21 @@ class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffP
     ) -> bool:
         if not actor_id or not subid:
             return self._unloaded()
-        return self._create(
-            SubscriptionDiffRecord(
-                id=stored_text(actor_id, "actor_id"),
-                subid=stored_text(subid, "subid"),
-                seqnr=integer(seqnr, "seqnr"),
-                timestamp=now(),
-                diff=stored_text("" if diff is None else diff, "diff"),
-            )
-        )
+        return self._create(_record(actor_id, subid, seqnr, diff, now()))
+
+    @operation("subscription diff write")
+    def create_many(
+        self, actor_id: str | None = None, diffs: Iterable[tuple[str, int, str | None]] | None = None
+    ) -> list[bool]:
+        given = _triples(diffs)
+        moment = now()
+        records = [_record(actor_id, *triple, moment) if actor_id and triple[0] else None for triple in given]
+        new = {record.key_values(): record for record in reversed(records) if record is not None}
+        for key, record in new.items():
+            self._check_key(*key)
+            self._check_fields(record.asdict())
+        stored = self._insert_many([new[key] for key in sorted(new)]) if new else set()
+        return [record is not None and _is_first(record, new) and record.key_values() in stored for record in records]
 
     @operation("subscription diff delete")
     def delete(self) -> bool:
@@ -92,6 +108,32 @@ class SubscriptionDiffListPolicy(EntityList[SubscriptionDiffRecord], DbSubscript
 
     def _scope(self) -> tuple[str, ...]:
         return tuple(part for part in (self.actor_id, self.subid) if part)
+
+
+def _triples(diffs: object) -> list[tuple[Any, Any, Any]]:
+    """Return the members of an iterable of subscription, number and diff."""
+    if not diffs:
+        return []
+    if not isinstance(diffs, Iterable) or isinstance(diffs, str | bytes):
+        raise refused("diffs must be triples")
+    triples = list(diffs)
+    if not all(isinstance(triple, tuple | list) and len(triple) == 3 for triple in triples):
+        raise refused("each of diffs must be a subid, a seqnr and a diff")
+    return [(subid, seqnr, diff) for subid, seqnr, diff in triples]
+
+
+def _record(actor_id: str, subid: str, seqnr: int, diff: str | None, moment: datetime) -> SubscriptionDiffRecord:
+    return SubscriptionDiffRecord(
+        id=stored_text(actor_id, "actor_id"),
+        subid=stored_text(subid, "subid"),
+        seqnr=integer(seqnr, "seqnr"),
+        timestamp=moment,
+        diff=stored_text("" if diff is None else diff, "diff"),
+    )
+
+
+def _is_first(record: SubscriptionDiffRecord, new: dict[tuple[Any, ...], SubscriptionDiffRecord]) -> bool:
+    return new[record.key_values()] is record
 
 
 def _result(row: SubscriptionDiffRecord, content: str) -> dict[str, Any]:

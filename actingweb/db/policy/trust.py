@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 from actingweb.db.policy.arguments import flag, given, moment, now, optional_text, stored_text, text
-from actingweb.db.policy.entity import Entity, EntityList
+from actingweb.db.policy.entity import EntityList, PairEntity
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
@@ -26,7 +26,7 @@ _always, _times, _when_true = (
 _KEPT_WHEN_EMPTY = ("baseuri", "secret", "desc", "verification_token")
 
 
-class TrustPolicy(Entity[TrustRecord], DbTrustProtocol):
+class TrustPolicy(PairEntity[TrustRecord], DbTrustProtocol):
     record: ClassVar[type[TrustRecord]] = TrustRecord
 
     @abstractmethod
@@ -56,6 +56,10 @@ class TrustPolicy(Entity[TrustRecord], DbTrustProtocol):
         if token and self._searchable(actor_id, token := text(token, "token")):
             return self._read_by_token(actor_id, token)
         return None
+
+    @operation("trust read")
+    def get_many(self, actor_id: str | None = None, peerids: Any = None) -> list[dict[str, Any]]:
+        return list(map(_result, self._get_many(actor_id, peerids, "peerids")))
 
     @operation("trust write")
     def create(

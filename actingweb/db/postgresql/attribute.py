@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
+
+from psycopg import sql
 
 from actingweb.db.policy.attribute import (
     TTL_CLOCK_SKEW_BUFFER,
@@ -18,6 +20,22 @@ from actingweb.db.records import AttributeRecord
 
 __all__ = ["TTL_CLOCK_SKEW_BUFFER", "DbAttribute", "DbAttributeBucketList", "ttl_deadline"]
 
+PURGED_AT_ONCE = 10_000
+"""Rows that `delete_expired` deletes in one transaction."""
+_LEAST_NUMBER = -(2**63)
+
+
+# From `start` on, so that no batch passes again what the one before deleted. The planner does not know what a subquery
+# limits: it takes the order of the index, where it might otherwise sort. By ctid, as it might find so many keys by a
+# scan of the table. A row that changes at this moment can be found and not deleted, so the two are counted apart.
+_PURGE: LiteralString = (
+    "WITH expired AS (SELECT ctid, ttl_timestamp FROM {attributes} "
+    "WHERE ttl_timestamp >= %(start)s AND ttl_timestamp <= %(now)s AND {chosen} "
+    "ORDER BY ttl_timestamp LIMIT (SELECT %(most)s::bigint) FOR UPDATE SKIP LOCKED), "
+    "deleted AS (DELETE FROM {attributes} WHERE ctid = ANY(ARRAY(SELECT ctid FROM expired)) RETURNING 1) "
+    "SELECT count(*), (SELECT count(*) FROM deleted), max(ttl_timestamp) FROM expired"
+)
+
 UPSERT_ATTRIBUTE = upsert_statement(AttributeRecord)
 READ_LATEST = Statement(
     "SELECT bucket, max(timestamp) FROM {attributes} "
@@ -27,10 +45,8 @@ DELETE_LIVE = Statement(
     "DELETE FROM {attributes} WHERE {row} AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s)",
     row=conditions(*AttributeRecord.key),
 )
-DELETE_EXPIRED = Statement("DELETE FROM {attributes} WHERE ttl_timestamp <= %(now)s")
-DELETE_EXPIRED_OF_BUCKETS = Statement(
-    "DELETE FROM {attributes} WHERE ttl_timestamp <= %(now)s AND bucket = ANY(%(buckets)s)"
-)
+DELETE_EXPIRED = Statement(_PURGE, chosen=sql.SQL("TRUE"))
+DELETE_EXPIRED_OF_BUCKETS = Statement(_PURGE, chosen=sql.SQL("bucket = ANY(%(buckets)s)"))
 DELETE_CHAIN = Statement(
     "DELETE FROM {attributes} WHERE id = %(id)s AND bucket = ANY(%(buckets)s) "
     "AND data -> 'chain_id' = %(chain_id)s::jsonb"
@@ -72,7 +88,12 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
         if buckets and not possible:
             return 0
         statement = DELETE_EXPIRED_OF_BUCKETS if buckets else DELETE_EXPIRED
-        return write(statement, {"now": now, "buckets": possible}).changed
+        parameters = {"now": now, "buckets": possible, "most": PURGED_AT_ONCE}
+        total, found, start = 0, PURGED_AT_ONCE, _LEAST_NUMBER
+        while found == PURGED_AT_ONCE:
+            [(found, deleted, start)] = write(statement, {**parameters, "start": start}).rows
+            total += deleted
+        return total
 
     @classmethod
     def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:  # noqa: ARG003

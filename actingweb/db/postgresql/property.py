@@ -1,11 +1,13 @@
 """Properties of an actor."""
 
 import sys
+from itertools import chain, islice
 from typing import Any
 
-from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, PropertyPolicy, Stored
+from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
+from actingweb.db.policy.property_bulk import BulkPropertyPolicy
 from actingweb.db.postgresql import claims
-from actingweb.db.postgresql.door import read, write, write_all
+from actingweb.db.postgresql.door import Step, read, write, write_all
 from actingweb.db.postgresql.rows import Rows, upsert_statement
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
@@ -16,6 +18,14 @@ __all__ = ["DbProperty", "DbPropertyList"]
 UPSERT_PROPERTY = upsert_statement(PropertyRecord)
 INSERT_PROPERTY = Statement(
     "INSERT INTO {properties} ({columns}) VALUES (%(id)s, %(name)s, %(value)s) ON CONFLICT ({key}) DO NOTHING",
+    PropertyRecord,
+)
+# Calls for one actor take turns, so that they never wait for one another in a ring.
+LOCK_ACTOR_ALONE = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR NO KEY UPDATE")
+UPSERT_PROPERTIES = Statement(
+    "INSERT INTO {properties} ({columns}) "
+    "SELECT %(id)s, name, value FROM unnest(%(names)s::text[], %(values)s::text[]) AS given (name, value) "
+    "ON CONFLICT ({key}) DO UPDATE SET value = excluded.value",
     PropertyRecord,
 )
 UPDATE_IF_EQUAL = Statement(
@@ -55,7 +65,7 @@ _ABOVE_ALL_NAMES = chr(sys.maxunicode) * 651
 _FIRST_SURROGATE, _AFTER_SURROGATES = 0xD800, 0xE000
 
 
-class DbProperty(Rows[PropertyRecord], PropertyPolicy):
+class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
     """A property of an actor."""
 
     def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
@@ -90,6 +100,24 @@ class DbProperty(Rows[PropertyRecord], PropertyPolicy):
             write_all(first, claims.releasing(actor_id, indexed))
         else:
             write(*first)
+
+    def _divided(
+        self,
+        changes: list[PropertyRecord],
+        chunk_size: int | None,  # noqa: ARG002
+    ) -> list[list[PropertyRecord]]:
+        return [changes]
+
+    def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
+        indexed = [row for row in changes if self._indexed(row.name)]
+        first = _changing(changes)
+        then = [claims.taking(row) if row.value else [claims.releasing(row.id, [row.name])] for row in indexed]
+        outcomes = iter(write_all(*first, *chain(*then))[len(first) :])
+        claimants = {
+            row.name: claims.claimant(row, list(islice(outcomes, len(steps))))
+            for row, steps in zip(indexed, then, strict=True)
+        }
+        return {name: claimant for name, claimant in claimants.items() if claimant is not None}
 
     def _claim(self, name: str, value: str) -> Claim | None:
         return claims.read_claim(name, value)
@@ -138,6 +166,20 @@ class DbPropertyList(Rows[PropertyRecord], PropertyListPolicy):
     @classmethod
     def _wipe(cls, *key: Any) -> None:
         write_all((DELETE_ALL, cls._named(key)), claims.releasing_all(*key))
+
+
+def _changing(changes: list[PropertyRecord]) -> list[Step]:
+    """Return the steps that store and delete the rows of one actor."""
+    actor_id = changes[0].id
+    stored = [row for row in changes if row.value]
+    deleted = [row.name for row in changes if not row.value]
+    steps: list[Step] = [(LOCK_ACTOR_ALONE, {"id": actor_id})]
+    if deleted:
+        steps.append((DELETE_NAMES, {"id": actor_id, "names": deleted}))
+    if stored:
+        names, values = [row.name for row in stored], [row.value for row in stored]
+        steps.append((UPSERT_PROPERTIES, {"id": actor_id, "names": names, "values": values}))
+    return steps
 
 
 def _pairs(statement: Statement, parameters: dict[str, str]) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from actingweb.db.postgresql.limits import LIMITS
 from actingweb.db.postgresql.statement import Statement, assignments, columns, conditions
 from actingweb.db.records import Record
 
-__all__ = ["Rows", "update_statement", "upsert_statement"]
+__all__ = ["Rows", "select_many_statement", "update_statement", "upsert_statement"]
 
 
 class Rows(Generic[R]):
@@ -32,6 +32,10 @@ class Rows(Generic[R]):
     @classmethod
     def _list(cls, *key: Any) -> list[R]:
         return cls._made(read(_select(cls.record, len(key)), cls._named(key)))
+
+    @classmethod
+    def _read_many(cls, actor_id: str, parts: list[str]) -> list[R]:
+        return cls._made(read(select_many_statement(cls.record), {**cls._named((actor_id,)), "parts": parts}))
 
     @classmethod
     def _insert(cls, record: R) -> bool:
@@ -73,6 +77,17 @@ def _select(record: type[Record], parts: int) -> Statement:
     if order:
         template += " ORDER BY {order}"
     return Statement(template, record, conditions=conditions(*record.key[:parts]), order=columns(*order))
+
+
+@cache
+def select_many_statement(record: type[Record]) -> Statement:
+    """Return what reads the rows of one actor whose second key part is one of `parts`."""
+    return Statement(
+        "SELECT {columns} FROM {table} WHERE {conditions} AND {part} = ANY(%(parts)s)",
+        record,
+        conditions=conditions(record.key[0]),
+        part=columns(record.key[1]),
+    )
 
 
 @cache
