@@ -63,7 +63,7 @@ def test_tables_that_cannot_grow(own: Backend, server: ServerOnSmallDisk, amount
 
 def test_a_log_that_cannot_grow(own: Backend, server: ServerOnSmallDisk, amount: Amount, figures: Figures) -> None:
     """Then the server gives up altogether, until there is room and it is started again."""
-    began, rounds = time.monotonic(), amount(1, 10)
+    began, rounds = time.monotonic(), amount(1, 4)
     with Load(own) as load:
         for _ in range(rounds):
             load.wait_for(50)

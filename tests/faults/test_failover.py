@@ -93,8 +93,10 @@ def test_a_planned_switch_leaves_no_session_with_the_old_primary(
             load.wait_for(amount(100, 5000))
         outage = load.longest_pause()
         close_pool()
-        checked(load.verdict(), "planned switch of the primary", figures, began, faults=1, outage_seconds=outage)
+        verdict = load.verdict()
+        checked(verdict, "planned switch of the primary", figures, began, faults=1, outage_seconds=outage)
     assert outage < 10
+    assert verdict.unknown == 0
 
 
 def stop_writes(primary: PostgresServer) -> None:

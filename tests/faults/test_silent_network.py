@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -79,14 +80,30 @@ def use_all_statements(backend: Backend, actor_id: str) -> None:
         assert prop.get(actor_id, "color") == "old"
 
 
-@contextmanager
-def within(seconds: float, kind: type[DbError]) -> Iterator[None]:
+class Within(Protocol):
     """Expect an error about so many seconds from now."""
-    began = time.monotonic()
-    with pytest.raises(DbError) as raised:
-        yield
-    assert type(raised.value) is kind, raised.value
-    assert seconds * 0.9 <= time.monotonic() - began < seconds + SLACK
+
+    def __call__(self, seconds: float, kind: type[DbError]) -> AbstractContextManager[None]: ...
+
+
+@pytest.fixture
+def within(network: TcpProxy) -> Within:
+    """Return what checks when a call gives up; one that never does is ended, and fails."""
+
+    @contextmanager
+    def expect(seconds: float, kind: type[DbError]) -> Iterator[None]:
+        rescue = threading.Timer(seconds + SLACK, network.hang_up)
+        rescue.start()
+        began = time.monotonic()
+        try:
+            with pytest.raises(DbError) as raised:
+                yield
+        finally:
+            rescue.cancel()
+        assert type(raised.value) is kind, raised.value
+        assert seconds * 0.9 <= time.monotonic() - began < seconds + SLACK
+
+    return expect
 
 
 def stored(pg: PgConnection, name: str) -> object:
@@ -95,7 +112,7 @@ def stored(pg: PgConnection, name: str) -> object:
 
 
 @pytest.mark.parametrize("fault", [silence, mute])
-def test_a_read_gives_up(fault: Fault, backend: Backend, actor_id: str, network: TcpProxy) -> None:
+def test_a_read_gives_up(fault: Fault, backend: Backend, actor_id: str, network: TcpProxy, within: Within) -> None:
     """It is not repeated: the next one would wait as long."""
     fault(network)
     with within(SILENCE, DbTimeoutError):
@@ -107,7 +124,14 @@ def test_a_read_gives_up(fault: Fault, backend: Backend, actor_id: str, network:
 @pytest.mark.parametrize("name", ["color", "email"])
 @pytest.mark.parametrize(("fault", "expected"), [(silence, "old"), (mute, "new")])
 def test_a_write_gives_up_and_says_that_its_outcome_is_unknown(
-    fault: Fault, expected: str, name: str, backend: Backend, actor_id: str, network: TcpProxy, pg: PgConnection
+    fault: Fault,
+    expected: str,
+    name: str,
+    backend: Backend,
+    actor_id: str,
+    network: TcpProxy,
+    within: Within,
+    pg: PgConnection,
 ) -> None:
     fault(network)
     with within(SILENCE, DbOutcomeUnknownError):
@@ -118,7 +142,7 @@ def test_a_write_gives_up_and_says_that_its_outcome_is_unknown(
 
 
 def test_a_write_without_an_answer_is_not_repeated(
-    backend: Backend, actor_id: str, network: TcpProxy, pg: PgConnection
+    backend: Backend, actor_id: str, network: TcpProxy, within: Within, pg: PgConnection
 ) -> None:
     subscription = get_subscription(backend)
     assert subscription.get(actor_id, "peer", "s")
@@ -129,7 +153,9 @@ def test_a_write_without_an_answer_is_not_repeated(
     assert pg.execute("SELECT seqnr FROM subscriptions").fetchone() == (1,)
 
 
-def test_a_new_connection_gives_up(backend: Backend, actor_id: str, network: TcpProxy, set_env: SetEnv) -> None:
+def test_a_new_connection_gives_up(
+    backend: Backend, actor_id: str, network: TcpProxy, within: Within, set_env: SetEnv
+) -> None:
     set_env()
     silence(network)
     with within(CONNECTING, DbConnectionError):
@@ -139,7 +165,7 @@ def test_a_new_connection_gives_up(backend: Backend, actor_id: str, network: Tcp
 
 
 def test_a_silence_in_a_transaction_undoes_it(
-    backend: Backend, actor_id: str, network: TcpProxy, pg: PgConnection
+    backend: Backend, actor_id: str, network: TcpProxy, within: Within, pg: PgConnection
 ) -> None:
     prop = get_property(backend)
     with within(SILENCE, DbTimeoutError), transaction():
@@ -151,7 +177,7 @@ def test_a_silence_in_a_transaction_undoes_it(
     assert (stored(pg, "color"), stored(pg, "email")) == ("old", "old")
 
 
-def test_a_transaction_that_cannot_begin_gives_up(backend: Backend, network: TcpProxy) -> None:
+def test_a_transaction_that_cannot_begin_gives_up(backend: Backend, network: TcpProxy, within: Within) -> None:
     silence(network)
     with within(SILENCE, DbTimeoutError), transaction():
         pytest.fail("it has begun")
@@ -159,7 +185,7 @@ def test_a_transaction_that_cannot_begin_gives_up(backend: Backend, network: Tcp
 
 @pytest.mark.parametrize(("fault", "expected"), [(silence, "old"), (mute, "new")])
 def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
-    fault: Fault, expected: str, backend: Backend, actor_id: str, network: TcpProxy, pg: PgConnection
+    fault: Fault, expected: str, backend: Backend, actor_id: str, network: TcpProxy, within: Within, pg: PgConnection
 ) -> None:
     with within(SILENCE, DbOutcomeUnknownError), transaction():
         get_property(backend).set(actor_id, "color", "new")
@@ -169,7 +195,9 @@ def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
     assert stored(pg, "color") == expected
 
 
-def test_idle_connections_are_not_tried_one_after_the_other(backend: Backend, actor_id: str, network: TcpProxy) -> None:
+def test_idle_connections_are_not_tried_one_after_the_other(
+    backend: Backend, actor_id: str, network: TcpProxy, within: Within
+) -> None:
     """After one that was silent, the next call makes a new one."""
     fill_pool(10)
     silence(network)
