@@ -77,8 +77,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             else:
                 pgconn.send_query_prepared(name, values, result_format=Format.BINARY)
             self._flush()
-            result = self._next()
-            self._finish(result)
+            result = self._finished(self._next())
         except BaseException:
             # The state of the connection is unknown.
             self.close()
@@ -146,14 +145,15 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
                 last = result
                 yield result
 
-    def _finish(self, result: PGresult | None) -> None:
-        """Read on to the end of a statement whose first result is there."""
+    def _finished(self, result: PGresult | None) -> PGresult | None:
+        """Read on to the end of a statement; return its first result, or the error by which its commit failed."""
         try:
-            while self._next() is not None:
-                pass
+            while (more := self._next()) is not None:
+                result = more if _is_failure(more) else result
         except psycopg.OperationalError:
             if not _is_failure(result):
                 raise
+        return result
 
     def _flush(self) -> None:
         """Send what waits to be sent, taking in meanwhile what the server has to say."""
