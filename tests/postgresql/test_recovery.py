@@ -198,6 +198,29 @@ def test_a_write_whose_commit_fails_is_no_success(
     assert value_of(pg, actor_id, "color") == "old"
 
 
+@pytest.mark.parametrize("before", [0, 3], ids=["first", "prepared"])
+@pytest.mark.parametrize("name", ["color", "email"], ids=["one statement", "pipeline"])
+def test_a_write_whose_commit_fails_is_not_acknowledged(
+    backend: Backend, actor_id: str, pg: PgConnection, name: str, before: int
+) -> None:
+    for _ in range(before):
+        assert get_property(backend).set(actor_id, name, "old")
+    pg.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE integrity_constraint_violation; END $$"
+    )
+    pg.execute(
+        "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE ON properties DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    try:
+        with pytest.raises(DbError, match="property write"):
+            get_property(backend).set(actor_id, name, "new")
+    finally:
+        pg.execute("DROP FUNCTION refuse CASCADE")
+    assert value_of(pg, actor_id, name) == ("old" if before else None)
+
+
 @pytest.mark.parametrize("option", ["lock_timeout", "statement_timeout"])
 def test_a_timeout_of_the_server_is_a_timeout(
     option: str, backend: Backend, actor_id: str, pg: PgConnection, set_env: SetEnv

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,20 +16,11 @@ from tests.conftest import SetEnv
 from tests.servers import PostgresTarget
 from tests.support import new_id
 
-from .conftest import BASELINE, DIRECTORY, Place
+from .alembic_process import DIRECTORY, finish, start
+from .conftest import BASELINE, Place
 
 HEAD = "c27d4b90e5f1"
 PASSWORD = r"""p%40 '"\x :/@?#é"""
-
-
-def _start(*arguments: str, directory: Path = DIRECTORY) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "alembic", *arguments]
-    return subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=60)
-    return process.returncode, output
 
 
 def _revision(place: Place) -> str:
@@ -53,10 +42,10 @@ def role(postgres_server: PostgresTarget) -> Iterator[str]:
 
 
 def test_it_works_in_the_package_s_directory(place: Place) -> None:
-    code, output = _finish(_start("upgrade", "head"))
+    code, output = finish(start("upgrade", "head"))
     assert code == 0, output
     assert _revision(place) == HEAD
-    assert _finish(_start("check"))[0] == 0
+    assert finish(start("check"))[0] == 0
 
 
 def test_it_works_from_python(place: Place) -> None:
@@ -67,7 +56,7 @@ def test_it_works_from_python(place: Place) -> None:
 
 
 def test_it_works_from_anywhere(place: Place, tmp_path: Path) -> None:
-    code, output = _finish(_start("-c", str(DIRECTORY / "alembic.ini"), "upgrade", "head", directory=tmp_path))
+    code, output = finish(start("-c", str(DIRECTORY / "alembic.ini"), "upgrade", "head", directory=tmp_path))
     assert code == 0, output
     assert _revision(place) == HEAD
 
@@ -78,7 +67,7 @@ def test_it_works_from_anywhere(place: Place, tmp_path: Path) -> None:
 def test_any_schema_name_and_password(place: Place, role: str, set_env: SetEnv, prefix: str, schema: str) -> None:
     wanted = f"{prefix}{place.schema[:12]}{schema or 'public'}"
     set_env(PG_DB_USER=role, PG_DB_PASSWORD=PASSWORD, PG_DB_PREFIX=f"{prefix}{place.schema[:12]}", PG_DB_SCHEMA=schema)
-    code, output = _finish(_start("upgrade", "head"))
+    code, output = finish(start("upgrade", "head"))
     assert code == 0, output
     found = place.rows("SELECT tablename FROM pg_tables WHERE schemaname::text = %s AND tableowner = %s", wanted, role)
     assert len(found) == 10
@@ -90,7 +79,7 @@ def test_a_schema_that_exists_needs_no_right_to_create_one(place: Place, role: s
     place.connection.execute(SQL("GRANT ALL ON SCHEMA {} TO {}").format(schema, owner))
     place.connection.execute(SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, owner))
     set_env(PG_DB_USER=role, PG_DB_PASSWORD=PASSWORD)
-    code, output = _finish(_start("upgrade", "head"))
+    code, output = finish(start("upgrade", "head"))
     assert code == 0, output
     assert _revision(place) == HEAD
 
@@ -101,7 +90,7 @@ def test_the_migration_url_wins(place: Place, role: str, set_env: SetEnv) -> Non
         host=info.host, port=info.port, dbname=info.dbname, user=role, password=PASSWORD
     )
     set_env(PG_MIGRATION_URL=url, PG_DB_PASSWORD="wrong")
-    code, output = _finish(_start("upgrade", "head"))
+    code, output = finish(start("upgrade", "head"))
     assert code == 0, output
     assert place.rows("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname::text = %s", place.schema) == [
         (role,)
@@ -109,8 +98,8 @@ def test_the_migration_url_wins(place: Place, role: str, set_env: SetEnv) -> Non
 
 
 def test_two_upgrades_at_once_both_succeed(old_place: Place) -> None:
-    processes = [_start("upgrade", "head") for _ in range(2)]
-    results = [_finish(process) for process in processes]
+    processes = [start("upgrade", "head") for _ in range(2)]
+    results = [finish(process) for process in processes]
     assert [code for code, _ in results] == [0, 0], results
     assert sorted(output.count("Running upgrade") for _, output in results) == [0, 4]
     old_place.check()
@@ -120,7 +109,7 @@ def test_an_upgrade_killed_half_way_leaves_the_old_layout_whole(filled_place: Pl
     rows, layout = filled_place.contents(), filled_place.layout()
     with filled_place.connection.transaction():
         filled_place.execute("LOCK TABLE trusts IN ACCESS SHARE MODE")
-        process = _start("upgrade", "head")
+        process = start("upgrade", "head")
         _wait_until_blocked(filled_place)
         process.kill()
         process.communicate(timeout=60)
@@ -134,7 +123,7 @@ def test_an_upgrade_killed_half_way_leaves_the_old_layout_whole(filled_place: Pl
 def test_a_step_that_fails_leaves_the_old_layout_whole(filled_place: Place) -> None:
     filled_place.execute("CREATE VIEW in_the_way AS SELECT client_name FROM trusts")
     rows, layout = filled_place.contents(), filled_place.layout()
-    code, output = _finish(_start("upgrade", "head"))
+    code, output = finish(start("upgrade", "head"))
     assert code != 0
     assert "in_the_way" in output
     assert (filled_place.contents(), filled_place.layout()) == (rows, layout)
@@ -143,21 +132,21 @@ def test_a_step_that_fails_leaves_the_old_layout_whole(filled_place: Place) -> N
 
 def test_an_unknown_revision_is_one_line(old_place: Place) -> None:
     old_place.execute("UPDATE alembic_version SET version_num = 'aaaabbbbcccc'")
-    code, output = _finish(_start("upgrade", "head"))
+    code, output = finish(start("upgrade", "head"))
     assert code != 0
     assert "upgrade it with ActingWeb 3.15 first" in output
     assert "Traceback" not in output
 
 
 def test_scripts_for_later_are_refused(place: Place) -> None:
-    code, output = _finish(_start("upgrade", "head", "--sql"))
+    code, output = finish(start("upgrade", "head", "--sql"))
     assert code != 0
     assert "--sql is not supported" in output
 
 
 def test_a_refused_connection_does_not_show_the_password(place: Place, set_env: SetEnv) -> None:
     set_env(PG_DB_USER="nobody at all", PG_DB_PASSWORD="very secret")
-    code, output = _finish(_start("upgrade", "head"))
+    code, output = finish(start("upgrade", "head"))
     assert code != 0
     assert "very secret" not in output
 

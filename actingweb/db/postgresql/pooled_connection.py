@@ -97,7 +97,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             else:
                 pgconn.send_query_prepared(name, values, result_format=Format.BINARY)
             self._flush()
-            result = self._finish(self._next())
+            result = self._finished(self._next())
         except BaseException:
             # The state of the connection is unknown.
             self.close()
@@ -166,11 +166,11 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
                 failed = failed or _is_failure(result)
                 yield result
 
-    def _finish(self, result: PGresult | None) -> PGresult | None:
-        """Read on to the end of a statement whose first result is there; return that or the failure of the commit."""
+    def _finished(self, result: PGresult | None) -> PGresult | None:
+        """Read on to the end of a statement; return its first result, or the error by which its commit failed."""
         try:
-            while (later := self._next()) is not None:
-                result = later
+            while (more := self._next()) is not None:
+                result = more if _is_failure(more) else result
         except psycopg.OperationalError:
             if not _is_failure(result):
                 raise
