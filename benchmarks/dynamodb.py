@@ -79,6 +79,9 @@ def measure(python: Path | None, rounds: int, only: list[str]) -> Section:
     """Measure latency and capacity."""
     section = Section("dynamodb", "DynamoDB Local, one thread")
     section.notes.append("DynamoDB Local tells what library and protocol cost, not what AWS does.")
+    section.notes.append(
+        "What a refused transaction consumes is not told: a first request that is refused counts as 0."
+    )
     operations = [operation for operation in WORKLOAD if not only or operation.name in only]
     with ExitStack() as stack:
         tables = stack.enter_context(dynamodb_places())

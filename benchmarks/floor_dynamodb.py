@@ -7,6 +7,7 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from benchmarks.driver.workload import Call
 
@@ -35,11 +36,11 @@ def calls_of(client: Any, recorded: list[list[Request]]) -> list[Call]:
 
 
 def capacity_of(client: Any, requests: list[Request]) -> float:
-    """Send requests and return the capacity units that they consume."""
+    """Send requests and return the capacity units that they consume, but for those refused, which is not told."""
     units = 0.0
     methods = {operation: getattr(client, name) for name, operation in client.meta.method_to_api_mapping.items()}
     for name, arguments in requests:
-        answer = methods[name](**_repeatable(arguments), ReturnConsumedCapacity="TOTAL")
+        answer = _sent(methods[name], {**_repeatable(arguments), "ReturnConsumedCapacity": "TOTAL"})
         consumed = answer.get("ConsumedCapacity", [])
         units += sum(one["CapacityUnits"] for one in (consumed if isinstance(consumed, list) else [consumed]))
     return units
@@ -60,6 +61,16 @@ def _call(requests: list[tuple[Any, dict[str, Any]]]) -> Call:
 
     def run() -> None:
         for method, arguments in requests:
-            method(**arguments)
+            _sent(method, arguments)
 
     return run
+
+
+def _sent(method: Any, arguments: dict[str, Any]) -> Any:
+    """Return the answer; of a request that is refused, as it was when it was recorded, an empty one."""
+    try:
+        return method(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "TransactionCanceledException":
+            raise
+        return {}

@@ -41,7 +41,10 @@ def peer_python() -> Path:
 
 
 def _install(directory: Path) -> None:
-    venv.create(directory, clear=True, with_pip=True)
+    try:
+        venv.create(directory, clear=True, with_pip=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise PeerError(f"no environment can be made for it: {error}") from None
     pip = [str(directory / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     try:
         result = subprocess.run(

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from benchmarks.migration_page import MIGRATION_PLOT, SCENARIOS, rates
 from benchmarks.page import PLOTS
@@ -19,12 +20,13 @@ from benchmarks.results import Row, Section
 __all__ = ["draw"]
 
 # Between black and white: each of them can be read on both.
-_TEXT, _GRID = "#7d8590", "#7d859055"
+_TEXT, _GRID, _SPREAD = "#7d8590", "#7d859055", "#6e7681"
 _COLOURS = {"floor": "#8b949e", "ours": "#2f81f7", "peer": "#d4792a"}
 _KINDS = {"read": "#2f81f7", "write": "#d4792a", "rows": "#3f9a4f"}
 _KIND_NAMES = {"read": "reads of one row", "write": "writes of one row", "rows": "many rows"}
 _LIMIT = "#d1495b"
 _GROWTH_TARGET = 1.3
+_THOUSANDS = StrMethodFormatter("{x:,.0f}")
 _STYLE: Any = {
     "svg.hashsalt": "actingweb",
     "svg.fonttype": "none",
@@ -78,10 +80,13 @@ def _latency(axes: Axes, section: Section) -> None:
         places = [place + (number - (len(contenders) - 1) / 2) * thick for place, _ in rows]
         medians, spread = _bars([row for _, row in rows], name)
         axes.barh(places, medians, thick, color=_COLOURS[name], label=name)
-        axes.errorbar(medians, places, xerr=spread, fmt="none", ecolor=_TEXT, elinewidth=0.7)
+        axes.errorbar(medians, places, xerr=spread, fmt="none", ecolor=_SPREAD, elinewidth=1)
     axes.set_yticks(range(len(section.rows)), [row.operation for row in section.rows])
     axes.set_ylim(len(section.rows) - 0.5, -0.5)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(_THOUSANDS)
+    axes.minorticks_off()
     axes.set_xlabel("µs a call, logarithmic")
     axes.grid(visible=False, axis="y")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(contenders))
@@ -112,7 +117,7 @@ def _growth(axes: Axes, section: Section) -> None:
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
     axes.set_xlabel("actors, logarithmic; thin: one operation, thick: their median")
-    axes.set_ylabel(f"time / time with {sizes[0]}")
+    axes.set_ylabel(f"time / time with {sizes[0]} actors")
     axes.legend(loc="lower left", ncols=2)
 
 
@@ -131,6 +136,7 @@ def _threads(axes: Axes, section: Section) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("threads, each with a connection")
     axes.set_ylabel("operations a second")
+    axes.yaxis.set_major_formatter(_THOUSANDS)
     axes.legend()
 
 
@@ -146,6 +152,7 @@ def _migration(axes: Axes, migration: dict[str, Any]) -> None:
         axes.bar(places, medians, thick, color=colour, label=SCENARIOS[name])
     axes.set_xticks(range(len(steps)), steps)
     axes.set_ylabel("rows a second")
+    axes.yaxis.set_major_formatter(_THOUSANDS)
     axes.grid(visible=False, axis="x")
     axes.legend()
 

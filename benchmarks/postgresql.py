@@ -140,8 +140,12 @@ def measure(places: PostgresPlaces, python: Path | None, rounds: int, only: list
     recordings = record(places, operations, classes)
     with ExitStack() as stack:
         port = stack.enter_context(delayed(*places.address, _NETWORK_SECONDS))
-        peer = stack.enter_context(peer_processes(places, python, port))
-        bench = _Bench(places, classes, recordings, peer, port)
+        left_out: list[str] = []
+        try:
+            peer = stack.enter_context(peer_processes(places, python, port))
+        except PeerError as error:
+            peer, left_out = None, [f"The peer is left out: {error}"]
+        bench = _Bench(places, classes, recordings, peer, port, left_out)
         yield bench.loopback(operations, rounds)
         yield bench.network(operations, max(3, rounds // 2))
 
@@ -153,6 +157,7 @@ class _Bench:
     recordings: Mapping[str, Recording]
     peer: _Peer | None
     far_port: int
+    notes: list[str]
 
     def loopback(self, operations: list[Operation], rounds: int) -> Section:
         """Measure with nothing between client and server."""
@@ -211,6 +216,7 @@ class _Bench:
         return row
 
     def _note_missing(self, section: Section) -> None:
+        section.notes += self.notes
         if self.peer is not None:
             section.notes += [f"The peer did not do “{name}”: {why}" for name, why in self.peer.missing.items()]
 

@@ -152,7 +152,7 @@ class Pool(ConnectionPool[PooledConnection]):
 
     def _start_threads(self) -> None:
         with self._starting:
-            if not self._has_threads and not self._closed:
+            if not self._has_threads:
                 self._has_threads = True
                 super()._start_workers()
                 self.schedule_task(ShrinkPool(self), self.max_idle)
