@@ -25,6 +25,9 @@ SELECT format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION N
 WHERE rolname = :'application_role' AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls) \gexec
 -- Only a member may hand things over, unless it is a superuser.
 GRANT :"migration_role" TO CURRENT_USER;
+SELECT format('REVOKE %I FROM %I', owner.rolname, taker.rolname) FROM pg_auth_members
+JOIN pg_roles AS owner ON owner.oid = roleid JOIN pg_roles AS taker ON taker.oid = member
+WHERE owner.rolname = :'migration_role' AND taker.rolname = :'application_role' \gexec
 
 SELECT format('ALTER DATABASE %I OWNER TO %I', datname, :'migration_role') FROM pg_database
 WHERE datname = :'database' AND pg_get_userbyid(datdba) = :'application_role' \gexec

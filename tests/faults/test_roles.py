@@ -156,6 +156,7 @@ def _the_script_twice(setup: Setup, set_env: SetEnv) -> None:
     setup.run_script()
     set_env(**setup.settings(setup.application))
     upgrade()
+    setup.execute("GRANT {} TO {}", Identifier(setup.migration), Identifier(setup.application))
     setup.run_script()
 
 

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from actingweb.db.postgresql.migrate import upgrade as migrate
 from tests.conftest import SetEnv
@@ -23,6 +25,13 @@ _NOT_RUN = [block for block in blocks() if block.mark.startswith("not run here")
 _FILES = [block for block in blocks() if block.mark.startswith("file deploy/")]
 _SERVICE = ROOT / "deploy" / "actingweb.service"
 _PROMISES = ROOT / "docs" / "guides" / "promise.md"
+
+
+def _systemd_version() -> int:
+    if shutil.which("systemd-analyze") is None:
+        return 0
+    told = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(re.findall(r"\d+", told)[0])
 
 
 def test_no_block_escapes() -> None:
@@ -75,6 +84,49 @@ def test_systemd_takes_the_service_file(tmp_path: Path) -> None:
     unit.write_text(text.replace("User=actingweb", "User=root"))
     result = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(_systemd_version() < 250, reason="there is no systemd-analyze that can look at a file")
+def test_little_is_open_to_the_service() -> None:
+    """As systemd judges it: 10 is no confinement at all; a service with a network has at least 1."""
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(_SERVICE)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_containers_are_confined() -> None:
+    """No root, no capability, no way to more, nothing to write to but a directory in memory."""
+    services = _loaded("docker-compose.yml")[0]["services"]
+    for name in ("app", "schema"):
+        service = services[name]
+        assert service["read_only"] is True
+        assert (service["user"], service["cap_drop"]) == ("10001:10001", ["ALL"])
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    (deployment,) = (part for part in _loaded("kubernetes.yaml") if part["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["initContainers"] + pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_no_password_stands_where_all_can_read_it() -> None:
+    (config,) = (part for part in _loaded("kubernetes.yaml") if part["kind"] == "ConfigMap")
+    assert not [name for name in config["data"] if re.search("USER|PASSWORD|URL", name)]
+    services = _loaded("docker-compose.yml")[0]["services"]
+    assert "ports" not in services["postgres"]
+    for service in services.values():
+        for name, value in service["environment"].items():
+            assert "PASSWORD" not in name or value == "${PG_DB_PASSWORD:?}"
+
+
+def _loaded(name: str) -> list[dict[str, Any]]:
+    return list(YAML(typ="safe").load_all((ROOT / "deploy" / name).read_text()))
 
 
 def test_the_appendix_is_the_schema(postgres_server: PostgresTarget, set_env: SetEnv) -> None:

@@ -76,12 +76,16 @@ def test_an_interrupted_statement_costs_no_place_in_the_pool(backend: Backend, s
     def interrupt(*_: object) -> None:
         raise ZeroDivisionError
 
+    def sleep() -> None:
+        with get_connection() as connection:
+            Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            connection.execute("SELECT pg_sleep(30)")
+
     set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_POOL_TIMEOUT="1")
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
-        with pytest.raises(ZeroDivisionError), get_connection() as connection:
-            Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-            connection.execute("SELECT pg_sleep(30)")
+        with pytest.raises(ZeroDivisionError):
+            sleep()
     finally:
         signal.signal(signal.SIGUSR1, before)
     with get_connection() as connection:

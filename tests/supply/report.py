@@ -33,6 +33,7 @@ PURPOSES = {
     "pytest-timeout": "ends a test that hangs",
     "python-dotenv": "reads the migration tool's settings from a file",
     "rich": "progress of the migration tool",
+    "ruamel-yaml": "reads the files of `deploy/` in tests",
     "ruff": "style",
     "sqlalchemy": "describes the PostgreSQL schema to Alembic",
     "typer": "the migration tool's command line",
