@@ -167,12 +167,12 @@ def test_two_that_store_what_the_other_deletes_take_turns(backend: Backend, acto
 
 @pytest.fixture
 def slow_inserts(pg: PgConnection) -> Iterator[None]:
-    """Let each diff take a while when it is stored."""
+    """Let each diff take a while before it is stored."""
     pg.execute(
         "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$"
+        "$$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$"
     )
-    pg.execute("CREATE TRIGGER pause AFTER INSERT ON subscription_diffs FOR EACH ROW EXECUTE FUNCTION pause()")
+    pg.execute("CREATE TRIGGER pause BEFORE INSERT ON subscription_diffs FOR EACH ROW EXECUTE FUNCTION pause()")
     yield
     pg.execute("DROP FUNCTION pause CASCADE")
 
