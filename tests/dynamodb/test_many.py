@@ -149,6 +149,14 @@ class TestLimits:
         assert prop.set_many(actor_id, values, chunk_size=6)
         assert prop.get_many(actor_id, list(values)) == values
 
+    def test_a_diff_too_large_refuses_those_before_it(
+        self, backend: Backend, actor_id: str, proxy: SpoilingProxy
+    ) -> None:
+        diffs = [*(("s", number, "d") for number in range(150)), ("t", 1, "d" * 410_000)]
+        with pytest.raises(DbInputError, match="limit is 409600"):
+            get_subscription_diff(backend).create_many(actor_id, diffs)
+        assert proxy.seen == []
+
 
 class TestChunks:
     def test_they_are_transactions_in_the_order_of_the_names(
