@@ -24,6 +24,7 @@ from .private_postgres import connect, fill_pool, wait_until
 
 UNAVAILABLE = 77
 USER_TIMEOUT, CONNECT_TIMEOUT = 1.0, 2.0
+CONFIRMED = 0.3
 IDLE = 10
 ACTOR = "actor"
 BLOCKED = "SELECT FROM pg_locks WHERE NOT granted"
@@ -68,6 +69,8 @@ def dropped_while_it_waits(call: Callable[[], object], server: PostgresServer) -
         admin.execute("SELECT FROM properties FOR UPDATE")
         waiting = threads.submit(timed, call)
         wait_until(lambda: admin.execute(BLOCKED).rowcount)
+        # The server has confirmed the packets by then, so that only a word to it tells that it is out of reach.
+        time.sleep(CONFIRMED)
         with dropping():
             return waiting.result()
 
