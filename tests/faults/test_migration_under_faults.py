@@ -82,6 +82,8 @@ DOCUMENTS: dict[str, list[Document]] = {
 ROWS = sum(map(len, DOCUMENTS.values()))
 
 SOURCE, TARGET, USAGE, DUPLICATE = 6, 7, 2, "duplicate key"
+MOST_RUNS = 40
+"""In this time a run is given more than a thousand times the time of the first."""
 LOG = ("--log-level", "DEBUG")
 WIPE = "TRUNCATE actors, attributes CASCADE"
 
@@ -110,12 +112,10 @@ class Migration:
 
     def finish(self, command: str, *arguments: str, codes: set[int]) -> None:
         """Run a command until it ends with 0. It may fail with `codes`, that is of a server that failed."""
-        trouble = self.trouble
-        trouble.patience = self._patience
-        while (code := self._code(command, *arguments)) != 0:
-            assert code in codes | {KILLED}
-            # On a machine that has become slower, no run might ever end.
-            trouble.patience *= 1.2
+        for ended in self._tries(command, *arguments):
+            if ended.code == 0:
+                return
+            assert ended.code in codes | {KILLED}, ended.output
 
     def load(self, command: str, *arguments: str, codes: set[int]) -> None:
         """Run a command that loads until it ends with 0.
@@ -123,28 +123,28 @@ class Migration:
         A run that was stopped after its last commit has loaded everything. Begun again, it finds its own rows, as
         duplicates; it must not touch them.
         """
-        trouble = self.trouble
-        trouble.patience = self._patience
-        while True:
-            ended = trouble.run(command, *arguments)
-            self.runs += 1
-            check_output(ended.output)
+        for ended in self._tries(command, *arguments):
             if ended.code == 0:
                 return
-            trouble.patience *= 1.2
             if self._is_loaded():
                 break
             assert ended.code in codes | {KILLED}, ended.output
             assert DUPLICATE not in ended.output
-        before = versions(trouble.target)
+        before = versions(self.trouble.target)
         self.finish(command, *arguments, "--skip-duplicates", codes=codes)
-        assert versions(trouble.target) == before
+        assert versions(self.trouble.target) == before
 
-    def _code(self, *arguments: str) -> int:
-        ended = self.trouble.run(*arguments)
-        self.runs += 1
-        check_output(ended.output)
-        return ended.code
+    def _tries(self, *arguments: str) -> Iterator[Ended]:
+        """Run a command again and again, and yield how each run ended."""
+        self.trouble.patience = self._patience
+        for _ in range(MOST_RUNS):
+            ended = self.trouble.run(*arguments)
+            self.runs += 1
+            check_output(ended.output)
+            yield ended
+            # On a machine that has become slower, no run might ever end.
+            self.trouble.patience *= 1.2
+        pytest.fail(f"{MOST_RUNS} runs did not end well")
 
     def _is_loaded(self) -> bool:
         """Tell whether all is done, the table of unfinished work being gone."""

@@ -59,7 +59,8 @@ def dynamodb_faults(set_env: SetEnv, environment: pytest.MonkeyPatch) -> Iterato
     """Put a proxy between the backend and DynamoDB, whose tables are known to exist."""
     environment.setattr(transport, "_FIRST_PAUSE", 0.001)
     with spoiling_proxy(os.environ["AWS_DB_HOST"]) as proxy:
-        set_env(AWS_DB_HOST=proxy.url, AWS_DB_AUTO_CREATE_TABLES="0", AWS_DB_TIMEOUT="2.0")
+        # Two attempts, so that many faults last longer than the patience with them.
+        set_env(AWS_DB_HOST=proxy.url, AWS_DB_AUTO_CREATE_TABLES="0", AWS_DB_TIMEOUT="2.0", AWS_DB_MAX_ATTEMPTS="2")
         yield DynamoDBFaults(proxy)
 
 
@@ -131,5 +132,5 @@ def test_after_each_fault_the_stored_state_is_one_that_the_contract_allows(
         unknown=sum(pair.unknown for pair in made),
         failed=sum(pair.failed for pair in made),
     )
-    assert faults.happened.keys() == set(faults.kinds) or not is_long
     assert faults.happened.total() > len(made)
+    assert any(pair.unknown for pair in made)

@@ -223,7 +223,7 @@ def test_applications_at_work_during_an_upgrade(
 ) -> None:
     """A former one loses no acknowledged write and gets clear errors; one of this release waits for the new layout."""
     began, tried, failed = time.monotonic(), 0, 0
-    for _ in range(amount(1, 8)):
+    for _ in range(amount(1, 4)):
         begin(place)
         writers, present = [Writer(number) for number in range(3)], list[str]()
         stop = threading.Event()

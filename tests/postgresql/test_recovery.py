@@ -6,23 +6,25 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 
 from actingweb.db import get_property, get_subscription
 from actingweb.db.exceptions import (
     DbConflictError,
+    DbConnectionError,
     DbError,
     DbInputError,
     DbOutcomeUnknownError,
     DbTimeoutError,
     DbUnknownActorError,
 )
-from actingweb.db.postgresql.connection import get_connection, get_pool
+from actingweb.db.postgresql.connection import close_pool, get_connection, get_pool
 from actingweb.db.postgresql.property_lookup import compute_lookup_key
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.proxy import TcpProxy
+from tests.proxy import Forward, TcpProxy
 from tests.support import new_id
 
 from .conftest import PgConnection, conninfo_of
@@ -119,6 +121,40 @@ def test_a_lost_answer_to_a_write_is_an_unknown_outcome(
     with pytest.raises(DbOutcomeUnknownError):
         subscription.increment_seqnr()
     assert pg.execute("SELECT seqnr FROM subscriptions").fetchone() == (1,)
+
+
+class Cut:
+    """Cuts the connection in place of the client's message of this number."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self, forward: Forward) -> bool:
+        self.left -= 1
+        if self.left == -1:
+            return False
+        forward()
+        return True
+
+
+def test_a_connection_lost_before_a_write_is_sent_leaves_no_doubt(
+    backend: Backend, actor_id: str, proxy: TcpProxy
+) -> None:
+    """Of all messages of a first connection, from log-in on, only the last is the write."""
+    outcomes: list[object] = []
+    for number in count():
+        close_pool()
+        proxy.spoiler = cut = Cut(number)
+        try:
+            outcomes.append(get_property(backend).set(actor_id, "n", "v"))
+        except DbError as error:
+            outcomes.append(type(error))
+        if cut.left >= 0:
+            break
+    *before, last, uncut = outcomes
+    assert (last, uncut) == (DbOutcomeUnknownError, True)
+    # libpq itself tries again without TLS.
+    assert {DbConnectionError} <= set(before) <= {DbConnectionError, True}
 
 
 def test_a_pipeline_cut_short_changes_nothing_or_all(
