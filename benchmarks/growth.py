@@ -101,7 +101,7 @@ def _compare(section: Section, environments: dict[int, dict[str, str]], rounds: 
             workers[size] = stack.enter_context(process)
         for operation in OPERATIONS:
             contenders = {str(size): _contender(workers[size], operation) for size in workers}
-            _add(section, operation, alternate(contenders, rounds))
+            _add(section, operation, alternate(contenders, rounds), f"{max(environments):,} / {SMALLEST:,} actors")
 
 
 def _contender(process: Worker, operation: Operation) -> Contender:
@@ -113,10 +113,10 @@ def _contender(process: Worker, operation: Operation) -> Contender:
     return run
 
 
-def _add(section: Section, operation: Operation, times: dict[str, Times]) -> None:
+def _add(section: Section, operation: Operation, times: dict[str, Times], measure: str) -> None:
     smallest, *_, largest = times.values()
     medians = {f"{int(size):,}": round(figure(found.wall).median * 1e6, 1) for size, found in times.items()}
     ratio = ratios(largest.wall, smallest.wall)
     section.table.append({"operation": operation.name, "kind": operation.kind, **medians})
-    section.judge(operation.name, f"µs, most actors / {SMALLEST:,}", ratio, most=_RATIO)
+    section.judge(operation.name, measure, ratio, most=_RATIO)
     print(f"  {operation.name:<36} {medians} {ratio.median:.2f}", file=sys.stderr, flush=True)
