@@ -37,8 +37,8 @@ def measure(actors: int, rounds: int) -> Iterator[Section]:
         section = Section("growth", f"PostgreSQL, {SMALLEST:,} to {actors:,} actors")
         section.notes.append(
             f"Each actor has {ROWS_PER_ACTOR - 1} rows, 20 of them properties, which lie together as after a "
-            "migration. Each call is on another actor, drawn by chance. Each size has a client process and a schema of its own, "
-            "and they take turns."
+            "migration. Each call is on another actor, drawn by chance. Each size has a client process and a schema "
+            "of its own, and they take turns."
         )
         environments = {}
         for size in _sizes(actors):
