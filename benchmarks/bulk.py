@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from benchmarks.results import Section
 __all__ = ["measure_bulk"]
 
 _SAME_MEMORY = 1.1
+_FEWEST_EXPIRED = 100_000
 _READS = 3
 _LONGEST_WAIT = 0.1
 _ALONE_SECONDS = 2.0
@@ -33,13 +35,18 @@ class PurgeError(RuntimeError):
 
 
 def measure_bulk(places: PostgresPlaces, environment: dict[str, str], actors: int) -> Section:
-    """Read all actors of a schema that `populate` filled, then store as many expired attributes and purge them."""
-    section = Section("bulk", f"PostgreSQL, {actors:,} actors in one pass, {actors:,} attributes purged")
+    """Read all actors of a schema that `populate` filled, then store expired attributes and purge them."""
+    expired = max(actors, _FEWEST_EXPIRED)
+    section = Section("bulk", f"PostgreSQL, {actors:,} actors in one pass, {expired:,} attributes purged")
+    section.notes.append(
+        "During the purge another thread renews attributes that it is about to delete; a purge in one transaction "
+        "would keep such a write waiting to its end."
+    )
     use(environment)
     _read(section, actors)
     with places.target.connect(f"{environment['PG_DB_PREFIX']}{environment['PG_DB_SCHEMA']}") as connection:
-        add_expired(connection, actors)
-        _purge(section, actors)
+        add_expired(connection, actors, expired)
+        _purge(section, actors, expired)
         left = connection.execute(
             "SELECT count(*) FROM attributes WHERE ttl_timestamp <= extract(epoch FROM now())"
         ).fetchone()
@@ -73,6 +80,7 @@ def _iterated(count: int) -> dict[str, Any]:
 class _Writer:
     """Renews attributes drawn by chance of those whose time is over, which a purge is about to delete."""
 
+    actors: int
     rows: int
     stop: threading.Event
 
@@ -83,7 +91,7 @@ class _Writer:
             number = chance.randrange(self.rows)
             began = time.perf_counter()
             DbAttribute.set_attr(
-                actor_id=actor_id(number),
+                actor_id=actor_id(number % self.actors),
                 bucket="expired",
                 name=f"n-{number}",
                 data={"state": "renewed"},
@@ -92,10 +100,10 @@ class _Writer:
             seconds.append(time.perf_counter() - began)
 
 
-def _purge(section: Section, rows: int) -> None:
-    alone, _ = _written(rows, lambda: time.sleep(_ALONE_SECONDS))
+def _purge(section: Section, actors: int, rows: int) -> None:
+    alone, _ = _written(_Writer(actors, rows, threading.Event()), lambda: time.sleep(_ALONE_SECONDS))
     began = time.perf_counter()
-    meanwhile, deleted = _written(rows, DbAttribute.delete_expired)
+    meanwhile, deleted = _written(_Writer(actors, rows, threading.Event()), DbAttribute.delete_expired)
     took = time.perf_counter() - began
     if deleted < rows - len(alone) - len(meanwhile):
         raise PurgeError(f"{deleted} of {rows} expired attributes were deleted")
@@ -107,10 +115,9 @@ def _purge(section: Section, rows: int) -> None:
     section.judge("a write during a purge", "slowest write / whole purge", slowest, most=_LONGEST_WAIT)
 
 
-def _written(rows: int, work: Any) -> tuple[list[float], Any]:
-    """Write in another thread while `work` runs; return what the writes took, and what `work` returned."""
+def _written(writer: _Writer, work: Callable[[], Any]) -> tuple[list[float], Any]:
+    """Let the writer write while `work` runs; return what the writes took, and what `work` returned."""
     seconds: list[float] = []
-    writer = _Writer(rows, threading.Event())
     thread = threading.Thread(target=writer.run, args=(seconds,))
     thread.start()
     try:

@@ -36,8 +36,9 @@ def measure(actors: int, rounds: int) -> Iterator[Section]:
     with postgres_places(_settings()) as places, ExitStack() as stack:
         section = Section("growth", f"PostgreSQL, {SMALLEST:,} to {actors:,} actors")
         section.notes.append(
-            f"Each actor has {ROWS_PER_ACTOR - 1} rows, 20 of them properties. Each call is on another actor, drawn by "
-            "chance; each size has a client process and a schema of its own, and they take turns."
+            f"Each actor has {ROWS_PER_ACTOR - 1} rows, 20 of them properties, which lie together as after a "
+            "migration. Each call is on another actor, drawn by chance. Each size has a client process and a schema "
+            "of its own, and they take turns."
         )
         environments = {}
         for size in _sizes(actors):
@@ -101,7 +102,7 @@ def _compare(section: Section, environments: dict[int, dict[str, str]], rounds: 
             workers[size] = stack.enter_context(process)
         for operation in OPERATIONS:
             contenders = {str(size): _contender(workers[size], operation) for size in workers}
-            _add(section, operation, alternate(contenders, rounds))
+            _add(section, operation, alternate(contenders, rounds), f"{max(environments):,} / {SMALLEST:,} actors")
 
 
 def _contender(process: Worker, operation: Operation) -> Contender:
@@ -113,10 +114,10 @@ def _contender(process: Worker, operation: Operation) -> Contender:
     return run
 
 
-def _add(section: Section, operation: Operation, times: dict[str, Times]) -> None:
+def _add(section: Section, operation: Operation, times: dict[str, Times], measure: str) -> None:
     smallest, *_, largest = times.values()
     medians = {f"{int(size):,}": round(figure(found.wall).median * 1e6, 1) for size, found in times.items()}
     ratio = ratios(largest.wall, smallest.wall)
     section.table.append({"operation": operation.name, "kind": operation.kind, **medians})
-    section.judge(operation.name, f"µs, most actors / {SMALLEST:,}", ratio, most=_RATIO)
+    section.judge(operation.name, measure, ratio, most=_RATIO)
     print(f"  {operation.name:<36} {medians} {ratio.median:.2f}", file=sys.stderr, flush=True)

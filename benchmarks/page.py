@@ -39,7 +39,7 @@ _NOTES = {
     "postgresql": "Nothing is between client and server but the loopback, so the client's own work shows most.",
     "network": "Where the server is another machine the round trip rules, and what counts is to need only one.",
     "dynamodb": "The table of requests and capacity below is counted at the server's door, not estimated.",
-    "growth": "`tests/postgresql/test_plans.py` shows that each of these statements uses an index and sorts nothing.",
+    "growth": "The plans behind these figures are tested in `tests/postgresql/test_plans.py`.",
 }
 PLOTS = {
     "postgresql": ("latency-postgresql", "Time of each operation on loopback, floor, ours and peer"),

@@ -27,8 +27,8 @@ _NUMBERED: LiteralString = (
 )
 _EXPIRED: LiteralString = (
     "INSERT INTO attributes (id, bucket, name, data, timestamp, ttl_timestamp) "
-    "SELECT md5(n::text)::uuid::text, 'expired', 'n-' || n, '{\"state\": \"old\", \"tries\": 1}', '2026-01-02Z', "
-    "1000000000 + n FROM generate_series(0, %(last)s::bigint) AS n"
+    "SELECT md5((n %% %(actors)s)::text)::uuid::text, 'expired', 'n-' || n, '{\"state\": \"old\", \"tries\": 1}', "
+    "'2026-01-02Z', 1000000000 + n FROM generate_series(0, %(last)s::bigint) AS n"
 )
 # Foreign keys go first and come last.
 _CONSTRAINTS: LiteralString = (
@@ -55,9 +55,9 @@ def populate(connection: Connection, actors: int) -> None:
     connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.SQL(", ").join(_tables(connection))))
 
 
-def add_expired(connection: Connection, actors: int) -> None:
-    """Store an attribute of each actor, in the bucket `expired`, whose time is over."""
-    connection.execute(_EXPIRED, {"last": actors - 1})
+def add_expired(connection: Connection, actors: int, rows: int) -> None:
+    """Store attributes, numbered from 0, of so many actors in the bucket `expired`, whose time is over."""
+    connection.execute(_EXPIRED, {"actors": actors, "last": rows - 1})
     connection.execute("VACUUM ANALYZE attributes")
 
 
