@@ -24,8 +24,11 @@ from pathlib import Path
 from actingweb.db import load_backend
 from actingweb.db.postgresql.connection import get_pool
 from tests.faults.answers import Answers, Worker, work, write_answers
+from tests.faults.frozen import fill
 
 _THREADS = 4
+# More than the threads use, so that children would find idle ones.
+_CONNECTIONS = 8
 _AT_A_TIME = 20
 
 Child = Callable[[int], None]
@@ -35,7 +38,7 @@ class Busy:
     """Threads that work on the pool until the block ends."""
 
     def __init__(self, counter: str) -> None:
-        self._pid = os.getpid()
+        self._process = os.getpid()
         self._ended = threading.Event()
         self._workers = [Worker(load_backend(), -1 - number, counter) for number in range(_THREADS)]
         self._threads = ThreadPoolExecutor(_THREADS)
@@ -47,12 +50,11 @@ class Busy:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        if os.getpid() != self._pid:
-            # A child that ends here: it has no threads.
-            return
-        self._ended.set()
-        for thread in self._running:
-            thread.result()
+        # A child that ends as Python does comes by here too, and has none of the threads.
+        if os.getpid() == self._process:
+            self._ended.set()
+            for thread in self._running:
+                thread.result()
 
     def go_on(self) -> None:
         """Wait until each thread has worked some more."""
@@ -110,6 +112,7 @@ def _child(operations: int, counter: str, directory: str, number: int) -> None:
 def main(method: str, children: str, operations: str, counter: str, directory: str) -> None:
     """Use the pool, fork, and go on using it."""
     start = _preloaded if method == "preload" else partial(_by_multiprocessing, method)
+    fill(_CONNECTIONS)
     with Busy(counter) as busy:
         before = get_pool().get_stats()["connections_num"]
         codes = start(int(children), partial(_child, int(operations), counter, directory))

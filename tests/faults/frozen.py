@@ -16,7 +16,7 @@ from actingweb.db.exceptions import DbError
 from actingweb.db.postgresql.connection import get_connection
 
 
-def _fill(connections: int) -> None:
+def fill(connections: int) -> None:
     """Have so many idle connections in the pool."""
     barrier = threading.Barrier(connections)
 
@@ -39,7 +39,7 @@ def _answer(actor_id: str, verb: str, *words: str) -> object:
 
 def main(connections: str, actor_id: str) -> None:
     """Answer until there is nothing more to read."""
-    _fill(int(connections))
+    fill(int(connections))
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(_answer(actor_id, *line.split())), flush=True)

@@ -157,6 +157,7 @@ def _the_script_twice(setup: Setup, set_env: SetEnv) -> None:
     set_env(**setup.settings(setup.application))
     upgrade()
     setup.execute("GRANT {} TO {}", Identifier(setup.migration), Identifier(setup.application))
+    setup.execute("GRANT ALL ON SCHEMA {} TO PUBLIC", Identifier(SCHEMA))
     setup.run_script()
 
 

@@ -134,11 +134,13 @@ def test_a_row_made_meanwhile_stops_it(
     put: Callable[[Documents], None], source: DynamoDBSource, target: Target, tmp_path: Path
 ) -> None:
     put({"actors": [ACTOR], "properties": properties(3)})
+    # Each segment of the scan comes by.
+    insert = "INSERT INTO {schema}.properties VALUES ('a1', 'name 1', 'new') ON CONFLICT DO NOTHING"
 
     def write(name: str, counts: Counts) -> None:
         if name == "actors" and counts.written:
             with target.connect() as connection:
-                connection.execute(target.sql("INSERT INTO {schema}.properties VALUES ('a1', 'name 1', 'new')"))
+                connection.execute(target.sql(insert))
 
     with pytest.raises(DuplicateRowError, match="Failed to import properties: duplicate key value"):
         copy(source, target, load_options(tmp_path), write)
