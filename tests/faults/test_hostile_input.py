@@ -125,7 +125,7 @@ def sides(
 def test_every_argument_takes_every_hostile_value(sides: Sides, amount: Amount, figures: Figures) -> None:
     """Each argument gets some of the values, in turn, so that each value is used many times."""
     started = time.monotonic()
-    share = amount(2, 45)
+    share = amount(2, 15)
     for number, (name, argument) in enumerate(ARGUMENTS):
         for offset in range(share):
             value = HOSTILE[(number * share + offset) % len(HOSTILE)]

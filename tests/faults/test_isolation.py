@@ -118,8 +118,12 @@ class Chooser:
         return Call(call.name, {**call.arguments, **own})
 
     def _value(self, name: str) -> Any:
-        if name in ("names", "buckets"):
+        if name in ("names", "buckets", "peerids"):
             return self._random.sample(self._names, 4)
+        if name == "values":
+            return {each: self._random.choice((_SHARED, "", "value")) for each in self._random.sample(self._names, 4)}
+        if name == "diffs":
+            return [(each, number, "diff") for number, each in enumerate(self._random.sample(self._names, 4))]
         if name in _NUMBERS:
             return self._random.choice((0, 1, 2, -1, 10**6))
         if name in ("data", "old_data", "new_data"):
@@ -135,7 +139,7 @@ class Chooser:
         return self._random.choice(self._names)
 
 
-_NUMBERS = frozenset({"seqnr", "by", "ttl_seconds", "now_epoch"})
+_NUMBERS = frozenset({"seqnr", "by", "ttl_seconds", "now_epoch", "chunk_size", "page_size"})
 _FLAGS = frozenset({"keys_only", "consistent_read", "approved", "verified", "peer_approved", "callback", "overwrite"})
 # These are told to work on whatever rows they are named, whoever owns them.
 _OF_ALL_ACTORS = frozenset({("DbPropertyLookup", "create"), ("DbPropertyLookup", "delete"), ("DbActorList", "iterate")})
