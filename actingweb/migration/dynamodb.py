@@ -31,8 +31,6 @@ _LONGEST_PAUSE = 5.0
 _HINTS = {
     DENIED: "the role needs dynamodb:DescribeTable and dynamodb:Scan on the table",
     "ExpiredTokenException": "log in again and go on with --resume",
-    "UnrecognizedClientException": "the access key is not known there: check key, region and profile",
-    "InvalidSignatureException": "check the secret key and this machine's clock",
 }
 _CREDENTIALS = (
     botocore.NoCredentialsError,
@@ -41,10 +39,7 @@ _CREDENTIALS = (
     botocore.TokenRetrievalError,
     botocore.SSOError,
 )
-_SET_CREDENTIALS = (
-    "name a profile with --aws-profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in again"
-)
-_CHECK_ENDPOINT = "check AWS_DB_HOST, the region and the network"
+_SET_CREDENTIALS = "or name a profile with --aws-profile, or log in again"
 
 
 class TableNotFoundError(SourceError):
@@ -158,10 +153,7 @@ def _hint(error: Exception) -> str:
     code = code_of(error)
     if code is not None:
         return _HINTS.get(code, "")
-    if isinstance(error, _CREDENTIALS):
-        return _SET_CREDENTIALS
-    connection_lost = isinstance(error, (botocore.ConnectionError, botocore.HTTPClientError))
-    return _CHECK_ENDPOINT if connection_lost else ""
+    return _SET_CREDENTIALS if isinstance(error, _CREDENTIALS) else ""
 
 
 class _Parsers(ResponseParserFactory):

@@ -32,7 +32,7 @@ __all__ = [
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = dict[str, list[dict[str, Any]]]
-"""The rows of each table, in the order of their keys."""
+"""The rows of each table that are not expired, in the order of their keys."""
 
 RECORDS: dict[str, type[Record]] = {
     record.table: record for record in (getattr(records, name) for name in records.__all__ if name != Record.__name__)
@@ -117,9 +117,15 @@ def _row(record: type[Record], values: dict[str, Any]) -> dict[str, Any]:
 def _sorted(tables: tuple[str, ...], read: Callable[[str], list[dict[str, Any]]]) -> Rows:
     found: Rows = {}
     for table in tables:
-        rows = [_row(RECORDS[table], values) for values in read(table)]
+        rows = [_row(RECORDS[table], values) for values in read(table) if not _is_expired(values)]
         found[table] = sorted(rows, key=partial(_key, RECORDS[table]))
     return found
+
+
+def _is_expired(values: dict[str, Any]) -> bool:
+    """Tell whether a server may have removed the row by now."""
+    deadline = values.get("ttl_timestamp")
+    return deadline is not None and deadline <= time.time()
 
 
 def _key(record: type[Record], row: dict[str, Any]) -> list[str]:

@@ -260,7 +260,7 @@ class TestTimeLimit:
         }
         for name, call in calls.items():
             before = len(proxy.seen)
-            proxy.always = late(0.45 * TIMEOUT)
+            proxy.always = late(0.35 * TIMEOUT)
             outcome, seconds = _timed(call)
             proxy.always = None
             assert seconds < TIMEOUT + GRACE, name
@@ -271,7 +271,7 @@ class TestTimeLimit:
             get_property(backend).set(actor_id, f"n{number}", "v")
         rows = get_property_list(backend)
         rows.fetch(actor_id)
-        proxy.always = late(0.45 * TIMEOUT)
+        proxy.always = late(0.3 * TIMEOUT)
         outcome, seconds = _timed(rows.delete)
         assert outcome is True
         assert seconds > TIMEOUT

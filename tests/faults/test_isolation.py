@@ -99,6 +99,20 @@ def _postgresql_rows(pg: psycopg.Connection[Any], actor_id: str, tables: Texts) 
     return sorted(pg.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall())
 
 
+def pointed(actor_id: str) -> list[Call]:
+    """Return calls that name what the others hold: their tokens, and a value that is claimed."""
+    claim = {"actor_id": actor_id, "name": "oauthId", "value": _SHARED}
+    calls = [usual(f"DbProperty.{method}", **claim) for method in ("set", "create_if_not_exists")]
+    swap = {**claim, "expected": _SHARED, "value": f"{actor_id} alone"}
+    calls.append(usual("DbProperty.set_if_value_equals", **swap))
+    calls += [usual(f"DbProperty.{method}", **claim) for method in ("set", "delete_if_value_equals", "set")]
+    calls.append(usual("DbProperty.batch_delete", actor_id=actor_id, names=["oauthId", "email", "name"]))
+    for other in neighbours(actor_id):
+        for method in ("get", "is_token_in_db"):
+            calls.append(usual(f"DbTrust.{method}", actor_id=actor_id, token=f"{_TOKEN}{other}"))
+    return calls
+
+
 class Chooser:
     """Chooses calls for one actor."""
 
@@ -118,8 +132,12 @@ class Chooser:
         return Call(call.name, {**call.arguments, **own})
 
     def _value(self, name: str) -> Any:
-        if name in ("names", "buckets"):
+        if name in ("names", "buckets", "peerids"):
             return self._random.sample(self._names, 4)
+        if name == "values":
+            return {each: self._random.choice((_SHARED, "", "value")) for each in self._random.sample(self._names, 4)}
+        if name == "diffs":
+            return [(each, number, "diff") for number, each in enumerate(self._random.sample(self._names, 4))]
         if name in _NUMBERS:
             return self._random.choice((0, 1, 2, -1, 10**6))
         if name in ("data", "old_data", "new_data"):
@@ -135,7 +153,7 @@ class Chooser:
         return self._random.choice(self._names)
 
 
-_NUMBERS = frozenset({"seqnr", "by", "ttl_seconds", "now_epoch"})
+_NUMBERS = frozenset({"seqnr", "by", "ttl_seconds", "now_epoch", "chunk_size", "page_size"})
 _FLAGS = frozenset({"keys_only", "consistent_read", "approved", "verified", "peer_approved", "callback", "overwrite"})
 # These are told to work on whatever rows they are named, whoever owns them.
 _OF_ALL_ACTORS = frozenset({("DbPropertyLookup", "create"), ("DbPropertyLookup", "delete"), ("DbActorList", "iterate")})
@@ -159,13 +177,15 @@ def test_calls_for_one_actor_leave_the_others_alone(
     snapshot, side = rows_of_others(actor_id), Side(backend, dict, actor=actor_id)
     untouched, before = {module: snapshot(*tables) for module, tables in TABLES.items()}, snapshot(*RECORDS)
     assert all(len(rows) >= len(neighbours(actor_id)) for rows in untouched.values())
-    chooser, calls = Chooser(5113, actor_id), amount(40, 1500)
-    for number in range(calls):
+    chooser = Chooser(5113, actor_id)
+    calls = pointed(actor_id) + [chooser.call() for _ in range(amount(40, 1500))]
+    for number, call in enumerate(calls):
         if number % 20 == 0:
             side.fill()
-        call = chooser.call()
         answer = side.answer(call)
         assert CANARY not in repr(answer), call
         assert snapshot(*TABLES[call.module]) == untouched[call.module], call
     assert snapshot(*RECORDS) == before
-    figures(f"isolation: {backend.database}, actor {actor_id}", seconds=time.monotonic() - began, tried=calls, wrong=0)
+    figures(
+        f"isolation: {backend.database}, actor {actor_id}", seconds=time.monotonic() - began, tried=len(calls), wrong=0
+    )

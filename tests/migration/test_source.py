@@ -170,7 +170,7 @@ def test_passing_faults_cost_no_row(ddb: DynamoDBClient, spoiler: Any) -> None:
         (failing("ThrottlingException"), "throttles requests"),
         (failing("AccessDeniedException"), "access denied .*dynamodb:Scan"),
         (failing("ExpiredTokenException"), "expired .*--resume"),
-        (failing("UnrecognizedClientException"), "access denied .*check key, region and profile"),
+        (failing("UnrecognizedClientException"), "credentials are not known: check access key"),
         (failing("ValidationException", message="injected"), "refused the request"),
         (raw(b"{}"), "no page of a scan"),
         (raw(b"<html>"), "no page of a scan"),
@@ -202,7 +202,7 @@ def test_an_endpoint_that_is_down_is_named() -> None:
 def test_missing_credentials_are_named(set_env: SetEnv) -> None:
     nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     set_env(AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None, AWS_EC2_METADATA_DISABLED="true", **nowhere)
-    with pytest.raises(SourceError, match=r"no AWS credentials found .*--aws-profile"):
+    with pytest.raises(SourceError, match=r"no AWS credentials were found.*--aws-profile"):
         source_of().exists(ACTORS)
 
 

@@ -169,8 +169,7 @@ def test_two_that_store_what_the_other_deletes_take_turns(backend: Backend, acto
 def slow_inserts(pg: PgConnection) -> Iterator[None]:
     """Let each diff take a while before it is stored."""
     pg.execute(
-        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$"
+        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$"
     )
     pg.execute("CREATE TRIGGER pause BEFORE INSERT ON subscription_diffs FOR EACH ROW EXECUTE FUNCTION pause()")
     yield
