@@ -11,7 +11,7 @@ from benchmarks.bulk import measure_bulk
 from benchmarks.driver.growth import ACTORS, OPERATIONS
 from benchmarks.driver.workload import Operation, load_classes
 from benchmarks.figures import figure, ratios
-from benchmarks.machine import memory_mib
+from benchmarks.machine import memory_mib, share_processor
 from benchmarks.peer import Worker, worker
 from benchmarks.places import PostgresPlaces, postgres_places, use
 from benchmarks.population import ROWS_PER_ACTOR, populate
@@ -45,7 +45,7 @@ def measure(actors: int, rounds: int) -> Iterator[Section]:
             environments[size] = stack.enter_context(places.schema(f"grown{size}"))
             section.notes.append(_filled(places, environments[size], size))
         _check(environments[SMALLEST])
-        _compare(section, environments, rounds)
+        _compare(section, places, environments, rounds)
         yield section
         yield measure_bulk(places, environments[actors], actors)
 
@@ -93,16 +93,33 @@ def _check(environment: dict[str, str]) -> None:
             raise GrowthError(f"{operation.name} answered {answers}")
 
 
-def _compare(section: Section, environments: dict[int, dict[str, str]], rounds: int) -> None:
+def _compare(section: Section, places: PostgresPlaces, environments: dict[int, dict[str, str]], rounds: int) -> None:
     with ExitStack() as stack:
         workers = {}
         for size, environment in environments.items():
-            settings = {**environment, ACTORS: str(size)}
+            settings = {**environment, ACTORS: str(size), "PGAPPNAME": _name(size)}
             process = worker(sys.executable, settings, "postgresql", cascades=True, operations=_MODULE)
             workers[size] = stack.enter_context(process)
+        together = [_on_one_processor(places, process, _name(size)) for size, process in workers.items()]
+        if all(together):
+            section.notes.append("Clients and their sessions of the server share one processor.")
         for operation in OPERATIONS:
             contenders = {str(size): _contender(workers[size], operation) for size in workers}
             _add(section, operation, alternate(contenders, rounds), f"{max(environments):,} / {SMALLEST:,} actors")
+
+
+def _name(size: int) -> str:
+    return f"bench-growth-{size}"
+
+
+def _on_one_processor(places: PostgresPlaces, process: Worker, name: str) -> bool:
+    process.run(OPERATIONS[0].name, 1)  # connects
+    with places.target.connect() as connection:
+        sessions = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND inet_server_addr() <<= '127.0.0.0/8'",
+            [name],
+        ).fetchall()
+    return bool(sessions) and share_processor(process.pid, *(session for (session,) in sessions))
 
 
 def _contender(process: Worker, operation: Operation) -> Contender:

@@ -5,7 +5,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["describe_machine", "memory_mib", "peak_mib", "resident_mib"]
+__all__ = ["describe_machine", "memory_mib", "peak_mib", "resident_mib", "share_processor"]
 
 
 def describe_machine() -> dict[str, str]:
@@ -32,6 +32,22 @@ def peak_mib() -> float:
 def resident_mib() -> float:
     """Return the memory that this process has."""
     return _status("VmRSS") / 1024
+
+
+def share_processor(*processes: int) -> bool:
+    """Keep processes on one processor; tell whether that is possible here.
+
+    A client and its server answer each other much faster on one processor than on two, so where the system happens to
+    put them must not count.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    try:
+        for process in processes:
+            os.sched_setaffinity(process, {max(os.sched_getaffinity(0))})
+    except OSError:
+        return False
+    return True
 
 
 def _status(field: str) -> int:

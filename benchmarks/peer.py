@@ -88,6 +88,11 @@ class Worker:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def store(self, operation: str, count: int) -> None:
         """Make the rows that so many calls need."""
         self._ask("store", operation, count)
