@@ -71,7 +71,7 @@ UPDATE_PROPERTY = b"UPDATE properties SET value = value WHERE id = %s"
 def test_a_write_that_the_server_ended_is_repeated(
     name: str, backend: Backend, actor_id: str, pg: PgConnection
 ) -> None:
-    """The server says that it ended the session, so nothing was written. An indexed property takes several statements."""
+    """The server says that it ended the session, so nothing was written; a claim takes more statements."""
     get_property(backend).set(actor_id, name, "old")
     with ThreadPoolExecutor(1) as threads:
         with blocking(pg, UPDATE_PROPERTY, actor_id):
