@@ -36,7 +36,8 @@ Fault = Callable[[TcpProxy], None]
 
 ROOT = Path(__file__).parents[2]
 SILENCE, CONNECTING = 0.4, 2.0
-SLACK = 2.0
+# Less than any time that is not set by us: the system's own are minutes.
+SLACK = 8.0
 
 
 def silence(proxy: TcpProxy) -> None:
