@@ -90,13 +90,22 @@ def _owner(table: str) -> str:
 
 
 def _postgresql_rows(pg: psycopg.Connection[Any], actor_id: str, tables: Texts) -> list[Any]:
-    """Read the rows with the transaction that wrote them: to write the same again is a change too."""
-    part = sql.SQL("SELECT {}, xmin::text, ctid::text, t::text FROM {} AS t WHERE {} <> {}")
+    """Read the rows with their places, since to write the same again is a change too.
+
+    A claim is left out of that: one that stays another's is locked by writing it as it is.
+    """
+    part = sql.SQL("SELECT {}, CASE WHEN {} THEN ctid::text END, t::text FROM {} AS t WHERE {} <> {}")
     parts = [
-        part.format(sql.Literal(table), sql.Identifier(table), sql.Identifier(_owner(table)), sql.Literal(actor_id))
+        part.format(
+            sql.Literal(table),
+            sql.Literal(table != "property_lookup"),
+            sql.Identifier(table),
+            sql.Identifier(_owner(table)),
+            sql.Literal(actor_id),
+        )
         for table in tables
     ]
-    return sorted(pg.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall())
+    return sorted(pg.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall(), key=repr)
 
 
 def pointed(actor_id: str) -> list[Call]:

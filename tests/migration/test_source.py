@@ -168,8 +168,8 @@ def test_passing_faults_cost_no_row(ddb: DynamoDBClient, spoiler: Any) -> None:
     ("spoiler", "text"),
     [
         (failing("ThrottlingException"), "throttles requests"),
-        (failing("AccessDeniedException"), "access denied .*dynamodb:Scan"),
-        (failing("ExpiredTokenException"), "expired .*--resume"),
+        (failing("AccessDeniedException"), "access denied: .*dynamodb:Scan"),
+        (failing("ExpiredTokenException"), "expired: .*--resume"),
         (failing("UnrecognizedClientException"), "credentials are not known: check access key"),
         (failing("ValidationException", message="injected"), "refused the request"),
         (raw(b"{}"), "no page of a scan"),
