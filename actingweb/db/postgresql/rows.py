@@ -12,7 +12,7 @@ from actingweb.db.postgresql.limits import LIMITS
 from actingweb.db.postgresql.statement import Statement, assignments, columns, conditions
 from actingweb.db.records import Record
 
-__all__ = ["Rows", "select_many_statement", "update_statement", "upsert_statement"]
+__all__ = ["Rows", "select_many_statement", "select_statement", "update_statement", "upsert_statement"]
 
 
 class Rows(Generic[R]):
@@ -23,7 +23,7 @@ class Rows(Generic[R]):
 
     @classmethod
     def _read(cls, *key: Any) -> R | None:
-        rows = read(_select(cls.record, len(key)), cls._named(key))
+        rows = read(select_statement(cls.record, len(key)), cls._named(key))
         if not rows:
             return None
         row: R = cls.record.make(rows[0])
@@ -31,7 +31,7 @@ class Rows(Generic[R]):
 
     @classmethod
     def _list(cls, *key: Any) -> list[R]:
-        return cls._made(read(_select(cls.record, len(key)), cls._named(key)))
+        return cls._made(read(select_statement(cls.record, len(key)), cls._named(key)))
 
     @classmethod
     def _read_many(cls, actor_id: str, parts: list[str]) -> list[R]:
@@ -71,7 +71,7 @@ class Rows(Generic[R]):
 
 
 @cache
-def _select(record: type[Record], parts: int) -> Statement:
+def select_statement(record: type[Record], parts: int) -> Statement:
     order = record.key[parts:]
     template: LiteralString = "SELECT {columns} FROM {table} WHERE {conditions}"
     if order:
