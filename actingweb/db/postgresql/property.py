@@ -55,8 +55,8 @@ READ_PREFIXED_NAMES = Statement(
     "SELECT name, '' FROM {properties} WHERE id = %(id)s AND name >= %(prefix)s AND name < %(end)s ORDER BY name"
 )
 READ_PLAIN = Statement(
-    "(SELECT {columns} FROM {properties} WHERE id = %(id)s AND name < %(prefix)s) UNION ALL "
-    "(SELECT {columns} FROM {properties} WHERE id = %(id)s AND name >= %(end)s) ORDER BY name",
+    "(SELECT {columns} FROM {properties} WHERE id = %(id)s AND name < %(prefix)s ORDER BY name) UNION ALL "
+    "(SELECT {columns} FROM {properties} WHERE id = %(id)s AND name >= %(end)s ORDER BY name) ORDER BY name",
     PropertyRecord,
 )
 
