@@ -103,7 +103,7 @@ def _number(value: float) -> Any:
 
 def _deadline(value: Any) -> Any:
     """Return the second at which a row expires, which is counted from the moment of the call."""
-    return value if value is None or abs(value - time.time()) > 10**7 else _Near(value)
+    return value if value is None or abs(value - int(time.time())) > 10**7 else _Near(value)
 
 
 def _row(record: type[Record], values: dict[str, Any]) -> dict[str, Any]:

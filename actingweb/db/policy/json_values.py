@@ -62,9 +62,10 @@ def _key(key: Any) -> str:
 
 def _checked(data: Any, name: str) -> Any:
     if isinstance(data, str):
-        if "\x00" in data:
+        cleaned = clean_text(data)
+        if "\x00" in cleaned:
             raise refused(f"{name} contains U+0000")
-        return clean_text(data)
+        return cleaned
     if data is None or isinstance(data, int):
         return data
     if isinstance(data, float):
