@@ -57,10 +57,9 @@ class Record(tuple[Any, ...]):
 
     def __new__(cls, **values: Any) -> Self:
         """Make a record of named values; a field left out is None."""
-        unknown = values.keys() - cls.types
-        if unknown:
-            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
-        return cls.make(map(values.get, cls.fields))
+        if not values.keys() <= cls.types.keys():
+            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(values.keys() - cls.types))}")
+        return tuple.__new__(cls, map(values.get, cls.fields))
 
     @classmethod
     def make(cls, row: Iterable[Any]) -> Self:
@@ -69,7 +68,10 @@ class Record(tuple[Any, ...]):
 
     def replace(self, **values: Any) -> Self:
         """Return a copy with the named fields changed."""
-        return type(self)(**{**self.asdict(), **values})
+        row = list(self)
+        for name, value in values.items():
+            row[self.fields.index(name)] = value
+        return self.make(row)
 
     def asdict(self) -> dict[str, Any]:
         """Return the fields as a new dict, in the order of the table."""

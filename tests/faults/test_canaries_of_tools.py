@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,37 +149,30 @@ def test_alembic_with_a_wrong_password(postgres_tables: PostgresTables) -> None:
     assert CANARY not in result.stdout + result.stderr
 
 
-class Watch:
-    """Sees, by an audit hook, the mode of files that are about to be made private, and what they hold by then.
+Seen = list[tuple[int, int]]
 
-    Attributes:
-        seen: mode and size of each, when its mode is about to be set.
+
+def watched(write: Callable[[Path], object], directory: Path) -> Seen:
+    """Let a process whose new files are open to all write; return mode and size of each that it makes private.
+
+    They are those at the moment before. An audit hook sees them, and stays as long as its process.
     """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        return processes.submit(_watch, write, directory).result()
 
-    def __init__(self) -> None:
-        self.seen: list[tuple[int, int]] = []
-        self._on = True
-        sys.addaudithook(self._hear)
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self._on and event == "os.chmod" and isinstance(arguments[0], int):
+def _watch(write: Callable[[Path], object], directory: Path) -> Seen:
+    seen: Seen = []
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.chmod" and isinstance(arguments[0], int):
             facts = os.fstat(arguments[0])
-            self.seen.append((stat.S_IMODE(facts.st_mode), facts.st_size))
+            seen.append((stat.S_IMODE(facts.st_mode), facts.st_size))
 
-    def stop(self) -> None:
-        """Hear no more; a hook cannot be taken away."""
-        self._on = False
-
-
-@contextmanager
-def watching() -> Iterator[Watch]:
-    """Watch while new files would be open to all."""
-    before, watch = os.umask(0), Watch()
-    try:
-        yield watch
-    finally:
-        watch.stop()
-        os.umask(before)
+    os.umask(0)
+    sys.addaudithook(hear)
+    write(directory)
+    return seen
 
 
 def _write_report(directory: Path) -> Path:
@@ -195,14 +189,17 @@ def _write_reject(directory: Path) -> Path:
     return file.path
 
 
+def _export(directory: Path) -> None:
+    export_tables(source_of(), directory)
+
+
 WRITERS: list[Callable[[Path], Path]] = [_write_report, _write_reject]
 
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_a_new_file_is_private_before_it_holds_a_byte(write: Callable[[Path], Path], tmp_path: Path) -> None:
-    with watching() as watch:
-        path = write(tmp_path)
-    assert watch.seen == [(0o600, 0)]
+    assert watched(write, tmp_path) == [(0o600, 0)]
+    (path,) = (path for path in tmp_path.rglob("*") if path.is_file())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert CANARY in path.read_text()
 
@@ -214,16 +211,14 @@ def test_a_file_that_was_open_to_all_is_closed_before_it_holds_a_byte_more(
     path = write(tmp_path)
     path.write_text("")
     path.chmod(OPEN_TO_ALL)
-    with watching() as watch:
-        write(tmp_path)
-    assert watch.seen in ([(OPEN_TO_ALL, 0)], [(0o600, 0)]), "it is closed, or another file takes its place"
+    seen = watched(write, tmp_path)
+    assert seen in ([(OPEN_TO_ALL, 0)], [(0o600, 0)]), "it is closed, or another file takes its place"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert CANARY in path.read_text()
 
 
 def test_the_files_of_an_export_are_private_before_they_hold_a_byte(tool: Tool) -> None:
-    with watching() as watch:
-        export_tables(source_of(), tool.directory / "files")
-    assert len(watch.seen) >= len(FORMS)
-    assert {mode for mode, _ in watch.seen} == {0o600}
-    assert {size for _, size in watch.seen} == {0}
+    seen = watched(_export, tool.directory / "files")
+    assert len(seen) >= len(FORMS)
+    assert {mode for mode, _ in seen} == {0o600}
+    assert {size for _, size in seen} == {0}

@@ -34,7 +34,7 @@ DOCUMENTS: Documents = {
             "name": "n",
             "data": '{"z": 12345678901234567890, "a": "\\u00e9"}',
             "timestamp": TIME,
-            "ttl_timestamp": 1_700_000_000,
+            "ttl_timestamp": 4_000_000_000,
         },
         {"id": "a1", "bucket_name": "b:m", "bucket": "b", "name": "m", "data": None},
     ],

@@ -42,7 +42,7 @@ class DynamoLimits(Limits):
 
     def __init__(self, layout: Layout, indexed: tuple[str, ...] = ()) -> None:
         self._layout = layout
-        self._indexed = indexed
+        self._indexed = frozenset(indexed)
 
     def key(self, record: type[Record], values: tuple[Any, ...]) -> str | None:
         hash_problem = too_long(record.key[0], values[0], HASH_BYTES) if values else None
@@ -60,6 +60,9 @@ class DynamoLimits(Limits):
     def field(self, record: type[Record], name: str, value: str) -> str | None:
         is_key = record is self._layout.record and name in self._indexed
         return too_long(name, value, INDEX_BYTES) if is_key else None
+
+    def limited(self, record: type[Record]) -> frozenset[str]:
+        return super().limited(record) | (self._indexed if record is self._layout.record else frozenset())
 
     def number(self, value: int) -> str | None:
         # Longer ones have no text in Python either.

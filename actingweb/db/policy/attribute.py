@@ -126,7 +126,7 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
             ttl_timestamp=None if ttl_seconds is None else ttl_deadline(integer(ttl_seconds, "ttl_seconds")),
         )
         cls._check_key(*key)
-        cls._check_fields(record.asdict())
+        cls._check_record(record)
         cls._put(record)
         return True
 

@@ -3,6 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from actingweb.db.faults import refused
@@ -29,6 +30,10 @@ class Limits(ABC):
     def number(self, value: int) -> str | None:
         """Judge an integer column."""
 
+    def limited(self, record: type[Record]) -> frozenset[str]:
+        """Return the columns of `record` that can be given values which it cannot hold; a subclass adds texts."""
+        return frozenset(name for name, kind in record.types.items() if kind in (int, int | None))
+
 
 class Verbs(Generic[R]):
     """What the bases of entities and of their lists have in common."""
@@ -52,21 +57,36 @@ class Verbs(Generic[R]):
         for index, value in enumerate(key):
             if isinstance(value, str) and "\x00" in value:
                 raise refused(f"{cls.record.key[index]} contains U+0000")
-        _accept(cls.limits.key(cls.record, key))
+        if (problem := cls.limits.key(cls.record, key)) is not None:
+            raise refused(problem)
 
     @classmethod
     def _check_fields(cls, values: Mapping[str, Any]) -> None:
-        """Refuse column values that the backend cannot hold."""
-        for name, value in values.items():
-            if isinstance(value, str):
-                _accept(cls.limits.field(cls.record, name, value))
-            elif isinstance(value, int) and not isinstance(value, bool):
-                _accept(cls.limits.number(value))
+        """Refuse column values that the backend cannot hold; the texts among them are clean and without U+0000."""
+        for name in _limited(cls.limits, cls.record):
+            value = values.get(name)
+            if value is not None:
+                cls._check_value(name, value)
+
+    @classmethod
+    def _check_record(cls, record: R) -> None:
+        """Refuse a row with values that the backend cannot hold."""
+        for name in _limited(cls.limits, cls.record):
+            value = getattr(record, name)
+            if value is not None:
+                cls._check_value(name, value)
+
+    @classmethod
+    def _check_value(cls, name: str, value: str | int) -> None:
+        limits = cls.limits
+        problem = limits.field(cls.record, name, value) if isinstance(value, str) else limits.number(value)
+        if problem is not None:
+            raise refused(problem)
 
 
-def _accept(problem: str | None) -> None:
-    if problem is not None:
-        raise refused(problem)
+@cache
+def _limited(limits: Limits, record: type[Record]) -> frozenset[str]:
+    return limits.limited(record)
 
 
 class Entity(Verbs[R], ABC):
@@ -101,7 +121,7 @@ class Entity(Verbs[R], ABC):
     def _create(self, record: R) -> bool:
         """Insert `record`, checked, and take it as the handle; False if its key exists."""
         self._check_key(*record.key_values())
-        self._check_fields(record.asdict())
+        self._check_record(record)
         created = self._insert(record)
         self.handle = record if created else None
         return created

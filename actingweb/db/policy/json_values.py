@@ -9,6 +9,9 @@ from actingweb.db.utils import clean_text
 
 __all__ = ["decoded", "encoded", "equal", "with_text_keys"]
 
+_PLAIN = frozenset({str})
+_encode = json.JSONEncoder(allow_nan=False).encode
+
 
 def encoded(data: Any, name: str) -> str:
     """Return the argument `name` as JSON text of `json.dumps` defaults, surrogates replaced.
@@ -16,7 +19,7 @@ def encoded(data: Any, name: str) -> str:
     Refuse what is no JSON value, U+0000 anywhere, and objects whose keys become equal.
     """
     try:
-        return json.dumps(_checked(data, name), allow_nan=False)
+        return _encode(_checked(data, name))
     except RecursionError:
         raise refused(f"{name} is nested too deeply or contains itself") from None
     except TypeError:
@@ -62,6 +65,8 @@ def _key(key: Any) -> str:
 
 def _checked(data: Any, name: str) -> Any:
     if isinstance(data, str):
+        if data.__class__ is str and _is_plain(data):
+            return data
         cleaned = clean_text(data)
         if "\x00" in cleaned:
             raise refused(f"{name} contains U+0000")
@@ -73,7 +78,18 @@ def _checked(data: Any, name: str) -> Any:
             raise refused(f"{name} holds a number that is not finite")
         return data
     if isinstance(data, dict):
+        if _has_plain_keys(data):
+            return {key: _checked(value, name) for key, value in data.items()}
         return {_checked(key, name): _checked(value, name) for key, value in with_text_keys(data, name).items()}
     if isinstance(data, list | tuple):
         return [_checked(value, name) for value in data]
     raise refused(f"{name} holds a {type(data).__name__}, which is not a JSON value")
+
+
+def _has_plain_keys(data: dict[Any, Any]) -> bool:
+    """Tell whether all keys are texts that stay as they are, as nearly always."""
+    return set(map(type, data)) <= _PLAIN and _is_plain("".join(data))
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "\x00" not in text

@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterator
 from functools import wraps
+from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 
 from actingweb.db.exceptions import DbError
 from actingweb.db.faults import Fault
-from actingweb.db.policy import clock
+from actingweb.db.policy.clock import call
 from actingweb.db.utils import clean_text
 
 __all__ = ["operation", "streaming"]
@@ -22,7 +23,10 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     def decorate(method: Callable[P, T]) -> Callable[P, T]:
         @wraps(method)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-            outermost = clock.start()
+            # Without a function's cost: this is on the way of all calls.
+            outermost = call.began is None
+            if outermost:
+                call.began = monotonic()
             error: DbError
             try:
                 return method(*args, **kwargs)
@@ -34,7 +38,7 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
                 error = _named(_too_deep(), op, method, args, kwargs)
             finally:
                 if outermost:
-                    clock.ended()
+                    call.began = None
                 # A report that shows the variables of each frame must not find the arguments in this one.
                 del args, kwargs
             # Outside the handler: the fault, which knows the driver's exception, must not become the context. It begins

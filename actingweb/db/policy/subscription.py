@@ -86,7 +86,7 @@ class SubscriptionPolicy(Entity[SubscriptionRecord], DbSubscriptionProtocol):
     @operation("subscription write")
     def increment_seqnr(self, by: int = 1) -> int | None:
         by = integer(by, "by")
-        self._check_fields({"by": by})
+        self._check_value("by", by)
         if self.handle is not None:
             self.handle = self._increment(self.handle, by)
         return None if self.handle is None else self.handle.seqnr

@@ -61,7 +61,7 @@ class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffP
         new = {record.key_values(): record for record in reversed(records) if record is not None}
         for key, record in new.items():
             self._check_key(*key)
-            self._check_fields(record.asdict())
+            self._check_record(record)
         stored = self._insert_many([new[key] for key in sorted(new)]) if new else set()
         return [record is not None and _is_first(record, new) and record.key_values() in stored for record in records]
 

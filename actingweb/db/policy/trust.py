@@ -118,8 +118,9 @@ class TrustPolicy(PairEntity[TrustRecord], DbTrustProtocol):
             capabilities_fetched_at=moment(capabilities_fetched_at, "capabilities_fetched_at"),
         )
         self._check_key(record.id, record.peerid)
-        self._check_fields(record.asdict())
-        self.handle = record.replace(created_at=self._upsert(record))
+        self._check_record(record)
+        first = self._upsert(record)
+        self.handle = record if first == created else record.replace(created_at=first)
         return True
 
     @operation("trust write")

@@ -78,7 +78,7 @@ def acquire() -> tuple[Pool, PooledConnection]:
 
     Raise `Fault` if there is none, or if an earlier release made the schema.
     """
-    pool, connection = _taken()
+    taken = pool, connection = _taken()
     if not pool.has_known_schema:
         try:
             require_no_older_schema(pool, connection)
@@ -86,13 +86,13 @@ def acquire() -> tuple[Pool, PooledConnection]:
         except BaseException:
             pool.putconn(connection)
             raise
-    return pool, connection
+    return taken
 
 
 def _taken() -> tuple[Pool, PooledConnection]:
     failure: Exception
     for _ in range(_CLOSED_MEANWHILE):
-        pool = get_pool()
+        pool = _pool or get_pool()
         try:
             return pool, pool.getconn()
         except PoolClosed as error:

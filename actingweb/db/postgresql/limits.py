@@ -34,6 +34,9 @@ class _PostgresLimits(Limits):
             return f"{name} has {len(value)} characters: at most {ID_CHARACTERS}"
         return None
 
+    def limited(self, record: type[Record]) -> frozenset[str]:
+        return super().limited(record) | (IDS & set(record.fields))
+
     def number(self, value: int) -> str | None:
         if -(2**63) <= value < 2**63:
             return None

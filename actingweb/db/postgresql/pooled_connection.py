@@ -79,7 +79,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def run(self, query: Query, parameters: Parameters) -> Outcome:
         """Run a query. Raise `psycopg.Error`."""
-        values = [_dumped(parameters[name]) for name in query.names]
+        values = _dumped_all(query, parameters)
         name = self._names.get(query.text)
         if name is None and self._room:
             return self._pipelined([(query.text, values)])[0]
@@ -106,9 +106,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def run_all(self, steps: Sequence[tuple[Query, Parameters]]) -> list[Outcome]:
         """Run queries as one transaction, or as a part of the present one, in one round trip. Raise `psycopg.Error`."""
-        return self._pipelined(
-            [(query.text, [_dumped(parameters[name]) for name in query.names]) for query, parameters in steps]
-        )
+        return self._pipelined([(query.text, _dumped_all(query, parameters)) for query, parameters in steps])
 
     def _pipelined(self, steps: list[tuple[bytes, Values]]) -> list[Outcome]:
         try:
@@ -223,21 +221,33 @@ class _UtcLoader(Loader):
             raise psycopg.DataError("timestamp out of range") from None
 
 
-def _dumped(value: Any) -> bytes | None:
-    """Return a parameter in the text form, whose type is left to the server."""
-    if isinstance(value, str):
+def _dumped_all(query: Query, parameters: Parameters) -> Values:
+    """Return the parameters of a query in the text form, whose types are left to the server."""
+    values: Values = []
+    for name in query.names:
+        value = parameters[name]
+        # Most are absent or plain texts, and spared the call.
+        if value is None:
+            values.append(None)
+        elif value.__class__ is str and "\x00" not in value:
+            values.append(value.encode())
+        else:
+            values.append(_dumped(value))
+    return values
+
+
+def _dumped(value: Any) -> bytes:
+    if value.__class__ is str:
         if "\x00" in value:
             # libpq would take what stands before it.
             raise psycopg.DataError("PostgreSQL text cannot contain U+0000")
         return value.encode()
-    if value is None:
-        return None
     return _array(value) if isinstance(value, list) else str(value).encode()
 
 
 def _array(values: list[str]) -> bytes:
     escaped = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return _dumped("{" + ",".join(f'"{value}"' for value in escaped) + "}") or b""
+    return _dumped("{" + ",".join(f'"{value}"' for value in escaped) + "}")
 
 
 def _waiter(socket: int, *, writes: bool) -> Callable[[int], object]:
