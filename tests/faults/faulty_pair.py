@@ -113,7 +113,8 @@ def _memory(modelled: Any) -> dict[str, Any]:
 
 
 def _is_on_many_rows(step: Step) -> bool:
-    return step.method in _ON_MANY_ROWS or (step.accessor.endswith("_list") and step.method == "delete")
+    in_chunks = step.method == "set_many" and step.arguments.get("chunk_size") is not None
+    return in_chunks or step.method in _ON_MANY_ROWS or (step.accessor.endswith("_list") and step.method == "delete")
 
 
 def _changes(before: Tables, after: Tables) -> dict[str, Any]:
