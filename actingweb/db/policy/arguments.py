@@ -79,6 +79,8 @@ def moment(value: object, name: str) -> datetime | None:
     """Return a point in time in UTC from a datetime or ISO 8601 text, naive ones being UTC; None and "" are None."""
     if value is None or value == "":
         return None
+    if value.__class__ is datetime and value.tzinfo is UTC:
+        return value
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.strip())

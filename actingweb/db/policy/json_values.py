@@ -10,7 +10,9 @@ from actingweb.db.utils import clean_text
 __all__ = ["decoded", "encoded", "equal", "with_text_keys"]
 
 _PLAIN = frozenset({str})
-_encode = json.JSONEncoder(allow_nan=False).encode
+_AS_IT_IS = frozenset({int, bool, type(None)})
+# What is encoded has been walked through before, so it does not contain itself.
+_encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 
 
 def encoded(data: Any, name: str) -> str:
@@ -64,9 +66,10 @@ def _key(key: Any) -> str:
 
 
 def _checked(data: Any, name: str) -> Any:
+    kind = data.__class__
+    if kind in _AS_IT_IS or (kind is str and _is_plain(data)):
+        return data
     if isinstance(data, str):
-        if data.__class__ is str and _is_plain(data):
-            return data
         cleaned = clean_text(data)
         if "\x00" in cleaned:
             raise refused(f"{name} contains U+0000")

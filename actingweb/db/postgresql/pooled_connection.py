@@ -3,15 +3,12 @@
 import math
 import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from struct import Struct
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader, Transformer
+from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
@@ -25,8 +22,6 @@ Values = list[bytes | None]
 
 _PREPARED_MAX = 500
 _SILENT = "no answer in time"
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_unpack_int8 = Struct("!q").unpack
 
 
 class NoAnswerError(psycopg.OperationalError):
@@ -64,8 +59,8 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         self.has_input = partial(waiter, 0)
         self._await_input = partial(waiter, silence)
         self._await_room = partial(_waiter(self.fileno(), writes=True), silence)
-        self.adapters.register_loader("timestamptz", _UtcLoader)
-        self._transformer = Transformer(self)
+        # Without a connection it knows no time zone but UTC, whatever the session's is.
+        self._transformer = Transformer()
         self._names = {}
         self._room = 0
         self._numbers = count()
@@ -207,18 +202,6 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 def _is_failure(result: PGresult | None) -> bool:
     """Tell whether the server said why it failed, perhaps before it closed the connection."""
     return result is not None and result.status == ExecStatus.FATAL_ERROR
-
-
-class _UtcLoader(Loader):
-    """Loads a binary timestamptz in UTC, whatever the session's time zone."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> datetime:
-        try:
-            return _EPOCH + timedelta(microseconds=_unpack_int8(data)[0])
-        except OverflowError:
-            raise psycopg.DataError("timestamp out of range") from None
 
 
 def _dumped_all(query: Query, parameters: Parameters) -> Values:
