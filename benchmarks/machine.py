@@ -2,10 +2,12 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["describe_machine", "memory_mib", "peak_mib", "resident_mib", "share_processor"]
+__all__ = ["describe_machine", "memory_mib", "own_processors", "peak_mib", "resident_mib", "share_processor"]
 
 
 def describe_machine() -> dict[str, str]:
@@ -48,6 +50,19 @@ def share_processor(*processes: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def own_processors() -> Iterator[None]:
+    """Give the process back at the end the processors that it may run on now."""
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _status(field: str) -> int:

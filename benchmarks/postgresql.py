@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,7 @@ import psycopg
 
 from benchmarks.driver.workload import OPERATIONS, Classes, Operation, load_classes
 from benchmarks.floor_postgresql import Floor
+from benchmarks.machine import own_processors, share_processor
 from benchmarks.peer import PeerError, Worker, upgrade_peer, worker
 from benchmarks.places import PostgresPlaces, use
 from benchmarks.relay import Relay, delayed
@@ -162,8 +164,9 @@ class _Bench:
     def loopback(self, operations: list[Operation], rounds: int) -> Section:
         """Measure with nothing between client and server."""
         section = Section("postgresql", "PostgreSQL on loopback, one thread")
+        section.notes.append("Client and server share one processor, where the system has a say in it.")
         use(self.places.environment)
-        with connected(self.places) as connection:
+        with connected(self.places) as connection, own_processors():
             floor = Floor(connection)
             for operation in operations:
                 row = self._row(operation, operation.count, floor, floor, rounds, far=False)
@@ -211,9 +214,22 @@ class _Bench:
             theirs = self.peer.contender(operation, count, self.peer.far if far else self.peer.near)
             if theirs is not None:
                 contenders["peer"] = theirs
+        if not far:
+            self._share_processor()
         row = row_of(operation, alternate(contenders, rounds))
         print(f"  {row.operation:<36} {row.floor.median:>9.0f} {row.ours.median:>9.0f} µs", file=sys.stderr, flush=True)
         return row
+
+    def _share_processor(self) -> None:
+        """Keep all contenders and their sessions, as far as they are there, on one processor."""
+        with connected(self.places) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' "
+                "AND inet_server_addr() <<= '127.0.0.0/8'"
+            ).fetchall()
+        peers = [] if self.peer is None else [self.peer.near.pid]
+        sessions = [int(str(pid)) for (pid,) in rows]
+        share_processor(*sessions, *peers, os.getpid())
 
     def _note_missing(self, section: Section) -> None:
         section.notes += self.notes
