@@ -37,7 +37,9 @@ def test_every_table_is_loaded(target: Target, tmp_path: Path, indent: int | Non
 
 @pytest.mark.backends("postgresql")
 def test_the_library_reads_what_was_loaded(backend: Backend, target: Target, tmp_path: Path) -> None:
-    load(target, write_input(tmp_path, DOCUMENTS))
+    attributes = [{**document, "ttl_timestamp": 1} for document in DOCUMENTS["attributes"] if document["name"] == "n"]
+    kept = [document for document in DOCUMENTS["attributes"] if document["name"] != "n"]
+    load(target, write_input(tmp_path, {**DOCUMENTS, "attributes": [*kept, *attributes]}))
     attribute = backend.DbAttribute.DbAttribute().get_attr(actor_id="a1", bucket="b:c", name="n")
     assert attribute is None  # expired
     found = backend.DbAttribute.DbAttribute().get_bucket(actor_id="a1", bucket="b")
