@@ -221,7 +221,8 @@ class _Bench:
         return row
 
     def _share_processor(self) -> None:
-        """Keep all contenders and their sessions, as far as they are there, on one processor."""
+        """Keep all contenders and their sessions on one processor."""
+        self.classes.DbActor().get(actor_id="nobody")  # connects
         with connected(self.places) as connection:
             rows = connection.execute(
                 "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' "

@@ -51,8 +51,10 @@ def read_sections(docs: Path) -> list[Section]:
 
 
 def rendered(docs: Path) -> str:
-    """Return the page that the JSON files give."""
-    return page(read_sections(docs), _json(docs / "performance" / "migration.json"))
+    """Return the page that the JSON files give, with what a person wrote about missed targets at its end."""
+    measured = page(read_sections(docs), _json(docs / "performance" / "migration.json"))
+    missed = docs / "performance" / "missed.md"
+    return f"{measured.rstrip()}\n\n{missed.read_text()}" if missed.exists() else measured
 
 
 def write_pages(docs: Path) -> None:

@@ -23,7 +23,7 @@ from actingweb.embedded.postgres import PostgresServer
 from .private_postgres import connect, fill_pool, wait_until
 
 UNAVAILABLE = 77
-USER_TIMEOUT, CONNECT_TIMEOUT = 1.0, 2.0
+USER_TIMEOUT, CONNECT_TIMEOUT, TIMEOUT = 1.0, 2.0, 6.0
 CONFIRMED = 0.3
 IDLE = 10
 ACTOR = "actor"
@@ -44,6 +44,7 @@ def main() -> None:
         os.environ.update(server.connection.environment())
         os.environ["PG_TCP_USER_TIMEOUT"] = str(USER_TIMEOUT)
         os.environ["PG_CONNECT_TIMEOUT"] = str(CONNECT_TIMEOUT)
+        os.environ["PG_DB_TIMEOUT"] = str(TIMEOUT)
         upgrade()
         print(json.dumps(measured(server, int(sys.argv[1]))))
 

@@ -100,8 +100,9 @@ class FaultyPair(Pair):
 
     def _found(self, before: Tables, after: Tables) -> Tables:
         changed = list(_changes(before, after))
+        # Also where it changes nothing now: a purge that comes late would take what is stored until then.
+        self._faults.settle()
         if changed:
-            self._faults.settle()
             stored = self._read(*map(raw_name, changed))
             picked = {name: found_rows(name, before[name], after[name], stored[raw_name(name)]) for name in changed}
         return before | (picked if changed else {})

@@ -105,8 +105,9 @@ class Trouble:
         if self.is_on:
             self._disturb(process)
         process.join()
-        ended = Ended(process.exitcode or 0, output.read_text())
-        output.unlink()
+        # A process that was killed at once has none.
+        ended = Ended(process.exitcode or 0, output.read_text() if output.exists() else "")
+        output.unlink(missing_ok=True)
         return ended
 
     def _disturb(self, process: BaseProcess) -> None:
