@@ -6,7 +6,7 @@ Both backends derive their SELECT and INSERT lists, item encodings, models and s
 from collections import namedtuple
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 __all__ = [
     "ActorRecord",
@@ -20,12 +20,6 @@ __all__ = [
     "SubscriptionSuspensionRecord",
     "TrustRecord",
 ]
-
-
-_MOST_COLUMNS = 32
-_PLACES = tuple(f"column_{index}" for index in range(_MOST_COLUMNS))
-# Of any tuple, and faster than a property.
-_GETTERS = tuple(map(namedtuple("_Columns", _PLACES).__dict__.get, _PLACES))
 
 
 class Record(tuple[Any, ...]):
@@ -52,14 +46,15 @@ class Record(tuple[Any, ...]):
         cls.key = key
         cls.types = dict(cls.__annotations__)
         cls.fields = tuple(cls.types)
-        for name, getter in zip(cls.fields, _GETTERS, strict=False):
-            setattr(cls, name, getter)
+        # Nothing makes and reads a tuple of named values faster.
+        model = namedtuple(cls.__name__, cls.fields, defaults=[None] * len(cls.fields))  # type: ignore[misc]
+        for name in ("__new__", *cls.fields):
+            setattr(cls, name, model.__dict__[name])
 
-    def __new__(cls, **values: Any) -> Self:
-        """Make a record of named values; a field left out is None."""
-        if not values.keys() <= cls.types.keys():
-            raise TypeError(f"{cls.__name__} has no field {', '.join(sorted(values.keys() - cls.types))}")
-        return tuple.__new__(cls, map(values.get, cls.fields))
+    if TYPE_CHECKING:
+
+        def __new__(cls, **values: Any) -> Self:
+            """Make a record of named values; a field left out is None. Raise `TypeError` for another name."""
 
     @classmethod
     def make(cls, row: Iterable[Any]) -> Self:

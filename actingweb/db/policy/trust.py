@@ -3,7 +3,6 @@
 import hmac
 from abc import abstractmethod
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, ClassVar
 
 from actingweb.db.policy.arguments import flag, given, moment, now, optional_text, stored_text, text
@@ -15,14 +14,7 @@ from actingweb.db.utils import canonical_connection_method
 
 __all__ = ["TrustListPolicy", "TrustPolicy", "has_secret"]
 
-_TEXTS = ("id", "peerid", "baseuri", "type", "relationship", "secret", "desc", "verification_token")
-_FLAGS = ("approved", "peer_approved", "verified")
-_TIMES = ("created_at", "last_accessed", "capabilities_fetched_at")
-_ALWAYS = _TEXTS + _FLAGS
-_WHEN_TRUE = tuple(name for name in TrustRecord.fields if name not in (*_ALWAYS, *_TIMES, "last_connected_via"))
-_always, _times, _when_true = (
-    itemgetter(*map(TrustRecord.fields.index, names)) for names in (_ALWAYS, _TIMES, _WHEN_TRUE)
-)
+_CLIENT = ("client_name", "client_version", "client_platform", "oauth_client_id", "aw_supported", "aw_version")
 _KEPT_WHEN_EMPTY = ("baseuri", "secret", "desc", "verification_token")
 
 
@@ -217,18 +209,53 @@ def _method(method: object) -> str | None:
 
 
 def _result(record: TrustRecord) -> dict[str, Any]:
-    # A plain tuple, whose items the getters take without a call.
-    row = tuple(record)
-    result: dict[str, Any] = dict(zip(_ALWAYS, _always(row), strict=True))
-    result["desc"] = result["desc"] or ""
-    result["verification_token"] = result["verification_token"] or ""
-    for name, value in zip(_WHEN_TRUE, _when_true(row), strict=True):
-        if value:
-            result[name] = value
-    for name, point in zip(_TIMES, _times(row), strict=True):
-        if point:
-            result[name] = point.isoformat()
-    if method := canonical_connection_method(record.last_connected_via):
+    # All columns at once, as lists have many rows: one by one takes half as long again.
+    (
+        actor_id,
+        peerid,
+        baseuri,
+        peer_type,
+        relationship,
+        secret,
+        desc,
+        approved,
+        peer_approved,
+        verified,
+        verification_token,
+        peer_identifier,
+        established_via,
+        created_at,
+        last_accessed,
+        last_connected_via,
+        *client,
+        capabilities_fetched_at,
+    ) = record
+    result: dict[str, Any] = {
+        "id": actor_id,
+        "peerid": peerid,
+        "baseuri": baseuri,
+        "type": peer_type,
+        "relationship": relationship,
+        "secret": secret,
+        "desc": desc or "",
+        "verification_token": verification_token or "",
+        "approved": approved,
+        "peer_approved": peer_approved,
+        "verified": verified,
+    }
+    if peer_identifier:
+        result["peer_identifier"] = peer_identifier
+    if established_via:
+        result["established_via"] = established_via
+    if any(client):
+        result |= {name: value for name, value in zip(_CLIENT, client, strict=True) if value}
+    if created_at:
+        result["created_at"] = created_at.isoformat()
+    if last_accessed:
+        result["last_accessed"] = last_accessed.isoformat()
+    if capabilities_fetched_at:
+        result["capabilities_fetched_at"] = capabilities_fetched_at.isoformat()
+    if method := canonical_connection_method(last_connected_via):
         result["last_connected_via"] = method
     if connected := result.get("last_accessed") or result.get("created_at"):
         result["last_connected_at"] = connected

@@ -63,7 +63,7 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
 
     @classmethod
     def _put(cls, record: AttributeRecord) -> None:
-        write(UPSERT_ATTRIBUTE, record.asdict())
+        write(UPSERT_ATTRIBUTE, record)
 
     @classmethod
     def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
@@ -71,7 +71,7 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
 
     @classmethod
     def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
-        return write(DELETE_LIVE, {**cls._named((actor_id, bucket, name)), "now": now}).changed == 1
+        return write(DELETE_LIVE, (actor_id, bucket, name, now)).changed == 1
 
     @classmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
@@ -80,7 +80,7 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
             tuple(changes),
             " AND COALESCE(data, 'null') = %(old)s::jsonb AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s)",
         )
-        return write(statement, {**cls._named(key), **changes, "old": old, "now": now}).changed == 1
+        return write(statement, (*changes.values(), *key, old, now)).changed == 1
 
     @classmethod
     def _wipe_expired(cls, now: int, buckets: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
@@ -11,7 +11,7 @@ from actingweb.db.exceptions import DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.connection import acquire
 from actingweb.db.postgresql.errors import concerns_others, fault_of, is_conflict, is_lost, is_rolled_back
-from actingweb.db.postgresql.pooled_connection import NoAnswerError, Outcome, PooledConnection
+from actingweb.db.postgresql.pooled_connection import NoAnswerError, Outcome, Parameters, PooledConnection
 from actingweb.db.postgresql.schema_check import explained
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.postgresql.transaction import current
@@ -20,7 +20,6 @@ __all__ = ["Outcome", "Step", "read", "write", "write_all"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-Parameters = Mapping[str, Any]
 Step = tuple[Statement, Parameters]
 
 _CHECK_SECONDS = 1.0

@@ -15,9 +15,10 @@ from psycopg.pq.abc import PGresult
 
 from actingweb.db.postgresql.statement import Query
 
-__all__ = ["NoAnswerError", "Outcome", "PooledConnection"]
+__all__ = ["NoAnswerError", "Outcome", "Parameters", "PooledConnection"]
 
-Parameters = Mapping[str, Any]
+Parameters = Mapping[str, Any] | tuple[Any, ...]
+"""The values of a statement: by name, or in the order in which it first names them, as a record or a key has them."""
 Values = list[bytes | None]
 
 _PREPARED_MAX = 500
@@ -207,8 +208,7 @@ def _is_failure(result: PGresult | None) -> bool:
 def _dumped_all(query: Query, parameters: Parameters) -> Values:
     """Return the parameters of a query in the text form, whose types are left to the server."""
     values: Values = []
-    for name in query.names:
-        value = parameters[name]
+    for value in parameters if isinstance(parameters, tuple) else map(parameters.__getitem__, query.names):
         # Most are absent or plain texts, and spared the call.
         if value is None:
             values.append(None)
@@ -220,6 +220,8 @@ def _dumped_all(query: Query, parameters: Parameters) -> Values:
 
 
 def _dumped(value: Any) -> bytes:
+    if value.__class__ is bool:
+        return b"t" if value else b"f"
     if value.__class__ is str:
         if "\x00" in value:
             # libpq would take what stands before it.

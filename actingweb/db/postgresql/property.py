@@ -69,16 +69,15 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
     """A property of an actor."""
 
     def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
-        return self._stored(UPSERT_PROPERTY, record, indexed)
+        return self._stored((UPSERT_PROPERTY, record), record, indexed)
 
     def _put_new(self, record: PropertyRecord, indexed: bool) -> Stored:
-        return self._stored(INSERT_PROPERTY, record, indexed)
+        return self._stored((INSERT_PROPERTY, record), record, indexed)
 
     def _put_if(self, record: PropertyRecord, expected: str, indexed: bool) -> Stored:
-        return self._stored(UPDATE_IF_EQUAL, record, indexed, expected=expected)
+        return self._stored((UPDATE_IF_EQUAL, {**record.asdict(), "expected": expected}), record, indexed)
 
-    def _stored(self, statement: Statement, record: PropertyRecord, indexed: bool, **more: str) -> Stored:
-        first = statement, {**record.asdict(), **more}
+    def _stored(self, first: Step, record: PropertyRecord, indexed: bool) -> Stored:
         if not indexed:
             return Stored(write(*first).changed == 1)
         lock = claims.LOCK_ACTOR, {"id": record.id}
@@ -89,7 +88,7 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
         self._remove_names(actor_id, [] if indexed else [name], [name] if indexed else [])
 
     def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
-        first = DELETE_IF_EQUAL, record.asdict()
+        first = DELETE_IF_EQUAL, record
         if not indexed:
             return write(*first).changed == 1
         return write_all(first, claims.releasing(record.id, [record.name]))[0].changed == 1
@@ -165,7 +164,7 @@ class DbPropertyList(Rows[PropertyRecord], PropertyListPolicy):
 
     @classmethod
     def _wipe(cls, *key: Any) -> None:
-        write_all((DELETE_ALL, cls._named(key)), claims.releasing_all(*key))
+        write_all((DELETE_ALL, key), claims.releasing_all(*key))
 
 
 def _changing(changes: list[PropertyRecord]) -> list[Step]:

@@ -25,9 +25,9 @@ class DbPropertyLookup(Rows[PropertyLookupRecord], PropertyLookupPolicy):
 
     def _point(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
         if overwrite:
-            write(UPSERT_CLAIM, record.asdict())
+            write(UPSERT_CLAIM, record)
             return None
-        owner: str = write(INSERT_OR_READ_CLAIM, record.asdict()).rows[0][0]
+        owner: str = write(INSERT_OR_READ_CLAIM, record).rows[0][0]
         return None if owner == record.actor_id else owner
 
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:

@@ -23,7 +23,7 @@ class Rows(Generic[R]):
 
     @classmethod
     def _read(cls, *key: Any) -> R | None:
-        rows = read(select_statement(cls.record, len(key)), cls._named(key))
+        rows = read(select_statement(cls.record, len(key)), key)
         if not rows:
             return None
         row: R = cls.record.make(rows[0])
@@ -31,20 +31,20 @@ class Rows(Generic[R]):
 
     @classmethod
     def _list(cls, *key: Any) -> list[R]:
-        return cls._made(read(select_statement(cls.record, len(key)), cls._named(key)))
+        return cls._made(read(select_statement(cls.record, len(key)), key))
 
     @classmethod
     def _read_many(cls, actor_id: str, parts: list[str]) -> list[R]:
-        return cls._made(read(select_many_statement(cls.record), {**cls._named((actor_id,)), "parts": parts}))
+        return cls._made(read(select_many_statement(cls.record), (actor_id, parts)))
 
     @classmethod
     def _insert(cls, record: R) -> bool:
-        return write(_insert(cls.record), record.asdict()).changed == 1
+        return write(_insert(cls.record), record).changed == 1
 
     @classmethod
     def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:
         statement = update_statement(cls.record, tuple(changes))
-        return write(statement, {**cls._named(record.key_values()), **changes}).changed == 1
+        return write(statement, (*changes.values(), *record.key_values())).changed == 1
 
     @classmethod
     def _delete(cls, record: R) -> None:
@@ -57,12 +57,7 @@ class Rows(Generic[R]):
     @classmethod
     def _wiped(cls, *key: Any) -> int:
         """Delete the rows whose key begins with these parts and return their number."""
-        return write(_delete(cls.record, len(key)), cls._named(key)).changed
-
-    @classmethod
-    def _named(cls, key: tuple[Any, ...]) -> dict[str, Any]:
-        """Return the leading key parts as parameters."""
-        return dict(zip(cls.record.key, key, strict=False))
+        return write(_delete(cls.record, len(key)), key).changed
 
     @classmethod
     def _made(cls, rows: list[tuple[Any, ...]]) -> list[R]:

@@ -20,8 +20,7 @@ class DbSubscription(Rows[SubscriptionRecord], SubscriptionPolicy):
     """A subscription of a peer."""
 
     def _increment(self, record: SubscriptionRecord, by: int) -> SubscriptionRecord | None:
-        parameters = {**self._named(record.key_values()), "by": by}
-        rows = self._made(write(UPDATE_NUMBER, parameters).rows)
+        rows = self._made(write(UPDATE_NUMBER, (by, *record.key_values())).rows)
         return rows[0] if rows else None
 
 

@@ -30,7 +30,7 @@ class DbTrust(Rows[TrustRecord], TrustPolicy):
         return bool(read(READ_SECRET, {"id": actor_id, "secret": token}))
 
     def _upsert(self, record: TrustRecord) -> datetime:
-        created_at: datetime = write(UPSERT_TRUST, record.asdict()).rows[0][0]
+        created_at: datetime = write(UPSERT_TRUST, record).rows[0][0]
         return created_at
 
 
