@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ RECORDS: dict[str, type[Record]] = {
 _SUFFIXES = {"subscription_diffs": "subscriptiondiffs", "property_lookup": "property_lookup_v2"}
 _JUST_NOW = 600
 _EXACT_NUMBERS = 2**53
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:?\d\d")
 
 
 class _Near:
@@ -77,10 +79,10 @@ def plain(value: Any) -> Any:
 
 
 def _time_in(text: str) -> Any:
-    if len(text) < 40 and text[:2] == "20" and "T" in text:
+    if _TIME.fullmatch(text):
         try:
             return _time(datetime.fromisoformat(text))
-        except ValueError:
+        except (ValueError, OverflowError):
             return text
     return text
 

@@ -84,13 +84,14 @@ class Sides:
             return True
         allowed = [each for each in DIFFERENCES if side.name in each.backends and each.applies(call)]
         explained = any(each.outcome is None or (answer is each.outcome and found == before) for each in allowed)
-        assert explained, (side.name, call.name, _shortened(call.arguments), answer, expected, found, rows)
+        seen = {"answer": answer, "expected": expected, "found": found, "rows": rows}
+        assert explained, "\n".join([side.name, call.name, _shortened(call.arguments), _shortened(seen)])
         return False
 
 
 def _shortened(arguments: Any) -> str:
     return str(
-        {name: repr(value)[:200] if not isinstance(value, list) else "list" for name, value in arguments.items()}
+        {name: repr(value)[:1000] if not isinstance(value, list) else "list" for name, value in arguments.items()}
     )
 
 
