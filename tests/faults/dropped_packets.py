@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -29,11 +30,11 @@ IDLE = 10
 ACTOR = "actor"
 BLOCKED = "SELECT FROM pg_locks WHERE NOT granted"
 
-# The loopback device of a network of our own; nobody else uses it. Packets are dropped as they come in, by a program that
-# says so of each: of those that do not even go out TCP learns, and counts no time-out.
-_START = ["ip link set lo up".split(), "tc qdisc add dev lo clsact".split()]
-_DROP = [*"tc filter add dev lo ingress bpf direct-action bytecode".split(), "1,6 0 0 2,"]
-_HEAL = "tc filter del dev lo ingress".split()
+# The loopback device of a network of our own; nobody else uses it. What comes in is dropped:
+# of packets that do not even go out TCP learns, and counts no time-out.
+_START = ("ip link set lo up", "tc qdisc add dev lo clsact")
+_DROP = "tc filter add dev lo ingress bpf direct-action bytecode '1,6 0 0 2,'"
+_HEAL = "tc filter del dev lo ingress"
 
 
 def main() -> None:
@@ -106,10 +107,10 @@ def dropping() -> Iterator[None]:
         ran(_HEAL)
 
 
-def ran(command: list[str]) -> bool:
+def ran(command: str) -> bool:
     """Run a command; tell whether it succeeded."""
     try:
-        return subprocess.run(command, check=False).returncode == 0
+        return subprocess.run(shlex.split(command), check=False).returncode == 0
     except OSError:
         return False
 
