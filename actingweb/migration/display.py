@@ -51,9 +51,12 @@ class Display:
 
     @contextmanager
     def shown(self) -> Iterator["Display"]:
-        """Show the line during the `with` block and leave it standing."""
-        with self._progress:
+        """Show the line during the `with` block, from the first rows on, and leave it standing."""
+        try:
             yield self
+        finally:
+            if self._progress.tasks:
+                self._progress.stop()
 
     def expect(self, table: str, rows: int | None) -> None:
         """Say how many rows a table has, about; None if nobody knows."""
@@ -61,7 +64,10 @@ class Display:
 
     def reached(self, table: str, rows: int) -> None:
         """Say how many rows of a table have been done."""
+        if self._progress.disable:
+            return
         if not self._progress.tasks:
+            self._progress.start()
             self._progress.add_task(table)
         self._reached[table] = rows
         total = self._total()
