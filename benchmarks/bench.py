@@ -65,7 +65,7 @@ def measure(plan: Plan) -> Iterator[Section]:
     if plan.wants("requests"):
         with own_settings():
             yield dynamodb.count_requests()
-    if plan.wants("growth", "bulk"):
+    if plan.wants("growth", "growth network", "bulk"):
         with own_settings():
             yield from growth.measure(plan.actors, plan.rounds)
 

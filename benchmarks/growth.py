@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
+from actingweb.embedded.postgres import names_postgres
 from benchmarks.bulk import measure_bulk
 from benchmarks.driver.growth import ACTORS, OPERATIONS
+from benchmarks.driver.growth_floor import OPERATIONS as FLOOR_OPERATIONS
 from benchmarks.driver.workload import Operation, load_classes
 from benchmarks.figures import figure, ratios
-from benchmarks.machine import memory_mib, share_processor
+from benchmarks.machine import huge_pages, memory_mib, share_processor
 from benchmarks.peer import Worker, worker
 from benchmarks.places import PostgresPlaces, postgres_places, use
 from benchmarks.population import ROWS_PER_ACTOR, populate
+from benchmarks.relay import delayed
 from benchmarks.results import Section
 from benchmarks.rounds import Contender, Times, alternate
 
@@ -23,7 +28,11 @@ __all__ = ["SMALLEST", "measure"]
 SMALLEST = 1000
 _STEP = 10
 _RATIO = 1.3
-_MODULE = "benchmarks.driver.growth"
+# Of the memory, as much as PostgreSQL's manual calls useful: what is measured is the way to a row, not that to a page.
+_BUFFERS = 0.4
+_NETWORK_SECONDS = 0.001
+_NETWORK_CALLS = 20
+_OURS, _FLOOR = "benchmarks.driver.growth", "benchmarks.driver.growth_floor"
 _ANSWER_NONE = frozenset({"reverse look-up, miss", "property batch delete of 10"})
 
 
@@ -32,29 +41,36 @@ class GrowthError(RuntimeError):
 
 
 def measure(actors: int, rounds: int) -> Iterator[Section]:
-    """Yield the section on latency with more and more actors, then that on reading and purging very many rows."""
-    with postgres_places(_settings()) as places, ExitStack() as stack:
-        section = Section("growth", f"PostgreSQL, {SMALLEST:,} to {actors:,} actors")
-        section.notes.append(
-            f"Each actor has {ROWS_PER_ACTOR - 1} rows, 20 of them properties, which lie together as after a "
-            "migration. Each call is on another actor, drawn by chance. Each size has a client process and a schema "
-            "of its own, and they take turns."
-        )
+    """Yield the sections on latency with more and more actors, then that on reading and purging very many rows."""
+    buffers = memory_mib() * _BUFFERS
+    with (
+        huge_pages(0 if names_postgres(os.environ) else buffers) as huge,
+        postgres_places(_settings(buffers)) as places,
+        ExitStack() as stack,
+    ):
+        near = Section("growth", f"PostgreSQL, {SMALLEST:,} to {actors:,} actors")
+        near.notes += [
+            f"Each actor has {ROWS_PER_ACTOR - 1} rows, 20 of them properties, together as after a migration.",
+            "Each call is on another actor, drawn by chance.",
+            "Each size has a client process and a schema of its own, and they take turns.",
+            *(["The server's memory is in huge pages."] if huge else []),
+        ]
         environments = {}
         for size in _sizes(actors):
             environments[size] = stack.enter_context(places.schema(f"grown{size}"))
-            section.notes.append(_filled(places, environments[size], size))
+            near.notes.append(_filled(places, environments[size], size))
         _check(environments[SMALLEST])
-        _compare(section, places, environments, rounds)
-        yield section
+        _compare(near, places, environments, rounds)
+        yield near
+        ends = {size: environments[size] for size in (SMALLEST, actors)}
+        yield _network(places, ends, max(3, rounds // 2))
         yield measure_bulk(places, environments[actors], actors)
 
 
-def _settings() -> dict[str, str]:
-    """Return what an administrator sets for so many rows."""
+def _settings(buffers: float) -> dict[str, str]:
+    """Return what an administrator sets for so many rows, with so many MiB for pages."""
     return {
-        # As much as PostgreSQL's manual calls useful: what is measured is the way to a row, not that to a page.
-        "shared_buffers": f"{memory_mib() * 0.4:.0f}MB",
+        "shared_buffers": f"{buffers:.0f}MB",
         "checkpoint_timeout": "1h",
         "max_wal_size": "16GB",
         "wal_level": "minimal",
@@ -96,18 +112,49 @@ def _check(environment: dict[str, str]) -> None:
 
 
 def _compare(section: Section, places: PostgresPlaces, environments: dict[int, dict[str, str]], rounds: int) -> None:
+    """Measure on loopback; beside it the floor."""
     with ExitStack() as stack:
-        workers = {}
-        for size, environment in environments.items():
-            settings = {**environment, ACTORS: str(size), "PGAPPNAME": _name(size)}
-            process = worker(sys.executable, settings, "postgresql", cascades=True, operations=_MODULE)
-            workers[size] = stack.enter_context(process)
-        together = [_on_one_processor(places, process, _name(size)) for size, process in workers.items()]
+        ours = {size: _worker(stack, environments[size], size, _OURS) for size in environments}
+        floor = {size: _worker(stack, environments[size], size, _FLOOR) for size in environments}
+        together = [
+            _on_one_processor(places, process, _name(size)) for size, process in [*ours.items(), *floor.items()]
+        ]
         if all(together):
             section.notes.append("Clients and their sessions of the server share one processor.")
+        beside = {operation.name: operation for operation in FLOOR_OPERATIONS}
         for operation in OPERATIONS:
-            contenders = {str(size): _contender(workers[size], operation) for size in workers}
-            _add(section, operation, alternate(contenders, rounds), f"{max(environments):,} / {SMALLEST:,} actors")
+            contenders = {f"{size:,}": _contender(ours[size], operation, operation.count) for size in ours}
+            if operation.name in beside:
+                bare = beside[operation.name]
+                contenders |= {f"floor {size:,}": _contender(floor[size], bare, bare.count) for size in floor}
+            _add(section, operation, alternate(contenders, rounds))
+    section.notes.append(
+        "Floor: a statement on one held psycopg connection, on as many actors; what it takes more is PostgreSQL's own."
+    )
+
+
+def _network(places: PostgresPlaces, environments: dict[int, dict[str, str]], rounds: int) -> Section:
+    """Measure the fewest and the most actors through a relay that adds the time of a network."""
+    smallest, largest = environments
+    title = f"PostgreSQL over a network of {_NETWORK_SECONDS * 1000:g} ms, {smallest:,} to {largest:,} actors"
+    section = Section("growth network", title)
+    with ExitStack() as stack:
+        port = str(stack.enter_context(delayed(*places.address, _NETWORK_SECONDS)))
+        far = {
+            size: {**environment, "PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": port}
+            for size, environment in environments.items()
+        }
+        workers = {size: _worker(stack, far[size], size, _OURS) for size in far}
+        for operation in OPERATIONS:
+            count = min(_NETWORK_CALLS, operation.count)
+            contenders = {f"{size:,}": _contender(workers[size], operation, count) for size in workers}
+            _add(section, operation, alternate(contenders, rounds))
+    return section
+
+
+def _worker(stack: ExitStack, environment: dict[str, str], size: int, operations: str) -> Worker:
+    settings = {**environment, ACTORS: str(size), "PGAPPNAME": _name(size)}
+    return stack.enter_context(worker(sys.executable, settings, "postgresql", cascades=True, operations=operations))
 
 
 def _name(size: int) -> str:
@@ -124,19 +171,24 @@ def _on_one_processor(places: PostgresPlaces, process: Worker, name: str) -> boo
     return bool(sessions) and share_processor(process.pid, *(session for (session,) in sessions))
 
 
-def _contender(process: Worker, operation: Operation) -> Contender:
+def _contender(process: Worker, operation: Operation, count: int) -> Contender:
     def run() -> tuple[float, float]:
         if not operation.once:
-            process.store(operation.name, operation.count)
-        return process.run(operation.name, operation.count)
+            process.store(operation.name, count)
+        return process.run(operation.name, count)
 
     return run
 
 
-def _add(section: Section, operation: Operation, times: dict[str, Times], measure: str) -> None:
-    smallest, *_, largest = times.values()
-    medians = {f"{int(size):,}": round(figure(found.wall).median * 1e6, 1) for size, found in times.items()}
-    ratio = ratios(largest.wall, smallest.wall)
-    section.table.append({"operation": operation.name, "kind": operation.kind, **medians})
-    section.judge(operation.name, measure, ratio, most=_RATIO)
-    print(f"  {operation.name:<36} {medians} {ratio.median:.2f}", file=sys.stderr, flush=True)
+def _add(section: Section, operation: Operation, times: dict[str, Times]) -> None:
+    ours = [name for name in times if not name.startswith("floor")]
+    smallest, largest = ours[0], ours[-1]
+    medians = {name: round(figure(times[name].wall).median * 1e6, 1) for name in ours}
+    ratio = ratios(times[largest].wall, times[smallest].wall)
+    row: dict[str, Any] = {"operation": operation.name, "kind": operation.kind, **medians}
+    if f"floor {largest}" in times:
+        bare = ratios(times[f"floor {largest}"].wall, times[f"floor {smallest}"].wall)
+        row["floor, most / fewest"] = round(bare.median, 2)
+    section.table.append(row)
+    section.judge(operation.name, f"{largest} / {smallest} actors", ratio, most=_RATIO)
+    print(f"  {operation.name:<36} {[*row.values()][2:]} {ratio.median:.2f}", file=sys.stderr, flush=True)

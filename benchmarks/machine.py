@@ -1,5 +1,6 @@
 """The machine that a benchmark ran on."""
 
+import math
 import os
 import platform
 from collections.abc import Iterator
@@ -7,7 +8,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["describe_machine", "memory_mib", "own_processors", "peak_mib", "resident_mib", "share_processor"]
+__all__ = [
+    "describe_machine",
+    "huge_pages",
+    "memory_mib",
+    "own_processors",
+    "peak_mib",
+    "resident_mib",
+    "share_processor",
+]
 
 
 def describe_machine() -> dict[str, str]:
@@ -53,6 +62,31 @@ def share_processor(*processes: int) -> bool:
 
 
 @contextmanager
+def huge_pages(mebibytes: float) -> Iterator[bool]:
+    """Reserve huge pages for a server with so much shared memory, and give them back; tell whether that is possible.
+
+    It takes root. With pages of 4 KiB a server that goes through GiBs of memory mostly looks for where its pages are,
+    so PostgreSQL's manual has the administrator reserve them. For a server without any it reserves none.
+    """
+    if not mebibytes:
+        yield False
+        return
+    reserved = Path("/proc/sys/vm/nr_hugepages")
+    # The server has more in its shared memory than pages of tables.
+    wanted = math.ceil(mebibytes * 1.05 + 100) * 1024 // _huge_page_kib()
+    try:
+        before = reserved.read_text()
+        reserved.write_text(str(int(before) + wanted))
+    except OSError:
+        yield False
+        return
+    try:
+        yield int(reserved.read_text()) >= int(before) + wanted
+    finally:
+        reserved.write_text(before)
+
+
+@contextmanager
 def own_processors() -> Iterator[None]:
     """Give the process back at the end the processors that it may run on now."""
     if not hasattr(os, "sched_getaffinity"):
@@ -66,7 +100,18 @@ def own_processors() -> Iterator[None]:
 
 
 def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    return _number("/proc/self/status", field)
+
+
+def _huge_page_kib() -> int:
+    try:
+        return _number("/proc/meminfo", "Hugepagesize")
+    except (OSError, StopIteration):
+        return 2048
+
+
+def _number(file: str, field: str) -> int:
+    lines = Path(file).read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 

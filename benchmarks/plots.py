@@ -100,7 +100,7 @@ def _bars(rows: Sequence[Row], contender: str) -> tuple[list[float], list[list[f
 
 
 def _growth(axes: Axes, section: Section) -> None:
-    sizes = [name for name in section.table[0] if name not in ("operation", "kind")]
+    sizes = [name for name in section.table[0] if name.replace(",", "").isdecimal()]
     actors = [int(size.replace(",", "")) for size in sizes]
     curves: dict[str, list[list[float]]] = {kind: [] for kind in _KINDS}
     for row in section.table:

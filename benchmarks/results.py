@@ -13,7 +13,18 @@ from benchmarks.rounds import Times
 
 __all__ = ["SECTIONS", "Row", "Section", "row_of"]
 
-SECTIONS = ("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests", "growth", "bulk")
+SECTIONS = (
+    "postgresql",
+    "network",
+    "threads",
+    "cold start",
+    "memory",
+    "dynamodb",
+    "requests",
+    "growth",
+    "growth network",
+    "bulk",
+)
 """The names of all sections, in the order of a run."""
 
 _MICROSECONDS = 1e6

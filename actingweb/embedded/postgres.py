@@ -138,6 +138,11 @@ class PostgresServer(EmbeddedServer):
         return True
 
 
+def names_postgres(environment: Mapping[str, str]) -> bool:
+    """Tell whether `PG_DB_URL`, `DATABASE_URL` or `PG_DB_HOST` name a server."""
+    return any(environment.get(name) for name in ("PG_DB_URL", "DATABASE_URL", "PG_DB_HOST"))
+
+
 @contextmanager
 def postgres_environment(
     environment: Mapping[str, str] = os.environ,
@@ -150,7 +155,7 @@ def postgres_environment(
 
     A server is named by `PG_DB_URL`, `DATABASE_URL` or `PG_DB_HOST`. The other arguments are those of the private one.
     """
-    if any(environment.get(name) for name in ("PG_DB_URL", "DATABASE_URL", "PG_DB_HOST")):
+    if names_postgres(environment):
         yield {name: value for name, value in environment.items() if name.startswith("PG_") or name == "DATABASE_URL"}
         return
     with PostgresServer(password=password, fsync=fsync, settings=settings) as server:

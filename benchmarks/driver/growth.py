@@ -13,7 +13,7 @@ from uuid import UUID
 
 from benchmarks.driver.workload import Call, Operation
 
-__all__ = ["ACTORS", "OPERATIONS", "actor_id"]
+__all__ = ["ACTORS", "COUNT", "OPERATIONS", "Drawn", "actor_id", "drawn"]
 
 ACTORS = "BENCH_ACTORS"
 """The variable that says how many actors there are."""
@@ -21,11 +21,12 @@ ACTORS = "BENCH_ACTORS"
 Made = tuple[Call, Call]
 """What creates something, and what deletes it."""
 
-_COUNT = 100
+COUNT = 100
+"""Calls of one round."""
 _FEW = 10
 _RANGE = 10
 _EXPIRED = -7200
-_chance = random.Random(0)
+_chance = random.Random()
 _leftovers: list[Call] = []
 """What removes the rows that the last round made, or the next is to remove."""
 
@@ -42,7 +43,8 @@ class Drawn(NamedTuple):
     id: str
 
 
-def _drawn(count: int) -> list[Drawn]:
+def drawn(count: int) -> list[Drawn]:
+    """Return so many actors, drawn by chance."""
     actors = int(os.environ[ACTORS])
     return [Drawn(number, actor_id(number)) for number in _chance.sample(range(actors), min(count, actors))]
 
@@ -53,20 +55,20 @@ def _nothing(db: Any, count: int) -> None:
 
 def _each(call: Callable[[Any, Drawn], object]) -> Callable[[Any, int], list[Call]]:
     """Return what calls with the actors."""
-    return lambda db, count: [partial(call, db, actor) for actor in _drawn(count)]
+    return lambda db, count: [partial(call, db, actor) for actor in drawn(count)]
 
 
 def _ready(prepare: Callable[[Any, Drawn], Call]) -> Callable[[Any, int], list[Call]]:
     """Return what makes calls ready with the actors."""
-    return lambda db, count: [prepare(db, actor) for actor in _drawn(count)]
+    return lambda db, count: [prepare(db, actor) for actor in drawn(count)]
 
 
 def _read(name: str, call: Callable[[Any, Drawn], object], kind: str = "read") -> Operation:
-    return Operation(name, kind, _COUNT, _nothing, _each(call))
+    return Operation(name, kind, COUNT, _nothing, _each(call))
 
 
 def _write(name: str, prepare: Callable[[Any, Drawn], Call]) -> Operation:
-    return Operation(name, "write", _COUNT, _nothing, _ready(prepare))
+    return Operation(name, "write", COUNT, _nothing, _ready(prepare))
 
 
 def _remove_leftovers(_: Any, __: int) -> None:
@@ -79,11 +81,11 @@ def _create(name: str, make: Callable[[Any, Drawn], Made]) -> Operation:
     """Return the operation that creates rows; they are removed before the next round."""
 
     def calls(db: Any, count: int) -> list[Call]:
-        made = [make(db, actor) for actor in _drawn(count)]
+        made = [make(db, actor) for actor in drawn(count)]
         _leftovers.extend(remove for _, remove in made)
         return [create for create, _ in made]
 
-    return Operation(name, "write", _COUNT, _remove_leftovers, calls, once=False)
+    return Operation(name, "write", COUNT, _remove_leftovers, calls, once=False)
 
 
 def _delete(name: str, make: Callable[[Any, Drawn], Made], kind: str = "write") -> Operation:
@@ -91,7 +93,7 @@ def _delete(name: str, make: Callable[[Any, Drawn], Made], kind: str = "write") 
 
     def store(db: Any, count: int) -> None:
         _remove_leftovers(db, count)
-        for create, remove in [make(db, actor) for actor in _drawn(count)]:
+        for create, remove in [make(db, actor) for actor in drawn(count)]:
             create()
             _leftovers.append(remove)
 
@@ -100,7 +102,7 @@ def _delete(name: str, make: Callable[[Any, Drawn], Made], kind: str = "write") 
         _leftovers.clear()
         return made
 
-    return Operation(name, kind, _COUNT if kind == "write" else _FEW, store, calls, once=False)
+    return Operation(name, kind, COUNT if kind == "write" else _FEW, store, calls, once=False)
 
 
 # What is made and deleted again.

@@ -26,11 +26,12 @@ _LEAST_NUMBER = -(2**63)
 
 
 # From `start` on, so that no batch passes again what the one before deleted. The planner does not know what a subquery
-# limits: it takes the order of the index, where it might otherwise sort. By ctid, as it might find so many keys by a
-# scan of the table. A row that changes at this moment can be found and not deleted, so the two are counted apart.
+# says: it takes the order of the index, where it might otherwise sort, and makes one plan for all calls, where it might
+# plan each for its times, which takes longer than to purge a few rows. By ctid, as it might find so many keys by a scan
+# of the table. A row that changes at this moment can be found and not deleted, so the two are counted apart.
 _PURGE: LiteralString = (
     "WITH expired AS (SELECT ctid, ttl_timestamp FROM {attributes} "
-    "WHERE ttl_timestamp >= %(start)s AND ttl_timestamp <= %(now)s AND {chosen} "
+    "WHERE ttl_timestamp >= (SELECT %(start)s::bigint) AND ttl_timestamp <= (SELECT %(now)s::bigint) AND {chosen} "
     "ORDER BY ttl_timestamp LIMIT (SELECT %(most)s::bigint) FOR UPDATE SKIP LOCKED), "
     "deleted AS (DELETE FROM {attributes} WHERE ctid = ANY(ARRAY(SELECT ctid FROM expired)) RETURNING 1) "
     "SELECT count(*), (SELECT count(*) FROM deleted), max(ttl_timestamp) FROM expired"
