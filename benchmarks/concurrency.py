@@ -42,12 +42,12 @@ def measure(places: PostgresPlaces, rounds: int, seconds: float) -> Section:
             use({**places.environment, "PG_POOL_MIN_SIZE": "1", "PG_POOL_MAX_SIZE": str(threads)})
             with ExitStack() as stack:
                 held = [Floor(stack.enter_context(connected(places))) for _ in range(threads)]
-                floors = [floor.calls(recordings[operation.name].calls) for floor in held]
+                floors = _apart([floor.calls(recordings[operation.name].calls) for floor in held])
                 rates: dict[str, list[float]] = {"floor": [], "ours": []}
                 for number in range(-1, rounds):
                     found = {
                         "floor": _rate(floors, seconds),
-                        "ours": _rate([ours] * threads, seconds),
+                        "ours": _rate(_apart([ours] * threads), seconds),
                     }
                     if number >= 0:
                         for name, rate in found.items():
@@ -63,6 +63,12 @@ def measure(places: PostgresPlaces, rounds: int, seconds: float) -> Section:
     _crowd(section, places, ours=operations[0].calls(classes, operations[0].count), rounds=rounds, seconds=seconds * 2)
     use({**places.environment, "PG_POOL_MIN_SIZE": "", "PG_POOL_MAX_SIZE": ""})
     return section
+
+
+def _apart(calls: Sequence[Sequence[Call]]) -> list[list[Call]]:
+    """Let each begin at another row, so that they do not wait for one another's locks."""
+    starts = [number * len(each) // len(calls) for number, each in enumerate(calls)]
+    return [[*each[start:], *each[:start]] for each, start in zip(calls, starts, strict=True)]
 
 
 def _rate(calls: Sequence[Sequence[Call]], seconds: float) -> float:
