@@ -79,21 +79,31 @@ def decode(record: type[R], item: Item) -> R:
     values = []
     for name, stored, decoder, absent in _readers(record):
         attribute = item.get(name)
-        known = attribute is not None and stored in attribute
-        values.append(decoder(attribute[stored]) if attribute is not None and known else absent)
+        if attribute is None or stored not in attribute:
+            values.append(absent)
+        elif decoder is str:  # as most are, and texts already
+            values.append(attribute[stored])
+        else:
+            values.append(decoder(attribute[stored]))
     return record.make(values)
+
+
+@cache
+def _writers(record: type[Record]) -> dict[str, Callable[[Any], dict[str, Any]]]:
+    """Return the encoder of each column."""
+    return {name: _ENCODERS[_column(kind)] for name, kind in record.types.items()}
 
 
 def encode_field(record: type[Record], name: str, value: Any) -> dict[str, Any]:
     """Return the stored form of a column's value; JSON is given as text."""
-    return _ENCODERS[_column(record.types[name])](value)
+    return _writers(record)[name](value)
 
 
 def encode(layout: Layout, record: Record) -> Item:
     """Return the item of a record, without what is None or sparse and empty."""
     item = {
-        name: encode_field(layout.record, name, value)
-        for name, value in record.asdict().items()
+        name: encoder(value)
+        for (name, encoder), value in zip(_writers(layout.record).items(), record, strict=True)
         if value is not None and (value != "" or name not in layout.sparse)
     }
     return item | key(layout, record.key_values())
