@@ -30,7 +30,7 @@ class Record(tuple[Any, ...]):
 
     Attributes:
         table: the PostgreSQL table, and the suffix of the DynamoDB table unless that names its own.
-        key: the columns of the primary key, in order.
+        key: the columns of the primary key, in order; they come first.
         fields: the columns, in order.
     """
 
@@ -74,7 +74,7 @@ class Record(tuple[Any, ...]):
 
     def key_values(self) -> tuple[Any, ...]:
         """Return the values of the primary key."""
-        return tuple(getattr(self, name) for name in self.key)
+        return tuple.__getitem__(self, slice(len(self.key)))
 
     def __getitem__(self, item: Any) -> Any:
         if isinstance(item, str):
