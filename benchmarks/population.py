@@ -7,14 +7,14 @@ and 4 attributes. The ids look like UUIDs, so their order is that of chance.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 
-__all__ = ["ROWS_PER_ACTOR", "add_expired", "populate"]
+__all__ = ["ROWS_PER_ACTOR", "add_expired", "populate", "warm"]
 
 ROWS_PER_ACTOR = 36
 
@@ -59,6 +59,20 @@ def add_expired(connection: Connection, actors: int, rows: int) -> None:
     """Store attributes, numbered from 0, of so many actors in the bucket `expired`, whose time is over."""
     connection.execute(_EXPIRED, {"actors": actors, "last": rows - 1})
     connection.execute("VACUUM ANALYZE attributes")
+
+
+def warm(connection: Connection) -> None:
+    """Read all pages into the server's memory, as those of a server that has run for long are, if it has what does so.
+
+    New indexes are written past it.
+    """
+    with suppress(psycopg.Error):
+        connection.execute("CREATE EXTENSION pg_prewarm")
+        connection.execute(
+            "SELECT pg_prewarm(oid) FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
+            "AND relkind IN ('r', 'i')"
+        )
+        connection.execute("DROP EXTENSION pg_prewarm")
 
 
 @contextmanager

@@ -55,7 +55,10 @@ class Classes:
 
 def load_classes(database: str, cascades: bool) -> Classes:
     """Import the backend and return its classes."""
-    return Classes(database, cascades)
+    classes = Classes(database, cascades)
+    # Its static methods do not make the peer's table.
+    classes.DbAttribute()
+    return classes
 
 
 @dataclass(frozen=True)

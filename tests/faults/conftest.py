@@ -16,7 +16,8 @@ import pytest
 
 from tests.faults.report import FIGURES
 
-_LONG = os.environ.get("FAULTS") == "long"
+LONG = os.environ.get("FAULTS") == "long"
+"""Whether `make test-faults` runs."""
 
 
 class Amount(Protocol):
@@ -34,7 +35,7 @@ class Figures(Protocol):
 @pytest.fixture(scope="session")
 def amount() -> Amount:
     """See the top of the module."""
-    return lambda short, long: long if _LONG else short
+    return lambda short, long: long if LONG else short
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +48,7 @@ def figures() -> Iterator[Figures]:
         print(f"{name}: {', '.join(f'{key} {value:,.6g}' for key, value in numbers.items())}")
 
     yield record
-    if _LONG and found:
+    if LONG and found:
         _keep(FIGURES, found)
 
 

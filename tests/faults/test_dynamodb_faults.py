@@ -38,7 +38,7 @@ from tests.dynamodb.proxy import (
 )
 from tests.support import new_id
 
-from .conftest import Amount, Figures
+from .conftest import LONG, Amount, Figures
 from .dynamodb_faults import KINDS, TIMEOUT, Kind, Sometimes, leaving
 from .workload import Load
 
@@ -65,16 +65,13 @@ class TestUnderLoad:
     def test_faults_of_all_kinds(
         self, backend: Backend, proxy: SpoilingProxy, amount: Amount, figures: Figures
     ) -> None:
-        self._check("DynamoDB: all kinds, 30 %", list(KINDS.values()), backend, proxy, amount(150, 2000), figures)
+        self._check("all kinds", list(KINDS.values()), backend, proxy, amount(150, 2000), figures)
 
-    @pytest.mark.parametrize("name", KINDS)
-    def test_faults_of_one_kind(
-        self, backend: Backend, proxy: SpoilingProxy, amount: Amount, figures: Figures, name: str
-    ) -> None:
-        writes = amount(0, 400)
-        if not writes:
-            pytest.skip("all kinds at once in the short form; one by one in `make test-faults`")
-        self._check(f"DynamoDB: {name}, 30 %", [KINDS[name]], backend, proxy, writes, figures)
+    if LONG:
+
+        @pytest.mark.parametrize("name", KINDS)
+        def test_faults_of_one_kind(self, backend: Backend, proxy: SpoilingProxy, figures: Figures, name: str) -> None:
+            self._check(name, [KINDS[name]], backend, proxy, 400, figures)
 
     def _check(
         self, name: str, kinds: list[Kind], backend: Backend, proxy: SpoilingProxy, writes: int, figures: Figures
@@ -88,7 +85,7 @@ class TestUnderLoad:
         proxy.always = None
         verdict = load.verdict()
         figures(
-            name,
+            f"DynamoDB: {name}, 30 %",
             seconds=seconds,
             tried=verdict.tried,
             faults=spoiler.faults,

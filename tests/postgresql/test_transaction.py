@@ -24,6 +24,7 @@ from actingweb.db import (
     transaction,
 )
 from actingweb.db.postgresql.connection import get_pool
+from actingweb.db.postgresql.transaction import current
 from actingweb.db.registry import Backend
 from tests.proxy import TcpProxy
 
@@ -198,3 +199,13 @@ def test_pages_are_read_in_it(backend: Backend, actor_id: str) -> None:
     with transaction():
         get_actor(backend).create(f"{actor_id}2", "someone")
         assert len(list(get_actor_list(backend).iterate(page_size=1))) == 2
+
+
+def test_the_connection_to_a_server_that_takes_no_writes_is_not_kept(backend: Backend, actor_id: str) -> None:
+    with pytest.raises(DbError), transaction():
+        begun = current()
+        assert begun is not None
+        begun.command(b"SET TRANSACTION READ ONLY")
+        get_property(backend).set(actor_id, "color", "red")
+    assert get_pool().get_stats()["pool_size"] == 0
+    assert get_property(backend).set(actor_id, "color", "red")

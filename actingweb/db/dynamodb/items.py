@@ -12,7 +12,7 @@ from actingweb.db.faults import Fault
 from actingweb.db.policy import json_values
 from actingweb.db.records import Record
 
-__all__ = ["Item", "decode", "encode", "encode_field", "key", "size_of"]
+__all__ = ["Item", "decode", "encode", "encode_field", "key", "size_of", "text_of"]
 
 R = TypeVar("R", bound=Record)
 Item = dict[str, dict[str, Any]]
@@ -27,6 +27,8 @@ def _moment(text: str) -> datetime:
         value = datetime.fromisoformat(text)
     except ValueError:
         raise Fault(DbError, "a stored time is unreadable") from None
+    if value.tzinfo is UTC:
+        return value
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -72,6 +74,13 @@ def _readers(record: type[Record]) -> list[tuple[str, str, Callable[[Any], Any],
         (name, *_DECODERS[_column(kind)], None if NoneType in get_args(kind) else _ABSENT.get(kind))
         for name, kind in record.types.items()
     ]
+
+
+def text_of(item: Item, name: str) -> str:
+    """Return the text of an attribute, "" if there is none, as `decode` does."""
+    attribute = item.get(name)
+    text: str = attribute["S"] if attribute is not None and "S" in attribute else ""
+    return text
 
 
 def decode(record: type[R], item: Item) -> R:

@@ -11,7 +11,7 @@ from actingweb.db.dynamodb.claims import PROPERTIES, Change, holds_value
 from actingweb.db.dynamodb.client import UNSHOWN, Action, Refused
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.fallback import no_index, once_known, v1_actor
-from actingweb.db.dynamodb.items import Item, encode, key, size_of
+from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
 from actingweb.db.dynamodb.limits import INDEX_BYTES, DynamoLimits, check_item, check_transaction, too_long
 from actingweb.db.dynamodb.models import TableIndex, TableModel
 from actingweb.db.dynamodb.packing import packed
@@ -211,8 +211,7 @@ class DbProperty(_Rows, BulkPropertyPolicy):
             "ProjectionExpression": expression.project(["name"] if keys_only else ["name", "value"]),
         }
         for item in self._pages(options | request, expression):
-            row = self._row(item)
-            yield row.name, row.value
+            yield text_of(item, "name"), text_of(item, "value")
 
     def _guess(self, actor_id: str, name: str) -> str | None:
         """Return the value that the handle shows for this row."""

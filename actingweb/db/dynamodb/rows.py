@@ -125,8 +125,9 @@ class DynamoRows(Verbs[R]):
 
     @classmethod
     def _list(cls, *key_values: Any) -> list[R]:
-        rows = [cls._row(item) for item in cls._items(key_values)]
-        return sorted(rows, key=cls.record.key_values)
+        record: Any = cls.record
+        rows: list[R] = [decode(record, item) for item in cls._items(key_values)]
+        return sorted(rows, key=record.key_values)
 
     @classmethod
     def _key_attributes(cls) -> list[str]:

@@ -13,6 +13,7 @@ _PLAIN = frozenset({str})
 _AS_IT_IS = frozenset({int, bool, type(None)})
 # What is encoded has been walked through before, so it does not contain itself.
 _encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
+_decode = json.JSONDecoder().decode
 
 
 def encoded(data: Any, name: str) -> str:
@@ -32,7 +33,7 @@ def encoded(data: Any, name: str) -> str:
 
 def decoded(text: str) -> Any:
     """Return the value of JSON text. Raise `ValueError` if it is none."""
-    return json.loads(text)
+    return _decode(text)
 
 
 def equal(one: Any, other: Any) -> bool:

@@ -35,7 +35,6 @@ _CLOSED_MEANWHILE = 10
 
 _pool: Pool | None = None
 _lock = threading.Lock()
-_inherited: list[Pool] = []
 
 
 def get_connection_string() -> str:
@@ -164,7 +163,6 @@ def _forget_in_child() -> None:
     global _pool, _lock
     if _pool is not None:
         _pool.abandon()
-        _inherited.append(_pool)
     _pool = None
     _lock = threading.Lock()
 
