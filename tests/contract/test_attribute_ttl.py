@@ -173,6 +173,14 @@ def _dynamodb_deadlines(request: pytest.FixtureRequest) -> dict[str, int | None]
 
 
 class TestDeleteExpired:
+    @pytest.mark.backends("postgresql", "dynamodb")
+    @pytest.mark.parametrize("now", [10**40, -(10**40)])
+    def test_a_time_that_no_row_can_have_is_refused(self, attribute: DbAttributeProtocol, now: int) -> None:
+        attribute.set_attr("a", "b", "n", "v", ttl_seconds=60)
+        with pytest.raises(DbInputError, match="number"):
+            attribute.delete_expired(now_epoch=now)
+        assert attribute.get_attr("a", "b", "n") is not None
+
     @pytest.mark.backends("postgresql", "memory")
     def test_rows_at_their_deadline_go_and_are_counted(
         self, attribute: DbAttributeProtocol, start: int, set_clock: Clock

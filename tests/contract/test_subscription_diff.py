@@ -245,6 +245,17 @@ class TestList:
             diffs.delete(seqnr=seqnr)
         assert _keys(backend, actor_id) == [("s", 1)]
 
+    @pytest.mark.backends("postgresql", "dynamodb")
+    @pytest.mark.parametrize("seqnr", [10**40, -(10**40)])
+    def test_a_number_that_no_diff_can_have_is_refused(
+        self, backend: Backend, diffs: DbSubscriptionDiffListProtocol, actor_id: str, seqnr: int
+    ) -> None:
+        _add(backend, actor_id, ("s", 1))
+        diffs.fetch(actor_id, "s")
+        with refusal("number"):
+            diffs.delete(seqnr=seqnr)
+        assert _keys(backend, actor_id) == [("s", 1)]
+
     def test_it_removes_diffs_written_after_the_fetch(
         self, backend: Backend, diffs: DbSubscriptionDiffListProtocol, actor_id: str
     ) -> None:

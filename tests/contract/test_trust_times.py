@@ -1,6 +1,9 @@
 """Times of a trust: how they are given, stored and answered (1.4)."""
 
-from datetime import UTC, datetime, timedelta, timezone
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from actingweb.db import get_trust
 from actingweb.db.protocols import DbTrustProtocol
 from actingweb.db.registry import Backend
+from tests.conftest import SetEnv
 
 from .entities import refusal
 
@@ -28,6 +32,30 @@ MOMENTS: list[tuple[Any, str]] = [
     ("1969-12-31T23:59:59Z", "1969-12-31T23:59:59+00:00"),
 ]
 """Points in time as they may be given, and as they are answered."""
+
+
+class _NoOffset(tzinfo):
+    """A zone that does not know its offset, so that a time in it is as good as naive."""
+
+    def utcoffset(self, _: datetime | None) -> None:
+        return None
+
+    def dst(self, _: datetime | None) -> None:
+        return None
+
+    def tzname(self, _: datetime | None) -> str:
+        return "nowhere"
+
+
+@pytest.fixture
+def far_from_utc(set_env: SetEnv) -> Iterator[None]:
+    """Let the process live in another zone than UTC."""
+    before = os.environ.get("TZ")
+    set_env(TZ="Asia/Tokyo")
+    time.tzset()
+    yield
+    set_env(TZ=before)
+    time.tzset()
 
 
 @pytest.fixture
@@ -58,6 +86,14 @@ class TestTimes:
             assert trust.modify(**_only(name, given)) is True
             assert _stored(backend, actor_id)[name] == answered
             trust.delete()
+
+    @pytest.mark.usefixtures("far_from_utc")
+    @pytest.mark.parametrize("zone", [None, _NoOffset()])
+    def test_the_zone_of_the_process_does_not_matter(
+        self, backend: Backend, trust: DbTrustProtocol, actor_id: str, zone: tzinfo | None
+    ) -> None:
+        trust.create(actor_id, "p1", created_at=datetime(2024, 1, 2, 12, 0, tzinfo=zone))
+        assert _stored(backend, actor_id)["created_at"] == "2024-01-02T12:00:00+00:00"
 
     def test_times_of_the_handle_are_aware(self, backend: Backend, trust: DbTrustProtocol, actor_id: str) -> None:
         naive: dict[str, Any] = dict.fromkeys(TIMES, datetime(2024, 1, 2, 12, 0))
