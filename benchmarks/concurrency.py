@@ -43,11 +43,12 @@ def measure(places: PostgresPlaces, rounds: int, seconds: float) -> Section:
             with ExitStack() as stack:
                 held = [Floor(stack.enter_context(connected(places))) for _ in range(threads)]
                 floors = _apart([floor.calls(recordings[operation.name].calls) for floor in held])
+                each = _apart([ours] * threads)
                 rates: dict[str, list[float]] = {"floor": [], "ours": []}
                 for number in range(-1, rounds):
                     found = {
                         "floor": _rate(floors, seconds),
-                        "ours": _rate(_apart([ours] * threads), seconds),
+                        "ours": _rate(each, seconds),
                     }
                     if number >= 0:
                         for name, rate in found.items():

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from typing import Any
 
 import psycopg
@@ -14,14 +14,14 @@ import psycopg
 from actingweb.embedded.postgres import names_postgres
 from benchmarks.bulk import measure_bulk
 from benchmarks.driver.growth import ACTORS, OPERATIONS
-from benchmarks.driver.growth_floor import OPERATIONS as FLOOR_OPERATIONS
 from benchmarks.driver.workload import Operation, load_classes
 from benchmarks.figures import figure, ratios
+from benchmarks.growth_floor import OPERATIONS as FLOOR_OPERATIONS
 from benchmarks.machine import huge_pages, memory_mib, share_processor
 from benchmarks.peer import Worker, worker
 from benchmarks.places import PostgresPlaces, postgres_places, use
 from benchmarks.population import ROWS_PER_ACTOR, populate, warm
-from benchmarks.relay import delayed
+from benchmarks.relay import NETWORK_CALLS, NETWORK_SECONDS, network
 from benchmarks.results import Section
 from benchmarks.rounds import Contender, Times, alternate
 
@@ -32,9 +32,7 @@ _STEP = 10
 _RATIO = 1.3
 # Of the memory, so that a million actors of 24 GiB are in it: what is measured is the way to a row, not that to a page.
 _BUFFERS = 0.45
-_NETWORK_SECONDS = 0.001
-_NETWORK_CALLS = 20
-_OURS, _FLOOR = "benchmarks.driver.growth", "benchmarks.driver.growth_floor"
+_OURS, _FLOOR = "benchmarks.driver.growth", "benchmarks.growth_floor"
 _ANSWER_NONE = frozenset({"reverse look-up, miss", "property batch delete of 10"})
 
 
@@ -46,7 +44,7 @@ def measure(actors: int, rounds: int) -> Iterator[Section]:
     """Yield the sections on latency with more and more actors, then that on reading and purging very many rows."""
     buffers = memory_mib() * _BUFFERS
     with (
-        huge_pages(0 if names_postgres(os.environ) else buffers) as huge,
+        nullcontext(False) if names_postgres(os.environ) else huge_pages(buffers) as huge,
         postgres_places(_settings(buffers)) as places,
         ExitStack() as stack,
     ):
@@ -143,17 +141,17 @@ def _compare(section: Section, places: PostgresPlaces, environments: dict[int, d
 def _network(places: PostgresPlaces, environments: dict[int, dict[str, str]], rounds: int) -> Section:
     """Measure the fewest and the most actors through a relay that adds the time of a network."""
     smallest, largest = environments
-    title = f"PostgreSQL over a network of {_NETWORK_SECONDS * 1000:g} ms, {smallest:,} to {largest:,} actors"
+    title = f"PostgreSQL over a network of {NETWORK_SECONDS * 1000:g} ms, {smallest:,} to {largest:,} actors"
     section = Section("growth network", title)
     with ExitStack() as stack:
-        port = str(stack.enter_context(delayed(*places.address, _NETWORK_SECONDS)))
+        port = str(stack.enter_context(network(*places.address)))
         far = {
             size: {**environment, "PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": port}
             for size, environment in environments.items()
         }
         workers = {size: _worker(stack, far[size], size, _OURS) for size in far}
         for operation in OPERATIONS:
-            count = min(_NETWORK_CALLS, operation.count)
+            count = min(NETWORK_CALLS, operation.count)
             contenders = {f"{size:,}": _contender(workers[size], operation, count) for size in workers}
             _add(section, operation, alternate(contenders, rounds))
     return section

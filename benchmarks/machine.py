@@ -66,16 +66,13 @@ def huge_pages(mebibytes: float) -> Iterator[bool]:
     """Reserve huge pages for a server with so much shared memory, and give them back; tell whether that is possible.
 
     It takes root. With pages of 4 KiB a server that goes through GiBs of memory mostly looks for where its pages are,
-    so PostgreSQL's manual has the administrator reserve them. For a server without any it reserves none.
+    so PostgreSQL's manual has the administrator reserve them.
     """
-    if not mebibytes:
-        yield False
-        return
     reserved = Path("/proc/sys/vm/nr_hugepages")
-    # The server has more in its shared memory than pages of tables.
-    wanted = math.ceil(mebibytes * 1.05 + 100) * 1024 // _huge_page_kib()
     try:
         before = reserved.read_text()
+        # The server has more in its shared memory than pages of tables.
+        wanted = math.ceil(mebibytes * 1.05 + 100) * 1024 // _number("/proc/meminfo", "Hugepagesize")
         reserved.write_text(str(int(before) + wanted))
     except OSError:
         yield False
@@ -101,13 +98,6 @@ def own_processors() -> Iterator[None]:
 
 def _status(field: str) -> int:
     return _number("/proc/self/status", field)
-
-
-def _huge_page_kib() -> int:
-    try:
-        return _number("/proc/meminfo", "Hugepagesize")
-    except (OSError, StopIteration):
-        return 2048
 
 
 def _number(file: str, field: str) -> int:

@@ -16,15 +16,13 @@ from benchmarks.floor_postgresql import Floor
 from benchmarks.machine import own_processors, share_processor
 from benchmarks.peer import PeerError, Worker, upgrade_peer, worker
 from benchmarks.places import PostgresPlaces, use
-from benchmarks.relay import Relay, delayed
+from benchmarks.relay import NETWORK_CALLS, NETWORK_SECONDS, Relay, network
 from benchmarks.results import Row, Section, row_of
 from benchmarks.rounds import Contender, alternate, timed
 from benchmarks.wire import Recorder, Trip
 
 __all__ = ["Recording", "chosen", "connected", "measure", "record"]
 
-_NETWORK_SECONDS = 0.001
-_NETWORK_CALLS = 20
 _READ_OVER, _WRITE_OVER, _CPU_RATIO = 12, 15, 1.4
 _PEER_READS, _PEER_NETWORK_READS, _PEER_NETWORK_INDEXED = 2.5, 3.5, 6.0
 _NETWORK_RATIO = 1.10
@@ -141,7 +139,7 @@ def measure(places: PostgresPlaces, python: Path | None, rounds: int, only: list
     classes = load_classes("postgresql", cascades=True)
     recordings = record(places, operations, classes)
     with ExitStack() as stack:
-        port = stack.enter_context(delayed(*places.address, _NETWORK_SECONDS))
+        port = stack.enter_context(network(*places.address))
         left_out: list[str] = []
         try:
             peer = stack.enter_context(peer_processes(places, python, port))
@@ -177,13 +175,13 @@ class _Bench:
 
     def network(self, operations: list[Operation], rounds: int) -> Section:
         """Measure through a relay that adds the time of a network."""
-        section = Section("network", f"PostgreSQL over a network of {_NETWORK_SECONDS * 1000:g} ms, one thread")
+        section = Section("network", f"PostgreSQL over a network of {NETWORK_SECONDS * 1000:g} ms, one thread")
         section.notes.append("A relay on loopback holds back each direction by half of that.")
         use({**self.places.environment, "PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(self.far_port)})
         try:
             with connected(self.places) as near, connected(self.places, port=self.far_port) as far:
                 for operation in operations:
-                    count = min(_NETWORK_CALLS, operation.count)
+                    count = min(NETWORK_CALLS, operation.count)
                     row = self._row(operation, count, Floor(far), Floor(near), rounds, far=True)
                     section.rows.append(row)
                     _judge_network(section, row)

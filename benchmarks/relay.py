@@ -16,9 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Relay", "delayed"]
+__all__ = ["NETWORK_CALLS", "NETWORK_SECONDS", "Relay", "network"]
 
 Listener = Callable[[bytes], None]
+
+NETWORK_SECONDS = 0.001
+"""What a network adds to a round trip."""
+NETWORK_CALLS = 20
+"""Calls of one round over it, at most."""
 
 _CHUNK = 1 << 18
 _SET_TIMER_SLACK = 29
@@ -89,9 +94,9 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def delayed(host: str, port: int, seconds: float) -> Iterator[int]:
-    """Yield the port of a relay that adds so many seconds to a round trip."""
-    command = [sys.executable, "-m", "benchmarks.relay", host, str(port), str(seconds)]
+def network(host: str, port: int) -> Iterator[int]:
+    """Yield the port of a relay that adds `NETWORK_SECONDS` to a round trip."""
+    command = [sys.executable, "-m", "benchmarks.relay", host, str(port), str(NETWORK_SECONDS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

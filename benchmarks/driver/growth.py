@@ -13,7 +13,7 @@ from uuid import UUID
 
 from benchmarks.driver.workload import Call, Operation
 
-__all__ = ["ACTORS", "COUNT", "OPERATIONS", "Drawn", "actor_id", "drawn"]
+__all__ = ["ACTORS", "COUNT", "OPERATIONS", "Drawn", "actor_id", "drawn", "nothing"]
 
 ACTORS = "BENCH_ACTORS"
 """The variable that says how many actors there are."""
@@ -49,8 +49,8 @@ def drawn(count: int) -> list[Drawn]:
     return [Drawn(number, actor_id(number)) for number in _chance.sample(range(actors), min(count, actors))]
 
 
-def _nothing(db: Any, count: int) -> None:
-    pass
+def nothing(db: Any, count: int) -> None:
+    """Store nothing: the operation uses the rows that there are."""
 
 
 def _each(call: Callable[[Any, Drawn], object]) -> Callable[[Any, int], list[Call]]:
@@ -64,11 +64,11 @@ def _ready(prepare: Callable[[Any, Drawn], Call]) -> Callable[[Any, int], list[C
 
 
 def _read(name: str, call: Callable[[Any, Drawn], object], kind: str = "read") -> Operation:
-    return Operation(name, kind, COUNT, _nothing, _each(call))
+    return Operation(name, kind, COUNT, nothing, _each(call))
 
 
 def _write(name: str, prepare: Callable[[Any, Drawn], Call]) -> Operation:
-    return Operation(name, "write", COUNT, _nothing, _ready(prepare))
+    return Operation(name, "write", COUNT, nothing, _ready(prepare))
 
 
 def _remove_leftovers(_: Any, __: int) -> None:

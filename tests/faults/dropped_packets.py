@@ -30,8 +30,8 @@ IDLE = 10
 ACTOR = "actor"
 BLOCKED = "SELECT FROM pg_locks WHERE NOT granted"
 
-# The loopback device of a network of our own; nobody else uses it. What comes in is dropped:
-# of packets that do not even go out TCP learns, and counts no time-out.
+# The loopback device of a network of our own; nobody else uses it. What comes in is dropped: of packets that do not
+# even go out TCP learns, and counts no time-out.
 _START = ("ip link set lo up", "tc qdisc add dev lo clsact")
 _DROP = "tc filter add dev lo ingress bpf direct-action bytecode '1,6 0 0 2,'"
 _HEAL = "tc filter del dev lo ingress"

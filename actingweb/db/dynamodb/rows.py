@@ -125,9 +125,8 @@ class DynamoRows(Verbs[R]):
 
     @classmethod
     def _list(cls, *key_values: Any) -> list[R]:
-        record: Any = cls.record
-        rows: list[R] = [decode(record, item) for item in cls._items(key_values)]
-        return sorted(rows, key=record.key_values)
+        rows = [cls._row(item) for item in cls._items(key_values)]
+        return sorted(rows, key=cls.record.key_values)
 
     @classmethod
     def _key_attributes(cls) -> list[str]:
@@ -142,19 +141,16 @@ class DynamoRows(Verbs[R]):
 
     @classmethod
     def _items(cls, key_values: tuple[Any, ...], attributes: list[str] | None = None) -> Iterator[Item]:
-        """Return the items whose key begins with these parts, strongly read; without parts all of the table."""
+        """Yield the items whose key begins with these parts, strongly read; without parts all of the table."""
         expression = Expression()
         request: dict[str, Any] = {"ConsistentRead": True}
         if key_values:
             request["KeyConditionExpression"] = cls._key_condition(expression, key_values)
         if attributes:
             request["ProjectionExpression"] = expression.project(attributes)
-        items = cls._pages(request, expression)
-        part = cls._layout().part
-        if part is None or len(key_values) < 2:
-            return items
-        pair = {"S": key_values[1]}
-        return (item for item in items if item.get(part) == pair)
+        for item in cls._pages(request, expression):
+            if len(key_values) < 2 or cls._holds(item, key_values):
+                yield item
 
     @classmethod
     def _key_condition(cls, expression: Expression, key_values: tuple[Any, ...]) -> str:

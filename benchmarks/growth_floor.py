@@ -5,47 +5,29 @@ Runs in a worker, like `growth`, whose operations of the same names it is put be
 
 import os
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
-import psycopg
-
-from benchmarks.driver.growth import COUNT, Drawn, drawn
+from benchmarks.driver.growth import COUNT, Drawn, drawn, nothing
 from benchmarks.driver.workload import Call, Operation
+from benchmarks.floor_postgresql import Floor
+from benchmarks.wire import Statement
+from tests.servers import PostgresTarget
 
 __all__ = ["OPERATIONS"]
 
 
 @cache
-def _cursor() -> Any:
-    prefix, schema = os.environ["PG_DB_PREFIX"], os.environ["PG_DB_SCHEMA"]
-    connection = psycopg.connect(
-        host=os.environ["PG_DB_HOST"],
-        port=os.environ["PG_DB_PORT"],
-        user=os.environ["PG_DB_USER"],
-        password=os.environ["PG_DB_PASSWORD"],
-        dbname=os.environ["PG_DB_NAME"],
-        autocommit=True,
-    )
-    connection.prepare_threshold = 0
-    connection.execute("SELECT set_config('search_path', %s, false)", [f'"{prefix}{schema}"'])
-    return psycopg.RawCursor(connection)
-
-
-def _execute(sql: str, values: tuple[str, ...]) -> object:
-    cursor = _cursor().execute(sql, values)
-    return cursor.rowcount if cursor.rownumber is None else cursor.fetchall()
-
-
-def _nothing(db: Any, count: int) -> None:
-    pass
+def _floor() -> Floor:
+    schema = os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"]
+    return Floor(PostgresTarget(os.environ).connect(schema))
 
 
 def _statement(name: str, kind: str, sql: str, values: Callable[[Drawn], tuple[str, ...]]) -> Operation:
     def calls(_: Any, count: int) -> list[Call]:
-        return [partial(_execute, sql, values(actor)) for actor in drawn(count)]
+        return _floor().calls([[[Statement(sql, values(actor))]] for actor in drawn(count)])
 
-    return Operation(name, kind, COUNT, _nothing, calls)
+    return Operation(name, kind, COUNT, nothing, calls)
 
 
 OPERATIONS: tuple[Operation, ...] = (
