@@ -168,6 +168,7 @@ class PostgresSettings:
     pool_max_size: int
     pool_timeout: float
     pooler: str
+    explicit_transactions: str
     connect_timeout: float
     tcp_user_timeout: float
     timeout: float
@@ -237,6 +238,7 @@ class Settings:
             pool_max_size=max_size,
             pool_timeout=env.get("PG_POOL_TIMEOUT", 30.0, _seconds(0.001)),
             pooler=env.get("PG_POOLER", "auto", _choice("auto", "on", "off")),
+            explicit_transactions=env.get("PG_EXPLICIT_TRANSACTIONS", "auto", _choice("auto", "on", "off")),
             connect_timeout=env.get("PG_CONNECT_TIMEOUT", 5.0, _seconds(1)),
             tcp_user_timeout=env.get("PG_TCP_USER_TIMEOUT", 10.0, _seconds(0.001)),
             timeout=env.get("PG_DB_TIMEOUT", 30.0, _seconds(0.001)),

@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from actingweb.db.postgresql.constraints import violated
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.copytext import copy_text
 from actingweb.migration.prepare import Pairs
@@ -75,17 +76,14 @@ class Merge:
                 raise
             return self.insert(known, rejects)
         except psycopg.errors.UniqueViolation as error:
-            duplicate = error.diag
+            constraint, detail = violated(error), error.diag.message_detail
         except REFUSED as error:
             return self._insert_halves(rows, rejects, type(error).__name__)
         if self.skip_duplicates and not self.staging:
             self.staging = True
             return self.insert(rows, rejects, text)
         # The server's own words, which may be in any language, for the key alone.
-        raise DuplicateKeyError(
-            "duplicate key value violates unique constraint "
-            f'"{duplicate.constraint_name}": {duplicate.message_detail or ""}'
-        )
+        raise DuplicateKeyError(f'duplicate key value violates unique constraint "{constraint}": {detail or ""}')
 
     def delete(self, rows: Pairs) -> None:
         """Delete the rows with these keys."""

@@ -4,6 +4,8 @@ Each step runs on a fresh snapshot after the locks of those before it: the prope
 property, the look-up row those of one value.
 """
 
+from actingweb.db.exceptions import DbOutcomeUnknownError
+from actingweb.db.faults import Fault
 from actingweb.db.policy.property import Claim
 from actingweb.db.postgresql.door import Outcome, Step, read
 from actingweb.db.postgresql.statement import Statement
@@ -47,6 +49,11 @@ DELETE_CLAIMS = Statement(
     "WHERE mine.id = claim.actor_id AND mine.name = claim.property_name)"
 )
 
+_CHANGED_MEANWHILE = (
+    "the property changed between the statements of one transaction: a trigger changes it, or the server commits each "
+    "statement alone, which PG_EXPLICIT_TRANSACTIONS=on prevents"
+)
+
 
 def taking(record: PropertyRecord) -> list[Step]:
     """Return the steps that, if `record` is stored, release its actor's other claims and claim its value if it can."""
@@ -58,10 +65,15 @@ def taking(record: PropertyRecord) -> list[Step]:
 
 
 def claimant(record: PropertyRecord, outcomes: list[Outcome]) -> str | None:
-    """Return the other actor that keeps its claim on the value, told by the outcomes of `taking`."""
+    """Return the other actor that keeps its claim on the value, told by the outcomes of `taking`.
+
+    Raise `Fault` if the property did not stay as the step before had stored it.
+    """
     if not record.value:
         return None
     _, found, taken = outcomes
+    if not found.rows:
+        raise Fault(DbOutcomeUnknownError, _CHANGED_MEANWHILE)
     owner: str = found.rows[0][0]
     return None if owner == record.id or taken.changed else owner
 

@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from actingweb.db.exceptions import DbOutcomeUnknownError
+from actingweb.db.exceptions import DbError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.connection import acquire
 from actingweb.db.postgresql.errors import concerns_others, fault_of, is_conflict, is_lost, is_rolled_back
+from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import NoAnswerError, Outcome, Parameters, PooledConnection
 from actingweb.db.postgresql.schema_check import explained
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.postgresql.transaction import current
 
-__all__ = ["Outcome", "Step", "read", "write", "write_all"]
+__all__ = ["Outcome", "Step", "read", "write", "write_all", "write_row"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -31,24 +32,33 @@ _SLOWEST_BACK_OFF = 0.1
 
 def read(statement: Statement, parameters: Parameters) -> list[Row]:
     """Return the rows of a query, which is repeated if its connection is lost. Raise `Fault`."""
-    return _run(lambda connection, schema: connection.run(statement.query(schema), parameters), True).rows
+    return _run(lambda connection, pool: connection.run(statement.query(pool.schema), parameters), True).rows
 
 
 def write(statement: Statement, parameters: Parameters) -> Outcome:
     """Run one statement as a transaction. Raise `Fault`."""
-    return _run(lambda connection, schema: connection.run(statement.query(schema), parameters), False)
+    return _run(lambda connection, pool: connection.run(statement.query(pool.schema), parameters), False)
+
+
+def write_row(statement: Statement, parameters: Parameters) -> Row:
+    """Run one statement that stores a row as a transaction, and return what it returns. Raise `Fault`."""
+    rows = write(statement, parameters).rows
+    if not rows:
+        raise Fault(DbError, "the server stored no row: look for a trigger or a rule on the table")
+    return rows[0]
 
 
 def write_all(*steps: Step) -> list[Outcome]:
     """Run statements as one transaction, each on a fresh snapshot. Raise `Fault`; then none has taken effect."""
 
-    def change(connection: PooledConnection, schema: str) -> list[Outcome]:
-        return connection.run_all([(statement.query(schema), parameters) for statement, parameters in steps])
+    def change(connection: PooledConnection, pool: Pool) -> list[Outcome]:
+        queries = [(statement.query(pool.schema), parameters) for statement, parameters in steps]
+        return connection.run_all(queries, pool.distributed is not False)
 
     return _run(change, False)
 
 
-def _run(work: Callable[[PooledConnection, str], T], repeatable: bool) -> T:
+def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
     """Return what `work` does with a connection; repeat it as long as it certainly had no effect and may succeed.
 
     In a transaction it is done once, with its connection.
@@ -60,7 +70,7 @@ def _run(work: Callable[[PooledConnection, str], T], repeatable: bool) -> T:
         attempt += 1
         pool, connection = acquire()
         try:
-            return work(connection, pool.schema)
+            return work(connection, pool)
         except (psycopg.Error, UnicodeEncodeError) as error:
             failure: Exception = error
             lost = is_lost(error, connection)
@@ -72,7 +82,7 @@ def _run(work: Callable[[PooledConnection, str], T], repeatable: bool) -> T:
         if lost:
             if concerns_others(failure):
                 pool.forget_idle()
-            safe = repeatable or (is_rolled_back(failure) and pool.pooled is False)
+            safe = repeatable or (is_rolled_back(failure, pool.distributed is False) and pool.pooled is False)
             _judge_loss(failure, safe, attempt)
         elif is_conflict(failure) and attempt < _TRIES:
             time.sleep(random.uniform(0, min(_SLOWEST_BACK_OFF, _BACK_OFF * 2**attempt)))

@@ -15,6 +15,7 @@ from actingweb.db.exceptions import (
     DbUnknownActorError,
 )
 from actingweb.db.faults import DriverError, Fault
+from actingweb.db.postgresql.constraints import concerns_actor, violated
 from actingweb.db.postgresql.password import PasswordError
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
 
@@ -77,8 +78,9 @@ _STALE_PREPARED = ("26000", "0A000")
 _READ_ONLY = "25006"
 # What means that the connection, or what was prepared on it, is of no use any more.
 _LOST_CODES = ("08", "57P", _READ_ONLY, *_STALE_PREPARED)
-# Of these, what the server says before a commit only.
-_ROLLED_BACK_CODES = ("57P", _READ_ONLY, *_STALE_PREPARED)
+# Of these, what a server says before a commit only; the second, if no other server had a hand in it.
+_ROLLED_BACK_CODES = (_READ_ONLY, *_STALE_PREPARED)
+_ROLLED_BACK_ALONE = "57P"
 # A server without a free connection says so before there is a result that could carry its code, 53300.
 _NO_CONNECTION_LEFT = ("too many clients", "too many connections", "remaining connection slots")
 
@@ -86,8 +88,8 @@ _NO_CONNECTION_LEFT = ("too many clients", "too many connections", "remaining co
 def fault_of(error: Exception) -> Fault:
     """Return the fault that the error of a statement is; its cause has none of the error's text."""
     name, code = type(error).__name__, _code(error)
-    constraint = error.diag.constraint_name if isinstance(error, psycopg.Error) else None
-    return Fault(*_meaning(error, code, constraint), DriverError(name, code, constraint))
+    constraint = violated(error) if isinstance(error, psycopg.Error) else None
+    return Fault(*_meaning(error, code), DriverError(name, code, constraint))
 
 
 def connect_fault(error: Exception) -> Fault:
@@ -125,17 +127,21 @@ def concerns_others(error: Exception) -> bool:
     return _code(error) in (None, _READ_ONLY)
 
 
-def is_rolled_back(error: Exception) -> bool:
-    """Tell whether the server itself refused to go on, which it does before a commit only."""
-    return (_code(error) or "").startswith(_ROLLED_BACK_CODES)
+def is_rolled_back(error: Exception, alone: bool) -> bool:
+    """Tell whether the server itself refused to go on, which it does before a commit only.
+
+    One that does not work `alone` may be ended while another still does what it was handed.
+    """
+    code = _code(error) or ""
+    return code.startswith(_ROLLED_BACK_CODES) or (alone and code.startswith(_ROLLED_BACK_ALONE))
 
 
 def _code(error: Exception) -> str | None:
     return error.sqlstate if isinstance(error, psycopg.Error) else None
 
 
-def _meaning(error: Exception, code: str | None, constraint: str | None) -> Meaning:
-    if code == "23503" and constraint and constraint.endswith("_actor"):
+def _meaning(error: Exception, code: str | None) -> Meaning:
+    if code == "23503" and isinstance(error, psycopg.Error) and concerns_actor(error):
         return DbUnknownActorError, "unknown actor"
     if code is None:
         return next(meaning for kind, meaning in BY_CLASS if isinstance(error, kind))

@@ -26,6 +26,8 @@ class Pool(ConnectionPool[PooledConnection]):
         schema: where the tables are.
         pooled: whether another pool stands between this one and the server; None before the first connection.
         has_known_schema: whether the schema was looked at.
+        distributed: whether several servers, or an engine that is not PostgreSQL's, do the work, so that transactions
+            have to be explicit; None while it is not known.
     """
 
     def __init__(self, settings: PostgresSettings) -> None:
@@ -34,6 +36,7 @@ class Pool(ConnectionPool[PooledConnection]):
         self.has_known_schema = False
         self._settings = settings
         self.pooled = {"on": True, "off": False}.get(settings.pooler)
+        self.distributed = {"on": True, "off": False}.get(settings.explicit_transactions)
         self._failure: psycopg.Error | None = None
         self._has_threads = False
         self._starting = Lock()

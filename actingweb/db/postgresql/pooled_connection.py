@@ -3,6 +3,7 @@
 import math
 import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from actingweb.db.postgresql.statement import Query
@@ -23,6 +24,8 @@ Values = list[bytes | None]
 
 _PREPARED_MAX = 500
 _SILENT = "no answer in time"
+_BEGIN: tuple[bytes, Values] = (b"BEGIN", [])
+_COMMIT: tuple[bytes, Values] = (b"COMMIT", [])
 
 
 class NoAnswerError(psycopg.OperationalError):
@@ -100,11 +103,30 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             raise
         return self._outcome(result)
 
-    def run_all(self, steps: Sequence[tuple[Query, Parameters]]) -> list[Outcome]:
-        """Run queries as one transaction, or as a part of the present one, in one round trip. Raise `psycopg.Error`."""
-        return self._pipelined([(query.text, _dumped_all(query, parameters)) for query, parameters in steps])
+    def run_all(self, steps: Sequence[tuple[Query, Parameters]], explicit: bool) -> list[Outcome]:
+        """Run queries as one transaction, or as a part of the present one, in one round trip. Raise `psycopg.Error`.
+
+        A pipeline is a transaction to PostgreSQL; `explicit` sends BEGIN and COMMIT in it to servers that need them.
+        """
+        texts = [(query.text, _dumped_all(query, parameters)) for query, parameters in steps]
+        if explicit and len(texts) > 1 and self.pgconn.transaction_status == TransactionStatus.IDLE:
+            return self._enclosed(texts)
+        return self._pipelined(texts)
+
+    def _enclosed(self, steps: list[tuple[bytes, Values]]) -> list[Outcome]:
+        results, made = self._exchanged([_BEGIN, *steps, _COMMIT])
+        if self.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            # If even that fails, the connection is closed, which rolls back too.
+            with suppress(psycopg.Error):
+                self.command(b"ROLLBACK")
+        # What the server says after its answer to COMMIT concerns the connection alone.
+        return self._outcomes(results[: len(made)], made)[1:-1]
 
     def _pipelined(self, steps: list[tuple[bytes, Values]]) -> list[Outcome]:
+        return self._outcomes(*self._exchanged(steps))
+
+    def _exchanged(self, steps: list[tuple[bytes, Values]]) -> tuple[list[PGresult], list[tuple[bytes, bytes | None]]]:
+        """Return the results of a pipeline, and what `_send` returned."""
         try:
             self.pgconn.enter_pipeline_mode()
             made = self._send(steps)
@@ -120,6 +142,9 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             if name is not None and result.status == ExecStatus.COMMAND_OK:
                 self._names[text] = name
                 self._room -= 1
+        return results, made
+
+    def _outcomes(self, results: list[PGresult], made: list[tuple[bytes, bytes | None]]) -> list[Outcome]:
         outcomes = [self._outcome(result) for result in results]
         return [outcome for outcome, (_, name) in zip(outcomes, made, strict=True) if name is None]
 

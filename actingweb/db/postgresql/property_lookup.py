@@ -1,7 +1,7 @@
 """Look-up rows of indexed properties."""
 
 from actingweb.db.policy.property_lookup import PropertyLookupPolicy
-from actingweb.db.postgresql.door import write
+from actingweb.db.postgresql.door import write, write_row
 from actingweb.db.postgresql.rows import Rows, upsert_statement
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.records import PropertyLookupRecord
@@ -27,7 +27,7 @@ class DbPropertyLookup(Rows[PropertyLookupRecord], PropertyLookupPolicy):
         if overwrite:
             write(UPSERT_CLAIM, record)
             return None
-        owner: str = write(INSERT_OR_READ_CLAIM, record).rows[0][0]
+        owner: str = write_row(INSERT_OR_READ_CLAIM, record)[0]
         return None if owner == record.actor_id else owner
 
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:

@@ -26,32 +26,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from actingweb.db.postgresql.constraints import OWNED, foreign_key, primary_key
 from actingweb.db.postgresql.limits import ID_CHARACTERS, IDS
-from actingweb.db.records import (
-    ActorRecord,
-    AttributeRecord,
-    PeerTrusteeRecord,
-    PropertyLookupRecord,
-    PropertyRecord,
-    Record,
-    SubscriptionDiffRecord,
-    SubscriptionRecord,
-    SubscriptionSuspensionRecord,
-    TrustRecord,
-)
+from actingweb.db.records import ActorRecord, AttributeRecord, Record, SubscriptionSuspensionRecord
 
 __all__ = ["build_metadata", "key_collation", "metadata"]
-
-_OWNED: tuple[type[Record], ...] = (
-    PropertyRecord,
-    PropertyLookupRecord,
-    TrustRecord,
-    PeerTrusteeRecord,
-    SubscriptionRecord,
-    SubscriptionDiffRecord,
-    SubscriptionSuspensionRecord,
-)
-"""The tables whose rows go when their actor goes."""
 
 _TYPES: dict[Any, TypeEngine[Any]] = {
     str: Text(),
@@ -83,7 +62,7 @@ def build_metadata(collation: str | None) -> MetaData:
     """Return the tables, with `collation` on their text key columns if one is given. No table names a schema."""
     metadata = MetaData()
     _add_actors(metadata, collation)
-    for record in _OWNED:
+    for record in OWNED:
         _add_owned(metadata, record, collation)
     _add_attributes(metadata, collation)
     tables = metadata.tables
@@ -107,7 +86,7 @@ def _add_actors(metadata: MetaData, collation: str | None) -> None:
 
 def _add_owned(metadata: MetaData, record: type[Record], collation: str | None) -> None:
     owner = "actor_id" if "actor_id" in record.fields else "id"
-    name = f"fk_{record.table}_actor"
+    name = foreign_key(record)
     _table(metadata, record, collation, ForeignKeyConstraint([owner], ["actors.id"], name=name, ondelete="CASCADE"))
 
 
@@ -123,7 +102,7 @@ def _table(
     metadata: MetaData, record: type[Record], collation: str | None, *extras: Column[Any] | ForeignKeyConstraint
 ) -> Table:
     columns = [_column(record, name, collation) for name in record.fields]
-    key = PrimaryKeyConstraint(*record.key, name=f"{record.table}_pkey")
+    key = PrimaryKeyConstraint(*record.key, name=primary_key(record))
     return Table(record.table, metadata, *columns, *extras, key)
 
 

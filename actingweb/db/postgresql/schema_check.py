@@ -10,6 +10,7 @@ from psycopg import sql
 
 from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import Fault
+from actingweb.db.postgresql.distributed import DISTRIBUTED
 from actingweb.db.postgresql.errors import concerns_layout, connect_fault, fault_of
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
@@ -30,6 +31,7 @@ _FACTS = """
             WHERE n.nspname = %(schema)s AND c.relname = 'subscriptions' AND a.attname = 'peer_sub_id')
 """
 _REVISIONS = sql.SQL("SELECT version_num FROM {}")
+_FIRST_LOOK = sql.SQL(f"SELECT ARRAY(SELECT version_num FROM {{}}), {DISTRIBUTED}")
 
 
 class SchemaState(NamedTuple):
@@ -83,12 +85,12 @@ class SchemaState(NamedTuple):
 def require_no_older_schema(pool: Pool, connection: PooledConnection) -> None:
     """Raise `Fault` if an earlier release made the schema, since some statements would work on it, but not rightly.
 
-    A schema that cannot be looked at is left to the statements, and so is a newer one. Raise `Fault` also if the
+    Tell the pool whether the server is a distributed one, unless its settings do. A schema that cannot be looked at is left to the statements, and so is a newer one. Raise `Fault` also if the
     connection is lost.
     """
     failure: psycopg.Error
     try:
-        if _revisions(connection, pool.schema) == [HEAD]:
+        if _first_look(pool, connection) == [HEAD]:
             return
         state = schema_state(connection, pool.schema)
     except psycopg.Error as error:
@@ -128,6 +130,14 @@ def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaStat
     facts = connection.execute(_FACTS, {"schema": schema}, prepare=False).fetchone()
     exists, versioned, ancient = facts or (False, False, False)
     return SchemaState(exists, ancient, _revisions(connection, schema) if versioned else [])
+
+
+def _first_look(pool: Pool, connection: PooledConnection) -> list[str]:
+    query = _FIRST_LOOK.format(sql.Identifier(pool.schema, "alembic_version"))
+    [(revisions, distributed)] = connection.execute(query, prepare=False)
+    if pool.distributed is None:
+        pool.distributed = distributed
+    return list(revisions)
 
 
 def _revisions(connection: psycopg.Connection[Any], schema: str) -> list[str]:

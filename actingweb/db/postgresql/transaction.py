@@ -35,7 +35,7 @@ class Transaction:
     owner: tuple[int, object]
     depth: int = 0
 
-    def run(self, work: Callable[[PooledConnection, str], T]) -> T:
+    def run(self, work: Callable[[PooledConnection, Pool], T]) -> T:
         """Return what `work` does with the connection. Raise `Fault`; nothing is repeated."""
         if self.owner != _caller():
             raise Fault(DbNotSupportedError, "a transaction belongs to the thread and the task that began it")
@@ -43,7 +43,7 @@ class Transaction:
             raise Fault(DbConnectionError, "the connection of the transaction was lost, so nothing of it is stored")
         failure: Exception
         try:
-            return work(self.connection, self.pool.schema)
+            return work(self.connection, self.pool)
         except (psycopg.Error, UnicodeEncodeError) as error:
             failure = error
             if is_lost(error, self.connection):

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy
-from actingweb.db.postgresql.door import read, write
+from actingweb.db.postgresql.door import read, write_row
 from actingweb.db.postgresql.rows import Rows, upsert_statement
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
@@ -30,7 +30,7 @@ class DbTrust(Rows[TrustRecord], TrustPolicy):
         return bool(read(READ_SECRET, {"id": actor_id, "secret": token}))
 
     def _upsert(self, record: TrustRecord) -> datetime:
-        created_at: datetime = write(UPSERT_TRUST, record).rows[0][0]
+        created_at: datetime = write_row(UPSERT_TRUST, record)[0]
         return created_at
 
 

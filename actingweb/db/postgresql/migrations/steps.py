@@ -41,8 +41,14 @@ def listing(query: str) -> str:
 
 
 def alter(table: str, *changes: str) -> None:
-    """Make all changes in one statement, so that the table is rewritten once at most."""
-    op.execute(f"ALTER TABLE {table} {', '.join(changes)}")
+    """Make all changes in one statement, so that the table is rewritten once at most, but for constraints.
+
+    These are added after the others, by statements of their own: in a distributed schema Citus refuses anything else.
+    """
+    constraints = [change for change in changes if change.startswith("ADD CONSTRAINT")]
+    together = ", ".join(change for change in changes if change not in constraints)
+    for change in filter(None, [together, *constraints]):
+        op.execute(f"ALTER TABLE {table} {change}")
 
 
 def collate() -> str:

@@ -1,0 +1,65 @@
+"""The names of the layout's constraints, also where a server adds the number of a shard to them."""
+
+import re
+
+import psycopg
+
+from actingweb.db.records import (
+    ActorRecord,
+    AttributeRecord,
+    PeerTrusteeRecord,
+    PropertyLookupRecord,
+    PropertyRecord,
+    Record,
+    SubscriptionDiffRecord,
+    SubscriptionRecord,
+    SubscriptionSuspensionRecord,
+    TrustRecord,
+)
+
+__all__ = ["OWNED", "concerns_actor", "foreign_key", "primary_key", "violated"]
+
+OWNED: tuple[type[Record], ...] = (
+    PropertyRecord,
+    PropertyLookupRecord,
+    TrustRecord,
+    PeerTrusteeRecord,
+    SubscriptionRecord,
+    SubscriptionDiffRecord,
+    SubscriptionSuspensionRecord,
+)
+"""The tables whose rows go when their actor goes."""
+
+
+def foreign_key(record: type[Record]) -> str:
+    """Return the name of the constraint that ties the rows of a table to their actor."""
+    return f"fk_{record.table}_actor"
+
+
+def primary_key(record: type[Record]) -> str:
+    """Return the name of the constraint on the key of a table."""
+    return f"{record.table}_pkey"
+
+
+_SHARD = "(?:_[0-9]+)?"
+_TABLES = {foreign_key(record): record.table for record in OWNED}
+_KEYS = [primary_key(record) for record in (ActorRecord, *OWNED, AttributeRecord)]
+_NAME = re.compile(rf"(?<!\w)({'|'.join([*_TABLES, *_KEYS])}){_SHARD}(?!\w)")
+
+
+def violated(error: psycopg.Error) -> str | None:
+    """Return the name of the constraint that an error is about; one of the layout's without the number of a shard."""
+    reported = error.diag.constraint_name
+    if reported is not None:
+        found = _NAME.fullmatch(reported)
+        return found[1] if found else reported
+    # A coordinator hands on the words of the server that has the shard, in any language, but not the fields.
+    found = _NAME.search(error.diag.message_primary or "")
+    return found[1] if found else None
+
+
+def concerns_actor(error: psycopg.Error) -> bool:
+    """Tell whether the constraint that an error is about ties a row to its actor."""
+    table = _TABLES.get(violated(error) or "")
+    reported = error.diag.table_name
+    return table is not None and (reported is None or re.fullmatch(table + _SHARD, reported) is not None)
