@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from alembic.util import CommandError
 from psycopg.errors import InsufficientPrivilege
 from psycopg.sql import SQL, Literal
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import NotSupportedError
 
 from actingweb.db import get_property, load_backend
 from actingweb.db.postgresql.connection import get_pool
@@ -57,16 +59,21 @@ def is_distributed(set_env: SetEnv) -> Any:
     return get_pool().distributed
 
 
-def test_the_extension_citus_tells_a_cluster(own_database: Place, set_env: SetEnv) -> None:
-    assert is_distributed(set_env) is False
+def add_citus(place: Place) -> None:
+    """Let the database's catalog have the extension."""
     try:
-        own_database.execute("SET allow_system_table_mods = on")
+        place.execute("SET allow_system_table_mods = on")
     except InsufficientPrivilege:
         pytest.skip("needs a superuser")
-    own_database.execute(
+    place.execute(
         "INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) "
         "SELECT 99999, 'citus', extowner, extnamespace, false, '13.0-1' FROM pg_extension WHERE extname = 'plpgsql'"
     )
+
+
+def test_the_extension_citus_tells_a_cluster(own_database: Place, set_env: SetEnv) -> None:
+    assert is_distributed(set_env) is False
+    add_citus(own_database)
     assert is_distributed(set_env) is True
     set_env(PG_EXPLICIT_TRANSACTIONS="off")
     assert is_distributed(set_env) is False
@@ -135,6 +142,25 @@ def test_constraints_are_added_by_statements_of_their_own_and_have_names(place: 
     assert len(adding) > 20
     assert [changes for changes in adding if len(changes) > 1] == []
     assert [changes for changes in adding if not changes[0].startswith("ADD CONSTRAINT")] == []
+
+
+@pytest.mark.parametrize("cluster", [True, False])
+def test_a_statement_that_a_cluster_refuses_names_the_way_around(cluster: bool, own_database: Place) -> None:
+    own_database.downgrade()
+    if cluster:
+        add_citus(own_database)
+    own_database.execute(
+        "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE feature_not_supported USING MESSAGE = 'cannot execute this'; END $$"
+    )
+    own_database.execute(
+        "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION refuse()"
+    )
+    expected = CommandError if cluster else NotSupportedError
+    with pytest.raises(expected, match="cannot execute this") as raised:
+        own_database.upgrade()
+    assert ("SELECT citus_schema_distribute('\"public\"')" in str(raised.value)) is cluster
+    assert own_database.rows("SELECT version_num FROM alembic_version") == [(BASELINE,)]
 
 
 def test_the_upgrade_runs_in_a_distributed_schema(filled_place: Place) -> None:

@@ -31,7 +31,7 @@ _FACTS = """
             WHERE n.nspname = %(schema)s AND c.relname = 'subscriptions' AND a.attname = 'peer_sub_id')
 """
 _REVISIONS = sql.SQL("SELECT version_num FROM {}")
-_FIRST_LOOK = sql.SQL(f"SELECT ARRAY(SELECT version_num FROM {{}}), {DISTRIBUTED}")
+_FIRST_LOOK = sql.SQL("SELECT ARRAY(SELECT version_num FROM {}), {}")
 
 
 class SchemaState(NamedTuple):
@@ -85,8 +85,8 @@ class SchemaState(NamedTuple):
 def require_no_older_schema(pool: Pool, connection: PooledConnection) -> None:
     """Raise `Fault` if an earlier release made the schema, since some statements would work on it, but not rightly.
 
-    Tell the pool whether the server is a distributed one, unless its settings do. A schema that cannot be looked at is left to the statements, and so is a newer one. Raise `Fault` also if the
-    connection is lost.
+    Tell the pool whether the server is a distributed one, unless its settings do. A schema that cannot be looked at is
+    left to the statements, and so is a newer one. Raise `Fault` also if the connection is lost.
     """
     failure: psycopg.Error
     try:
@@ -133,7 +133,7 @@ def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaStat
 
 
 def _first_look(pool: Pool, connection: PooledConnection) -> list[str]:
-    query = _FIRST_LOOK.format(sql.Identifier(pool.schema, "alembic_version"))
+    query = _FIRST_LOOK.format(sql.Identifier(pool.schema, "alembic_version"), sql.SQL(DISTRIBUTED))
     [(revisions, distributed)] = connection.execute(query, prepare=False)
     if pool.distributed is None:
         pool.distributed = distributed

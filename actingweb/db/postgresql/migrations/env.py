@@ -7,9 +7,11 @@ from alembic import context
 from alembic.util import CommandError
 from psycopg.sql import Identifier
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.schema import CreateSchema
 
 from actingweb.db.postgresql.conninfo import connection_string
+from actingweb.db.postgresql.distributed import DISTRIBUTED
 from actingweb.db.postgresql.schema import build_metadata, key_collation
 from actingweb.db.settings import PostgresSettings, Settings
 
@@ -33,7 +35,7 @@ def run() -> None:
             compare_server_default=True,
         )
         _require_known_revision()
-        context.run_migrations()
+        _migrate(connection, settings.schema)
 
 
 def _engine(settings: PostgresSettings) -> Engine:
@@ -67,6 +69,21 @@ def _require_known_revision() -> None:
                 f"the database is at revision {revision}, which this release does not know: "
                 "upgrade it with ActingWeb 3.15 first, or use a newer release if a newer one made it"
             )
+
+
+def _migrate(connection: Connection, schema: str) -> None:
+    distributed = connection.execute(text(f"SELECT {DISTRIBUTED}")).scalar_one()
+    try:
+        context.run_migrations()
+    except NotSupportedError as error:
+        if not distributed:
+            raise
+        name = Identifier(schema).as_string()
+        raise CommandError(
+            f"the server does not support a statement of the migrations: {str(error.orig).strip()}\n"
+            "On Citus, change the schema before it is distributed: run "
+            f"`SELECT citus_schema_undistribute('{name}')`, Alembic, then `SELECT citus_schema_distribute('{name}')`"
+        ) from None
 
 
 if context.config.cmd_opts is not None:
