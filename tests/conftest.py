@@ -36,6 +36,7 @@ from tests.servers import (
     PostgresTables,
     PostgresTarget,
     Tables,
+    distribute,
     dynamodb_target,
     postgres_target,
 )
@@ -113,6 +114,7 @@ def postgres_tables(postgres_server: PostgresTarget) -> Iterator[PostgresTables]
     """Migrate the session's schema, remove it and close the pool at the end."""
     with _settings({**postgres_server.environment, "PG_DB_PREFIX": _POSTGRES_PREFIX}):
         migrate()
+    distribute(postgres_server, f"{_POSTGRES_PREFIX}public", _ORIGINAL_ENVIRONMENT)
     tables = PostgresTables(postgres_server, _POSTGRES_PREFIX, "public")
     yield tables
     _forget_connections()

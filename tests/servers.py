@@ -26,6 +26,16 @@ _AWKWARD_PASSWORD = 'it\'s a "pass word" of 100 %'
 # Deadlocks are wanted here, and found sooner.
 _SERVER_SETTINGS = {"timezone": "America/New_York", "deadlock_timeout": "50ms"}
 _DELETES_PER_REQUEST = 25
+_PARTS = {
+    "host": "PG_DB_HOST",
+    "port": "PG_DB_PORT",
+    "user": "PG_DB_USER",
+    "password": "PG_DB_PASSWORD",
+    "dbname": "PG_DB_NAME",
+    "sslmode": "PG_DB_SSLMODE",
+    "sslrootcert": "PG_DB_SSLROOTCERT",
+}
+"""The variables that stand for the parts of a URL."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,8 @@ class PostgresTarget:
             user=self.environment.get("PG_DB_USER", "actingweb"),
             password=self.environment.get("PG_DB_PASSWORD"),
             dbname=self.environment.get("PG_DB_NAME", "actingweb"),
+            sslmode=self.environment.get("PG_DB_SSLMODE"),
+            sslrootcert=self.environment.get("PG_DB_SSLROOTCERT"),
         )
 
 
@@ -78,7 +90,20 @@ def postgres_target(environment: Mapping[str, str]) -> Iterator[PostgresTarget]:
     with postgres_environment(
         environment, password=_AWKWARD_PASSWORD, fsync=False, settings=_SERVER_SETTINGS
     ) as settings:
-        yield PostgresTarget(settings)
+        yield PostgresTarget(_in_parts(settings))
+
+
+def _in_parts(settings: Mapping[str, str]) -> Mapping[str, str]:
+    """Return settings that name the same server without a URL, so that a test can change its parts."""
+    url = settings.get("PG_DB_URL") or settings.get("DATABASE_URL")
+    if not url:
+        return settings
+    facts = psycopg.conninfo.conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
+    parts = {variable: str(facts.pop(name)) for name, variable in _PARTS.items() if name in facts}
+    if facts:
+        return settings
+    others = {name: value for name, value in settings.items() if name not in ("PG_DB_URL", "DATABASE_URL")}
+    return {**others, **parts}
 
 
 @contextmanager
@@ -86,6 +111,14 @@ def dynamodb_target(environment: Mapping[str, str]) -> Iterator[DynamoDBTarget]:
     """Yield the server that `environment` names, else a private one."""
     with dynamodb_environment(environment) as settings:
         yield DynamoDBTarget(settings)
+
+
+def distribute(target: PostgresTarget, schema: str, environment: Mapping[str, str]) -> None:
+    """Hand a migrated schema to a node of the cluster if `CITUS=1` says that the server is one."""
+    if environment.get("CITUS") == "1":
+        with target.connect() as connection:
+            name = sql.Identifier(schema).as_string()
+            connection.execute("SELECT citus_schema_distribute(%s::regnamespace)", [name])
 
 
 class Tables(Protocol):

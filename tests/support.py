@@ -6,8 +6,11 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
+
+import psycopg
+import pytest
 
 T = TypeVar("T")
 
@@ -23,6 +26,13 @@ def race(count: int, call: Callable[[], T]) -> list[T]:
     with ThreadPoolExecutor(count) as threads:
         futures = [threads.submit(wait_and_call) for _ in range(count)]
         return [future.result() for future in futures]
+
+
+def require_superuser(connection: psycopg.Connection[Any]) -> None:
+    """Skip the test unless the connection's role is a superuser, as on the servers that a session starts itself."""
+    found = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    if found != (True,):
+        pytest.skip("needs a superuser of the server")
 
 
 def new_id(prefix: str = "a") -> str:

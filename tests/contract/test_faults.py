@@ -23,7 +23,7 @@ from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 from tests.dynamodb.proxy import SpoilingProxy, failing
 from tests.proxy import TcpProxy
-from tests.support import new_id
+from tests.support import new_id, require_superuser
 
 from .calls import Call, is_read, requesting
 from .signatures import MODULES
@@ -290,6 +290,7 @@ def test_a_missing_permission_is_a_plain_error(
 
 @contextmanager
 def _role_without_rights(pg: PgConnection) -> Iterator[str]:
+    require_superuser(pg)
     name = new_id("role")
     schema = sql.Identifier(os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"])
     role = sql.Identifier(name)

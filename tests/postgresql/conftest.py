@@ -16,7 +16,7 @@ from psycopg import sql
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 from tests.proxy import TcpProxy, tcp_proxy
-from tests.support import new_id
+from tests.support import new_id, require_superuser
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
@@ -32,6 +32,7 @@ def proxy(backend: Backend, set_env: SetEnv, pg: PgConnection) -> Iterator[TcpPr
 @pytest.fixture
 def role(pg: PgConnection) -> Iterator[tuple[str, str]]:
     """Create a role that may log in and nothing else."""
+    require_superuser(pg)
     name, password = new_id("Role "), 'it\'s a "secret" \\ of 5 %'
     pg.execute(
         sql.SQL("CREATE ROLE {} LOGIN CONNECTION LIMIT 0 PASSWORD {}").format(

@@ -25,7 +25,7 @@ from actingweb.db.postgresql.property_lookup import compute_lookup_key
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 from tests.proxy import Forward, TcpProxy
-from tests.support import new_id
+from tests.support import new_id, require_superuser
 
 from .conftest import PgConnection, conninfo_of
 
@@ -180,6 +180,7 @@ def test_the_time_after_which_a_silent_server_counts_as_lost_reaches_libpq(
 def test_a_deadlock_is_resolved_without_the_caller(
     backend: Backend, new_actor: NewActor, pg: PgConnection, set_env: SetEnv
 ) -> None:
+    require_superuser(pg)  # for deadlock_timeout
     mine, other = new_actor(), new_actor()
     assert get_property(backend).set(mine, "email", "old")
     assert get_property(backend).set(other, "email", "wanted")

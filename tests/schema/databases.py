@@ -15,7 +15,7 @@ from actingweb.embedded import postgres
 from actingweb.embedded.postgres import PostgresServer
 from actingweb.embedded.process import EmbeddedServerError
 from tests.servers import PostgresTarget
-from tests.support import new_id
+from tests.support import new_id, require_superuser
 
 BYTE_ORDER: LiteralString = "LOCALE 'C'"
 OTHER_ORDERS: tuple[LiteralString, ...] = (
@@ -29,6 +29,7 @@ def database(server: PostgresTarget, *orders: LiteralString) -> Iterator[Postgre
     """Yield a new database in the first of the orders that the server has, None if it has none."""
     name = new_id()
     with server.connect() as connection:
+        require_superuser(connection)
         if not any(_create(connection, name, order) for order in orders):
             yield None
             return

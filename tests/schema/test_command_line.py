@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from actingweb.db.postgresql.migrate import upgrade
 from tests.conftest import SetEnv
 from tests.servers import PostgresTarget
-from tests.support import new_id
+from tests.support import new_id, require_superuser
 
 from .alembic_process import DIRECTORY, finish, start
 from .conftest import BASELINE, Place
@@ -33,6 +33,7 @@ def role(postgres_server: PostgresTarget) -> Iterator[str]:
     """Return a role with an awkward password that may create schemas."""
     name = f'role %s " {new_id()[:12]}'
     with postgres_server.connect() as connection:
+        require_superuser(connection)
         quoted, database = Identifier(name), Identifier(connection.info.dbname)
         create = SQL("CREATE ROLE {} LOGIN PASSWORD {}; GRANT CREATE ON DATABASE {} TO {}")
         connection.execute(create.format(quoted, Literal(PASSWORD), database, quoted))

@@ -15,7 +15,7 @@ from actingweb.db.postgresql.revision import EARLIER, HEAD
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 from tests.servers import PostgresTarget
-from tests.support import new_id
+from tests.support import new_id, require_superuser
 
 from .conftest import BASELINE, DIRECTORY, Place
 
@@ -168,6 +168,7 @@ def test_with_one_connection_behind_a_pooler(place: Place, library: Backend, cal
 def test_a_role_that_may_not_read_the_revision(
     place: Place, library: Backend, postgres_server: PostgresTarget, set_env: SetEnv
 ) -> None:
+    require_superuser(place.connection)
     place.upgrade()
     name = new_id("role")
     role, schema = sql.Identifier(name), sql.Identifier(place.schema)
