@@ -14,9 +14,10 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 import actingweb.db.postgresql
-from actingweb.db import get_actor, get_property
+from actingweb.db import DbUnknownActorError, get_actor, get_property
 from actingweb.db.postgresql.connection import get_pool
 from actingweb.db.postgresql.migrate import ALEMBIC_INI, upgrade
 from actingweb.db.registry import Backend
@@ -307,3 +308,17 @@ def test_alembic_works_through_the_pooler_too(
     with all_sessions(pooler) as sessions:
         assert sorted(state_of(session) for session in sessions) == sorted(before)
     assert get_actor(backend).get("a") is None
+
+
+def test_explicit_transactions_hold_one_session_and_leave_it(
+    backend: Backend, pooled: Callable[..., None], pooler: PgBouncer
+) -> None:
+    pooled(PG_EXPLICIT_TRANSACTIONS="on")
+    for number in range(10):
+        with pytest.raises(DbUnknownActorError):
+            get_property(backend).set("stranger", "email", str(number))
+        actor_id = stored_actor(backend, str(number))
+        assert get_property(backend).set(actor_id, "email", f"{number}@example.com")
+        assert get_property(backend).get_actor_id_from_property("email", f"{number}@example.com") == actor_id
+    with all_sessions(pooler) as sessions:
+        assert all(session.info.transaction_status == TransactionStatus.INTRANS for session in sessions)

@@ -43,7 +43,8 @@ def primary_key(record: type[Record]) -> str:
 
 _SHARD = "(?:_[0-9]+)?"
 _TABLES = {foreign_key(record): record.table for record in OWNED}
-_KEYS = [primary_key(record) for record in (ActorRecord, *OWNED, AttributeRecord)]
+_ALL: tuple[type[Record], ...] = (ActorRecord, *OWNED, AttributeRecord)
+_KEYS = [primary_key(record) for record in _ALL]
 _NAME = re.compile(rf"(?<!\w)({'|'.join([*_TABLES, *_KEYS])}){_SHARD}(?!\w)")
 
 

@@ -109,7 +109,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         A pipeline is a transaction to PostgreSQL; `explicit` sends BEGIN and COMMIT in it to servers that need them.
         """
         texts = [(query.text, _dumped_all(query, parameters)) for query, parameters in steps]
-        if explicit and len(texts) > 1 and self.pgconn.transaction_status == TransactionStatus.IDLE:
+        if explicit and self.pgconn.transaction_status == TransactionStatus.IDLE:
             return self._enclosed(texts)
         return self._pipelined(texts)
 
