@@ -122,6 +122,18 @@ def test_a_write_that_fails_half_way_changes_nothing(
     assert contents(pg) != before
 
 
+def test_a_server_that_could_not_be_asked_counts_as_distributed(
+    backend: Backend, actor_id: str, pg: PgConnection, relay: AloneRelay, refused_claims: Callable[[], None]
+) -> None:
+    assert get_property(backend).set(actor_id, "email", "old")
+    before = contents(pg)
+    refused_claims()
+    get_pool().distributed = None
+    with pytest.raises(DbError):
+        get_property(backend).set(actor_id, "email", "new")
+    assert contents(pg) == before
+
+
 @every_write
 def test_without_begin_and_commit_it_would_change_a_half(
     write: Write,
