@@ -1,44 +1,22 @@
 """The settings of the storage layer, read from the environment once and validated."""
 
 import os
-import re
-import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
-from urllib.parse import urlsplit
 
+from actingweb.db import environment as read
+from actingweb.db.environment import Environment, parse_bool, table_prefix
 from actingweb.db.exceptions import ConfigurationError
-from actingweb.db.utils import clean_text
 
 __all__ = ["PostgresSettings", "Settings", "get_settings", "parse_bool", "reset_settings", "table_prefix"]
 
-T = TypeVar("T")
+DEFAULT_REGION = "us-west-1"
 
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
-_URL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
-_URL_START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _IDENTIFIER_BYTES = 63
-# Of seconds it is eleven days; neither libpq nor a lock of Python can wait much longer.
-_HIGHEST = 1_000_000
-_REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
-_TABLE_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-
-
-def parse_bool(text: str, variable: str = "value") -> bool:
-    """Return the truth of `1 true yes on` or `0 false no off` in any case, trimmed.
-
-    Raise `ConfigurationError` naming `variable` for anything else.
-    """
-    word = text.strip().lower()
-    if word in _TRUE:
-        return True
-    if word in _FALSE:
-        return False
-    raise ConfigurationError(f"{variable} is {text!r}: must be one of 1, true, yes, on, 0, false, no, off")
+_URL_VARIABLES = ("PG_DB_URL", "DATABASE_URL")
+_NAMING = {"host": "PG_DB_HOST", "port": "PG_DB_PORT", "user": "PG_DB_USER"}
+_REGION_VARIABLES = ("AWS_DEFAULT_REGION", "AWS_REGION")
 
 
 class _Captured(dict[str, str]):
@@ -48,113 +26,21 @@ class _Captured(dict[str, str]):
         return f"<{len(self)} variables>"
 
 
-class _Environment:
-    """Typed reading of one captured environment; an empty variable counts as unset.
-
-    No variable of a frame that a `ConfigurationError` leaves holds a value: reports of errors show them.
-    """
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
-
-    def get(self, variable: str, default: T, parse: Callable[[str, str], T]) -> T:
-        text = self.text(variable)
-        if not text:
-            return default
-        try:
-            return parse(text, variable)
-        except ConfigurationError as error:
-            refusal = str(error)
-        del text
-        raise ConfigurationError(refusal)
-
-    def text(self, variable: str, default: str = "") -> str:
-        text = self._values.get(variable, "")
-        if _is_storable(text):
-            return text or default
-        del text
-        raise ConfigurationError(f"{variable}: must be text in UTF-8 without U+0000")
-
-
-def _is_storable(text: str) -> bool:
-    return "\x00" not in text and clean_text(text) == text
-
-
-def _number(low: float, kind: type[int] | type[float]) -> Callable[[str, str], float]:
-    def parse(text: str, variable: str) -> float:
-        try:
-            value = kind(text.strip())
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= _HIGHEST:
-            name = "a whole number" if kind is int else "a number"
-            raise ConfigurationError(f"{variable} is {text!r}: must be {name} from {low:g} to {_HIGHEST:,}")
-        return value
-
-    return parse
-
-
-def _seconds(low: float) -> Callable[[str, str], float]:
-    return _number(low, float)
-
-
-def _count(low: int) -> Callable[[str, str], int]:
-    number = _number(low, int)
-    return lambda text, variable: int(number(text, variable))
-
-
-def _choice(*allowed: str) -> Callable[[str, str], str]:
-    def parse(text: str, variable: str) -> str:
-        word = text.strip().lower()
-        if word not in allowed:
-            raise ConfigurationError(f"{variable} is {text!r}: must be one of {', '.join(allowed)}")
-        return word
-
-    return parse
-
-
-def _names(text: str, _: str) -> tuple[str, ...]:
-    return tuple(name for name in (part.strip() for part in text.split(",")) if name)
-
-
-def _command(text: str, variable: str) -> tuple[str, ...]:
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = []
-    if not words:
-        # Not quoted: what is in it may be secret.
-        raise ConfigurationError(f"{variable} must be a program and its arguments, quoted as for a shell")
-    return tuple(words)
-
-
-def _ports(text: str, variable: str) -> str:
-    ports = [port.strip() for port in text.split(",")]
-    if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in ports):
-        raise ConfigurationError(f"{variable} is {text!r}: must be a port from 1 to 65535, or one for each host")
-    return ",".join(ports)
-
-
-def _url(text: str, variable: str) -> str:
-    found = _URL_START.match(text)
-    if found is None:
-        return text  # a conninfo string of keywords and values
-    scheme = found[1]
-    if scheme.lower() not in _URL_SCHEMES:
-        raise ConfigurationError(f"{variable} has the scheme {scheme!r}: must be one of {', '.join(_URL_SCHEMES)}")
-    return "postgresql" + text[len(scheme) :]
-
-
 @dataclass(frozen=True)
 class PostgresSettings:
     """How to reach PostgreSQL. Times are seconds.
 
     Attributes:
+        url: beats `host` to `user`.
+        url_variable: which variable has it.
+        named: which of `host`, `port` and `user` are set; `password` and `password_command` belong to these.
         password_command: a program and its arguments, asked for the password of each new connection.
         timeout: how long one call waits for the server's answer.
     """
 
     url: str | None = field(repr=False)
+    url_variable: str
+    named: frozenset[str]
     host: str
     port: str
     name: str
@@ -180,13 +66,14 @@ class Settings:
     """The settings every backend shares and those of DynamoDB; `postgresql` holds the rest, validated when first used.
 
     Attributes:
+        aws_region: the region that a variable names.
         aws_db_timeout: seconds that one call may take in all, attempts included; of many rows, each page or batch.
     """
 
     database_backend: str
     aws_db_prefix: str
     aws_db_host: str | None
-    aws_default_region: str
+    aws_region: str | None
     aws_db_auto_create_tables: bool
     aws_db_timeout: float
     aws_db_max_attempts: int
@@ -201,74 +88,60 @@ class Settings:
         Raise `ConfigurationError` for a bad value.
         """
         captured = _Captured(os.environ if environment is None else environment)
-        env = _Environment(captured)
+        env = Environment(captured)
+        regions = [env.get(variable, None, read.region) for variable in _REGION_VARIABLES]
         return cls(
-            database_backend=env.text("DATABASE_BACKEND", "dynamodb").strip(),
+            database_backend=env.get("DATABASE_BACKEND", "dynamodb", read.plain),
             aws_db_prefix=env.get("AWS_DB_PREFIX", "demo_actingweb", table_prefix),
-            aws_db_host=env.get("AWS_DB_HOST", None, _endpoint),
-            aws_default_region=env.get("AWS_DEFAULT_REGION", "us-west-1", _region),
+            aws_db_host=env.get("AWS_DB_HOST", None, read.endpoint),
+            aws_region=next((found for found in regions if found), None),
             aws_db_auto_create_tables=env.get("AWS_DB_AUTO_CREATE_TABLES", True, parse_bool),
-            aws_db_timeout=env.get("AWS_DB_TIMEOUT", 10.0, _seconds(0.001)),
-            aws_db_max_attempts=env.get("AWS_DB_MAX_ATTEMPTS", 4, _count(1)),
+            aws_db_timeout=env.get("AWS_DB_TIMEOUT", 10.0, read.seconds(0.001)),
+            aws_db_max_attempts=env.get("AWS_DB_MAX_ATTEMPTS", 4, read.count(1)),
             use_property_lookup_table=env.get("USE_PROPERTY_LOOKUP_TABLE", True, parse_bool),
-            indexed_properties=env.get("INDEXED_PROPERTIES", ("oauthId", "email", "externalUserId"), _names),
+            indexed_properties=env.get("INDEXED_PROPERTIES", ("oauthId", "email", "externalUserId"), read.names),
             environment=captured,
         )
 
     @cached_property
+    def aws_default_region(self) -> str:
+        """The region of the tables. Raise `ConfigurationError` if AWS_PROFILE names no profile."""
+        from actingweb.db.dynamodb.region import region_of
+
+        return region_of(self)
+
+    @cached_property
     def postgresql(self) -> PostgresSettings:
         """PostgreSQL's settings. Raise `ConfigurationError` for a bad value."""
-        env = _Environment(self.environment)
-        max_size = env.get("PG_POOL_MAX_SIZE", 10, _count(1))
-        min_size = env.get("PG_POOL_MIN_SIZE", min(2, max_size), _count(0))
+        env = Environment(self.environment)
+        variable = next((name for name in _URL_VARIABLES if env.get(name, None, read.url)), _URL_VARIABLES[0])
+        max_size = env.get("PG_POOL_MAX_SIZE", 10, read.count(1))
+        min_size = env.get("PG_POOL_MIN_SIZE", min(2, max_size), read.count(0))
         if min_size > max_size:
             raise ConfigurationError(f"PG_POOL_MIN_SIZE is {min_size}: must not exceed PG_POOL_MAX_SIZE ({max_size})")
         return PostgresSettings(
-            url=env.get("PG_DB_URL", None, _url) or env.get("DATABASE_URL", None, _url),
-            host=env.text("PG_DB_HOST", "localhost"),
-            port=env.get("PG_DB_PORT", "5432", _ports),
-            name=env.text("PG_DB_NAME", "actingweb"),
-            user=env.text("PG_DB_USER", "actingweb"),
-            password=env.text("PG_DB_PASSWORD"),
-            password_command=env.get("PG_DB_PASSWORD_COMMAND", None, _command),
-            sslmode=env.get("PG_DB_SSLMODE", None, _choice(*_SSL_MODES)),
-            sslrootcert=env.text("PG_DB_SSLROOTCERT") or None,
-            schema=_schema(env.text("PG_DB_PREFIX"), env.text("PG_DB_SCHEMA", "public")),
+            url=env.get(variable, None, read.url),
+            url_variable=variable,
+            named=frozenset(part for part, name in _NAMING.items() if env.get(name, "", lambda text, _: text)),
+            host=env.get("PG_DB_HOST", "localhost", read.host),
+            port=env.get("PG_DB_PORT", "5432", read.ports),
+            name=env.get("PG_DB_NAME", "actingweb", read.plain),
+            user=env.get("PG_DB_USER", "actingweb", read.plain),
+            password=env.untrimmed("PG_DB_PASSWORD", "", read.without_line_end),
+            password_command=env.untrimmed("PG_DB_PASSWORD_COMMAND", None, read.command),
+            sslmode=env.get("PG_DB_SSLMODE", None, read.choice(*read.SSL_MODES)),
+            sslrootcert=env.get("PG_DB_SSLROOTCERT", None, read.plain),
+            schema=_schema(env.get("PG_DB_PREFIX", "", read.plain), env.get("PG_DB_SCHEMA", "public", read.plain)),
             pool_min_size=min_size,
             pool_max_size=max_size,
-            pool_timeout=env.get("PG_POOL_TIMEOUT", 30.0, _seconds(0.001)),
-            pooler=env.get("PG_POOLER", "auto", _choice("auto", "on", "off")),
-            explicit_transactions=env.get("PG_EXPLICIT_TRANSACTIONS", "auto", _choice("auto", "on", "off")),
-            connect_timeout=env.get("PG_CONNECT_TIMEOUT", 5.0, _seconds(1)),
-            tcp_user_timeout=env.get("PG_TCP_USER_TIMEOUT", 10.0, _seconds(0.001)),
-            timeout=env.get("PG_DB_TIMEOUT", 30.0, _seconds(0.001)),
-            migration_url=env.get("PG_MIGRATION_URL", None, _url),
+            pool_timeout=env.get("PG_POOL_TIMEOUT", 30.0, read.seconds(0.001)),
+            pooler=env.get("PG_POOLER", "auto", read.choice("auto", "on", "off")),
+            explicit_transactions=env.get("PG_EXPLICIT_TRANSACTIONS", "auto", read.choice("auto", "on", "off")),
+            connect_timeout=env.get("PG_CONNECT_TIMEOUT", 5.0, read.seconds(1)),
+            tcp_user_timeout=env.get("PG_TCP_USER_TIMEOUT", 10.0, read.seconds(0.001)),
+            timeout=env.get("PG_DB_TIMEOUT", 30.0, read.seconds(0.001)),
+            migration_url=env.get("PG_MIGRATION_URL", None, read.url),
         )
-
-
-def table_prefix(text: str, variable: str) -> str:
-    """Return `text` if names of DynamoDB tables can begin with it. Raise `ConfigurationError` naming `variable`."""
-    if _TABLE_PREFIX.fullmatch(text) is None:
-        raise ConfigurationError(f"{variable} is {text[:300]!r}: must be up to 200 of A-Z a-z 0-9 _ . -")
-    return text
-
-
-def _region(text: str, variable: str) -> str:
-    if _REGION.fullmatch(text) is None:
-        raise ConfigurationError(f"{variable} is {text[:300]!r}: must be the name of a region, such as us-west-1")
-    return text
-
-
-def _endpoint(text: str, variable: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    # The URL's parser drops line ends, the driver does not.
-    if not usable or not text.isprintable() or " " in text:
-        raise ConfigurationError(f"{variable} must be a URL such as http://localhost:8000")
-    return text
 
 
 def _schema(prefix: str, schema: str) -> str:

@@ -30,8 +30,7 @@ OnRows = Callable[[str, int], None]
 """Is told the table and how many of its documents have been read, after each batch; in any thread."""
 
 _SESSION = """
-SET statement_timeout = 0;
-SET idle_in_transaction_session_timeout = 0;
+SET default_transaction_read_only = off;
 SET timezone = 'UTC';
 SET work_mem = '64MB'
 """

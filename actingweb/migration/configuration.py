@@ -1,20 +1,20 @@
 """What a run of the tool works with: flags before the environment, the environment before `.env`."""
 
 import getpass
-import os
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 from dotenv import find_dotenv, load_dotenv
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from actingweb.db.exceptions import ConfigurationError
-from actingweb.db.postgresql.conninfo import connection_string, pool_string
-from actingweb.db.settings import PostgresSettings, Settings
+from actingweb.db.postgresql.conninfo import pool_string
+from actingweb.db.postgresql.login import is_password_used, with_options
+from actingweb.db.settings import Settings
+from actingweb.migration import launch
 from actingweb.migration.errors import UsageError
-from actingweb.migration.launch import PASSWORD_VARIABLE
 from actingweb.migration.target import Target
 
 __all__ = ["PostgresFlags", "read_settings", "target_of"]
@@ -51,36 +51,20 @@ def target_of(settings: Settings, flags: PostgresFlags) -> Target:
 
     Raise `UsageError` for bad settings, or for a missing password where there is no terminal to ask on.
     """
+    options = {"host": flags.host, "port": flags.port, "dbname": flags.database, "user": flags.user}
+    given = {name: str(value) for name, value in options.items() if value}
+    password = flags.password or launch.password
     try:
-        chosen = _overridden(settings.postgresql, flags)
+        chosen = with_options(settings.postgresql, given, password)
         parameters = conninfo_to_dict(pool_string(chosen))
     except ConfigurationError as error:
         raise UsageError(str(error)) from None
     except UnicodeEncodeError:
         raise UsageError("the options for PostgreSQL must be text in UTF-8") from None
-    if parameters.get("password") or chosen.password_command or not _wants_password(parameters):
+    asks_command = chosen.password_command is not None and is_password_used(chosen)
+    if parameters.get("password") or asks_command or not _wants_password(parameters):
         return Target(chosen)
-    return Target(_overridden(chosen, PostgresFlags(password=_ask(parameters))))
-
-
-def _overridden(settings: PostgresSettings, flags: PostgresFlags) -> PostgresSettings:
-    password = flags.password or os.environ.get(PASSWORD_VARIABLE)
-    if password:
-        settings = replace(settings, password_command=None)
-    if settings.url:
-        # Taken apart and put together by libpq's rules, after a check that it can be.
-        connection_string(settings)
-        given = {"host": flags.host, "port": flags.port, "dbname": flags.database, "user": flags.user}
-        chosen = {name: value for name, value in (given | {"password": password}).items() if value}
-        return replace(settings, url=make_conninfo(settings.url, **chosen))
-    return replace(
-        settings,
-        host=flags.host or settings.host,
-        port=str(flags.port or settings.port),
-        name=flags.database or settings.name,
-        user=flags.user or settings.user,
-        password=password or settings.password,
-    )
+    return Target(with_options(chosen, {}, _ask(parameters)))
 
 
 def _wants_password(parameters: dict[str, Any]) -> bool:
@@ -94,5 +78,8 @@ def _wants_password(parameters: dict[str, Any]) -> bool:
 
 def _ask(parameters: dict[str, Any]) -> str:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("the server asks for a password: set PG_DB_PASSWORD")
+        raise UsageError(
+            "the server asks for a password: set PG_DB_PASSWORD, and with it PG_DB_HOST, PG_DB_PORT and PG_DB_USER if "
+            "these are set, since a password goes to its own server and user only"
+        )
     return getpass.getpass(f"Password of PostgreSQL user {parameters.get('user', '')}: ", stream=sys.stderr)

@@ -17,7 +17,8 @@ from botocore.session import Session
 
 from actingweb.db.dynamodb.errors import DENIED, NOT_FOUND, code_of, judge
 from actingweb.db.dynamodb.quiet import muted
-from actingweb.db.exceptions import DbThrottledError
+from actingweb.db.dynamodb.region import region_of
+from actingweb.db.exceptions import ConfigurationError, DbThrottledError
 from actingweb.db.settings import get_settings
 from actingweb.migration.errors import SourceError, UsageError
 
@@ -63,7 +64,7 @@ class Endpoint:
     """An endpoint. Thread-safe once `address` has been read.
 
     Attributes:
-        region: None is that of the environment or of the profile, else the library's default.
+        region: None is the one that the application would use with this profile.
         host: a URL; None is AWS.
         profile: of the AWS configuration; None is the default.
         connections: how many requests may run at once.
@@ -142,9 +143,9 @@ class Endpoint:
             with muted():
                 session = Session(profile=self.profile)
                 session.register_component("response_parser_factory", _Parsers())
-                region = self.region or session.get_config_variable("region") or get_settings().aws_default_region
+                region = self.region or region_of(get_settings(), self.profile)
                 return session.create_client("dynamodb", region, endpoint_url=self.host, config=config)
-        except (botocore.BotoCoreError, ValueError) as error:
+        except (botocore.BotoCoreError, ConfigurationError, ValueError) as error:
             failure = UsageError(f"AWS settings: {error}")
         raise failure
 

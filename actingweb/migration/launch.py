@@ -3,10 +3,16 @@
 import os
 import sys
 
-__all__ = ["PASSWORD_VARIABLE", "main", "script"]
+__all__ = ["PASSWORD_VARIABLE", "main", "password", "script"]
 
 PASSWORD_VARIABLE = "ACTINGWEB_MIGRATE_PG_PASSWORD"
-"""Carries the value of `--pg-password` from the process that was started to the one that works."""
+"""Carries the value of `--pg-password` from the process that was started to the one that it becomes.
+
+Its text begins with the id of that process: what is left over of another one is of no use here.
+"""
+
+password: str | None = None
+"""The value of `--pg-password`, if that was taken from the arguments."""
 
 _OPTION = "--pg-password"
 _EXTRA = 'The migration tool needs the extra `postgresql`: pip install "actingweb[postgresql]"'
@@ -23,6 +29,8 @@ def script() -> None:
 
 
 def _run(application: str) -> None:
+    global password
+    password = _carried()
     _hide_password()
     try:
         from actingweb.migration import cli
@@ -38,11 +46,18 @@ def _missing(error: ModuleNotFoundError) -> int:
 
 def _hide_password() -> None:
     """Start this process again without `--pg-password` in its arguments, which every user of the machine can list."""
-    arguments, password = _without_password(sys.orig_argv[1:])
+    arguments, given = _without_password(sys.orig_argv[1:])
     # Windows shows no user the arguments of another, and cannot replace a process.
-    if password is None or os.name != "posix":
+    if given is None or os.name != "posix":
         return
-    os.execve(sys.executable, [sys.executable, *arguments], os.environ | {PASSWORD_VARIABLE: password})
+    carrying = os.environ | {PASSWORD_VARIABLE: f"{os.getpid()}:{given}"}
+    os.execve(sys.executable, [sys.executable, *arguments], carrying)
+
+
+def _carried() -> str | None:
+    """Take the password out of the environment, which other programs get too."""
+    process, _, carried = os.environ.pop(PASSWORD_VARIABLE, "").partition(":")
+    return carried if process == str(os.getpid()) else None
 
 
 def _without_password(arguments: list[str]) -> tuple[list[str], str | None]:

@@ -9,7 +9,10 @@ from actingweb.migration.target import Connection, Target, unlimited
 
 __all__ = ["LOOKUP_KEY", "analyze", "insert_missing_claims"]
 
-LOOKUP_KEY = sql.SQL("encode(sha256(convert_to(name, 'UTF8') || '\\x00'::bytea || convert_to(value, 'UTF8')), 'hex')")
+# Without a backslash, which means another thing if standard_conforming_strings is off.
+LOOKUP_KEY = sql.SQL(
+    "encode(sha256(convert_to(name, 'UTF8') || decode('00', 'hex') || convert_to(value, 'UTF8')), 'hex')"
+)
 """The key of a property's look-up row."""
 
 _INSERT_CLAIMS = """

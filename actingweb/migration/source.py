@@ -34,7 +34,7 @@ class DynamoDBSource:
 
     Attributes:
         prefix: of the tables' names; None is that of the settings. `prod_` finds `prod_actors` and `prod__actors`.
-        region: None is that of the environment or of the profile.
+        region: None is the one that the application would use with this profile.
         host: the URL of the endpoint; None is AWS.
         profile: of the AWS configuration; None is the default.
         segments: in how many parts a table is read, up to 16 of them at once. A stream of batches is a segment.

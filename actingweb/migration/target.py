@@ -3,21 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 
 from actingweb.db.exceptions import ConfigurationError
-from actingweb.db.postgresql.conninfo import connection_string
+from actingweb.db.postgresql.direct import DirectConnection, connect
 from actingweb.db.postgresql.schema_check import schema_state
+from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError
 from actingweb.migration.tables import FORMS
 
 __all__ = ["Connection", "Target", "target_faults", "unlimited"]
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+Connection = DirectConnection
 
 _MAY_WRITE = (
     "has_table_privilege({0}, 'SELECT') AND has_table_privilege({0}, 'INSERT') AND has_table_privilege({0}, 'DELETE')"
@@ -25,11 +26,7 @@ _MAY_WRITE = (
 _MAY_CREATE = "has_schema_privilege({}, 'CREATE')"
 _MAY_STAGE = "has_database_privilege(current_database(), 'TEMPORARY')"
 _MAY_CHANGE = "current_setting('transaction_read_only') = 'off'"
-_UNLIMITED = """
-SET LOCAL statement_timeout = 0;
-SET LOCAL idle_in_transaction_session_timeout = 0;
-"""
-_ASYNCHRONOUS = "SET LOCAL synchronous_commit = off"
+_ASYNCHRONOUS = b"; SET LOCAL synchronous_commit = off"
 
 
 @dataclass(frozen=True)
@@ -46,14 +43,13 @@ class Target:
     def connect(self) -> Connection:
         """Return a new connection in autocommit mode.
 
-        Raise `TargetError` if there is none, `UsageError` for bad settings.
+        Raise `TargetError` if there is none, `UsageError` for bad settings, of the server for this role too.
         """
         with target_faults():
             try:
-                conninfo = connection_string(self.settings)
-            except ConfigurationError as error:
+                return connect(self.settings)
+            except (ConfigurationError, SessionError) as error:
                 raise UsageError(str(error)) from None
-            return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, client_encoding="UTF8")
 
     def sql(self, statement: LiteralString, **parts: sql.Composable) -> sql.Composed:
         """Return a statement with {schema} and the other named parts filled in."""
@@ -79,7 +75,10 @@ class Target:
         checks += [
             (f'make tables in schema "{self.schema}"', sql.SQL(_MAY_CREATE).format(self.schema)),
             ("make temporary tables in the database", sql.SQL(_MAY_STAGE)),
-            ("write at all: the server is read-only, perhaps a standby", sql.SQL(_MAY_CHANGE)),
+            (
+                "write at all: the server is read-only, a standby or by default_transaction_read_only",
+                sql.SQL(_MAY_CHANGE),
+            ),
         ]
         facts = connection.execute(
             sql.SQL("SELECT {}").format(sql.SQL(", ").join(test for _, test in checks))
@@ -108,4 +107,4 @@ def target_faults() -> Iterator[None]:
 
 def unlimited(connection: Connection, *, synchronous: bool = True) -> None:
     """Lift the role's time limits for the present transaction; its commit waits for the disk if `synchronous`."""
-    connection.execute(_UNLIMITED if synchronous else _UNLIMITED + _ASYNCHRONOUS)
+    connection.execute(connection.lifting + (b"" if synchronous else _ASYNCHRONOUS))

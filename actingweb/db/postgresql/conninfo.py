@@ -4,16 +4,14 @@ import math
 from typing import Any
 
 from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.postgresql.login import is_same_log_in, log_in
 from actingweb.db.postgresql.password import fresh_password
 from actingweb.db.settings import PostgresSettings
 
 __all__ = ["connection_string", "pool_string"]
-
-_URL_VARIABLES = "PG_DB_URL, DATABASE_URL"
-_MIGRATION_VARIABLE = "PG_MIGRATION_URL"
 
 
 def connection_string(settings: PostgresSettings, *, migration: bool = False) -> str:
@@ -21,48 +19,28 @@ def connection_string(settings: PostgresSettings, *, migration: bool = False) ->
 
     Raise `ConfigurationError` naming the variable if a URL is malformed, `PasswordError` if there is no password now.
     """
-    password = None if migration and settings.migration_url else fresh_password(settings)
-    return _conninfo(settings, migration, resilient=migration, password=password)
+    if migration:
+        return _conninfo(settings, migration=True, resilient=True, fresh=_is_application(settings))
+    return _conninfo(settings, resilient=False, fresh=True)
 
 
-def pool_string(settings: PostgresSettings) -> str:
+def pool_string(settings: PostgresSettings, *, fresh: bool = False) -> str:
     """Return `connection_string` with what keeps a lost server from being waited for; options of a URL win.
 
-    A password that changes is not in it.
+    A password that changes is in it only if it is to be `fresh`.
     """
-    return _conninfo(settings, False, resilient=True)
+    return _conninfo(settings, resilient=True, fresh=fresh)
 
 
-def _target(settings: PostgresSettings, migration: bool) -> dict[str, Any]:
+def _is_application(settings: PostgresSettings) -> bool:
+    """Tell whether changes of the schema are made with the application's password."""
+    return not settings.migration_url or is_same_log_in(settings)
+
+
+def _conninfo(settings: PostgresSettings, *, resilient: bool, fresh: bool, migration: bool = False) -> str:
     tls = {"sslmode": settings.sslmode, "sslrootcert": settings.sslrootcert}
-    tls = {name: value for name, value in tls.items() if value}
-    if migration and settings.migration_url:
-        return tls | _parsed(settings.migration_url, _MIGRATION_VARIABLE)
-    if settings.url:
-        return tls | _parsed(settings.url, _URL_VARIABLES)
-    parts = {
-        "host": settings.host,
-        "port": settings.port,
-        "dbname": settings.name,
-        "user": settings.user,
-        "password": settings.password,
-    }
-    return tls | {name: value for name, value in parts.items() if value}
-
-
-def _parsed(url: str, variable: str) -> dict[str, Any]:
-    try:
-        return conninfo_to_dict(url)
-    except (ProgrammingError, UnicodeEncodeError):
-        pass
-    # Outside the handler, and without the variable: the driver's message and the URL can hold a password.
-    del url
-    raise ConfigurationError(f"{variable}: must be a PostgreSQL URL or conninfo string that libpq can read")
-
-
-def _conninfo(settings: PostgresSettings, migration: bool, *, resilient: bool, password: str | None = None) -> str:
-    parameters = _target(settings, migration)
-    if password is not None:
+    parameters = {name: value for name, value in tls.items() if value} | log_in(settings, migration=migration)
+    if fresh and (password := fresh_password(settings)) is not None:
         parameters["password"] = password
     if resilient:
         parameters = _resilience(settings, parameters) | parameters
@@ -70,7 +48,7 @@ def _conninfo(settings: PostgresSettings, migration: bool, *, resilient: bool, p
         return make_conninfo("", **parameters)
     except (ProgrammingError, UnicodeEncodeError):
         pass
-    del parameters, password
+    del parameters
     raise ConfigurationError("PG_DB_NAME, PG_DB_USER, PG_DB_PASSWORD: must be text in UTF-8")
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from actingweb.db.environment import without_line_end
+from actingweb.db.postgresql.login import is_password_used
 from actingweb.db.settings import PostgresSettings
 
 __all__ = ["PasswordError", "fresh_password", "set_password_source"]
@@ -20,17 +22,20 @@ def set_password_source(source: Callable[[], str] | None) -> None:
     """Call `source` for the password of each new connection, in place of all settings; None ends that.
 
     Several threads may call it at the same time. If it raises, so does the operation: `DbConnectionError`.
-    PG_MIGRATION_URL, which names another role, keeps its own password.
+    PG_MIGRATION_URL keeps its own password, and gets this one only if it has none and names the same server and user.
     """
     global _source
     _source = source
 
 
 def fresh_password(settings: PostgresSettings) -> str | None:
-    """Return the password of the moment, None if it does not change. Raise `PasswordError` if there is none."""
+    """Return the password of the moment, None if the application's log-in has one that does not change.
+
+    Raise `PasswordError` if there is none, `ConfigurationError` for a malformed URL.
+    """
     if _source is not None:
         password, problem = _called(_source)
-    elif settings.password_command is not None:
+    elif settings.password_command is not None and is_password_used(settings):
         password, problem = _printed(settings.password_command, settings.connect_timeout)
     else:
         return None
@@ -59,4 +64,10 @@ def _printed(command: tuple[str, ...], seconds: float) -> tuple[str, str]:
         return "", f"PG_DB_PASSWORD_COMMAND could not be run: {type(error).__name__}"
     if done.returncode:
         return "", f"PG_DB_PASSWORD_COMMAND ended with {done.returncode}"
-    return done.stdout.decode(errors="replace").rstrip("\r\n"), "PG_DB_PASSWORD_COMMAND printed nothing"
+    try:
+        password = without_line_end(done.stdout.decode())
+    except UnicodeDecodeError:
+        password = "\x00"
+    if "\x00" in password:
+        return "", "PG_DB_PASSWORD_COMMAND printed no text in UTF-8 without U+0000"
+    return password, "PG_DB_PASSWORD_COMMAND printed nothing"

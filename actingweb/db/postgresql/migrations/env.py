@@ -2,7 +2,6 @@
 
 import logging
 
-import psycopg
 from alembic import context
 from alembic.util import CommandError
 from psycopg.sql import Identifier
@@ -10,9 +9,10 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.schema import CreateSchema
 
-from actingweb.db.postgresql.conninfo import connection_string
+from actingweb.db.postgresql.direct import DirectConnection, connect
 from actingweb.db.postgresql.distributed import DISTRIBUTED
 from actingweb.db.postgresql.schema import build_metadata, key_collation
+from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings, Settings
 
 
@@ -39,18 +39,30 @@ def run() -> None:
 
 
 def _engine(settings: PostgresSettings) -> Engine:
-    # Poolers mix up prepared statements; parameters may hold stored values.
-    conninfo = connection_string(settings, migration=True)
+    # Parameters may hold stored values.
     return create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
+        creator=lambda: _connected(settings),
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
         hide_parameters=True,
     )
 
 
+def _connected(settings: PostgresSettings) -> DirectConnection:
+    try:
+        return connect(settings, migration=True)
+    except SessionError as error:
+        refusal = str(error)
+    raise CommandError(refusal)
+
+
 def _enter(connection: Connection, schema: str) -> None:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, DirectConnection)
+    connection.execute(text(raw.lifting.decode()))
+    if connection.execute(text("SHOW transaction_read_only")).scalar() == "on":
+        raise CommandError("the server is read-only: it is a standby, or default_transaction_read_only is on")
     lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
     connection.execute(lock, {"name": f"actingweb.db.postgresql {schema}"})
     found = text("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = :schema")

@@ -69,6 +69,6 @@ def local_times(*columns: str) -> list[str]:
 
 def digest(name: str, value: str) -> str:
     """Return the SQL of the look-up key of two text expressions, as `compute_lookup_key` makes it."""
-    zero = r"'\x00'::bytea"
-    pair = f"convert_to({name}, 'UTF8') || {zero} || convert_to({value}, 'UTF8')"
+    # Without a backslash, which means another thing if standard_conforming_strings is off.
+    pair = f"convert_to({name}, 'UTF8') || decode('00', 'hex') || convert_to({value}, 'UTF8')"
     return f"encode(sha256({pair}), 'hex')"

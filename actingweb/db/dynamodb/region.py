@@ -1,0 +1,29 @@
+"""The region of the tables, for the application and for the tools."""
+
+from botocore.exceptions import BotoCoreError
+from botocore.session import Session as AWSSession
+
+from actingweb.db.dynamodb.quiet import muted
+from actingweb.db.environment import region
+from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.settings import DEFAULT_REGION, Settings
+
+__all__ = ["region_of"]
+
+
+def region_of(settings: Settings, profile: str | None = None) -> str:
+    """Return the region that a variable names, else that of the AWS profile, else the library's default.
+
+    `profile` is by default that of AWS_PROFILE. The files of AWS are read only if no variable names a region. Raise
+    `ConfigurationError` if they have no such profile or cannot be read.
+    """
+    if settings.aws_region is not None:
+        return settings.aws_region
+    failure: str
+    try:
+        with muted():
+            found = AWSSession(profile=profile).get_config_variable("region")
+        return region(str(found).strip(), "the region of the AWS profile") if found else DEFAULT_REGION
+    except (BotoCoreError, OSError, ValueError) as error:
+        failure = str(error)
+    raise ConfigurationError(f"AWS_PROFILE, AWS_CONFIG_FILE: {failure}")

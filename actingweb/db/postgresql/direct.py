@@ -1,0 +1,99 @@
+"""Connections outside the pool, for Alembic and the migration tool: as the application's, for long work."""
+
+import math
+import os
+import time
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import IsolationLevel
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import Ping
+
+from actingweb.db.postgresql.conninfo import connection_string, pool_string
+from actingweb.db.postgresql.pooled_connection import NoAnswerError
+from actingweb.db.postgresql.session import settle
+from actingweb.db.settings import PostgresSettings
+
+__all__ = ["DirectConnection", "connect"]
+
+T = TypeVar("T")
+
+
+class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose statements may take any time, as long as the server gives a sign of life.
+
+    After `silence` seconds without a word from it, and again after as many, the server is asked whether it takes
+    connections. If it does not answer that within `connect_timeout` seconds, the statement raises `NoAnswerError`, and
+    the connection is closed.
+
+    Attributes:
+        lifting: the statement that frees a transaction from the limits that end what takes long.
+    """
+
+    silence = math.inf
+    connect_timeout = 0
+    lifting = b""
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        """Return what psycopg's own method does."""
+        return super().wait(self._watched(gen), *args, **kwargs)
+
+    def _watched(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        heard = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > self.silence:
+                    self._require_life()
+                    heard = time.monotonic()
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _require_life(self) -> None:
+        pgconn = self.pgconn
+        server = {"host": pgconn.host, "hostaddr": pgconn.hostaddr, "port": pgconn.port}
+        # Without a password: any answer will do.
+        conninfo = make_conninfo(
+            "",
+            **{name: value.decode() for name, value in server.items() if value},
+            connect_timeout=self.connect_timeout,
+            gssencmode="disable",
+            passfile=os.devnull,
+            password="",
+            sslmode="prefer",
+        )
+        if pgconn.ping(conninfo.encode()) == Ping.NO_RESPONSE:
+            self.close()
+            raise NoAnswerError(f"the server said nothing for PG_DB_TIMEOUT ({self.silence:g} s) and does not answer")
+
+
+def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectConnection:
+    """Return a new connection in autocommit mode; with `migration` one that is for changes of the schema.
+
+    Its session has none of the settings that would end long work or change what a statement means; behind a pooler
+    only the transactions have that begin with `lifting`. Raise `psycopg.Error` if there is no connection,
+    `ConfigurationError` for bad settings, `SessionError` if the session must keep such a setting.
+    """
+    conninfo = connection_string(settings, migration=True) if migration else pool_string(settings, fresh=True)
+    # Poolers mix up prepared statements.
+    connection = DirectConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+    connection.silence = settings.timeout
+    connection.connect_timeout = math.ceil(settings.connect_timeout)
+    try:
+        pooled = {"on": True, "off": False}.get(settings.pooler)
+        if pooled is None:
+            row = connection.execute("SELECT pg_backend_pid()").fetchone()
+            pooled = row != (connection.info.backend_pid,)
+        connection.lifting = settle(connection, local=pooled)
+    except BaseException:
+        connection.close()
+        raise
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    return connection

@@ -1,0 +1,138 @@
+"""Who logs in where, with which password: a password goes to the server and with the user that its own source names.
+
+docs/settings.md has the rule as a table.
+"""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from psycopg.conninfo import make_conninfo
+
+from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.postgresql.urls import parsed
+from actingweb.db.settings import PostgresSettings
+
+__all__ = ["is_password_used", "is_same_log_in", "log_in", "with_options"]
+
+_MIGRATION_VARIABLE = "PG_MIGRATION_URL"
+_PORT = "5432"
+_WHOSE = ("host", "port", "user")
+"""What a password belongs to."""
+_KEPT_PASSWORDS = ("password", "passfile", "service")
+"""Where a URL has its password, or says where it is."""
+
+
+def log_in(settings: PostgresSettings, *, migration: bool = False) -> dict[str, Any]:
+    """Return libpq's parameters for who logs in where; with `migration` for changes of the schema.
+
+    A password that changes is not among them. Raise `ConfigurationError` naming the variable of a malformed URL.
+    """
+    if migration and settings.migration_url:
+        parameters = parsed(settings.migration_url, _MIGRATION_VARIABLE)
+        if is_same_log_in(settings):
+            parameters |= _password(log_in(settings))
+        return _closed(parameters, _MIGRATION_VARIABLE)
+    if settings.url:
+        parameters = parsed(settings.url, settings.url_variable)
+        if is_password_used(settings):
+            parameters |= _password(vars(settings))
+        return _closed(parameters, settings.url_variable)
+    parts = {"host": settings.host, "port": settings.port, "dbname": settings.name, "user": settings.user}
+    return _closed({name: value for name, value in parts.items() if value} | _password(vars(settings)), "PG_DB_HOST")
+
+
+def is_password_used(settings: PostgresSettings) -> bool:
+    """Tell whether PG_DB_PASSWORD or PG_DB_PASSWORD_COMMAND is the password of the application's log-in.
+
+    With a URL it is if that has none, and names the same server and user as the variables beside it.
+    """
+    if not settings.url:
+        return True
+    url = parsed(settings.url, settings.url_variable)
+    if any(url.get(name) for name in _KEPT_PASSWORDS):
+        return False
+    whose = _whose(url)
+    return all(whose[name] == value for name, value in _named(settings).items())
+
+
+def is_same_log_in(settings: PostgresSettings) -> bool:
+    """Tell whether PG_MIGRATION_URL has no password, and names the server and user of the application's log-in."""
+    url = parsed(settings.migration_url or "", _MIGRATION_VARIABLE)
+    return not any(url.get(name) for name in _KEPT_PASSWORDS) and _whose(url) == _whose(log_in(settings))
+
+
+def with_options(settings: PostgresSettings, options: dict[str, str], password: str | None) -> PostgresSettings:
+    """Return settings in which `options` (host, port, dbname, user) win, and `password` if there is one.
+
+    The password of the settings goes if the options name another server or user than it belongs to. Raise
+    `ConfigurationError` as `log_in` does.
+    """
+    owner = _owner(settings)
+    is_foreign = any(owner.get(name, value) != value for name, value in options.items())
+    if password or is_foreign:
+        settings = replace(settings, password=password or "", password_command=None)
+    if not settings.url:
+        one_port = _PORT if "," in settings.port and "host" in options else settings.port
+        return replace(
+            settings,
+            host=options.get("host", settings.host),
+            port=options.get("port", one_port),
+            name=options.get("dbname", settings.name),
+            user=options.get("user", settings.user),
+        )
+    url = parsed(settings.url, settings.url_variable)
+    if password or is_foreign:
+        url["password"] = password or ""
+    if "host" in options:
+        # These belong to the hosts before.
+        url.pop("hostaddr", None)
+        if "," in str(url.get("port", "")):
+            del url["port"]
+    return replace(settings, url=make_conninfo("", **url | options))
+
+
+def _owner(settings: PostgresSettings) -> dict[str, str]:
+    """Return what the password belongs to, as far as its source names that."""
+    if not settings.url:
+        return _named(settings)
+    url = parsed(settings.url, settings.url_variable)
+    if any(url.get(name) for name in _KEPT_PASSWORDS):
+        return _whose(url)
+    return _named(settings) | {name: value for name, value in _whose(url).items() if url.get(name)}
+
+
+def _named(settings: PostgresSettings) -> dict[str, str]:
+    """Return the server and user that PG_DB_HOST, PG_DB_PORT and PG_DB_USER name, as far as they are set."""
+    named = {*settings.named} | ({"port"} if "host" in settings.named else set())
+    return {name: getattr(settings, name) for name in named}
+
+
+def _whose(parameters: dict[str, Any]) -> dict[str, str]:
+    return {name: str(parameters.get(name) or (_PORT if name == "port" else "")) for name in _WHOSE}
+
+
+def _password(source: dict[str, Any]) -> dict[str, Any]:
+    """Return the password as a parameter; an empty one is left out."""
+    return {"password": source["password"]} if source.get("password") else {}
+
+
+def _closed(parameters: dict[str, Any], variable: str) -> dict[str, Any]:
+    """Return parameters to which libpq's own variables add no password, and to whose password no server or user.
+
+    A log-in that names nothing is left to them as a whole, and one that names a service to that. Raise
+    `ConfigurationError` if they would say where a password goes.
+    """
+    has_host = bool(parameters.get("host") or parameters.get("hostaddr"))
+    has_user, has_password = bool(parameters.get("user")), bool(parameters.get("password"))
+    if parameters.get("service") or not (has_host or has_user or has_password):
+        return parameters
+    named = {"PGHOST": has_host, "PGHOSTADDR": has_host, "PGUSER": has_user, "PGSERVICE": has_host and has_user}
+    others = [other for other, is_named in named.items() if not is_named and os.environ.get(other)]
+    if has_password and others:
+        raise ConfigurationError(f"{variable}: must name host and user of its password, which {others[0]} would")
+    blank = ({} if has_password else {"password": "PGPASSWORD"}) | (
+        {"hostaddr": "PGHOSTADDR", "port": "PGPORT"} if has_host else {}
+    )
+    emptied = {name: "" for name, other in blank.items() if os.environ.get(other) or os.environ.get("PGSERVICE")}
+    return emptied | parameters

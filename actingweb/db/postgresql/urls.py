@@ -1,0 +1,130 @@
+"""URLs and conninfo strings, taken apart by libpq and checked, so that no error of libpq's has to quote them."""
+
+import re
+from typing import Any
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
+
+from actingweb.db.environment import SSL_MODES, has_control
+from actingweb.db.exceptions import ConfigurationError
+
+__all__ = ["parsed"]
+
+_KEYWORD = re.compile(r"\s*(\w+)\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)", re.DOTALL)
+_SECRETS = frozenset({"password", "sslpassword"})
+_FOREIGN = frozenset(
+    {
+        *("schema", "pgbouncer", "connection_limit", "pool_timeout", "statement_cache_size", "socket_timeout"),
+        *("ssl", "sslaccept", "sslidentity", "currentSchema", "ApplicationName", "prepareThreshold", "charset"),
+        *("encoding", "reconnect", "pool", "pool_size", "max_overflow", "prepared_statements", "search_path"),
+    }
+)
+"""Parameters of Prisma, JDBC and others, which are no part of a password wherever they stand."""
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "sslmode": SSL_MODES,
+    "gssencmode": ("disable", "prefer", "require"),
+    "channel_binding": ("disable", "prefer", "require"),
+    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    "load_balance_hosts": ("disable", "random"),
+}
+_NUMBERS = frozenset(
+    {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
+)
+_NUMBER = re.compile(r"\s*-?[0-9]{1,9}\s*")
+_ENCODE = "percent-encode the password: %40 for @, %2F for /, %3A for :, %3F for ?, %25 for %, %20 for a blank"
+_FORM = "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE or a conninfo string that libpq can read"
+
+
+def parsed(text: str, variable: str) -> dict[str, Any]:
+    """Return the parameters of a URL or conninfo string.
+
+    Raise `ConfigurationError` that names `variable`, and the parameter if it is a bad one. It holds nothing of a
+    password, also if that is not where the text should have it.
+    """
+    parameters = _taken_apart(text)
+    problem = _unreadable(text) if parameters is None else _problem(text, parameters)
+    if parameters is not None and problem is None:
+        return parameters
+    # No variable of this frame holds a password: reports of errors show them.
+    del text, parameters
+    raise ConfigurationError(f"{variable}: {problem}")
+
+
+def _taken_apart(text: str) -> dict[str, Any] | None:
+    try:
+        return conninfo_to_dict(text)
+    except (ProgrammingError, UnicodeEncodeError):
+        return None
+
+
+def _unreadable(text: str) -> str:
+    """Return why libpq cannot read a text."""
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    unknown = [name for name in _names(text) if name not in known]
+    if unknown:
+        return f"{unknown[0]} is no parameter of libpq: remove it{_instead(unknown[0])}"
+    return f"{_FORM}; {_ENCODE}" if _is_url(text) else _FORM
+
+
+def _instead(name: str) -> str:
+    hints = {
+        "schema": "; PG_DB_SCHEMA names the schema",
+        "currentSchema": "; PG_DB_SCHEMA names the schema",
+        "search_path": "; PG_DB_SCHEMA names the schema",
+        "pgbouncer": "; PG_POOLER=on tells of a pooler",
+        "connection_limit": "; PG_POOL_MAX_SIZE limits the connections",
+        "pool_size": "; PG_POOL_MAX_SIZE limits the connections",
+        "pool_timeout": "; PG_POOL_TIMEOUT limits the time",
+        "ssl": "; sslmode says whether TLS is used",
+    }
+    return hints.get(name, "")
+
+
+def _names(text: str) -> list[str]:
+    """Return the names of the parameters, as far as they are certainly no part of a password."""
+    if _is_url(text):
+        query = text.partition("://")[2].partition("?")[2]
+        pairs = [pair.partition("=")[0] for pair in query.split("&")]
+        # What stands before an @ may be a password with a ? in it.
+        safe = "@" not in query
+    else:
+        pairs = [match[1] for match in _KEYWORD.finditer(text)]
+        safe = True
+    found = []
+    for name in pairs:
+        if name in _FOREIGN or (safe and re.fullmatch(r"\w{1,40}", name)):
+            found.append(name)
+        # A password that is not quoted or encoded can go on behind this.
+        safe = safe and name not in _SECRETS
+    return found
+
+
+def _problem(text: str, parameters: dict[str, Any]) -> str | None:
+    """Return what is wrong with parameters that libpq could read."""
+    hosts = f"{parameters.get('host', '')}{parameters.get('hostaddr', '')}"
+    if "@" in hosts or (_is_url(text) and _has_stray_at(text)):
+        return f"there is an @ in the host, or behind it: {_ENCODE}"
+    ports = str(parameters.get("port", "")).split(",")
+    if not all(port == "" or (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536) for port in ports):
+        # Not quoted: in a URL whose password has a / or an @ it is a part of that.
+        return f"port: must be from 1 to 65535; {_ENCODE}" if _is_url(text) else "port: must be from 1 to 65535"
+    for name, value in parameters.items():
+        if name not in _SECRETS and has_control(str(value)):
+            return f"{name}: must be without control characters and line ends"
+        if name in _CHOICES and value not in ("", *_CHOICES[name]):
+            return f"{name}: must be one of {', '.join(_CHOICES[name])}"
+        if name in _NUMBERS and value and not _NUMBER.fullmatch(str(value)):
+            return f"{name}: must be a whole number"
+    return None
+
+
+def _has_stray_at(url: str) -> bool:
+    """Tell whether an @ stands between host and parameters, where the rest of a password may have come to lie."""
+    return "@" in url.partition("://")[2].partition("?")[0].partition("/")[2]
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("postgresql://", "postgres://"))
