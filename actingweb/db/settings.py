@@ -15,6 +15,7 @@ DEFAULT_REGION = "us-west-1"
 
 _IDENTIFIER_BYTES = 63
 _URL_VARIABLES = ("PG_DB_URL", "DATABASE_URL")
+_LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGPASSWORD", "PGSERVICE")
 _NAMING = {"host": "PG_DB_HOST", "port": "PG_DB_PORT", "user": "PG_DB_USER"}
 _REGION_VARIABLES = ("AWS_DEFAULT_REGION", "AWS_REGION")
 
@@ -34,6 +35,7 @@ class PostgresSettings:
         url: beats `host` to `user`.
         url_variable: which variable has it.
         named: which of `host`, `port` and `user` are set; `password` and `password_command` belong to these.
+        libpq: which of libpq's own variables are set that say who logs in where.
         password_command: a program and its arguments, asked for the password of each new connection.
         timeout: how long one call waits for the server's answer.
     """
@@ -41,6 +43,7 @@ class PostgresSettings:
     url: str | None = field(repr=False)
     url_variable: str
     named: frozenset[str]
+    libpq: frozenset[str]
     host: str
     port: str
     name: str
@@ -123,6 +126,7 @@ class Settings:
             url=env.get(variable, None, read.url),
             url_variable=variable,
             named=frozenset(part for part, name in _NAMING.items() if env.get(name, "", lambda text, _: text)),
+            libpq=frozenset(name for name in _LIBPQ_VARIABLES if self.environment.get(name)),
             host=env.get("PG_DB_HOST", "localhost", read.host),
             port=env.get("PG_DB_PORT", "5432", read.ports),
             name=env.get("PG_DB_NAME", "actingweb", read.plain),

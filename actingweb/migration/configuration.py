@@ -1,12 +1,13 @@
 """What a run of the tool works with: flags before the environment, the environment before `.env`."""
 
 import getpass
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from dotenv import find_dotenv, load_dotenv
+from dotenv import dotenv_values, find_dotenv
 from psycopg.conninfo import conninfo_to_dict
 
 from actingweb.db.exceptions import ConfigurationError
@@ -14,6 +15,7 @@ from actingweb.db.postgresql.conninfo import pool_string
 from actingweb.db.postgresql.login import is_password_used, with_options
 from actingweb.db.settings import Settings
 from actingweb.migration import launch
+from actingweb.migration.dotfile import counting
 from actingweb.migration.errors import UsageError
 from actingweb.migration.target import Target
 
@@ -37,7 +39,8 @@ def read_settings() -> Settings:
     Raise `UsageError` naming the variable if a value is bad.
     """
     try:
-        load_dotenv(find_dotenv(usecwd=True))
+        file = dotenv_values(path) if (path := find_dotenv(usecwd=True)) else {}
+        os.environ.update(counting(file, os.environ))
     except (ValueError, OSError):
         raise UsageError("the file .env cannot be read: it must be text in UTF-8 without U+0000") from None
     try:

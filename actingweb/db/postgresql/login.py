@@ -3,7 +3,6 @@
 docs/settings.md has the rule as a table.
 """
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -29,17 +28,13 @@ def log_in(settings: PostgresSettings, *, migration: bool = False) -> dict[str, 
     A password that changes is not among them. Raise `ConfigurationError` naming the variable of a malformed URL.
     """
     if migration and settings.migration_url:
-        parameters = parsed(settings.migration_url, _MIGRATION_VARIABLE)
-        if is_same_log_in(settings):
-            parameters |= _password(log_in(settings))
-        return _closed(parameters, _MIGRATION_VARIABLE)
+        password = _password(log_in(settings)) if is_same_log_in(settings) else {}
+        return _closed(parsed(settings.migration_url, _MIGRATION_VARIABLE) | password, settings, _MIGRATION_VARIABLE)
+    password = _password(vars(settings)) if is_password_used(settings) else {}
     if settings.url:
-        parameters = parsed(settings.url, settings.url_variable)
-        if is_password_used(settings):
-            parameters |= _password(vars(settings))
-        return _closed(parameters, settings.url_variable)
+        return _closed(parsed(settings.url, settings.url_variable) | password, settings, settings.url_variable)
     parts = {"host": settings.host, "port": settings.port, "dbname": settings.name, "user": settings.user}
-    return _closed({name: value for name, value in parts.items() if value} | _password(vars(settings)), "PG_DB_HOST")
+    return _closed(parts | password, settings, "PG_DB_HOST")
 
 
 def is_password_used(settings: PostgresSettings) -> bool:
@@ -117,7 +112,7 @@ def _password(source: dict[str, Any]) -> dict[str, Any]:
     return {"password": source["password"]} if source.get("password") else {}
 
 
-def _closed(parameters: dict[str, Any], variable: str) -> dict[str, Any]:
+def _closed(parameters: dict[str, Any], settings: PostgresSettings, variable: str) -> dict[str, Any]:
     """Return parameters to which libpq's own variables add no password, and to whose password no server or user.
 
     A log-in that names nothing is left to them as a whole, and one that names a service to that. Raise
@@ -128,11 +123,12 @@ def _closed(parameters: dict[str, Any], variable: str) -> dict[str, Any]:
     if parameters.get("service") or not (has_host or has_user or has_password):
         return parameters
     named = {"PGHOST": has_host, "PGHOSTADDR": has_host, "PGUSER": has_user, "PGSERVICE": has_host and has_user}
-    others = [other for other, is_named in named.items() if not is_named and os.environ.get(other)]
+    others = [other for other, is_named in named.items() if not is_named and other in settings.libpq]
     if has_password and others:
+        # No variable of this frame holds a password: reports of errors show them.
+        del parameters
         raise ConfigurationError(f"{variable}: must name host and user of its password, which {others[0]} would")
     blank = ({} if has_password else {"password": "PGPASSWORD"}) | (
         {"hostaddr": "PGHOSTADDR", "port": "PGPORT"} if has_host else {}
     )
-    emptied = {name: "" for name, other in blank.items() if os.environ.get(other) or os.environ.get("PGSERVICE")}
-    return emptied | parameters
+    return {name: "" for name, other in blank.items() if settings.libpq & {other, "PGSERVICE"}} | parameters

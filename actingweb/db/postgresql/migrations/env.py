@@ -25,8 +25,9 @@ def run() -> None:
     if context.is_offline_mode():
         raise CommandError("the migrations look at the stored rows: --sql is not supported")
     settings = Settings.from_environment().postgresql
-    with _engine(settings).begin() as connection:
-        _enter(connection, settings.schema)
+    session = _connected(settings)
+    with _engine(session).begin() as connection:
+        _enter(connection, settings.schema, session.lifting)
         metadata = build_metadata(key_collation(connection))
         context.configure(
             connection=connection,
@@ -38,11 +39,11 @@ def run() -> None:
         _migrate(connection, settings.schema)
 
 
-def _engine(settings: PostgresSettings) -> Engine:
+def _engine(session: DirectConnection) -> Engine:
     # Parameters may hold stored values.
     return create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _connected(settings),
+        creator=lambda: session,
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
         hide_parameters=True,
@@ -57,10 +58,8 @@ def _connected(settings: PostgresSettings) -> DirectConnection:
     raise CommandError(refusal)
 
 
-def _enter(connection: Connection, schema: str) -> None:
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, DirectConnection)
-    connection.execute(text(raw.lifting.decode()))
+def _enter(connection: Connection, schema: str, lifting: bytes) -> None:
+    connection.execute(text(lifting.decode()))
     if connection.execute(text("SHOW transaction_read_only")).scalar() == "on":
         raise CommandError("the server is read-only: it is a standby, or default_transaction_read_only is on")
     lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
