@@ -1,15 +1,14 @@
 """Connections outside the pool, for Alembic and the migration tool: as the application's, for long work."""
 
 import math
-import os
+import socket
+import struct
 import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel
-from psycopg.conninfo import make_conninfo
-from psycopg.pq import Ping
 
 from actingweb.db.postgresql.conninfo import connection_string, pool_string
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
@@ -19,6 +18,8 @@ from actingweb.db.settings import PostgresSettings
 __all__ = ["DirectConnection", "connect"]
 
 T = TypeVar("T")
+
+_TLS_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
 class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -33,7 +34,7 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
     """
 
     silence = math.inf
-    connect_timeout = 0
+    connect_timeout = 0.0
     lifting = b""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
@@ -57,21 +58,25 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
             return result
 
     def _require_life(self) -> None:
-        pgconn = self.pgconn
-        server = {"host": pgconn.host, "hostaddr": pgconn.hostaddr, "port": pgconn.port}
-        # Without a password: any answer will do.
-        conninfo = make_conninfo(
-            "",
-            **{name: value.decode() for name, value in server.items() if value},
-            connect_timeout=self.connect_timeout,
-            gssencmode="disable",
-            passfile=os.devnull,
-            password="",
-            sslmode="prefer",
-        )
-        if pgconn.ping(conninfo.encode()) == Ping.NO_RESPONSE:
+        """Raise `NoAnswerError` if the server does not even answer whether it has TLS, which it asks nobody for."""
+        try:
+            with self._dialed() as server:
+                server.sendall(_TLS_REQUEST)
+                alive = server.recv(1) != b""
+        except OSError:
+            alive = False
+        if not alive:
             self.close()
             raise NoAnswerError(f"the server said nothing for PG_DB_TIMEOUT ({self.silence:g} s) and does not answer")
+
+    def _dialed(self) -> socket.socket:
+        host, port = (self.pgconn.hostaddr or self.pgconn.host).decode(), self.pgconn.port.decode()
+        if not host.startswith("/"):
+            return socket.create_connection((host, int(port)), self.connect_timeout)
+        server = socket.socket(socket.AF_UNIX)
+        server.settimeout(self.connect_timeout)
+        server.connect(f"{host}/.s.PGSQL.{port}")
+        return server
 
 
 def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectConnection:
@@ -85,7 +90,7 @@ def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectCon
     # Poolers mix up prepared statements.
     connection = DirectConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
     connection.silence = settings.timeout
-    connection.connect_timeout = math.ceil(settings.connect_timeout)
+    connection.connect_timeout = settings.connect_timeout
     try:
         pooled = {"on": True, "off": False}.get(settings.pooler)
         if pooled is None:

@@ -37,13 +37,15 @@ def settle(connection: psycopg.Connection[Any], *, local: bool) -> bytes:
     Return the statement that lifts the limits for the transaction that it stands in. `connection` is in autocommit
     mode. Raise `SessionError` if a setting cannot be changed, else `psycopg.Error`.
     """
+    scope = "LOCAL" if local else "SESSION"
     with connection.transaction():
-        _change(connection, "LOCAL", "statement_timeout", "in force")
+        # First, since even the look at the settings is a statement.
+        _change(connection, scope, "statement_timeout", "in force")
         found = dict(connection.execute(_FOUND, [list(_WANTED)]).fetchall())
     for name, wanted in _WANTED.items():
         if found.get(name, wanted) != wanted:
             with connection.transaction(force_rollback=local):
-                _change(connection, "LOCAL" if local else "SESSION", name, found[name])
+                _change(connection, scope, name, found[name])
     return "; ".join(f"SET LOCAL {name} = 0" for name in _OF_TRANSACTIONS if name in found).encode()
 
 
