@@ -16,6 +16,7 @@ VARIABLES: list[tuple[str, str, Any, str, Any]] = [
     ("AWS_DB_PREFIX", "aws_db_prefix", "demo_actingweb", "prod_", "prod_"),
     ("AWS_DB_HOST", "aws_db_host", None, "http://localhost:8000", "http://localhost:8000"),
     ("AWS_DEFAULT_REGION", "aws_default_region", "us-west-1", "eu-north-1", "eu-north-1"),
+    ("AWS_REGION", "aws_default_region", "us-west-1", "eu-west-3", "eu-west-3"),
     ("AWS_DB_AUTO_CREATE_TABLES", "aws_db_auto_create_tables", True, "no", False),
     ("USE_PROPERTY_LOOKUP_TABLE", "use_property_lookup_table", True, "off", False),
     ("INDEXED_PROPERTIES", "indexed_properties", ("oauthId", "email", "externalUserId"), " a , b,,", ("a", "b")),
@@ -45,6 +46,11 @@ VARIABLES: list[tuple[str, str, Any, str, Any]] = [
 ]
 SECRET = "canary-secret"
 BAD_VALUES = [
+    ("INDEXED_PROPERTIES", '["email"]'),
+    ("INDEXED_PROPERTIES", '["email", "oauthId"]'),
+    ("INDEXED_PROPERTIES", "['email']"),
+    ("INDEXED_PROPERTIES", '"email","oauthId"'),
+    ("INDEXED_PROPERTIES", "{email}"),
     ("AWS_DB_HOST", "localhost:8000"),
     ("AWS_DB_HOST", f"ftp://user:{SECRET}@host"),
     ("AWS_DB_AUTO_CREATE_TABLES", "maybe"),
@@ -79,7 +85,11 @@ BAD_POSTGRESQL_VALUES = [
     ("PG_DB_TIMEOUT", "0"),
     ("PG_DB_SCHEMA", "s" * 64),
     ("PG_DB_PREFIX", "ü" * 30),
+    ("PG_DB_URL", f"jdbc:postgresql://host/db?user=u&password={SECRET}"),
+    ("PG_DB_HOST", f"user:{SECRET}@host"),
 ]
+NAMES = ["DATABASE_BACKEND", "AWS_DB_PREFIX", "AWS_DB_HOST", "AWS_DEFAULT_REGION", "AWS_REGION", "INDEXED_PROPERTIES"]
+POSTGRESQL_NAMES = ["PG_DB_HOST", "PG_DB_NAME", "PG_DB_USER", "PG_DB_SSLROOTCERT", "PG_DB_PREFIX", "PG_DB_SCHEMA"]
 
 
 def value_of(attribute: str) -> Any:
@@ -107,6 +117,53 @@ def test_an_empty_variable_counts_as_unset(
 ) -> None:
     environment.setenv(variable, "")
     assert value_of(attribute) == default
+
+
+@pytest.mark.parametrize(("variable", "attribute", "text", "value"), [(*row[:2], *row[3:]) for row in VARIABLES])
+@pytest.mark.parametrize("surrounded", ["{}\n", "{}\r\n", " \t{} \n\n", "\n{}"])
+def test_white_space_around_a_value_is_no_part_of_it(
+    variable: str, attribute: str, text: str, value: Any, surrounded: str, environment: pytest.MonkeyPatch
+) -> None:
+    """Files that Kubernetes mounts end with a line end."""
+    if variable != "PG_DB_PASSWORD":
+        environment.setenv(variable, surrounded.format(text))
+        assert value_of(attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "password"),
+    [
+        ("secret\n", "secret"),
+        ("secret\r\n", "secret"),
+        (" secret \n", " secret "),
+        ("secret\n\n", "secret\n"),
+        ("secret\r\n\r\n", "secret\r\n"),
+        ("secret\r", "secret\r"),
+        ("\tsecret", "\tsecret"),
+        ("\n", ""),
+        (" ", " "),
+    ],
+)
+def test_of_a_password_one_line_end_is_removed(text: str, password: str, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PG_DB_PASSWORD", text)
+    assert value_of("postgresql.password") == password
+
+
+@pytest.mark.parametrize("character", ["\n", "\t", "\x1b", "\x7f", "\x85", "\u2028"])
+@pytest.mark.parametrize("variable", [*NAMES, *POSTGRESQL_NAMES])
+def test_a_name_has_no_control_character(variable: str, character: str, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(variable, f"one{character}two")
+    with pytest.raises(ConfigurationError, match=variable) as caught:
+        _ = get_settings().postgresql
+    assert character not in str(caught.value)
+
+
+def test_white_space_counts_as_unset(environment: pytest.MonkeyPatch) -> None:
+    for variable, attribute, default, *_ in VARIABLES:
+        if not variable.startswith("PG_DB_PASSWORD"):
+            environment.setenv(variable, " \n")
+            reset_settings()
+            assert value_of(attribute) == default
 
 
 @pytest.mark.parametrize(("variable", "text"), BAD_VALUES)

@@ -22,8 +22,9 @@ def region_of(settings: Settings, profile: str | None = None) -> str:
     failure: str
     try:
         with muted():
-            found = AWSSession(profile=profile).get_config_variable("region")
-        return region(str(found).strip(), "the region of the AWS profile") if found else DEFAULT_REGION
+            # Not what botocore takes for its region: for that a variable that is blank counts.
+            found = str(AWSSession(profile=profile).get_scoped_config().get("region", "")).strip()
+        return region(found, "the region of the AWS profile") if found else DEFAULT_REGION
     except (BotoCoreError, OSError, ValueError) as error:
         failure = str(error)
     raise ConfigurationError(f"AWS_PROFILE, AWS_CONFIG_FILE: {failure}")
