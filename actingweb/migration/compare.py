@@ -11,6 +11,7 @@ from pathlib import Path
 
 from psycopg import IsolationLevel
 
+from actingweb.db.postgresql.session import settle
 from actingweb.migration.batches import Batch
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.comparison import Comparison
@@ -89,6 +90,8 @@ def compare(target: Target, source_of: SourceOf, options: CompareOptions, on_row
     with closing(target.connect()) as connection:
         target.check_revision(connection)
         with target_faults():
+            # Behind a pooler too, since temporary tables take a session of our own.
+            settle(connection, local=False)
             connection.execute(_SESSION)
         # All that is said of a table is said of it at one moment.
         connection.isolation_level = IsolationLevel.REPEATABLE_READ

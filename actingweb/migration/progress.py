@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from actingweb.migration.batches import Batch
 from actingweb.migration.errors import UsageError
 from actingweb.migration.rejects import RejectFile
-from actingweb.migration.target import Connection, Target
+from actingweb.migration.target import Connection, Target, unlimited
 
 __all__ = ["Counts", "Progress", "begin", "discard", "finish", "is_unfinished"]
 
@@ -115,6 +115,7 @@ class Progress:
         self.counts = Counts()
         self.loaded = False
         with connection.transaction():
+            unlimited(connection)
             # Waits for what a killed process may still have in work on the server.
             stored = connection.execute(target.sql(_SELECT), self._key).fetchone()
             if stored is None:

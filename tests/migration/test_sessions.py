@@ -80,22 +80,22 @@ def test_all_commands_work_with_odd_settings(tool: Tool, ddb: DynamoDBClient, pg
 
 
 @pytest.mark.parametrize("name", [*LIMITS, *LATER_LIMITS])
-@pytest.mark.parametrize("pooler", ["off", "on"])
-def test_no_limit_ends_a_command(tool: Tool, pg: Connection, name: str, pooler: str) -> None:
+@pytest.mark.parametrize(("command", "pooler"), [(IMPORT, "off"), (IMPORT, "on"), (VALIDATE, "on")])
+def test_no_limit_ends_a_command(tool: Tool, pg: Connection, name: str, command: tuple[str, ...], pooler: str) -> None:
     """It waits for a lock longer than any limit allows."""
     if pg.info.server_version < LATER_LIMITS.get(name, 0) * 10_000:
         pytest.skip(f"the server has no {name}")
     limited = tool.having(PGOPTIONS=options({name: "1000"}), PG_POOLER=pooler)
     with pg.transaction():
-        pg.execute("LOCK TABLE actors IN SHARE MODE")
-        with limited.start(*IMPORT) as process:
+        pg.execute("LOCK TABLE actors IN ACCESS EXCLUSIVE MODE")
+        with limited.start(*command) as process:
             while pg.execute(BLOCKED).fetchone() != (True,):
                 assert process.poll() is None
                 time.sleep(0.05)
             time.sleep(1.5)
             pg.execute("ROLLBACK; BEGIN")
             _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (0 if command == IMPORT else 4, "")
 
 
 def test_an_idle_session_outlives_a_slow_source(tool: Tool, ddb: DynamoDBClient, pg: Connection) -> None:
@@ -174,7 +174,7 @@ def url_of(tool: Tool, **changes: str) -> str:
 def test_no_password_travels_with_an_option_that_names_another(
     tool: Tool, network: TcpProxy, source: str, option: str
 ) -> None:
-    """With it the log-in would succeed where the other name is the same server's. tests/postgresql/test_login.py: all."""
+    """With it the log-in would succeed where the other name is the same server's."""
     value = {"--pg-host": "localhost", "--pg-port": str(network.port), "--pg-user": "postgres"}[option]
     changes: dict[str, str | None] = {"PG_DB_PASSWORD": tool.environment["PG_DB_PASSWORD"]}
     if source == "PG_DB_PASSWORD_COMMAND":

@@ -12,9 +12,7 @@ def settings(**environment: str) -> PostgresSettings:
     return Settings.from_environment(environment).postgresql
 
 
-@pytest.mark.parametrize(
-    "text", ["a b", "it's", 'say "x"', "back\\slash\\", "100%", "%20", "p=q host=evil", "ü€😀"]
-)
+@pytest.mark.parametrize("text", ["a b", "it's", 'say "x"', "back\\slash\\", "100%", "%20", "p=q host=evil", "ü€😀"])
 def test_any_password_name_and_user_survive(text: str) -> None:
     found = conninfo_to_dict(connection_string(settings(PG_DB_PASSWORD=text, PG_DB_NAME=text, PG_DB_USER=text)))
     assert found == {"host": "localhost", "port": "5432", "dbname": text, "user": text, "password": text}

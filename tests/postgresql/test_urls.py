@@ -30,7 +30,28 @@ FOREIGN = [
 ]
 # Each part of a password that stands between the places where URLs end their parts.
 PARTS = ("1one", "2two", "3three")
-SEPARATORS = ["/", "@", ":", "?", "#", "%zz", "%", "[", "]", "\\", " ", "&", "=", "'", '"', "/@", "@/", "?@", "@?", ":@"]
+SEPARATORS = [
+    "/",
+    "@",
+    ":",
+    "?",
+    "#",
+    "%zz",
+    "%",
+    "[",
+    "]",
+    "\\",
+    " ",
+    "&",
+    "=",
+    "'",
+    '"',
+    "/@",
+    "@/",
+    "?@",
+    "@?",
+    ":@",
+]
 
 
 def refusal(variable: str, url: str) -> ConfigurationError | None:
@@ -68,7 +89,7 @@ def test_an_at_in_the_host_is_no_host(host: str) -> None:
     "form", ["postgresql://u:{}@h:5432/d?sslmode=require", "postgresql://h/d?user=u&password={}", "host=h password={}"]
 )
 def test_no_part_of_a_password_gets_into_an_error(separator: str, form: str) -> None:
-    """The port may be said to be none, but not what was taken for it; nor is a parameter that begins in the password."""
+    """Nor does what is taken for a port or a parameter where a URL is cut in the wrong place."""
     for before in ("", "12"):
         password = separator.join((before or PARTS[0], *PARTS[1:]))
         for text in (password, f"{password}=x", f"{password}&{PARTS[1]}=x"):

@@ -54,7 +54,9 @@ def test_upgrade_check_and_downgrade_work_with_odd_settings(odd: Place) -> None:
     odd.upgrade()
     odd.check()
     claims = {key for (key,) in odd.rows("SELECT lookup_key FROM property_lookup")}
-    indexed = odd.rows("SELECT DISTINCT name, value FROM properties WHERE name IN ('email', 'oauthId', 'externalUserId')")
+    indexed = odd.rows(
+        "SELECT DISTINCT name, value FROM properties WHERE name IN ('email', 'oauthId', 'externalUserId')"
+    )
     assert {compute_lookup_key(name, value) for name, value in indexed if value} == claims
     # What the old layout cannot hold.
     odd.execute("DELETE FROM properties WHERE octet_length(value) > 2600")
