@@ -57,7 +57,7 @@ def test_upgrade_check_and_downgrade_work_with_odd_settings(odd: Place) -> None:
     indexed = odd.rows(
         "SELECT DISTINCT name, value FROM properties WHERE name IN ('email', 'oauthId', 'externalUserId')"
     )
-    assert {compute_lookup_key(name, value) for name, value in indexed if value} == claims
+    assert {compute_lookup_key(name, value) for name, value in indexed if value} <= claims
     # What the old layout cannot hold.
     odd.execute("DELETE FROM properties WHERE octet_length(value) > 2600")
     odd.downgrade()
