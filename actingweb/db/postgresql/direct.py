@@ -84,7 +84,7 @@ def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectCon
 
     Its session has none of the settings that would end long work or change what a statement means; behind a pooler
     only the transactions have that begin with `lifting`. Raise `psycopg.Error` if there is no connection,
-    `ConfigurationError` for bad settings, `SessionError` if the session must keep such a setting.
+    `ConfigurationError` for bad settings, `SessionError` if the session must keep a limit.
     """
     conninfo = connection_string(settings, migration=True) if migration else pool_string(settings, fresh=True)
     # Poolers mix up prepared statements.

@@ -1,5 +1,6 @@
 """Settings of server, database or role that would end long work, or change what the statements of the tools mean."""
 
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -15,8 +16,7 @@ _OF_TRANSACTIONS = (
 _LIMITS = (*_OF_TRANSACTIONS, "idle_session_timeout")
 """What ends a statement, a transaction or a session that takes long. Not every server has all of them."""
 
-_WANTED = {
-    **dict.fromkeys(_LIMITS, "0"),
+_MEANINGS = {
     # Otherwise psycopg doubles the backslashes of bytes.
     "standard_conforming_strings": "on",
     # Serializable transactions can fail at any statement.
@@ -24,6 +24,9 @@ _WANTED = {
     # Otherwise `alembic check` finds other expressions than it has.
     "quote_all_identifiers": "off",
 }
+"""What is changed where it can be: engines other than PostgreSQL have one of these values only."""
+
+_WANTED = dict.fromkeys(_LIMITS, "0") | _MEANINGS
 _FOUND = "SELECT name, setting FROM pg_catalog.pg_settings WHERE name = ANY(%s)"
 
 
@@ -35,23 +38,24 @@ def settle(connection: psycopg.Connection[Any], *, local: bool) -> bytes:
     """Give the session the settings that the tools need; with `local` only see whether a transaction could have them.
 
     Return the statement that lifts the limits for the transaction that it stands in. `connection` is in autocommit
-    mode. Raise `SessionError` if a setting cannot be changed, else `psycopg.Error`.
+    mode. Raise `SessionError` if a limit cannot be lifted, else `psycopg.Error`.
     """
     scope = "LOCAL" if local else "SESSION"
-    with connection.transaction():
+    with suppress(SessionError):
         # First, since even the look at the settings is a statement.
         _change(connection, scope, "statement_timeout", "in force")
-        found = dict(connection.execute(_FOUND, [list(_WANTED)]).fetchall())
+    found = dict(connection.execute(_FOUND, [list(_WANTED)]).fetchall())
     for name, wanted in _WANTED.items():
         if found.get(name, wanted) != wanted:
-            with connection.transaction(force_rollback=local):
+            with suppress(*(() if name in _LIMITS else (SessionError,))):
                 _change(connection, scope, name, found[name])
     return "; ".join(f"SET LOCAL {name} = 0" for name in _OF_TRANSACTIONS if name in found).encode()
 
 
 def _change(connection: psycopg.Connection[Any], scope: str, name: str, setting: str) -> None:
     try:
-        connection.execute(f"SET {scope} {name} = '{_WANTED[name]}'".encode())
+        with connection.transaction():
+            connection.execute(f"SET {scope} {name} = '{_WANTED[name]}'".encode())
         return
     except psycopg.DatabaseError as error:
         if connection.closed:

@@ -59,7 +59,8 @@ def _connected(settings: PostgresSettings) -> DirectConnection:
 
 
 def _enter(connection: Connection, schema: str, lifting: bytes) -> None:
-    connection.execute(text(lifting.decode()))
+    if lifting:
+        connection.execute(text(lifting.decode()))
     if connection.execute(text("SHOW transaction_read_only")).scalar() == "on":
         raise CommandError("the server is read-only: it is a standby, or default_transaction_read_only is on")
     lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
