@@ -18,7 +18,7 @@ _FOREIGN = frozenset(
     {
         *("schema", "pgbouncer", "connection_limit", "pool_timeout", "statement_cache_size", "socket_timeout"),
         *("ssl", "sslaccept", "sslidentity", "currentSchema", "ApplicationName", "prepareThreshold", "charset"),
-        *("encoding", "reconnect", "pool", "pool_size", "max_overflow", "prepared_statements", "search_path"),
+        *("encoding", "reconnect", "pool", "pool_size", "max_overflow", "prepared_statements"),
     }
 )
 """Parameters of Prisma, JDBC and others, which are no part of a password wherever they stand."""
@@ -73,7 +73,6 @@ def _instead(name: str) -> str:
     hints = {
         "schema": "; PG_DB_SCHEMA names the schema",
         "currentSchema": "; PG_DB_SCHEMA names the schema",
-        "search_path": "; PG_DB_SCHEMA names the schema",
         "pgbouncer": "; PG_POOLER=on tells of a pooler",
         "connection_limit": "; PG_POOL_MAX_SIZE limits the connections",
         "pool_size": "; PG_POOL_MAX_SIZE limits the connections",
