@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import LiteralString
 
 import pytest
 from alembic.util import CommandError
@@ -35,6 +36,7 @@ ODD = {
     "search_path": "nowhere",
 }
 LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+BLOCKED: LiteralString = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'trusts'::regclass"
 LATER_LIMITS = {"idle_session_timeout": 14, "transaction_timeout": 17}
 
 
@@ -72,6 +74,15 @@ def test_each_odd_setting_alone(place: Place, set_env: SetEnv, name: str) -> Non
     place.downgrade()
 
 
+def blocked_upgrade(place: Place) -> subprocess.Popen[str]:
+    """Start an upgrade; return when it waits for a lock."""
+    process = start("upgrade", "head")
+    while place.rows(BLOCKED) != [(True,)]:
+        assert process.poll() is None, finish(process)
+        time.sleep(0.05)
+    return process
+
+
 @pytest.mark.parametrize("name", [*LIMITS, *LATER_LIMITS])
 @pytest.mark.parametrize("pooler", ["off", "on"])
 def test_no_limit_ends_an_upgrade(filled_place: Place, set_env: SetEnv, name: str, pooler: str) -> None:
@@ -81,11 +92,7 @@ def test_no_limit_ends_an_upgrade(filled_place: Place, set_env: SetEnv, name: st
     set_env(PGOPTIONS=options({name: "1000"}), PG_POOLER=pooler)
     with filled_place.connection.transaction():
         filled_place.execute("LOCK TABLE trusts IN ACCESS SHARE MODE")
-        process = start("upgrade", "head")
-        blocked = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'trusts'::regclass"
-        while filled_place.rows(blocked) != [(True,)]:
-            assert process.poll() is None, finish(process)
-            time.sleep(0.05)
+        process = blocked_upgrade(filled_place)
         time.sleep(1.5)
     code, output = finish(process)
     assert code == 0, output
@@ -116,11 +123,7 @@ def test_a_server_that_falls_silent_ends_the_command(filled_place: Place, set_en
         set_env(PG_DB_PORT=str(proxy.port), PG_CONNECT_TIMEOUT="2", PG_DB_TIMEOUT="1", PG_DB_SSLMODE="disable")
         with filled_place.connection.transaction():
             filled_place.execute("LOCK TABLE trusts IN ACCESS SHARE MODE")
-            process = start("upgrade", "head")
-            blocked = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'trusts'::regclass"
-            while filled_place.rows(blocked) != [(True,)]:
-                assert process.poll() is None, finish(process)
-                time.sleep(0.05)
+            process = blocked_upgrade(filled_place)
             proxy.mute = True
             code, output = finish(process)
         proxy.hang_up()
