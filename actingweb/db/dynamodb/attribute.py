@@ -12,9 +12,8 @@ from actingweb.db.dynamodb.items import Item, encode, encode_field, key
 from actingweb.db.dynamodb.limits import DynamoLimits, check_item
 from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.stored_types import Attribute as StoredAttribute
 from actingweb.db.dynamodb.tables import Layout, TableMeta
-from actingweb.db.exceptions import DbConflictError
-from actingweb.db.faults import Fault
 from actingweb.db.policy import json_values
 from actingweb.db.policy.attribute import (
     TTL_CLOCK_SKEW_BUFFER,
@@ -38,7 +37,7 @@ __all__ = [
 CHAIN_SCAN_WARN_ROWS = 1000
 """Rows of one bucket that `delete_by_chain` reads without a warning."""
 
-_SWAP_ATTEMPTS = 8
+_ATTEMPTS = 8
 
 
 class AttributeModel(TableModel):
@@ -72,7 +71,7 @@ class DbAttribute(_Rows, AttributePolicy):
         request = {"Item": item, "ConditionExpression": condition}
         outcome = client.write_if(cls._table(), "PutItem", request | expression.arguments(), repeatable=True)
         if isinstance(outcome, Refused):
-            raise Fault(DbConflictError, "the composed key is taken by another pair of parts")
+            cls._taken(outcome, record)
 
     @classmethod
     def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
@@ -80,48 +79,57 @@ class DbAttribute(_Rows, AttributePolicy):
 
     @classmethod
     def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
-        expression = Expression()
         record = AttributeRecord(id=actor_id, bucket=bucket, name=name)
-        return cls._delete_if(record, _live(expression, bucket, now), expression)
+        ttl: StoredAttribute | None = None
+        for _ in range(_ATTEMPTS):
+            expression = Expression()
+            outcome = cls._try_to_delete(record, _live(expression, bucket, now, ttl), expression)
+            if not isinstance(outcome, Refused):
+                return True
+            row = cls._stored_row(outcome, record)
+            if row is None or _expired(row, now):
+                return False
+            ttl = _stored(outcome, "ttl_timestamp")
+        raise client.collided()
 
     @classmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
-        check_item(encode(cls._layout(), AttributeRecord(id=key[0], bucket=key[1], name=key[2], **changes)))
+        record = AttributeRecord(id=key[0], bucket=key[1], name=key[2], **changes)
+        check_item(encode(cls._layout(), record))
         wanted = json_values.decoded(old)
-        stored: dict[str, Any] | None = {"S": old}
-        for _ in range(_SWAP_ATTEMPTS):
-            refused = cls._swap_exactly(key, stored, changes, now)
+        data: StoredAttribute | None = {"S": old}
+        ttl: StoredAttribute | None = None
+        for _ in range(_ATTEMPTS):
+            refused = cls._swap_exactly(key, data, ttl, changes, now)
             if refused is None:
                 return True
-            item = refused.item or {}
-            if not cls._matches(item, key, wanted, now) or item.get("data") == stored:
+            row = cls._stored_row(refused, record)
+            if row is None or _expired(row, now) or not json_values.equal(row.data, wanted):
                 return False
-            stored = item.get("data")
-        raise Fault(DbConflictError, "concurrent writes kept colliding")
+            data, ttl = _stored(refused, "data"), _stored(refused, "ttl_timestamp")
+        raise client.collided()
 
     @classmethod
     def _swap_exactly(
-        cls, row_key: tuple[str, str, str], stored: dict[str, Any] | None, changes: Mapping[str, Any], now: int
+        cls,
+        row_key: tuple[str, str, str],
+        data: StoredAttribute | None,
+        ttl: StoredAttribute | None,
+        changes: Mapping[str, Any],
+        now: int,
     ) -> Refused | None:
         """Write the changes if the row is live and its data is stored exactly so."""
         expression = Expression()
         clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
-        same = expression.absent("data") if stored is None else expression.compare("data", "=", stored)
+        same = expression.absent("data") if data is None else expression.compare("data", "=", data)
         request = {
             "Key": key(cls._layout(), row_key),
             "UpdateExpression": "SET " + ", ".join(clauses),
-            "ConditionExpression": f"{_live(expression, row_key[1], now)} AND {same}",
+            "ConditionExpression": f"{_live(expression, row_key[1], now, ttl)} AND {same}",
         }
         # Twice would be wrong: between the two attempts another caller can have swapped it back.
         outcome = client.write_if(cls._table(), "UpdateItem", request | expression.arguments(), repeatable=False)
         return outcome if isinstance(outcome, Refused) else None
-
-    @classmethod
-    def _matches(cls, item: Item, key: tuple[str, str, str], wanted: Any, now: int) -> bool:
-        if not item or not cls._holds(item, key):
-            return False
-        row = cls._row(item)
-        return not _expired(row, now) and json_values.equal(row.data, wanted)
 
     @classmethod
     def _wipe_expired(cls, now: int, buckets: list[str]) -> int:  # noqa: ARG003 - the table's time to live does it
@@ -165,14 +173,23 @@ class DbAttributeBucketList(_Rows, AttributeBucketListPolicy):
         return latest
 
 
-def _live(expression: Expression, bucket: str, now: int) -> str:
-    """Return the condition that the row is there, of this bucket, and not expired."""
+def _live(expression: Expression, bucket: str, now: int, ttl: StoredAttribute | None = None) -> str:
+    """Return the condition that the row is there, of this bucket, and not expired.
+
+    `ttl` is what was found to be stored and not to be expired: no condition compares it with a number, if it is none.
+    """
+    if ttl is not None:
+        return f"{expression.equals('bucket', bucket)} AND {expression.compare('ttl_timestamp', '=', ttl)}"
     later = expression.compare("ttl_timestamp", ">", {"N": str(now)})
     return f"{expression.equals('bucket', bucket)} AND ({expression.absent('ttl_timestamp')} OR {later})"
 
 
 def _expired(row: AttributeRecord, now: int) -> bool:
     return row.ttl_timestamp is not None and row.ttl_timestamp <= now
+
+
+def _stored(refused: Refused, name: str) -> StoredAttribute | None:
+    return (refused.item or {}).get(name)
 
 
 def _in_chain(row: AttributeRecord, chain_id: Any) -> bool:

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.client import Action
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import Item, encode, key
+from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
 from actingweb.db.dynamodb.limits import check_item
 from actingweb.db.dynamodb.packing import packed
+from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.dynamodb.tables import Layout, meta_of
-from actingweb.db.exceptions import DbConflictError
-from actingweb.db.faults import Fault
 from actingweb.db.policy import clock
 from actingweb.db.policy.property import Stored
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
@@ -31,6 +30,8 @@ __all__ = [
     "delete_rows",
     "holds_value",
     "most_actions",
+    "stored_as",
+    "value_in",
 ]
 
 PROPERTIES = Layout(PropertyRecord, "properties")
@@ -63,20 +64,20 @@ class _Known:
     """What is believed to be stored.
 
     Attributes:
-        old: the value of the row, None if there is none.
+        old: the value of the row as it is stored, None if there is no row.
         rival: the other actor whose claim on the new value is stored.
         rival_holds: whether that actor's property holds the value.
         unclaimed: an old value whose claim is another actor's.
     """
 
-    old: str | None
+    old: Attribute | None
     rival: str | None = None
     rival_holds: bool = False
     unclaimed: str | None = None
 
 
-def change_row(change: Change, guess: str | None, allowed: Callable[[str | None], bool]) -> Stored:
-    """Change the row and its claims, if `allowed` accepts the value that is stored, which `guess` guesses.
+def change_row(change: Change, guess: Attribute | None, allowed: Callable[[Attribute | None], bool]) -> Stored:
+    """Change the row and its claims, if `allowed` accepts the value as it is stored, which `guess` guesses.
 
     Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
@@ -91,15 +92,17 @@ def change_row(change: Change, guess: str | None, allowed: Callable[[str | None]
         if not allowed(known.old):
             return Stored(False)
         _settle_down(round_number)
-    raise _collided()
+    raise client.collided()
 
 
 def _steps(change: Change, known: _Known) -> Iterator[_Step]:
     yield _Step("row", change.name, _row_action(change, known.old))
     if change.value:
         yield from _claim_steps(change, change.value, known)
-    if known.old and known.old != change.value:
-        yield _release_step(change, known.old, known.unclaimed == known.old)
+    # A value that is no text claims nothing.
+    old = (known.old or {}).get("S")
+    if old and old != change.value:
+        yield _release_step(change, old, known.unclaimed == old)
 
 
 def _release_step(change: Change, old: str, unclaimed: bool) -> _Step:
@@ -109,7 +112,7 @@ def _release_step(change: Change, old: str, unclaimed: bool) -> _Step:
     return _Step("release", change.name, _release(change.actor_id, change.name, old))
 
 
-def _row_action(change: Change, old: str | None) -> Action:
+def _row_action(change: Change, old: Attribute | None) -> Action:
     """Write or delete the row, if it holds the old value."""
     expression = Expression()
     same = expression.absent("id") if old is None else holds_value(expression, old)
@@ -122,12 +125,22 @@ def _row_action(change: Change, old: str | None) -> Action:
     return Action("Put", meta_of(PROPERTIES.suffix), {"Item": item} | condition)
 
 
-def holds_value(expression: Expression, value: str) -> str:
-    """Return the condition that the row is there with this value; an empty one may be left out of the item."""
-    if value:
-        return expression.equals("value", value)
-    same = f"{expression.absent('value')} OR {expression.equals('value', value)}"
-    return f"{expression.exists('id')} AND ({same})"
+def stored_as(value: str) -> Attribute:
+    """Return how a value is stored."""
+    return {"S": value}
+
+
+def value_in(item: Item) -> Attribute:
+    """Return the value of a property's item as it is stored; an empty one may be left out of the item."""
+    return item.get("value", stored_as(""))
+
+
+def holds_value(expression: Expression, value: Attribute) -> str:
+    """Return the condition that the row is there with this value, stored exactly so, or left out if it is empty."""
+    same = expression.compare("value", "=", value)
+    if value != stored_as(""):
+        return same
+    return f"{expression.exists('id')} AND ({expression.absent('value')} OR {same})"
 
 
 def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
@@ -179,32 +192,32 @@ def _check_rival(rival: str, name: str, value: str, holds: bool) -> Action:
 def _learn(change: Change, known: _Known, about: str, item: Item | None) -> None:
     """Take over what a failed condition tells."""
     if about == "row":
-        known.old = _text(item, "value")
+        known.old = None if item is None else value_in(item)
     elif about == "release":
-        known.unclaimed = known.old
+        known.unclaimed = (known.old or {}).get("S")
     elif about == "unclaimed":
         known.unclaimed = None
     elif about == "claim":
-        claimant = _text(item, "actor_id")
+        claimant = None if item is None else text_of(PropertyLookupRecord, item, "actor_id")
         known.rival = None if claimant == change.actor_id else claimant
         known.rival_holds = known.rival is not None and _holds(known.rival, change)
     else:
-        known.rival_holds = _text(item, "value") == change.value
+        known.rival_holds = _value(item) == change.value
 
 
 def _holds(actor_id: str, change: Change) -> bool:
     """Tell, strongly, whether this actor's property holds the new value."""
     request = {"Key": key(PROPERTIES, (actor_id, change.name)), "ConsistentRead": True}
-    return _text(client.read(meta_of(PROPERTIES.suffix), "GetItem", request).get("Item"), "value") == change.value
+    return _value(client.read(meta_of(PROPERTIES.suffix), "GetItem", request).get("Item")) == change.value
 
 
-def delete_rows(actor_id: str, values: dict[str, str]) -> None:
-    """Delete the actor's rows of these names, guessed to hold these values, and the claims on what they hold.
+def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
+    """Delete the actor's rows of these names, guessed to be stored with these values, and the claims on what they hold.
 
     Each transaction has the time of a call. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
     pairs = values.items()
-    for chunk in packed(pairs, ROWS_PER_TRANSACTION, lambda pair: len(pair[1].encode()), _BYTES_PER_TRANSACTION):
+    for chunk in packed(pairs, ROWS_PER_TRANSACTION, lambda pair: size_of({"value": pair[1]}), _BYTES_PER_TRANSACTION):
         clock.restart()
         change_rows([Change(actor_id, name, None) for name, _ in chunk], dict(chunk), [])
 
@@ -214,11 +227,12 @@ def most_actions(value: str | None) -> int:
     return 4 if value else 2
 
 
-def change_rows(changes: list[Change], guesses: dict[str, str], others: list[Action]) -> dict[str, str]:
+def change_rows(changes: list[Change], guesses: dict[str, Attribute], others: list[Action]) -> dict[str, str]:
     """Change rows of different names and their claims, and do `others`, in one transaction.
 
-    `guesses` has the values that the rows are guessed to hold, by name. Return, by name, the other actors that keep
-    their claims on the new values. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    `guesses` has the values that the rows are guessed to hold, as they are stored, by name. Return, by name, the other
+    actors that keep their claims on the new values. Raise `Fault`, of `DbConflictError` if others keep changing the
+    rows.
     """
     wanted = {change.name: change for change in changes}
     known = {name: _Known(guesses.get(name)) for name in wanted}
@@ -231,7 +245,7 @@ def change_rows(changes: list[Change], guesses: dict[str, str], others: list[Act
             step = steps[index]
             _learn(wanted[step.name], known[step.name], step.about, item)
         _settle_down(round_number)
-    raise _collided()
+    raise client.collided()
 
 
 def _settle_down(round_number: int) -> None:
@@ -240,10 +254,6 @@ def _settle_down(round_number: int) -> None:
         client.pause(round_number - _ROUNDS_WITHOUT_PAUSE)
 
 
-def _collided() -> Fault:
-    return Fault(DbConflictError, "concurrent writes kept colliding")
-
-
-def _text(item: Item | None, name: str) -> str | None:
-    """Return a text of an item, "" if it lacks it; None if there is no item."""
-    return None if item is None else item.get(name, {}).get("S", "")
+def _value(item: Item | None) -> str | None:
+    """Return the value of a property's item, None if there is no item. Raise the `Fault` of one that is no text."""
+    return None if item is None else text_of(PropertyRecord, item, "value")

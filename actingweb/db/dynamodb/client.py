@@ -15,7 +15,7 @@ from actingweb.db.dynamodb.items import Item
 from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.tables import TableMeta
 from actingweb.db.dynamodb.transport import Failure
-from actingweb.db.exceptions import DbThrottledError
+from actingweb.db.exceptions import DbConflictError, DbThrottledError
 from actingweb.db.faults import Fault
 from actingweb.db.policy import clock
 
@@ -25,6 +25,7 @@ __all__ = [
     "Refused",
     "batch_delete",
     "batch_get",
+    "collided",
     "pages",
     "pause",
     "read",
@@ -191,6 +192,11 @@ def _resend(table: TableMeta, keys: list[Item], send: Callable[[list[Item]], lis
     if left:
         repetitions = table.max_retry_attempts
         raise Fault(DbThrottledError, f"{len(left)} items are left of a batch after {repetitions} repetitions")
+
+
+def collided() -> Fault:
+    """Return the fault of a write that others outran too often."""
+    return Fault(DbConflictError, "concurrent writes kept colliding")
 
 
 def pause(attempt: int) -> None:

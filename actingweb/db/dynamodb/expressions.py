@@ -32,6 +32,18 @@ class Expression:
         """Return the condition that an attribute is this text."""
         return self.compare(attribute, "=", {"S": text})
 
+    def equals_or_unclear(self, attribute: str, text: str) -> str:
+        """Return the condition that an attribute is this text, or has another type, so that the reader has to judge."""
+        return f"({self.equals(attribute, text)} OR ({self.exists(attribute)} AND NOT {self.has_type(attribute, 'S')}))"
+
+    def has_type(self, attribute: str, stored: str) -> str:
+        """Return the condition that an attribute has this type."""
+        return f"attribute_type({self.name(attribute)}, {self.value({'S': stored})})"
+
+    def absent_or_of_type(self, attribute: str, stored: str) -> str:
+        """Return the condition that the item lacks an attribute, or that it has this type."""
+        return f"({self.absent(attribute)} OR {self.has_type(attribute, stored)})"
+
     def exists(self, attribute: str) -> str:
         """Return the condition that the item has an attribute."""
         return f"attribute_exists({self.name(attribute)})"

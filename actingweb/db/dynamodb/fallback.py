@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.errors import DENIED, MISSING_INDEX
+from actingweb.db.dynamodb.items import text_of
 from actingweb.db.dynamodb.limits import HASH_BYTES, RANGE_BYTES, too_long
 from actingweb.db.dynamodb.tables import meta_of
 from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import DriverError, Fault
+from actingweb.db.records import PropertyLookupRecord
 
 __all__ = ["V1_SUFFIX", "forget_fallbacks", "no_index", "once_known", "read_v1", "v1_actor"]
 
@@ -54,8 +56,7 @@ def _read_v1(property_name: str, value: str) -> str | None:
         return None
     key = {"property_name": {"S": property_name}, "value": {"S": value}}
     item = client.read(meta_of(V1_SUFFIX), "GetItem", {"Key": key, "ConsistentRead": True}).get("Item")
-    actor_id: str | None = item["actor_id"]["S"] if item else None
-    return actor_id
+    return text_of(PropertyLookupRecord, item, "actor_id") if item else None
 
 
 def _no_table(fault: Fault) -> bool:

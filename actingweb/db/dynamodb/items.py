@@ -3,47 +3,20 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast
 
+from actingweb.db.dynamodb.stored_types import Attribute, column_of, is_needed, missing, reader_of, value_of
 from actingweb.db.dynamodb.tables import Layout
-from actingweb.db.exceptions import DbError
-from actingweb.db.faults import Fault
-from actingweb.db.policy import json_values
 from actingweb.db.records import Record
 
 __all__ = ["Item", "decode", "encode", "encode_field", "key", "size_of", "text_of"]
 
 R = TypeVar("R", bound=Record)
-Item = dict[str, dict[str, Any]]
+Item = dict[str, Attribute]
 
 
 def _moment_text(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "+0000"
-
-
-def _moment(text: str) -> datetime:
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError:
-        raise Fault(DbError, "a stored time is unreadable") from None
-    if value.tzinfo is UTC:
-        return value
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json_values.decoded(text)
-    except (ValueError, RecursionError):
-        raise Fault(DbError, "stored JSON is unreadable") from None
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise Fault(DbError, "a stored number is not whole") from None
 
 
 _ENCODERS: dict[Any, Callable[[Any], dict[str, Any]]] = {
@@ -53,54 +26,63 @@ _ENCODERS: dict[Any, Callable[[Any], dict[str, Any]]] = {
     datetime: lambda value: {"S": _moment_text(value)},
     Any: lambda value: {"S": value},
 }
-_DECODERS: dict[Any, tuple[str, Callable[[Any], Any]]] = {
-    str: ("S", str),
-    bool: ("BOOL", bool),
-    int: ("N", _number),
-    datetime: ("S", _moment),
-    Any: ("S", _json),
-}
 _ABSENT: dict[Any, Any] = {str: "", bool: False, int: 0}
-
-
-def _column(kind: Any) -> Any:
-    return next(part for part in get_args(kind) or (kind,) if part is not NoneType)
+_NEEDED = object()
 
 
 @cache
 def _readers(record: type[Record]) -> list[tuple[str, str, Callable[[Any], Any], Any]]:
     """Return, column by column, name, stored type, decoder and the value that an absent attribute reads as."""
-    return [
-        (name, *_DECODERS[_column(kind)], None if NoneType in get_args(kind) else _ABSENT.get(kind))
-        for name, kind in record.types.items()
-    ]
+    return [(name, *reader_of(record, name), _absent(record, name)) for name in record.types]
 
 
-def text_of(item: Item, name: str) -> str:
-    """Return the text of an attribute, "" if there is none, as `decode` does."""
+def _absent(record: type[Record], name: str) -> Any:
+    return _NEEDED if is_needed(record, name) else _ABSENT.get(record.types[name])
+
+
+def text_of(record: type[Record], item: Item, name: str) -> str:
+    """Return the text of an attribute, "" if there is none, as `decode` does. Raise the `Fault` of `DbError`."""
     attribute = item.get(name)
-    text: str = attribute["S"] if attribute is not None and "S" in attribute else ""
-    return text
+    if attribute is not None and "S" in attribute:
+        text: str = attribute["S"]
+        return text
+    return cast(str, _unusual(record, name, attribute))
 
 
 def decode(record: type[R], item: Item) -> R:
-    """Return the record of an item. Raise the `Fault` of `DbError` for a value that is unreadable."""
+    """Return the record of an item. Raise the `Fault` of `DbError` for a value whose meaning is not certain."""
     values = []
     for name, stored, decoder, absent in _readers(record):
         attribute = item.get(name)
-        if attribute is None or stored not in attribute:
+        if attribute is None and absent is not _NEEDED:
             values.append(absent)
+        elif attribute is None or stored not in attribute:
+            values.append(_unusual(record, name, attribute))
         elif decoder is str:  # as most are, and texts already
             values.append(attribute[stored])
         else:
-            values.append(decoder(attribute[stored]))
+            try:
+                value = decoder(attribute[stored])
+            except (ValueError, RecursionError):
+                value = value_of(record, name, attribute)
+            values.append(value)
     return record.make(values)
+
+
+def _unusual(record: type[Record], name: str, attribute: Attribute | None) -> Any:
+    """Return the value of an attribute that is absent or has another type than the layout's."""
+    value = None if attribute is None else value_of(record, name, attribute)
+    if value is not None:
+        return value
+    if is_needed(record, name):
+        raise missing(name)
+    return _ABSENT.get(record.types[name])
 
 
 @cache
 def _writers(record: type[Record]) -> dict[str, Callable[[Any], dict[str, Any]]]:
     """Return the encoder of each column."""
-    return {name: _ENCODERS[_column(kind)] for name, kind in record.types.items()}
+    return {name: _ENCODERS[column_of(kind)] for name, kind in record.types.items()}
 
 
 def encode_field(record: type[Record], name: str, value: Any) -> dict[str, Any]:
@@ -129,7 +111,9 @@ def size_of(item: Item) -> int:
 
 
 def _size(stored: str, value: Any) -> int:
+    if stored == "S":
+        return len(value.encode())
     if stored == "N":
         digits = len(value.lstrip("-"))
         return (digits + 1) // 2 + 1 + int(value.startswith("-"))
-    return len(value.encode()) if stored == "S" else 1
+    return 1 if stored in ("BOOL", "NULL") else len(repr(value))

@@ -34,9 +34,10 @@ class DbPeerTrustee(_Rows, PeerTrusteePolicy):
         request = {
             "ConsistentRead": True,
             "KeyConditionExpression": expression.equals("id", actor_id),
-            "FilterExpression": expression.equals("type", peer_type),
+            "FilterExpression": expression.equals_or_unclear("type", peer_type),
         }
-        return [self._row(item) for item in self._pages(request, expression)]
+        rows = map(self._row, self._pages(request, expression))
+        return [row for row in rows if row.type == peer_type]
 
 
 class DbPeerTrusteeList(_Rows, PeerTrusteeListPolicy):

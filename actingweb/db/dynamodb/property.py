@@ -7,8 +7,8 @@ from typing import Any
 
 from actingweb.db.dynamodb import claims, client
 from actingweb.db.dynamodb._ensure import ensure_table
-from actingweb.db.dynamodb.claims import PROPERTIES, Change, holds_value
-from actingweb.db.dynamodb.client import UNSHOWN, Action, Refused
+from actingweb.db.dynamodb.claims import PROPERTIES, Change, holds_value, stored_as, value_in
+from actingweb.db.dynamodb.client import UNSHOWN, Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.fallback import no_index, once_known, v1_actor
 from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
@@ -18,6 +18,7 @@ from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.property_lookup import DbPropertyLookup, PropertyLookupV2Model
 from actingweb.db.dynamodb.ranges import between
 from actingweb.db.dynamodb.rows import DynamoRows
+from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import Fault, refused
 from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
@@ -107,12 +108,12 @@ class DbProperty(_Rows, BulkPropertyPolicy):
 
     def _put_if(self, record: PropertyRecord, expected: str, indexed: bool) -> Stored:
         if indexed:
-            return claims.change_row(Change(*record), expected, lambda stored: stored == expected)
+            return claims.change_row(Change(*record), stored_as(expected), partial(_is_value, expected))
         expression = Expression()
-        request = {"Item": self._item(record), "ConditionExpression": holds_value(expression, expected)}
+        request = {"Item": self._item(record), "ConditionExpression": holds_value(expression, stored_as(expected))}
         # Twice would be wrong: between the two attempts another caller can have set it back.
         outcome = client.write_if(self._table(), "PutItem", request | expression.arguments(), repeatable=False)
-        return Stored(not isinstance(outcome, Refused))
+        return Stored(self._done(outcome, record))
 
     def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
         if indexed:
@@ -123,14 +124,14 @@ class DbProperty(_Rows, BulkPropertyPolicy):
     def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
         if indexed:
             change = Change(record.id, record.name, None)
-            return claims.change_row(change, record.value, lambda stored: stored == record.value).done
+            return claims.change_row(change, stored_as(record.value), partial(_is_value, record.value)).done
         expression = Expression()
-        return self._delete_if(record, holds_value(expression, record.value), expression)
+        return self._delete_if(record, holds_value(expression, stored_as(record.value)), expression)
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         client.batch_delete(self._table(), (self._key(actor_id, name) for name in plain))
         for names in packed(indexed, claims.ROWS_PER_TRANSACTION):
-            claims.delete_rows(actor_id, {row.name: row.value for row in self._read_many(actor_id, names)})
+            claims.delete_rows(actor_id, self._value_ins(actor_id, names))
 
     def _divided(self, changes: list[PropertyRecord], chunk_size: int | None) -> list[list[PropertyRecord]]:
         chunks = list(packed(changes, chunk_size or len(changes)))
@@ -141,9 +142,14 @@ class DbProperty(_Rows, BulkPropertyPolicy):
 
     def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
         indexed = [Change(row.id, row.name, row.value or None) for row in changes if self._indexed(row.name)]
-        stored = self._read_many(changes[0].id, [change.name for change in indexed])
+        stored = self._value_ins(changes[0].id, [change.name for change in indexed])
         plain = [self._action(row) for row in changes if not self._indexed(row.name)]
-        return claims.change_rows(indexed, {row.name: row.value for row in stored}, plain)
+        return claims.change_rows(indexed, stored, plain)
+
+    def _value_ins(self, actor_id: str, names: list[str]) -> dict[str, Attribute]:
+        """Return, by name, the values of the rows that exist, as they are stored."""
+        items = self._read_items([(actor_id, name) for name in names])
+        return {text_of(PropertyRecord, item, "name"): value_in(item) for item in items}
 
     def _action(self, change: PropertyRecord) -> Action:
         """Store or delete the row of a plain name."""
@@ -211,12 +217,13 @@ class DbProperty(_Rows, BulkPropertyPolicy):
             "ProjectionExpression": expression.project(["name"] if keys_only else ["name", "value"]),
         }
         for item in self._pages(options | request, expression):
-            yield text_of(item, "name"), text_of(item, "value")
+            yield text_of(PropertyRecord, item, "name"), text_of(PropertyRecord, item, "value")
 
-    def _guess(self, actor_id: str, name: str) -> str | None:
+    def _guess(self, actor_id: str, name: str) -> Attribute | None:
         """Return the value that the handle shows for this row."""
         handle = self.handle
-        return handle.value if handle is not None and (handle.id, handle.name) == (actor_id, name) else None
+        known = handle is not None and (handle.id, handle.name) == (actor_id, name)
+        return stored_as(handle.value) if handle is not None and known else None
 
     @classmethod
     def _stores(cls, actor_id: str, name: str, value: str) -> bool:
@@ -232,6 +239,11 @@ class DbProperty(_Rows, BulkPropertyPolicy):
     @staticmethod
     def _key(actor_id: str, name: str) -> Item:
         return key(PROPERTIES, (actor_id, name))
+
+
+def _is_value(wanted: str, stored: Attribute | None) -> bool:
+    """Tell whether a row is there with this value. Raise the `Fault` of one that is no text."""
+    return stored is not None and text_of(PropertyRecord, {"value": stored}, "value") == wanted
 
 
 class DbPropertyList(_Rows, PropertyListPolicy):
@@ -250,17 +262,17 @@ class DbPropertyList(_Rows, PropertyListPolicy):
         return map(self._row, self._pages(request, expression))
 
     def _wipe(self, *key_values: Any) -> None:
-        claimed: dict[str, str] = {}
+        claimed: dict[str, Attribute] = {}
         self._delete_items(self._unclaimed(key_values, claimed))
         claims.delete_rows(key_values[0], claimed)
 
-    def _unclaimed(self, key_values: tuple[Any, ...], claimed: dict[str, str]) -> Iterator[Item]:
-        """Yield the items of plain names; put the values of indexed names into `claimed`."""
+    def _unclaimed(self, key_values: tuple[Any, ...], claimed: dict[str, Attribute]) -> Iterator[Item]:
+        """Yield the items of plain names; put the values of indexed names, as they are stored, into `claimed`."""
         attributes = ["id", "name", "value"] if self._use_lookup_table else ["id", "name"]
         for item in self._items(key_values, attributes):
-            row = self._row(item)
-            if self._indexed(row.name):
-                claimed[row.name] = row.value
+            name = text_of(PropertyRecord, item, "name")
+            if self._indexed(name):
+                claimed[name] = value_in(item)
             else:
                 yield item
 

@@ -7,7 +7,7 @@ from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.client import Refused
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import Item, decode, encode, encode_field, key
+from actingweb.db.dynamodb.items import Item, decode, encode, encode_field, key, text_of
 from actingweb.db.dynamodb.limits import check_item
 from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.tables import DELIMITER, Layout, TableMeta
@@ -60,7 +60,16 @@ class DynamoRows(Verbs[R]):
     def _holds(cls, item: Item, key_values: tuple[Any, ...]) -> bool:
         """Tell whether the item of this composed key belongs to this pair."""
         part = cls._layout().part
-        return part is None or item.get(part) == {"S": key_values[1]}
+        return part is None or text_of(cls.record, item, part) == key_values[1]
+
+    @classmethod
+    def _stored_row(cls, refused: Refused, record: R) -> R | None:
+        """Return the row of `record`'s key that a refused write found, None if there is none.
+
+        So a condition that failed since an attribute has another type raises, as a read does.
+        """
+        item = refused.item
+        return cls._row(item) if item and cls._holds(item, record.key_values()) else None
 
     @classmethod
     def _is_row(cls, expression: Expression, record: R) -> str:
@@ -83,14 +92,20 @@ class DynamoRows(Verbs[R]):
 
         Where rows can be modified it may be that even if it differs.
         """
-        stored = refused.item or {}
-        if not cls._holds(stored, record.key_values()):
-            raise Fault(DbConflictError, "the composed key is taken by another pair of parts")
+        stored = cls._taken(refused, record)
         if not refused.repeated:
             return False
         if not cls.unique_rows:
             raise _unproven()
         return stored == item
+
+    @classmethod
+    def _taken(cls, refused: Refused, record: R) -> Item:
+        """Return the item that a refused write found under `record`'s key, which has to be of its pair."""
+        item = refused.item or {}
+        if not cls._holds(item, record.key_values()):
+            raise Fault(DbConflictError, "the composed key is taken by another pair of parts")
+        return item
 
     @classmethod
     def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:
@@ -103,7 +118,15 @@ class DynamoRows(Verbs[R]):
             "ConditionExpression": cls._is_row(expression, record),
         }
         outcome = client.write_if(cls._table(), "UpdateItem", request | expression.arguments(), repeatable=True)
-        return not isinstance(outcome, Refused)
+        return cls._done(outcome, record)
+
+    @classmethod
+    def _done(cls, outcome: dict[str, Any] | Refused, record: R) -> bool:
+        """Tell whether a conditional write was done; if not, what is stored must be readable."""
+        if not isinstance(outcome, Refused):
+            return True
+        cls._stored_row(outcome, record)
+        return False
 
     @classmethod
     def _delete(cls, record: R) -> None:
@@ -113,15 +136,19 @@ class DynamoRows(Verbs[R]):
             return
         expression = Expression()
         request["ConditionExpression"] = cls._is_row(expression, record)
-        client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=True)
+        outcome = client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=True)
+        cls._done(outcome, record)
 
     @classmethod
     def _delete_if(cls, record: R, condition: str, expression: Expression) -> bool:
         """Delete the row of `record`'s key if `condition` holds; tell whether this call did."""
+        return cls._done(cls._try_to_delete(record, condition, expression), record)
+
+    @classmethod
+    def _try_to_delete(cls, record: R, condition: str, expression: Expression) -> dict[str, Any] | Refused:
         request = {"Key": key(cls._layout(), record.key_values()), "ConditionExpression": condition}
         # Twice would be wrong: between the two attempts another caller can have made the row anew.
-        outcome = client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=False)
-        return not isinstance(outcome, Refused)
+        return client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=False)
 
     @classmethod
     def _list(cls, *key_values: Any) -> list[R]:
@@ -187,8 +214,12 @@ class DynamoRows(Verbs[R]):
     @classmethod
     def _read_keys(cls, keys: list[tuple[Any, ...]]) -> list[R]:
         """Return the rows of these different keys, which are not composed, strongly read, in any order."""
-        found = client.batch_get(cls._table(), [key(cls._layout(), values) for values in keys], {}) if keys else []
-        return list(map(cls._row, found))
+        return list(map(cls._row, cls._read_items(keys)))
+
+    @classmethod
+    def _read_items(cls, keys: list[tuple[Any, ...]]) -> list[Item]:
+        """Return the items of these different keys, strongly read, in any order."""
+        return client.batch_get(cls._table(), [key(cls._layout(), values) for values in keys], {}) if keys else []
 
 
 class WipedRows(DynamoRows[R]):

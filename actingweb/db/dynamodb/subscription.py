@@ -1,18 +1,23 @@
 """Subscriptions of peers to an actor."""
 
+from typing import Any
+
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.client import Refused
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import key
+from actingweb.db.dynamodb.items import encode_field, key
 from actingweb.db.dynamodb.limits import DynamoLimits
 from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.subscription import SubscriptionListPolicy, SubscriptionPolicy
 from actingweb.db.protocols import DbSubscriptionListProtocol, DbSubscriptionProtocol
 from actingweb.db.records import SubscriptionRecord
 
 __all__ = ["DbSubscription", "DbSubscriptionList", "Subscription", "SubscriptionModel"]
+
+_ATTEMPTS = 8
 
 
 class SubscriptionModel(TableModel):
@@ -33,15 +38,41 @@ class DbSubscription(_Rows, SubscriptionPolicy):
     """One subscription."""
 
     def _increment(self, record: SubscriptionRecord, by: int) -> SubscriptionRecord | None:
+        outcome = self._add(record, by)
+        for _ in range(_ATTEMPTS):
+            if not isinstance(outcome, Refused):
+                return self._row(outcome["Attributes"])
+            row, item = self._stored_row(outcome, record), outcome.item
+            if row is None or item is None:
+                return None
+            # The database adds to numbers only, and this one has another type.
+            outcome = self._replace(record, item["seqnr"], row.seqnr + by)
+            if isinstance(outcome, Refused):
+                outcome = self._add(record, by)
+        raise client.collided()
+
+    def _add(self, record: SubscriptionRecord, by: int) -> dict[str, Any] | Refused:
+        """Add to the number, if it is stored as one."""
         expression = Expression()
+        change = f"ADD {expression.name('seqnr')} {expression.value({'N': str(by)})}"
+        return self._renumber(record, change, expression.absent_or_of_type("seqnr", "N"), expression)
+
+    def _replace(self, record: SubscriptionRecord, stored: Attribute, number: int) -> dict[str, Any] | Refused:
+        """Store the number, if what is stored is exactly this."""
+        expression = Expression()
+        change = f"SET {expression.assign('seqnr', encode_field(SubscriptionRecord, 'seqnr', number))}"
+        return self._renumber(record, change, expression.compare("seqnr", "=", stored), expression)
+
+    def _renumber(
+        self, record: SubscriptionRecord, change: str, condition: str, expression: Expression
+    ) -> dict[str, Any] | Refused:
         request = {
             "Key": key(self._layout(), record.key_values()),
-            "UpdateExpression": f"ADD {expression.name('seqnr')} {expression.value({'N': str(by)})}",
-            "ConditionExpression": self._is_row(expression, record),
+            "UpdateExpression": change,
+            "ConditionExpression": f"{self._is_row(expression, record)} AND {condition}",
             "ReturnValues": "ALL_NEW",
         }
-        outcome = client.write_if(self._table(), "UpdateItem", request | expression.arguments(), repeatable=False)
-        return None if isinstance(outcome, Refused) else self._row(outcome["Attributes"])
+        return client.write_if(self._table(), "UpdateItem", request | expression.arguments(), repeatable=False)
 
 
 class DbSubscriptionList(_Rows, SubscriptionListPolicy):

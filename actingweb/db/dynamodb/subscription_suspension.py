@@ -1,8 +1,6 @@
 """Suspended targets."""
 
-from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import key
 from actingweb.db.dynamodb.limits import DynamoLimits
 from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import WipedRows
@@ -40,8 +38,7 @@ class DbSubscriptionSuspension(WipedRows[SubscriptionSuspensionRecord], Subscrip
 
     def _read_any(self, actor_id: str, target: str, subtargets: list[str]) -> bool:
         wanted = [(actor_id, target, subtarget) for subtarget in subtargets]
-        items = client.batch_get(self._table(), [key(self._layout(), values) for values in wanted], {})
-        return any(self._holds(item, wanted[0]) for item in items)
+        return any(self._holds(item, wanted[0]) for item in self._read_items(wanted))
 
     def _remove(self, actor_id: str, target: str, subtarget: str) -> bool:
         expression = Expression()

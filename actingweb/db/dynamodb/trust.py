@@ -1,21 +1,25 @@
 """Trust relationships."""
 
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
+from actingweb.db.dynamodb.client import Refused
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import decode, encode, key
+from actingweb.db.dynamodb.items import Item, encode, text_of
 from actingweb.db.dynamodb.limits import DynamoLimits, check_item
 from actingweb.db.dynamodb.models import TableIndex, TableModel
 from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.stored_types import Attribute, value_of
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, has_secret
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
 
 __all__ = ["DbTrust", "DbTrustList", "SecretIndex", "Trust", "TrustModel"]
+
+_ATTEMPTS = 8
 
 
 class SecretIndex(TableIndex, name="secret-index", attribute="secret"):
@@ -41,8 +45,8 @@ class DbTrust(_Rows, TrustPolicy):
     """One trust."""
 
     def _read_by_token(self, actor_id: str, token: str) -> TrustRecord | None:
-        listed = [self._row(item) for item in self._indexed_items("secret-index", "secret", token)]
-        rows = self._confirmed([row for row in listed if row.id == actor_id])
+        listed = self._indexed_items("secret-index", "secret", token)
+        rows = self._confirmed([self._row(item) for item in listed if text_of(TrustRecord, item, "id") == actor_id])
         return next((row for row in rows if has_secret(row, token)), None)
 
     @classmethod
@@ -52,29 +56,46 @@ class DbTrust(_Rows, TrustPolicy):
         request = {
             "ConsistentRead": True,
             "KeyConditionExpression": expression.equals("id", actor_id),
-            "FilterExpression": expression.equals("secret", token),
-            "ProjectionExpression": expression.project(["peerid"]),
+            "FilterExpression": expression.equals_or_unclear("secret", token),
+            "ProjectionExpression": expression.project(["secret"]),
         }
-        return any(True for _ in cls._pages(request, expression))
+        return any(text_of(TrustRecord, item, "secret") == token for item in cls._pages(request, expression))
 
     def _upsert(self, record: TrustRecord) -> datetime:
         layout = self._layout()
         item = encode(layout, record)
         check_item(item)
+        null: Attribute | None = None
+        for _ in range(_ATTEMPTS):
+            outcome = self._upsert_once(dict(item), null)
+            if not isinstance(outcome, Refused):
+                return cast(datetime, value_of(TrustRecord, "created_at", outcome["Attributes"]["created_at"]))
+            stored = (outcome.item or {}).get("created_at")
+            null = stored if stored and value_of(TrustRecord, "created_at", stored) is None else None
+        raise client.collided()
+
+    def _upsert_once(self, item: Item, null: Attribute | None) -> dict[str, Any] | Refused:
+        """Store the item, but keep a stored `created_at` unless it is stored as `null`; refuse one that is no text."""
         expression = Expression()
-        row_key = key(layout, record.key_values())
-        kept = f"if_not_exists({expression.name('created_at')}, {expression.value(item.pop('created_at'))})"
-        sets = [f"{expression.name('created_at')} = {kept}"]
-        sets += [expression.assign(name, value) for name, value in item.items() if name not in row_key]
-        missing = [name for name in TrustRecord.fields if name not in item and name != "created_at"]
+        row_key = {name: item.pop(name) for name in self._layout().key_names}
+        missing = [name for name in TrustRecord.fields if name not in item and name not in row_key]
+        created_at = expression.name("created_at")
+        if null is None:
+            condition = expression.absent_or_of_type("created_at", "S")
+            created = f"if_not_exists({created_at}, {expression.value(item.pop('created_at'))})"
+        else:
+            condition = expression.compare("created_at", "=", null)
+            created = expression.value(item.pop("created_at"))
+        sets = [f"{created_at} = {created}"]
+        sets += [expression.assign(name, value) for name, value in item.items()]
         removes = ", ".join(map(expression.name, missing))
         request = {
             "Key": row_key,
             "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {removes}" if removes else ""),
+            "ConditionExpression": condition,
             "ReturnValues": "UPDATED_NEW",
         }
-        answer = client.write(self._table(), "UpdateItem", request | expression.arguments())
-        return cast(datetime, decode(TrustRecord, answer["Attributes"]).created_at)
+        return client.write_if(self._table(), "UpdateItem", request | expression.arguments(), repeatable=True)
 
 
 class DbTrustList(_Rows, TrustListPolicy):
