@@ -8,7 +8,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from operator import itemgetter
 from types import NoneType
@@ -30,9 +30,19 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from actingweb.db.dynamodb.items import Item, encode
+from actingweb.db.dynamodb.stored_types import (
+    MAY_BE_EMPTY,
+    Attribute,
+    column_of,
+    in_utc,
+    moment_of,
+    reader_of,
+    value_of,
+)
 from actingweb.db.dynamodb.tables import Layout, compose
+from actingweb.db.faults import Fault
 from actingweb.db.postgresql.limits import ID_CHARACTERS, IDS, LIMITS
-from actingweb.db.records import Record
+from actingweb.db.records import AttributeRecord, Record
 
 __all__ = ["CanonicalRow", "ColumnValues", "Document", "TableForm", "document_of", "item_of"]
 
@@ -40,6 +50,9 @@ M = TypeVar("M", bound="ColumnValues")
 Document = dict[str, Any]
 
 _NUL = "\x00"
+_NOTHING = object()
+_CONTENTS: dict[str, type] = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool, "M": dict, "L": list}
+_CONTENTS |= {"SS": list, "NS": list, "BS": list}
 
 
 class ColumnValues(BaseModel):
@@ -138,6 +151,40 @@ class TableForm:
         """Return the document of the item."""
         return document_of(self.item(canonical))
 
+    def corrected(self, document: Document) -> Document:
+        """Return a document in which what the library reads in another type than the layout's has that of the layout.
+
+        What it does not read stays as it is.
+        """
+        read = {name: self._read(name, value) for name, value in document.items()}
+        if all(value is read[name] for name, value in document.items()):
+            return document
+        return {name: value for name, value in read.items() if value is not _NOTHING}
+
+    def _read(self, name: str, value: Any) -> Any:
+        if self.record.types.get(name, Any) is Any:
+            return value
+        attribute = _typed(value)
+        if reader_of(self.record, name)[0] in attribute and not isinstance(value, dict | float):
+            return value
+        try:
+            read = value_of(self.record, name, attribute)
+        except Fault:
+            return value
+        if read is None:
+            return _NOTHING
+        return read.isoformat() if isinstance(read, datetime) else read
+
+    def objection(self, document: Document, name: str) -> str | None:
+        """Return why the library does not read a column of a document, None if it does."""
+        if name not in document or self.record.types.get(name, Any) is Any:
+            return None
+        try:
+            value_of(self.record, name, _typed(document[name]))
+        except Fault as fault:
+            return fault.reason
+        return None
+
 
 def document_of(item: Mapping[str, Mapping[str, Any]]) -> Document:
     """Return the document of any item, without loss: what JSON cannot tell apart stays in DynamoDB's own notation."""
@@ -148,6 +195,22 @@ def document_of(item: Mapping[str, Mapping[str, Any]]) -> Document:
 def item_of(document: Mapping[str, Any]) -> Item:
     """Return the item whose document this is."""
     return {name: _typed(value) for name, value in document.items()}
+
+
+def _is_attribute(value: Any) -> bool:
+    """Tell whether a value looks like an attribute in DynamoDB's own notation."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    ((stored, content),) = value.items()
+    return stored in _CONTENTS and isinstance(content, _CONTENTS[stored])
+
+
+def _is_notation(value: Any) -> bool:
+    """Tell whether a value is an attribute in DynamoDB's own notation with all its members."""
+    if not _is_attribute(value):
+        return False
+    members = value.get("L") or value.get("M", {}).values()
+    return all(map(_is_notation, members))
 
 
 def _plain(value: Mapping[str, Any]) -> Any:
@@ -166,14 +229,18 @@ def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _typed(value: Any) -> dict[str, Any]:
+def _typed(value: Any) -> Attribute:
     if isinstance(value, bool):
         return {"BOOL": value}
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return {"N": str(value)}
     if isinstance(value, str):
         return {"S": value}
-    return {"NULL": True} if value is None else dict(value)
+    if isinstance(value, list):
+        return {"L": value}
+    if value is None:
+        return {"NULL": True}
+    return dict(value) if _is_attribute(value) else {"M": value}
 
 
 def _unstorable(reason: str) -> PydanticCustomError:
@@ -184,16 +251,18 @@ def _unstorable(reason: str) -> PydanticCustomError:
 def _moment(value: Any) -> datetime:
     """Return the time that the library reads there, in UTC."""
     try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        if moment.tzinfo is UTC:
-            return moment
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
+        return in_utc(value) if isinstance(value, datetime) else moment_of(value)
+    except (TypeError, ValueError):
         raise _unstorable("this is not a time") from None
 
 
 def _json_text(value: Any) -> str | None:
-    """Return JSON text that PostgreSQL takes as it is; a value that is no text is written as JSON."""
+    """Return JSON text that PostgreSQL takes as it is; a value that is no text is written as JSON.
+
+    In DynamoDB's own notation it is a native value, which is written as the library reads it.
+    """
+    if isinstance(value, dict) and _is_notation(value):
+        value = value["S"] if "S" in value else _native(value)
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value)
@@ -208,6 +277,13 @@ def _json_text(value: Any) -> str | None:
     if contains_nul:
         raise _unstorable("data contains U+0000")
     return text
+
+
+def _native(attribute: Attribute) -> Any:
+    try:
+        return value_of(AttributeRecord, "data", attribute)
+    except Fault as fault:
+        raise _unstorable(str(fault.reason)) from None
 
 
 def _decoded(text: str) -> Any:
@@ -242,10 +318,9 @@ def _field(record: type[Record], name: str) -> tuple[Any, Any]:
     declared = record.types[name]
     if declared is Any:
         return Annotated[StrictStr | None, BeforeValidator(_json_text)], None
-    alternatives = get_args(declared) or (declared,)
-    kind = _KINDS[next(part for part in alternatives if part is not NoneType)]
-    if NoneType in alternatives:
+    kind = _KINDS[column_of(declared)]
+    if NoneType in get_args(declared):
         return kind | None, None
-    if name in record.key and name != "subtarget":
+    if name in record.key and name not in MAY_BE_EMPTY:
         return (Annotated[StrictStr, _KEY_LENGTHS[name in IDS]] if declared is str else kind), ...
     return kind, ... if declared is datetime else _ABSENT[declared]

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from actingweb.db.postgresql.limits import KEY_BYTES
-from actingweb.migration.canonical import ColumnValues, TableForm
+from actingweb.migration.canonical import ColumnValues, Document, TableForm
 from actingweb.migration.rejects import Reject
 
 __all__ = ["Pairs", "Prepared", "prepared"]
@@ -53,8 +53,8 @@ def _prepared(form: TableForm, documents: list[bytes], texts: list[bytes] | None
     try:
         columns = form.documents.validate_json(together)
     except ValidationError as error:
-        if texts is None and b"null" in together:
-            return _prepared(form, documents, list(map(_without_nulls, documents)))
+        if texts is None:
+            return _prepared(form, documents, [_corrected(form, document) for document in documents])
         return _without(form, documents, read, _faults(form, read, error))
     if len(columns) != len(documents):
         # Some document is two objects, or no whole one.
@@ -65,15 +65,20 @@ def _prepared(form: TableForm, documents: list[bytes], texts: list[bytes] | None
     return Prepared(rows, [], _unknown(form, columns))
 
 
-def _without_nulls(document: bytes) -> bytes:
-    """Return a document in which no attribute is null, since the library reads such a one as if it were absent."""
+def _corrected(form: TableForm, document: bytes) -> bytes:
+    """Return a document with the types of the layout, as far as the library reads what has another."""
+    content = _content(document)
+    corrected = form.corrected(content)
+    return document if corrected is content else json.dumps(corrected).encode()
+
+
+def _content(document: bytes) -> Document:
+    """Return the attributes of a document, none if it is no JSON object."""
     try:
         content = json.loads(document)
     except (ValueError, RecursionError):
-        return document
-    if not isinstance(content, dict) or None not in content.values():
-        return document
-    return json.dumps({name: value for name, value in content.items() if value is not None}).encode()
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _without(form: TableForm, documents: list[bytes], texts: list[bytes], faults: dict[int, str]) -> Prepared:
@@ -90,7 +95,8 @@ def _faults(form: TableForm, documents: list[bytes], error: ValidationError) -> 
         if not detail["loc"]:
             return _faults_alone(form, documents)
         index, *column = detail["loc"]
-        faults.setdefault(int(index), _text(detail["msg"], column))
+        if index not in faults:
+            faults[int(index)] = _text(form, documents[int(index)], detail["msg"], column)
     return faults
 
 
@@ -101,12 +107,16 @@ def _faults_alone(form: TableForm, documents: list[bytes]) -> dict[int, str]:
             form.model.model_validate_json(document)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            faults[index] = _text(first["msg"], list(first["loc"]))
+            faults[index] = _text(form, document, first["msg"], list(first["loc"]))
     return faults
 
 
-def _text(message: str, column: list[int | str]) -> str:
-    return f"{'.'.join(map(str, column))}: {message}" if column else message
+def _text(form: TableForm, document: bytes, message: str, column: list[int | str]) -> str:
+    if not column:
+        return message
+    text = f"{'.'.join(map(str, column))}: {message}"
+    objection = form.objection(_content(document), str(column[0]))
+    return text if objection is None else f"{text}; {objection}"
 
 
 def _problems(form: TableForm, columns: list[ColumnValues], documents: list[bytes], together: bytes) -> dict[int, str]:

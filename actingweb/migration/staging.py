@@ -128,7 +128,10 @@ class KnownRejects:
 def key_of(form: TableForm, document: bytes) -> dict[str, Any]:
     """Return the columns of the primary key, as far as a document has them."""
     content = _content(document)
-    return {name: content[name] for name in form.record.key if name in content} if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    content = form.corrected({name: content[name] for name in form.record.key if name in content})
+    return {name: content[name] for name in form.record.key if name in content}
 
 
 def _digest(form: TableForm, document: bytes) -> bytes:

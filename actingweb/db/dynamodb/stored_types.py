@@ -29,9 +29,9 @@ from actingweb.db.records import Record
 
 __all__ = [
     "MAY_BE_EMPTY",
-    "TYPES",
     "Attribute",
     "column_of",
+    "in_utc",
     "is_needed",
     "missing",
     "moment_of",
@@ -41,8 +41,6 @@ __all__ = [
 
 Attribute = dict[str, Any]
 """A stored attribute: its type, as `S`, and its content."""
-
-TYPES = frozenset({"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"})
 
 MAY_BE_EMPTY = frozenset({"subtarget"})
 """The part of a key that may be empty, and is left out then."""
@@ -68,6 +66,13 @@ def moment_of(text: str) -> datetime:
     if text.isdigit() and len(text) > _DATE_DIGITS:
         # Milliseconds of an epoch can look like a time of another century.
         raise ValueError("digits are no time")
+    return in_utc(value)
+
+
+def in_utc(value: datetime) -> datetime:
+    """Return a time in UTC, a naive one being in UTC. Raise `ValueError`."""
+    if value.tzinfo is UTC:
+        return value
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError:
