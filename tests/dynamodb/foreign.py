@@ -84,7 +84,10 @@ class Odd:
 
     def stored(self, actor_id: str, column: str, sample: str) -> Item:
         """Return the item with a sample in place of a column."""
-        return {"id": {"S": actor_id}} | self.item | {column: SAMPLES[sample]}
+        item = {"id": {"S": actor_id}} | self.item | {column: SAMPLES[sample]}
+        if self.table == "subscription_suspensions" and (column, sample) == ("subtarget", "NULL"):
+            item["target_key"] = item["target"]
+        return item
 
     def of_layout(self, actor_id: str, column: str, sample: str) -> Item | None:
         """Return the item of the layout that says the same as `stored`; None if it is not certain what that says."""
@@ -101,9 +104,23 @@ def _s(**texts: str) -> Item:
     return {name: {"S": text} for name, text in texts.items()}
 
 
-_TRUST_TEXTS = ("baseuri", "type", "relationship", "secret", "desc", "verification_token", "peer_identifier")
-_TRUST_TEXTS += ("established_via", "last_connected_via", "client_name", "client_version", "client_platform")
-_TRUST_TEXTS += ("oauth_client_id", "aw_supported", "aw_version")
+_TRUST_TEXTS = (
+    "baseuri",
+    "type",
+    "relationship",
+    "secret",
+    "desc",
+    "verification_token",
+    "peer_identifier",
+    "established_via",
+    "last_connected_via",
+    "client_name",
+    "client_version",
+    "client_platform",
+    "oauth_client_id",
+    "aw_supported",
+    "aw_version",
+)
 _TRUST_FLAGS = ("approved", "peer_approved", "verified")
 _TRUST_TIMES = ("created_at", "last_accessed", "capabilities_fetched_at")
 
@@ -205,8 +222,8 @@ ODD: dict[str, Odd] = {
         ),
         Odd(
             "subscription_suspensions",
-            _s(target_key="7", target="7") | {"suspended_at": _TIME},
-            {"target": "text", "suspended_at": "time"},
+            _s(target_key="7:7", target="7", subtarget="7") | {"suspended_at": _TIME},
+            {"target": "text", "subtarget": "text?", "suspended_at": "time"},
             {"list": lambda backend, actor: get_subscription_suspension(backend, actor).get_all_suspended()},
         ),
     )

@@ -25,6 +25,7 @@ from actingweb.db import (
 from actingweb.db.dynamodb import DbPropertyLookup, Subscription
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
+from actingweb.migration.tables import FORMS
 from tests.conftest import SetEnv
 from tests.dynamodb.conftest import Table
 from tests.dynamodb.foreign import CASES, ODD, SAMPLES, Item, create_tables
@@ -59,28 +60,27 @@ def answers(backend: Backend, table: str, actor_id: str) -> dict[str, Any]:
 
 class TestEveryColumn:
     def test_of_every_record(self, backend: Backend, table: Tables, free: None) -> None:
-        for name, column, sample in CASES:
+        for number, (name, column, sample) in enumerate(CASES):
             odd = ODD[name]
-            of_layout = odd.of_layout("a", column, sample)
+            # Some calls show all actors, so each case has to replace the one before.
+            actor_id = "a" if name == "actors" else str(number)
+            of_layout = odd.of_layout(actor_id, column, sample)
             expected = None
             if of_layout is not None:
                 table(name).put(**of_layout)
-                expected = answers(backend, name, "a")
-            table(name).put(**odd.stored("a", column, sample))
+                expected = answers(backend, name, actor_id)
+            table(name).put(**odd.stored(actor_id, column, sample))
             if expected is not None:
-                assert answers(backend, name, "a") == expected, (name, column, sample)
+                assert answers(backend, name, actor_id) == expected, (name, column, sample)
                 continue
             for read in odd.reads.values():
                 with named(column, sample):
-                    read(backend, "a")
+                    read(backend, actor_id)
 
     @pytest.mark.parametrize("name", ODD)
-    def test_what_the_tables_say_is_all_there_is(self, backend: Backend, name: str) -> None:
-        from actingweb.migration.tables import FORMS
-
-        (record,) = (form.record for form in FORMS if form.layout.suffix == name)
-        in_keys = {"id", "peerid" if name in ("trusts", "peertrustees") else "", "name" if name == "properties" else ""}
-        assert {*ODD[name].columns, *in_keys, ""} - {"subtarget"} == {*record.fields, ""} - {"subtarget"}
+    def test_no_column_is_left_out(self, backend: Backend, name: str) -> None:
+        (layout,) = (form.layout for form in FORMS if form.layout.suffix == name)
+        assert set(ODD[name].columns) == set(layout.record.fields) - set(layout.key_names)
 
     @pytest.mark.parametrize(
         ("stored", "expected"),
@@ -217,9 +217,9 @@ class TestKeyParts:
             "subscription delete": lambda: loaded.delete(),
             "diff create": lambda: get_subscription_diff(backend).create("a", "7", "x", 7),
             "diff delete": lambda: diff.delete(),
-            "is suspended": lambda: suspensions.is_suspended("7"),
-            "suspend": lambda: suspensions.suspend("7"),
-            "resume": lambda: suspensions.resume("7"),
+            "is suspended": lambda: suspensions.is_suspended("7", "7"),
+            "suspend": lambda: suspensions.suspend("7", "7"),
+            "resume": lambda: suspensions.resume("7", "7"),
             "set": lambda: attributes.set_attr("a", "7", "7", "x"),
             "delete attribute": lambda: attributes.delete_attr("a", "7", "7"),
             "swap": lambda: attributes.conditional_update_attr("a", "7", "7", "d", "x"),
@@ -445,11 +445,12 @@ class TestReverseLookUp:
         with named("value", sample):
             get_property(backend).get_actor_id_from_property("email", "x@y")
         # Whether it still holds the value is not known, so nobody else gets its claim.
-        for take in (
+        takes: tuple[Answer, ...] = (
             lambda: get_property(backend).set("b", "email", "x@y"),
             lambda: get_property(backend).create_if_not_exists("b", "email", "x@y"),
             lambda: get_property(backend).set_many("b", {"email": "x@y"}),
-        ):
+        )
+        for take in takes:
             with named("value", sample):
                 take()
         assert [item["id"]["S"] for item in table("properties").items()] == ["a"]
@@ -483,10 +484,11 @@ class TestReverseLookUp:
         actor = {} if sample is None else {"actor_id": SAMPLES[sample]}
         table("property_lookup").put(property_name={"S": "email"}, value={"S": "x@y"}, **actor)
         expected = "has no attribute actor_id" if sample is None else f"attribute actor_id has type {sample}"
-        for call in (
+        calls: tuple[Answer, ...] = (
             lambda: get_property(backend).get_actor_id_from_property("email", "x@y"),
             lambda: DbPropertyLookup().get_v1("email", "x@y"),
-        ):
+        )
+        for call in calls:
             with pytest.raises(DbError, match=expected):
                 call()
 
