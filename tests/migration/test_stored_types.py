@@ -153,5 +153,5 @@ def test_a_reject_with_a_number_as_text_in_its_key_is_known(target: Target, tmp_
 
 
 def test_a_document_keeps_what_is_no_json() -> None:
-    item = {"data": {"SS": ["x"]}, "seqnr": {"N": "1E+2"}}
+    item: dict[str, dict[str, Any]] = {"data": {"SS": ["x"]}, "seqnr": {"N": "1E+2"}}
     assert document_of(item) == {"data": {"SS": ["x"]}, "seqnr": {"N": "1E+2"}}
