@@ -4,9 +4,8 @@ A *document* is the JSON form: an object with the item's attributes, as `Model.t
 them. `data` of the attributes is JSON text in every form; as a PostgreSQL row it goes into `jsonb`.
 """
 
-import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -36,23 +35,19 @@ from actingweb.db.dynamodb.stored_types import (
     column_of,
     in_utc,
     moment_of,
-    reader_of,
     value_of,
 )
 from actingweb.db.dynamodb.tables import Layout, compose
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.limits import ID_CHARACTERS, IDS, LIMITS
 from actingweb.db.records import AttributeRecord, Record
+from actingweb.migration.documents import Document, document_of, is_notation, item_of
 
 __all__ = ["CanonicalRow", "ColumnValues", "Document", "TableForm", "document_of", "item_of"]
 
 M = TypeVar("M", bound="ColumnValues")
-Document = dict[str, Any]
 
 _NUL = "\x00"
-_NOTHING = object()
-_CONTENTS: dict[str, type] = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool, "M": dict, "L": list}
-_CONTENTS |= {"SS": list, "NS": list, "BS": list}
 
 
 class ColumnValues(BaseModel):
@@ -151,97 +146,6 @@ class TableForm:
         """Return the document of the item."""
         return document_of(self.item(canonical))
 
-    def corrected(self, document: Document) -> Document:
-        """Return a document in which what the library reads in another type than the layout's has that of the layout.
-
-        What it does not read stays as it is.
-        """
-        read = {name: self._read(name, value) for name, value in document.items()}
-        if all(value is read[name] for name, value in document.items()):
-            return document
-        return {name: value for name, value in read.items() if value is not _NOTHING}
-
-    def _read(self, name: str, value: Any) -> Any:
-        if self.record.types.get(name, Any) is Any:
-            return value
-        attribute = _typed(value)
-        if reader_of(self.record, name)[0] in attribute and not isinstance(value, dict | float):
-            return value
-        try:
-            read = value_of(self.record, name, attribute)
-        except Fault:
-            return value
-        if read is None:
-            return _NOTHING
-        return read.isoformat() if isinstance(read, datetime) else read
-
-    def objection(self, document: Document, name: str) -> str | None:
-        """Return why the library does not read a column of a document, None if it does."""
-        if name not in document or self.record.types.get(name, Any) is Any:
-            return None
-        try:
-            value_of(self.record, name, _typed(document[name]))
-        except Fault as fault:
-            return fault.reason
-        return None
-
-
-def document_of(item: Mapping[str, Mapping[str, Any]]) -> Document:
-    """Return the document of any item, without loss: what JSON cannot tell apart stays in DynamoDB's own notation."""
-    # Nearly all attributes are texts.
-    return {name: value["S"] if "S" in value else _plain(value) for name, value in item.items()}
-
-
-def item_of(document: Mapping[str, Any]) -> Item:
-    """Return the item whose document this is."""
-    return {name: _typed(value) for name, value in document.items()}
-
-
-def _is_attribute(value: Any) -> bool:
-    """Tell whether a value looks like an attribute in DynamoDB's own notation."""
-    if not isinstance(value, dict) or len(value) != 1:
-        return False
-    ((stored, content),) = value.items()
-    return stored in _CONTENTS and isinstance(content, _CONTENTS[stored])
-
-
-def _is_notation(value: Any) -> bool:
-    """Tell whether a value is an attribute in DynamoDB's own notation with all its members."""
-    if not _is_attribute(value):
-        return False
-    members = value.get("L") or value.get("M", {}).values()
-    return all(map(_is_notation, members))
-
-
-def _plain(value: Mapping[str, Any]) -> Any:
-    if len(value) == 1:
-        kind, content = next(iter(value.items()))
-        if kind == "BOOL":
-            return content
-        if kind == "NULL":
-            return None
-        if kind == "N" and content.lstrip("-").isdigit():
-            return int(content)
-    return json.loads(json.dumps(dict(value), default=_base64))
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
-
-
-def _typed(value: Any) -> Attribute:
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, int | float):
-        return {"N": str(value)}
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, list):
-        return {"L": value}
-    if value is None:
-        return {"NULL": True}
-    return dict(value) if _is_attribute(value) else {"M": value}
-
 
 def _unstorable(reason: str) -> PydanticCustomError:
     # Braces in a template are placeholders.
@@ -261,7 +165,7 @@ def _json_text(value: Any) -> str | None:
 
     In DynamoDB's own notation it is a native value, which is written as the library reads it.
     """
-    if isinstance(value, dict) and _is_notation(value):
+    if isinstance(value, dict) and is_notation(value):
         value = value["S"] if "S" in value else _native(value)
     if value is None:
         return None

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from actingweb.db.postgresql.limits import KEY_BYTES
-from actingweb.migration.canonical import ColumnValues, Document, TableForm
+from actingweb.migration.canonical import ColumnValues, TableForm
+from actingweb.migration.documents import Document, content_of, corrected, objection
 from actingweb.migration.rejects import Reject
 
 __all__ = ["Pairs", "Prepared", "prepared"]
@@ -67,17 +68,14 @@ def _prepared(form: TableForm, documents: list[bytes], texts: list[bytes] | None
 
 def _corrected(form: TableForm, document: bytes) -> bytes:
     """Return a document with the types of the layout, as far as the library reads what has another."""
-    content = _content(document)
-    corrected = form.corrected(content)
-    return document if corrected is content else json.dumps(corrected).encode()
+    content = _attributes(document)
+    read = corrected(form.record, content)
+    return document if read is content else json.dumps(read).encode()
 
 
-def _content(document: bytes) -> Document:
+def _attributes(document: bytes) -> Document:
     """Return the attributes of a document, none if it is no JSON object."""
-    try:
-        content = json.loads(document)
-    except (ValueError, RecursionError):
-        return {}
+    content = content_of(document)
     return content if isinstance(content, dict) else {}
 
 
@@ -115,8 +113,8 @@ def _text(form: TableForm, document: bytes, message: str, column: list[int | str
     if not column:
         return message
     text = f"{'.'.join(map(str, column))}: {message}"
-    objection = form.objection(_content(document), str(column[0]))
-    return text if objection is None else f"{text}; {objection}"
+    why = objection(form.record, _attributes(document), str(column[0]))
+    return text if why is None else f"{text}; {why}"
 
 
 def _problems(form: TableForm, columns: list[ColumnValues], documents: list[bytes], together: bytes) -> dict[int, str]:

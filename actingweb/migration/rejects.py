@@ -4,9 +4,10 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from actingweb.migration.canonical import TableForm
+from actingweb.migration.documents import content_of
 from actingweb.migration.errors import SourceError
 from actingweb.migration.files import private_descriptor
 
@@ -100,7 +101,7 @@ class RejectFile:
                 yield text.encode(errors="replace"), place
 
     def _line(self, place: int | None, reject: Reject) -> bytes:
-        content = _content(reject.document)
+        content = content_of(reject.document)
         known = content if isinstance(content, dict) else {}
         fields = {
             "table": self._form.name,
@@ -114,10 +115,3 @@ class RejectFile:
         else:
             document = json.dumps(reject.document.decode(errors="replace")).encode()
         return json.dumps(fields).encode()[:-1] + b', "document": ' + document + b"}\n"
-
-
-def _content(document: bytes) -> Any:
-    try:
-        return json.loads(document)
-    except (ValueError, RecursionError):
-        return None

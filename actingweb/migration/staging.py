@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from actingweb.migration.canonical import TableForm
+from actingweb.migration.documents import content_of, corrected
 from actingweb.migration.merge import REFUSED, column_names
 from actingweb.migration.prepare import Pairs
 from actingweb.migration.rejects import Reject, RejectFile
@@ -127,10 +128,10 @@ class KnownRejects:
 
 def key_of(form: TableForm, document: bytes) -> dict[str, Any]:
     """Return the columns of the primary key, as far as a document has them."""
-    content = _content(document)
+    content = content_of(document)
     if not isinstance(content, dict):
         return {}
-    content = form.corrected({name: content[name] for name in form.record.key if name in content})
+    content = corrected(form.record, {name: content[name] for name in form.record.key if name in content})
     return {name: content[name] for name in form.record.key if name in content}
 
 
@@ -139,7 +140,7 @@ def _digest(form: TableForm, document: bytes) -> bytes:
     key = key_of(form, document)
     if key.keys() | {"subtarget"} >= set(form.record.key):
         return _hashed(key)
-    content = _content(document)
+    content = content_of(document)
     return _hashed(document.decode(errors="replace") if content is None else [content])
 
 
@@ -148,10 +149,3 @@ def _hashed(value: Any) -> bytes:
         # An empty part of a key may be absent.
         value = {name: part for name, part in value.items() if part != ""}
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
-
-
-def _content(document: bytes) -> Any:
-    try:
-        return json.loads(document)
-    except (ValueError, RecursionError):
-        return None
