@@ -480,6 +480,20 @@ class TestReverseLookUp:
         assert lookup.get("email", "x@y") == "a"
 
     @pytest.mark.parametrize("sample", [*OTHER_VALUES, None])
+    def test_such_a_claim_is_not_released(self, backend: Backend, table: Tables, sample: str | None) -> None:
+        key = compute_lookup_key("email", "x@y")
+        claim: Item = {"lookup_key": {"S": key}, "property_name": {"S": "email"}}
+        claim |= {} if sample is None else {"actor_id": SAMPLES[sample]}
+        prop = get_property(backend)
+        prop.set("a", "email", "x@y")
+        table("property_lookup_v2").put(**claim)
+        stored = table("property_lookup_v2").only()
+        assert prop.set_if_value_equals("a", "email", "x@y", "new") is True
+        assert prop.set("a", "email", "")
+        assert table("property_lookup_v2").items() == [stored]
+        assert table("properties").items() == []
+
+    @pytest.mark.parametrize("sample", [*OTHER_VALUES, None])
     def test_a_row_of_the_first_table(self, backend: Backend, table: Tables, free: None, sample: str | None) -> None:
         actor = {} if sample is None else {"actor_id": SAMPLES[sample]}
         table("property_lookup").put(property_name={"S": "email"}, value={"S": "x@y"}, **actor)
