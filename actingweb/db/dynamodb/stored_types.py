@@ -5,7 +5,7 @@ One rule for every column, for the library and for the migration:
 * NULL is None. It reads as an absent attribute does where the library takes None for the column: in optional columns
   and in texts that may be empty, but not in keys, in the value of a property or in a look-up row.
 * A text is S. A number is no text: which digits were written, `007` or `7.0`, it does not tell.
-* A flag is BOOL; the numbers 1 and 0, which PynamoDB once wrote; in S one of `1 true yes on 0 false no off`, any case.
+* A flag is BOOL; the numbers 1 and 0, which PynamoDB once wrote; in S `true`, `false`, `1`, `0`, in any case.
 * A number is whole, in N or in S: `7`, `7.0`, `7E0`.
 * A time is ISO 8601 text in S. A number does not tell seconds from milliseconds.
 * A JSON value is JSON text in S, or BOOL, N, M or L, whose members are values of their own. Sets and binary values are
@@ -50,7 +50,7 @@ _NEVER_NONE = frozenset({"value", "actor_id", "property_name"})
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,4})?")
 _HIGHEST_EXPONENT = 125
-_FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _DATE_DIGITS = 8
 
 
