@@ -38,17 +38,16 @@ class DbSubscription(_Rows, SubscriptionPolicy):
     """One subscription."""
 
     def _increment(self, record: SubscriptionRecord, by: int) -> SubscriptionRecord | None:
-        outcome = self._add(record, by)
         for _ in range(_ATTEMPTS):
+            outcome = self._add(record, by)
+            if isinstance(outcome, Refused):
+                row, item = self._stored_row(outcome, record), outcome.item
+                if row is None or item is None:
+                    return None
+                # The database adds to numbers only, and this one has another type.
+                outcome = self._replace(record, item["seqnr"], row.seqnr + by)
             if not isinstance(outcome, Refused):
                 return self._row(outcome["Attributes"])
-            row, item = self._stored_row(outcome, record), outcome.item
-            if row is None or item is None:
-                return None
-            # The database adds to numbers only, and this one has another type.
-            outcome = self._replace(record, item["seqnr"], row.seqnr + by)
-            if isinstance(outcome, Refused):
-                outcome = self._add(record, by)
         raise client.collided()
 
     def _add(self, record: SubscriptionRecord, by: int) -> dict[str, Any] | Refused:
