@@ -39,6 +39,7 @@ from actingweb.db.dynamodb.stored_types import (
 )
 from actingweb.db.dynamodb.tables import Layout, compose
 from actingweb.db.faults import Fault
+from actingweb.db.postgresql.jsonb import normalized
 from actingweb.db.postgresql.limits import ID_CHARACTERS, IDS, LIMITS
 from actingweb.db.records import AttributeRecord, Record
 from actingweb.migration.documents import Document, document_of, is_notation, item_of
@@ -161,9 +162,10 @@ def _moment(value: Any) -> datetime:
 
 
 def _json_text(value: Any) -> str | None:
-    """Return JSON text that PostgreSQL takes as it is; a value that is no text is written as JSON.
+    """Return JSON text that PostgreSQL takes as it is, with numbers that come back equal.
 
-    In DynamoDB's own notation it is a native value, which is written as the library reads it.
+    A value that is no text is written as JSON; one in DynamoDB's own notation is a native value, which is written as
+    the library reads it.
     """
     if isinstance(value, dict) and is_notation(value):
         value = value["S"] if "S" in value else _native(value)
@@ -180,7 +182,7 @@ def _json_text(value: Any) -> str | None:
         raise _unstorable("data is not JSON that PostgreSQL can hold") from None
     if contains_nul:
         raise _unstorable("data contains U+0000")
-    return text
+    return normalized(text)
 
 
 def _native(attribute: Attribute) -> Any:

@@ -30,6 +30,11 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
     record: ClassVar[type[AttributeRecord]] = AttributeRecord
 
     @classmethod
+    def _encoded(cls, data: Any, name: str) -> str:
+        """Return the argument `name` as the JSON text that is stored or compared. Raise `Fault` if it is no JSON."""
+        return json_values.encoded(data, name)
+
+    @classmethod
     @abstractmethod
     def _read(cls, actor_id: str, bucket: str, name: str) -> AttributeRecord | None:
         """Return the row, expired or not, strongly read."""
@@ -121,7 +126,7 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
             id=key[0],
             bucket=key[1],
             name=key[2],
-            data=json_values.encoded(data, "data"),
+            data=cls._encoded(data, "data"),
             timestamp=moment(timestamp, "timestamp"),
             ttl_timestamp=None if ttl_seconds is None else ttl_deadline(integer(ttl_seconds, "ttl_seconds")),
         )
@@ -168,13 +173,13 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
         if not actor_id or not bucket or not name:
             return False
         key = _key(actor_id, bucket, name)
-        changes: dict[str, Any] = {"data": json_values.encoded(new_data, "new_data")}
+        changes: dict[str, Any] = {"data": cls._encoded(new_data, "new_data")}
         if (written := moment(timestamp, "timestamp")) is not None:
             changes["timestamp"] = written
         if ttl_seconds is not None:
             changes["ttl_timestamp"] = ttl_deadline(integer(ttl_seconds, "ttl_seconds"))
         cls._check_fields(changes)
-        old = json_values.encoded(old_data, "old_data")
+        old = cls._encoded(old_data, "old_data")
         return cls._readable(*key) and cls._swap(key, old, changes, int(time.time()))
 
     @classmethod
@@ -208,7 +213,7 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
         actor_id = text(actor_id, "actor_id")
         wanted = [bucket for bucket in texts(buckets, "buckets") if cls._readable(actor_id, bucket)]
         last = text(defer_name, "defer_name") if defer_name else None
-        return cls._wipe_chain(actor_id, wanted, json_values.encoded(chain_id, "chain_id"), last) if wanted else 0
+        return cls._wipe_chain(actor_id, wanted, cls._encoded(chain_id, "chain_id"), last) if wanted else 0
 
 
 class AttributeBucketListPolicy(Verbs[AttributeRecord], DbAttributeBucketListProtocol, ABC):

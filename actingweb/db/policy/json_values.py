@@ -2,18 +2,27 @@
 
 import json
 import math
+import sys
 from typing import Any
 
-from actingweb.db.faults import refused
+from actingweb.db.exceptions import DbError
+from actingweb.db.faults import Fault, refused
 from actingweb.db.utils import clean_text
 
-__all__ = ["decoded", "encoded", "equal", "with_text_keys"]
+__all__ = ["MOST_DIGITS", "decoded", "encoded", "equal", "unreadable", "with_text_keys"]
 
+MOST_DIGITS = 131_072
+"""Digits of a whole number that PostgreSQL holds. Python itself converts fewer: `sys.get_int_max_str_digits()`."""
+_MOST_BITS = int(MOST_DIGITS * math.log2(10))
+
+_UNREADABLE = (
+    "stored JSON is unreadable: the text is no JSON, or a number in it has more digits than Python converts: see "
+    "`sys.set_int_max_str_digits`"
+)
 _PLAIN = frozenset({str})
-_AS_IT_IS = frozenset({int, bool, type(None)})
+_AS_IT_IS = frozenset({bool, type(None)})
 # What is encoded has been walked through before, so it does not contain itself.
 _encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
-_decode = json.JSONDecoder().decode
 
 
 def encoded(data: Any, name: str) -> str:
@@ -28,12 +37,33 @@ def encoded(data: Any, name: str) -> str:
     except TypeError:
         raise refused(f"{name} holds an object with a key that is not text") from None
     except ValueError:
-        raise refused(f"{name} holds a number that JSON text cannot") from None
+        raise _too_long(name, sys.get_int_max_str_digits()) from None
+
+
+def _number(text: str) -> int | float:
+    """Return the number that is written with a point or an exponent, as an integer if no float is so large."""
+    number = float(text)
+    if math.isfinite(number):
+        return number
+    mantissa, _, exponent = text.lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    zeros = int(exponent or 0) - len(fraction)
+    if not 0 <= zeros <= MOST_DIGITS:
+        raise ValueError("a number is too large")
+    return int(whole + fraction) * int(10**zeros)
+
+
+_decode = json.JSONDecoder(parse_float=_number).decode
 
 
 def decoded(text: str) -> Any:
-    """Return the value of JSON text. Raise `ValueError` if it is none."""
+    """Return the value of JSON text. Raise `ValueError` if it is none, or holds a number that Python cannot read."""
     return _decode(text)
+
+
+def unreadable() -> Fault:
+    """Return the fault of stored JSON that cannot be decoded."""
+    return Fault(DbError, _UNREADABLE)
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -70,13 +100,15 @@ def _checked(data: Any, name: str) -> Any:
     kind = data.__class__
     if kind in _AS_IT_IS or (kind is str and _is_plain(data)):
         return data
+    if isinstance(data, int):
+        if data.bit_length() > _MOST_BITS:
+            raise _too_long(name, MOST_DIGITS)
+        return data
     if isinstance(data, str):
         cleaned = clean_text(data)
         if "\x00" in cleaned:
             raise refused(f"{name} contains U+0000")
         return cleaned
-    if data is None or isinstance(data, int):
-        return data
     if isinstance(data, float):
         if not math.isfinite(data):
             raise refused(f"{name} holds a number that is not finite")
@@ -88,6 +120,10 @@ def _checked(data: Any, name: str) -> Any:
     if isinstance(data, list | tuple):
         return [_checked(value, name) for value in data]
     raise refused(f"{name} holds a {type(data).__name__}, which is not a JSON value")
+
+
+def _too_long(name: str, digits: int) -> Fault:
+    return refused(f"{name} holds a whole number of more than {digits} digits")
 
 
 def _has_plain_keys(data: dict[Any, Any]) -> bool:

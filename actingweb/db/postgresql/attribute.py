@@ -12,6 +12,7 @@ from actingweb.db.policy.attribute import (
     AttributePolicy,
     ttl_deadline,
 )
+from actingweb.db.postgresql import jsonb
 from actingweb.db.postgresql.door import read, write
 from actingweb.db.postgresql.rows import Rows, update_statement, upsert_statement
 from actingweb.db.postgresql.statement import Statement, conditions
@@ -61,6 +62,10 @@ DELETE_TEXT_CHAIN = Statement(
 
 class DbAttribute(Rows[AttributeRecord], AttributePolicy):
     """The attributes of an actor."""
+
+    @classmethod
+    def _encoded(cls, data: Any, name: str) -> str:
+        return jsonb.encoded(data, name)
 
     @classmethod
     def _put(cls, record: AttributeRecord) -> None:

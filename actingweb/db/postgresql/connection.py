@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from actingweb.db.exceptions import DbError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.conninfo import connection_string
 from actingweb.db.postgresql.errors import connect_fault
+from actingweb.db.postgresql.lending import Borrowed, lent
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.schema_check import require_no_older_schema
@@ -103,32 +105,24 @@ def _taken() -> tuple[Pool, PooledConnection]:
 
 
 @contextmanager
-def get_connection() -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """Yield a connection in one transaction with the schema as its search path.
+def get_connection() -> Iterator[Borrowed]:
+    """Yield a plain psycopg connection in one transaction with the schema as its search path; rows are tuples.
 
-    Commit on a clean exit, else roll back. Raise `DbError` if there is no connection; psycopg's errors pass through.
+    Commit on a clean exit, else roll back; a caller that closes the connection rolls back. Whatever the caller sets on
+    it or in its session ends with the block, and so does the use of it. psycopg's process-wide adapters do not count.
+    Raise `DbError` if there is no connection; psycopg's errors pass through.
     """
     pool, connection = _connected()
     try:
-        connection.autocommit = False
-        set_search_path(connection)
-        yield connection
-        connection.commit()
-    except BaseException:
-        _roll_back(connection)
-        raise
+        with lent(connection, _beginning(pool.schema), pooled=pool.pooled is not False) as borrowed:
+            yield borrowed
     finally:
-        if not connection.closed:
-            connection.autocommit = True
         pool.putconn(connection)
 
 
-def _roll_back(connection: PooledConnection) -> None:
-    """Undo; a connection whose statement was interrupted is closed, which undoes it too."""
-    if connection.info.transaction_status == TransactionStatus.ACTIVE:
-        connection.close()
-    elif not connection.closed:
-        connection.rollback()
+@cache
+def _beginning(schema: str) -> bytes:
+    return sql.SQL("BEGIN; SET LOCAL search_path TO {}").format(sql.Identifier(schema)).as_bytes(None)
 
 
 def _connected() -> tuple[Pool, PooledConnection]:

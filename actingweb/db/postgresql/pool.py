@@ -2,18 +2,22 @@
 
 from threading import Lock, Thread
 from time import monotonic
+from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 from psycopg_pool.pool import MaintenanceTask, ShrinkPool
 
+from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.conninfo import pool_string
 from actingweb.db.postgresql.password import fresh_password
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.settings import PostgresSettings
 
 __all__ = ["Pool"]
+
+_OPTIONS: dict[str, Any] = {"autocommit": True, "context": ADAPTERS}
 
 
 class Pool(ConnectionPool[PooledConnection]):
@@ -43,7 +47,7 @@ class Pool(ConnectionPool[PooledConnection]):
         super().__init__(
             pool_string(settings),
             connection_class=PooledConnection,
-            kwargs={"autocommit": True},
+            kwargs=_OPTIONS,
             configure=self._set_up,
             min_size=0,
             max_size=settings.pool_max_size,
@@ -169,7 +173,7 @@ class Pool(ConnectionPool[PooledConnection]):
         try:
             password = fresh_password(self._settings)
             if password is not None:
-                self.kwargs = {"autocommit": True, "password": password}
+                self.kwargs = {**_OPTIONS, "password": password}
             return super()._connect(timeout)
         except psycopg.Error as error:
             self._failure = error

@@ -14,6 +14,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from actingweb.db.postgresql.adapters import LOADERS
 from actingweb.db.postgresql.statement import Query
 
 __all__ = ["NoAnswerError", "Outcome", "Parameters", "PooledConnection"]
@@ -64,7 +65,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         self._await_input = partial(waiter, silence)
         self._await_room = partial(_waiter(self.fileno(), writes=True), silence)
         # Without a connection it knows no time zone but UTC, whatever the session's is.
-        self._transformer = Transformer()
+        self._transformer = Transformer(LOADERS)
         self._names = {}
         self._room = 0
         self._numbers = count()
@@ -87,6 +88,34 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     def command(self, text: bytes) -> Outcome:
         """Run a statement without parameters, and prepare nothing. Raise `psycopg.Error`."""
         return self._single(None, text, [])
+
+    def script(self, text: bytes) -> list[PGresult]:
+        """Run the commands of one text, which have no parameters; return their results up to the first failure.
+
+        If the connection is lost after the first result, it is closed. Raise `psycopg.Error` if it is lost before that.
+        """
+        results: list[PGresult] = []
+        try:
+            self.pgconn.send_query(text)
+            self._flush()
+            while (result := self._next()) is not None:
+                results.append(result)
+        except psycopg.OperationalError:
+            self.close()
+            if not results:
+                raise
+        except BaseException:
+            self.close()
+            raise
+        if not results:
+            raise psycopg.OperationalError("the connection is closed")
+        return results
+
+    def forget_prepared(self) -> None:
+        """Take note that nothing is prepared on the server any more."""
+        if self._names:
+            self._names = {}
+            self._room = _PREPARED_MAX
 
     def _single(self, name: bytes | None, text: bytes, values: Values) -> Outcome:
         pgconn = self.pgconn

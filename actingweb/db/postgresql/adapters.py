@@ -1,0 +1,50 @@
+"""How values become parameters and columns become values, whatever the application sets for all of psycopg.
+
+psycopg's own maps are the process's: `psycopg.adapters` and `set_json_loads` change them for everyone. These are made
+of its defaults and belong to the layer.
+"""
+
+import json
+from typing import Any
+
+from psycopg.adapt import AdaptersMap
+from psycopg.postgres import register_default_adapters, register_default_types
+from psycopg.types import TypesRegistry
+from psycopg.types.json import set_json_dumps, set_json_loads
+
+from actingweb.db.policy import json_values
+
+__all__ = ["ADAPTERS", "LOADERS"]
+
+_decode = json.JSONDecoder().decode
+
+
+def _defaults() -> AdaptersMap:
+    types = TypesRegistry()
+    register_default_types(types)
+    adapters = AdaptersMap(types=types)
+    register_default_adapters(adapters)
+    set_json_loads(json.loads, adapters)
+    set_json_dumps(json.dumps, adapters)
+    return adapters
+
+
+def _stored(text: str | bytes) -> Any:
+    """Return the value of a `jsonb`. Raise the `Fault` of `DbError` if Python cannot read it."""
+    try:
+        return _decode(str(text, "utf-8") if isinstance(text, bytes) else text)
+    except ValueError:
+        raise json_values.unreadable() from None
+
+
+def _loaders() -> AdaptersMap:
+    adapters = AdaptersMap(ADAPTERS)
+    set_json_loads(_stored, adapters)
+    return adapters
+
+
+ADAPTERS = _defaults()
+"""psycopg's defaults: for connections whose SQL is run by psycopg's cursors."""
+
+LOADERS = _loaders()
+"""For the results of the layer's own statements."""

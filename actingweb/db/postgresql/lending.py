@@ -1,0 +1,119 @@
+"""Lending a session to SQL that is not the layer's, and taking it back as it was.
+
+The borrower gets a connection object of its own: what it sets there goes with it. What it leaves in the session is
+undone in the round trip that ends its transaction, and a session that cannot be put in order is closed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.adapt import AdaptersMap
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, PGconn, PipelineStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
+
+from actingweb.db.postgresql.adapters import ADAPTERS
+from actingweb.db.postgresql.pooled_connection import PooledConnection
+
+__all__ = ["Borrowed", "lent"]
+
+Borrowed = psycopg.Connection[tuple[Any, ...]]
+
+# What DISCARD ALL does, which cannot follow COMMIT in one message. A role that ALTER ROLE gave the session stays.
+_RESET = (
+    b"CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; "
+    b"SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
+)
+_IDLE, _BLOCKS = TransactionStatus.IDLE, (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+_DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
+
+
+@contextmanager
+def lent(connection: PooledConnection, beginning: bytes, *, pooled: bool) -> Iterator[Borrowed]:
+    """Yield a connection object for the session of `connection`, in the transaction that `beginning` begins.
+
+    Commit on a clean exit, else roll back. Then `connection` is as it was, or closed, and the object that was yielded
+    is of no use. `pooled` says that the session may be shared with others. Raise `psycopg.Error`.
+    """
+    loan = _Loan(connection, pooled)
+    try:
+        loan.begin(beginning)
+        yield loan.borrowed
+        loan.commit()
+    except BaseException:
+        loan.roll_back()
+        raise
+    finally:
+        loan.end()
+
+
+class _Loan:
+    def __init__(self, connection: PooledConnection, pooled: bool) -> None:
+        self._connection = connection
+        # What other clients prepared in a shared session is theirs.
+        self._reset = _RESET if pooled else b"DEALLOCATE ALL; " + _RESET
+        self._pooled = pooled
+        self._pgconn = connection.pgconn
+        self._handlers = self._pgconn.notice_handler, self._pgconn.notify_handler
+        self.borrowed = psycopg.Connection(self._pgconn)
+        self.borrowed._adapters = AdaptersMap(ADAPTERS)
+        # With a pool it is not closed by its own context manager, and may be forgotten while it is open.
+        self.borrowed._pool = connection._pool
+        self.borrowed.prepare_threshold = connection.prepare_threshold
+
+    def begin(self, command: bytes) -> None:
+        for result in self._connection.script(command):
+            _raise_failure(result)
+
+    def commit(self) -> None:
+        borrowed = self.borrowed
+        if self._is_orderly():
+            self._settle(b"COMMIT")
+        elif not borrowed.closed or borrowed.broken:
+            # psycopg knows what is wrong, and how to end a pipeline.
+            borrowed.commit()
+            self._connection.close()
+
+    def roll_back(self) -> None:
+        if self._is_orderly():
+            with suppress(psycopg.Error):
+                self._settle(b"ROLLBACK")
+                return
+        self._connection.close()
+
+    def end(self) -> None:
+        """Take the session away from the borrower."""
+        self.borrowed.pgconn = PGconn()
+        self.borrowed._closed = True
+        self._pgconn.notice_handler, self._pgconn.notify_handler = self._handlers
+
+    def _is_orderly(self) -> bool:
+        """Tell whether nothing is under way in the session that only its beginner can end."""
+        borrowed = self.borrowed
+        return (
+            self._pgconn.transaction_status in (_IDLE, *_BLOCKS)
+            and self._pgconn.pipeline_status == PipelineStatus.OFF
+            and not (borrowed._pipeline or borrowed._num_transactions or borrowed._tpc)
+        )
+
+    def _settle(self, command: bytes) -> None:
+        """End the transaction, if there is one, and put the session in order, in one round trip."""
+        in_block = self._pgconn.transaction_status in _BLOCKS
+        self._pgconn.nonblocking = 1
+        results = self._connection.script(command + b"; " + self._reset if in_block else self._reset)
+        if in_block:
+            _raise_failure(results[0])
+        if self._connection.closed or results[-1].status not in _DONE:
+            self._connection.close()
+            return
+        while self._pgconn.notifies():
+            pass
+        if not self._pooled:
+            self._connection.forget_prepared()
+
+
+def _raise_failure(result: PGresult) -> None:
+    if result.status not in _DONE:
+        raise error_from_result(result, "utf-8")
