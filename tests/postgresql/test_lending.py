@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -27,12 +27,13 @@ from .conftest import PgConnection, conninfo_of
 
 pytestmark = pytest.mark.backends("postgresql")
 
+_left_open: list[AbstractContextManager[Any]] = []
 Act = Callable[[Borrowed], object]
 
 _FACTS = """
-    SELECT current_user, session_user, current_schemas(true),
+    SELECT current_user, session_user, current_schemas(false),
         (SELECT array_agg(name || '=' || setting ORDER BY name) FROM pg_settings),
-        current_setting('app.user', true) <> '',
+        nullif(current_setting('app.name', true), ''),
         ARRAY(SELECT pg_listening_channels()),
         (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
         ARRAY(SELECT name FROM pg_cursors),
@@ -115,8 +116,20 @@ def prepared(connection: Borrowed) -> None:
     connection.execute("SELECT 2", prepare=True)
 
 
-def hold(connection: Borrowed) -> None:
-    connection.cursor("held", withhold=True).execute("SELECT generate_series(1, 9)")
+def entered(manage: Callable[[Borrowed], AbstractContextManager[Any]]) -> Act:
+    """Return what enters a context and does not leave it."""
+
+    def act(connection: Borrowed) -> Any:
+        _left_open.append(manage(connection))
+        return _left_open[-1].__enter__()
+
+    return act
+
+
+def stream(connection: Borrowed) -> None:
+    rows = connection.cursor().stream("SELECT generate_series(1, 99999)")
+    _left_open.append(closing(rows))
+    next(rows)
 
 
 ACTS: dict[str, Act] = {
@@ -128,7 +141,6 @@ ACTS: dict[str, Act] = {
     "row factory": attribute("row_factory", dict_row),
     "cursor factory": attribute("cursor_factory", OtherCursor),
     "server cursor factory": attribute("server_cursor_factory", OtherServerCursor),
-    "prepare threshold": attribute("prepare_threshold", 0),
     "prepared max": attribute("prepared_max", 1),
     "an attribute of its own": attribute("note", "x"),
     "loaders": lambda connection: [
@@ -141,9 +153,13 @@ ACTS: dict[str, Act] = {
     "commit": lambda connection: connection.commit(),
     "roll back": lambda connection: connection.rollback(),
     "settings": run(
-        "SET search_path TO pg_catalog", "SET datestyle TO 'SQL, DMY'", "SET timezone TO 'Asia/Tokyo'",
-        "SET statement_timeout TO 1", "SET client_encoding TO LATIN1", "SET app.user TO 'someone'",
-    ),  # fmt: skip
+        "SET search_path TO pg_catalog",
+        "SET datestyle TO 'SQL, DMY'",
+        "SET timezone TO 'Asia/Tokyo'",
+        "SET statement_timeout TO 1",
+        "SET client_encoding TO LATIN1",
+        "SET app.name TO 'someone'",
+    ),
     "set_config": run("SELECT set_config('search_path', 'pg_catalog', false)"),
     "local settings": run("SET LOCAL statement_timeout TO 0", "SET LOCAL timezone TO 'Asia/Tokyo'"),
     "settings outside of a transaction": settled("SET default_transaction_read_only TO on", "SET lock_timeout TO 1"),
@@ -159,19 +175,23 @@ ACTS: dict[str, Act] = {
     "listen": run("LISTEN news"),
     "notifications": notified,
     "advisory lock": run("SELECT pg_advisory_lock(1), pg_advisory_lock(1), pg_advisory_lock_shared(2)"),
-    "cursor with hold": hold,
+    "cursor with hold": run("DECLARE held CURSOR WITH HOLD FOR SELECT 1"),
     "cursor": run("DECLARE mine CURSOR FOR SELECT 1"),
     "closed all": run("CLOSE ALL", "UNLISTEN *"),
     "a failed statement": lambda connection: suppressed(connection, "SELECT 1 / 0"),
     "a failure after all that": failing(run("SET ROLE pg_monitor", "LISTEN news", "SELECT pg_advisory_lock(1)")),
-    "a failed commit": run("CREATE TEMP TABLE one (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
-                           "INSERT INTO one VALUES (1), (1)", "SET ROLE pg_monitor"),
+    "a failed commit": run(
+        "CREATE TEMP TABLE one (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO one VALUES (1), (1)",
+        "SET ROLE pg_monitor",
+    ),
     "two-phase": lambda connection: (connection.commit(), connection.tpc_begin("x")),
-}  # fmt: skip
+}
 
 # Once more what a pooler leaves to its own settings.
 PREPARING: dict[str, Act] = {
     "prepare": prepared,
+    "prepare threshold": attribute("prepare_threshold", 0),
     "deallocate": run("DEALLOCATE ALL"),
     "discard": settled("DISCARD ALL"),
 }
@@ -180,14 +200,14 @@ CLOSED: dict[str, Act] = {
     "closed": lambda connection: connection.close(),
     "closed below": lambda connection: connection.pgconn.finish(),
     "terminated": lambda connection: suppressed(connection, "SELECT pg_terminate_backend(pg_backend_pid())"),
-    "pipeline": lambda connection: (connection.pipeline().__enter__(), connection.execute("SELECT 1")),
+    "pipeline": entered(lambda connection: connection.pipeline()),
     "pipeline below": lambda connection: connection.pgconn.enter_pipeline_mode(),
-    "copy": lambda connection: connection.cursor().copy("COPY actors FROM STDIN").__enter__(),
-    "copy out": lambda connection: next(iter(connection.cursor().copy("COPY pg_type TO STDOUT").__enter__())),
-    "stream": lambda connection: next(connection.cursor().stream("SELECT generate_series(1, 99999)")),
+    "copy": entered(lambda connection: connection.cursor().copy("COPY actors FROM STDIN")),
+    "copy out": entered(lambda connection: connection.cursor().copy("COPY pg_type TO STDOUT")),
+    "stream": stream,
     "sent": lambda connection: connection.pgconn.send_query(b"SELECT pg_sleep(0.1)"),
-    "transaction": lambda connection: connection.transaction().__enter__(),
-    "nested transactions": lambda connection: [connection.transaction().__enter__() for _ in range(2)],
+    "transaction": entered(lambda connection: connection.transaction()),
+    "nested transactions": lambda connection: [CLOSED["transaction"](connection) for _ in range(2)],
     "two-phase": lambda connection: (connection.rollback(), connection.tpc_begin("x")),
 }
 
@@ -355,7 +375,7 @@ def test_no_block_ends_cleanly_that_did_not_commit(backend: Backend, actor_id: s
 
 def test_what_a_pipeline_holds_is_committed(backend: Backend, actor_id: str) -> None:
     with get_connection() as connection:
-        connection.pipeline().__enter__()
+        CLOSED["pipeline"](connection)
         connection.execute("DELETE FROM actors")
     assert get_actor(backend).get(actor_id) is None
 
@@ -366,7 +386,7 @@ def test_settings_of_the_transaction_count_at_its_commit(backend: Backend, pg: P
         connection.execute("CREATE TABLE noted (who text, app text)")
         connection.execute(
             "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-            "INSERT INTO noted VALUES (current_user, current_setting('app.user')); RETURN NULL; END $$"
+            "INSERT INTO noted VALUES (current_user, current_setting('app.name')); RETURN NULL; END $$"
         )
         connection.execute(
             "CREATE CONSTRAINT TRIGGER note AFTER INSERT ON actors DEFERRABLE INITIALLY DEFERRED "
@@ -375,7 +395,7 @@ def test_settings_of_the_transaction_count_at_its_commit(backend: Backend, pg: P
     try:
         with get_connection() as connection:
             connection.execute("INSERT INTO actors (id, creator, passphrase) VALUES ('deferred', '', '')")
-            connection.execute("SET LOCAL app.user TO 'me'")
+            connection.execute("SET LOCAL app.name TO 'me'")
         assert pg.execute("SELECT app FROM noted").fetchall() == [("me",)]
     finally:
         pg.execute("DROP TRIGGER note ON actors")

@@ -43,7 +43,8 @@ def _conninfo(settings: PostgresSettings, *, resilient: bool, fresh: bool, migra
     if fresh and (password := fresh_password(settings)) is not None:
         parameters["password"] = password
     if resilient:
-        parameters = _resilience(settings, parameters) | parameters
+        # The layer writes and reads UTF-8, whatever a URL says.
+        parameters = _resilience(settings, parameters) | parameters | {"client_encoding": "UTF8"}
     try:
         return make_conninfo("", **parameters)
     except (ProgrammingError, UnicodeEncodeError):
@@ -55,7 +56,6 @@ def _conninfo(settings: PostgresSettings, *, resilient: bool, fresh: bool, migra
 def _resilience(settings: PostgresSettings, target: dict[str, Any]) -> dict[str, Any]:
     silence = settings.tcp_user_timeout
     parameters: dict[str, Any] = {
-        "client_encoding": "UTF8",
         "connect_timeout": math.ceil(settings.connect_timeout),
         "fallback_application_name": "actingweb",
         "keepalives_idle": max(1, round(silence / 2)),

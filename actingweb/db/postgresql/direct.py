@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import IsolationLevel
 
+from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.conninfo import connection_string, pool_string
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
 from actingweb.db.postgresql.session import settle
@@ -88,7 +89,7 @@ def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectCon
     """
     conninfo = connection_string(settings, migration=True) if migration else pool_string(settings, fresh=True)
     # Poolers mix up prepared statements.
-    connection = DirectConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+    connection = DirectConnection.connect(conninfo, autocommit=True, prepare_threshold=None, context=ADAPTERS)
     connection.silence = settings.timeout
     connection.connect_timeout = settings.connect_timeout
     try:

@@ -71,6 +71,9 @@ class _Loan:
         borrowed = self.borrowed
         if self._is_orderly():
             self._settle(b"COMMIT")
+        elif self._pgconn.transaction_status == TransactionStatus.ACTIVE and not borrowed._pipeline:
+            # psycopg's commit might wait for ever for a COPY or a stream that is not read to its end.
+            raise psycopg.ProgrammingError("cannot commit: a command of the block has not ended")
         elif not borrowed.closed or borrowed.broken:
             # psycopg knows what is wrong, and how to end a pipeline.
             borrowed.commit()
