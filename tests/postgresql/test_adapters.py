@@ -20,6 +20,7 @@ from psycopg.pq import Format
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from actingweb.db import get_attribute
+from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.connection import close_pool, get_connection
 from actingweb.db.registry import Backend
 from actingweb.db.settings import Settings
@@ -111,7 +112,8 @@ def answers(backend: Backend, actor_id: str) -> str:
     found["bucket"] = repr(attribute.get_bucket(actor_id, "b"))
     with get_connection() as connection, connection.cursor() as cursor:
         found["encoding"] = connection.info.parameter_status("client_encoding") or ""
-        cursor.execute("SELECT id, bucket, data, %s::text, %s::int, true FROM attributes", ["x", 1])
+        query = "SELECT id, bucket, data, %s::text, %s::int, true, ARRAY[id, 'x'], ARRAY[1], %s::bytea FROM attributes"
+        cursor.execute(query, ["x", 1, b"x"])
         found["lent"] = repr(cursor.fetchall())
     return json.dumps(found).replace(actor_id, "ACTOR")
 
@@ -128,6 +130,24 @@ def _without_times(text: str) -> str:
     return re.sub(r"datetime\([^()]*|20\d\d-[-0-9T:.+]*", "TIME", text)
 
 
+def test_the_layers_adapters_are_psycopgs_defaults(backend: Backend) -> None:
+    """But for those of JSON, whose functions psycopg lets everyone change."""
+
+    def named(adapters: AdaptersMap) -> dict[Any, str]:
+        loaders = {(oid, form): kind for form, known in enumerate(adapters._loaders) for oid, kind in known.items()}
+        dumpers = {(kind, form): made for form, known in adapters._dumpers.items() for kind, made in known.items()}
+        by_oid = {
+            (oid, form, 0): made for form, known in enumerate(adapters._dumpers_by_oid) for oid, made in known.items()
+        }
+        found: dict[Any, type] = {**loaders, **dumpers, **by_oid}
+        return {key: kind.__name__.removeprefix("Custom") for key, kind in found.items()}
+
+    assert named(ADAPTERS) == named(psycopg.adapters)
+    assert {(info.name, info.oid, info.array_oid) for info in ADAPTERS.types} == {
+        (info.name, info.oid, info.array_oid) for info in psycopg.adapters.types
+    }
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["before the pool exists", "after it is in use"])
 def test_psycopgs_process_wide_settings_change_no_answer(
     backend: Backend, pg: PgConnection, spoil: Callable[[], None], late: bool
@@ -142,9 +162,9 @@ def test_psycopgs_process_wide_settings_change_no_answer(
 def test_the_tools_connections_do_not_change_either(backend: Backend, spoil: Callable[[], None]) -> None:
     spoil()
     with Target(Settings.from_environment().postgresql).connect() as connection:
-        query = "SELECT 'a'::text, 1, true, '[1.5]'::jsonb, %s::text, %s::jsonb"
+        query = "SELECT 'a'::text, 1, true, '[1.5]'::jsonb, %s::text, %s::jsonb, ARRAY['x', NULL]::text[]"
         row = connection.execute(query, ["b", psycopg.types.json.Jsonb([1])]).fetchone()
-        assert row == ("a", 1, True, [1.5], "b", [1])
+        assert row == ("a", 1, True, [1.5], "b", [1], ["x", None])
         assert type(row[3][0]) is float
 
 

@@ -8,8 +8,10 @@ import json
 from typing import Any
 
 from psycopg.adapt import AdaptersMap
+from psycopg.dbapi20 import register_dbapi20_adapters
 from psycopg.postgres import register_default_adapters, register_default_types
 from psycopg.types import TypesRegistry
+from psycopg.types.array import register_all_arrays
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from actingweb.db.policy import json_values
@@ -23,7 +25,10 @@ def _defaults() -> AdaptersMap:
     types = TypesRegistry()
     register_default_types(types)
     adapters = AdaptersMap(types=types)
+    # As psycopg does for its own map, in this order.
     register_default_adapters(adapters)
+    register_dbapi20_adapters(adapters)
+    register_all_arrays(adapters)
     set_json_loads(json.loads, adapters)
     set_json_dumps(json.dumps, adapters)
     return adapters
