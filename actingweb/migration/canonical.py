@@ -5,6 +5,7 @@ them. `data` of the attributes is JSON text in every form; as a PostgreSQL row i
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -178,8 +179,11 @@ def _json_text(value: Any) -> str | None:
     except RecursionError:
         # Nested so deeply that PostgreSQL has to judge.
         return text
-    except ValueError:
+    except json.JSONDecodeError:
         raise _unstorable("data is not JSON that PostgreSQL can hold") from None
+    except ValueError:
+        digits = sys.get_int_max_str_digits()
+        raise _unstorable(f"data holds a whole number of more than {digits} digits") from None
     if contains_nul:
         raise _unstorable("data contains U+0000")
     return normalized(text)
@@ -201,7 +205,7 @@ def _decoded(text: str) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
+    raise json.JSONDecodeError("not a JSON number", name, 0)
 
 
 def _has_nul(value: Any) -> bool:
