@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -124,13 +124,14 @@ def digits() -> Iterator[None]:
 @pytest.mark.parametrize("data", [10**5000, [-(10**4300)], {"x": {"y": 10**5000}}, {10**5000: 1}], ids=type)
 def test_more_digits_than_python_converts_are_refused(attribute: DbAttributeProtocol, data: Any) -> None:
     attribute.set_attr("a", "b", "n", "old")
-    for write in (
+    writes: list[Callable[[], object]] = [
         lambda: attribute.set_attr("a", "b", "n", data),
         lambda: attribute.set_attr("a", "b", "new", data),
         lambda: _swap(attribute, "old", data),
         lambda: _swap(attribute, data, "new"),
         lambda: attribute.delete_by_chain("a", "b", data),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(DbInputError, match="holds a whole number of more than 4300 digits"):
             write()
     assert attribute.get_bucket("a", "b") == {"n": {"data": "old", "timestamp": None}}

@@ -44,7 +44,7 @@ _FACTS = """
 
 
 class Shouting(TextLoader):
-    def load(self, data: Any) -> str:  # type: ignore[override]
+    def load(self, data: Any) -> str:
         return str(super().load(data)).upper()
 
 
@@ -64,7 +64,7 @@ class OtherServerCursor(psycopg.ServerCursor[Any]):
 def run(*statements: str) -> Act:
     def act(connection: Borrowed) -> None:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     return act
 
@@ -101,6 +101,17 @@ def handlers(connection: Borrowed) -> None:
     connection.add_notice_handler(print)
     connection.add_notify_handler(print)
     connection.pgconn.notice_handler = connection.pgconn.notify_handler = print
+
+
+def other_loaders(connection: Borrowed) -> None:
+    for name in ("text", "varchar"):
+        connection.adapters.register_loader(name, Shouting)
+    connection.adapters.register_loader("int4", Dots)
+
+
+def two_phase(connection: Borrowed) -> None:
+    connection.commit()
+    connection.tpc_begin("x")
 
 
 def notified(connection: Borrowed) -> None:
@@ -143,10 +154,7 @@ ACTS: dict[str, Act] = {
     "server cursor factory": attribute("server_cursor_factory", OtherServerCursor),
     "prepared max": attribute("prepared_max", 1),
     "an attribute of its own": attribute("note", "x"),
-    "loaders": lambda connection: [
-        connection.adapters.register_loader(name, loader)
-        for name, loader in {"text": Shouting, "varchar": Shouting, "int4": Dots}.items()
-    ],
+    "loaders": other_loaders,
     "types": lambda connection: connection.adapters.types.add(psycopg.types.TypeInfo("text", 16, 1000)),
     "handlers": handlers,
     "trace": lambda connection: setattr(connection.pgconn, "nonblocking", 0),
@@ -185,7 +193,7 @@ ACTS: dict[str, Act] = {
         "INSERT INTO one VALUES (1), (1)",
         "SET ROLE pg_monitor",
     ),
-    "two-phase": lambda connection: (connection.commit(), connection.tpc_begin("x")),
+    "two-phase": two_phase,
 }
 
 # Once more what a pooler leaves to its own settings.
@@ -208,7 +216,7 @@ CLOSED: dict[str, Act] = {
     "sent": lambda connection: connection.pgconn.send_query(b"SELECT pg_sleep(0.1)"),
     "transaction": entered(lambda connection: connection.transaction()),
     "nested transactions": lambda connection: [CLOSED["transaction"](connection) for _ in range(2)],
-    "two-phase": lambda connection: (connection.rollback(), connection.tpc_begin("x")),
+    "two-phase": two_phase,
 }
 
 
