@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 
 import actingweb.db.postgresql
 from actingweb.db import DbUnknownActorError, get_actor, get_property
-from actingweb.db.postgresql.connection import get_pool
+from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.postgresql.migrate import ALEMBIC_INI, upgrade
 from actingweb.db.registry import Backend
 from actingweb.db.settings import get_settings
@@ -151,6 +151,25 @@ def test_sessions_are_left_as_they_were(
             call()
     with all_sessions(pooler) as sessions:
         after = [state_of(session) for session in sessions]
+    assert sorted(after) == sorted(before)
+
+
+def test_what_a_borrower_changed_is_undone_in_the_session_it_had(
+    backend: Backend, pooled: Callable[..., None], pooler: PgBouncer
+) -> None:
+    """Its last transaction and what undoes the rest are one message, which one session gets."""
+    with all_sessions(pooler) as sessions:
+        before = [state_of(session) for session in sessions]
+    for _ in range(2 * SESSIONS):
+        with get_connection() as connection:
+            connection.execute("SET statement_timeout TO 12345")
+            connection.execute("SET ROLE pg_monitor")
+            connection.execute("SELECT pg_advisory_lock(1)")
+            connection.execute("LISTEN news")
+        assert get_actor(backend).get("absent") is None
+    with all_sessions(pooler) as sessions:
+        after = [state_of(session) for session in sessions]
+        assert {session.execute("SELECT current_user = session_user").fetchone() for session in sessions} == {(True,)}
     assert sorted(after) == sorted(before)
 
 

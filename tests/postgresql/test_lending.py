@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import select
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -435,3 +436,27 @@ def test_the_object_is_forgotten_without_a_warning(backend: Backend) -> None:
     del connection
     gc.collect()
     assert gone() is None
+
+
+def test_a_notification_that_nobody_read_is_not_the_next_borrowers(
+    backend: Backend, pg: PgConnection, one: tuple[Any, ...]
+) -> None:
+    with get_connection() as connection:
+        settled("LISTEN news")(connection)
+        pg.execute("NOTIFY news")
+        assert select.select([connection], [], [], 10)[0]
+    assert seen() == one
+
+
+def test_handlers_of_the_layers_own_connection_are_put_back(backend: Backend, one: tuple[Any, ...]) -> None:
+    def own() -> list[object]:
+        connection = get_pool().getconn()
+        try:
+            return [connection.pgconn.notice_handler, connection.pgconn.notify_handler]
+        finally:
+            get_pool().putconn(connection)
+
+    before = own()
+    with get_connection() as connection:
+        handlers(connection)
+    assert own() == before
