@@ -235,7 +235,7 @@ def borrowed() -> Iterator[Borrowed]:
 def seen() -> tuple[Any, ...]:
     """Return what the next borrower sees."""
     with get_connection() as connection:
-        handed = [vars(connection)[name] for name in ("_notice_handlers", "_notify_handlers", "_notifies_backlog")]
+        handed = [vars(connection).get(name) for name in ("_notice_handlers", "_notify_handlers", "_notifies_backlog")]
         attributes = [
             getattr(connection, name)
             for name in (
