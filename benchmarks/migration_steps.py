@@ -51,7 +51,7 @@ def plain_copy(directory: Path) -> int:
 
 def import_(directory: Path) -> int:
     """Import the files."""
-    return _written(import_files(_target(), directory, _options(directory), lambda *_: None))
+    return _written(import_files(_target(), Input.at(directory), _options(directory), lambda *_: None))
 
 
 def copy(directory: Path) -> int:

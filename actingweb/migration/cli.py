@@ -60,8 +60,17 @@ _Password = Annotated[
     ),
 ]
 _RejectsDir = Annotated[Path, typer.Option(help="Where rejected rows are: TABLE.ndjson, with reason and content.")]
+_ImportRejects = Annotated[
+    Path | None, typer.Option("--rejects-dir", help="Where rejected rows go; else INPUT_DIR/rejects.")
+]
 _KnownRejects = Annotated[
     Path | None, typer.Option("--rejects-dir", help="Where the import put rejected rows; else INPUT_DIR/rejects.")
+]
+_Format = Annotated[
+    Literal["files", "dynamodb-export"],
+    typer.Option(
+        "--format", help="What the directory holds: a file for each table, or what DynamoDB exported to S3, as copied."
+    ),
 ]
 _Skip = Annotated[bool, typer.Option("--skip-duplicates", help="Leave rows as they are whose key is there already.")]
 _MaxRejects = Annotated[int | None, typer.Option(min=0, help="Stop when a table has more rejected rows than this.")]
@@ -96,6 +105,8 @@ def export(
 @migrate.command("import", epilog=_EXIT_CODES)
 def import_(
     input_dir: _InputDir,
+    format_: _Format = "files",
+    table_prefix: _Prefix = None,
     pg_host: _Host = None,
     pg_port: _Port = None,
     pg_database: _Database = None,
@@ -103,21 +114,24 @@ def import_(
     pg_password: _Password = None,
     skip_duplicates: _Skip = False,
     max_rejects: _MaxRejects = None,
+    rejects_dir: _ImportRejects = None,
     json: _Json = False,
     log_level: _LogLevel = "WARNING",
 ) -> None:
     """Load exported files into PostgreSQL; interrupted, the same command goes on.
 
-    Rows that PostgreSQL cannot hold go to INPUT_DIR/rejects/.
+    Rows that PostgreSQL cannot hold go to the reject files.
     """
+    files = commands.FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     rules = commands.LoadFlags(skip_duplicates, max_rejects)
-    run("import", lambda display: commands.load(input_dir, flags, rules, display), json, log_level)
+    run("import", lambda display: commands.load(files, flags, rules, rejects_dir, display), json, log_level)
 
 
 @migrate.command(epilog=_EXIT_CODES)
 def validate(
     input_dir: _AnyInputDir = None,
+    format_: _Format = "files",
     source: _Source = "files",
     aws_profile: _Profile = None,
     table_prefix: _Prefix = None,
@@ -136,10 +150,11 @@ def validate(
     log_level: _LogLevel = "WARNING",
 ) -> None:
     """Compare every row and column of PostgreSQL with the files, or with DynamoDB."""
+    files = None if input_dir is None else commands.FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
     tables = None if source == "files" else DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     wishes = commands.ReportFlags(report, limit, show_values, rejects_dir)
-    run("validate", lambda display: commands.validate(input_dir, tables, flags, wishes, display), json, log_level)
+    run("validate", lambda display: commands.validate(files, tables, flags, wishes, display), json, log_level)
 
 
 @migrate.command(epilog=_EXIT_CODES)

@@ -15,17 +15,28 @@ from actingweb.migration.configuration import PostgresFlags, read_settings, targ
 from actingweb.migration.display import Display
 from actingweb.migration.errors import UsageError
 from actingweb.migration.export import export_tables
-from actingweb.migration.inputs import Input
-from actingweb.migration.manifest import Manifest, read_manifest
+from actingweb.migration.inputs import Documents, Input
 from actingweb.migration.progress import Counts
 from actingweb.migration.replay import replay_rejects
 from actingweb.migration.run import Outcome
+from actingweb.migration.s3export import S3Exports
 from actingweb.migration.source import DynamoDBSource
 from actingweb.migration.summaries import compared, exported, loaded
 from actingweb.migration.tables import FORMS
 from actingweb.migration.transfer import LoadOptions, OnCounts, copy_tables, import_files
 
-__all__ = ["SEGMENTS", "DynamoDBFlags", "LoadFlags", "ReportFlags", "copy", "export", "load", "replay", "validate"]
+__all__ = [
+    "SEGMENTS",
+    "DynamoDBFlags",
+    "FilesFlags",
+    "LoadFlags",
+    "ReportFlags",
+    "copy",
+    "export",
+    "load",
+    "replay",
+    "validate",
+]
 
 SEGMENTS = 4
 _REJECTS = "rejects"
@@ -45,12 +56,27 @@ class DynamoDBFlags:
     def source(self, settings: Settings) -> DynamoDBSource:
         """Return the tables. Raise `UsageError` if no table's name can begin with the prefix."""
         host = settings.aws_db_host
-        try:
-            if self.prefix:
-                table_prefix(self.prefix, "--table-prefix")
-        except ConfigurationError as error:
-            raise UsageError(str(error)) from None
-        return DynamoDBSource(self.prefix, None, host, self.profile, segments=self.segments, rcu=self.rcu)
+        return DynamoDBSource(_prefix(self.prefix), None, host, self.profile, segments=self.segments, rcu=self.rcu)
+
+
+@dataclass(frozen=True)
+class FilesFlags:
+    """Which files to read.
+
+    Attributes:
+        exported: whether DynamoDB exported them to S3.
+        prefix: of the exported tables, as far as the command line says.
+    """
+
+    directory: Path
+    exported: bool = False
+    prefix: str | None = None
+
+    def source(self, settings: Settings) -> Documents:
+        """Return the documents. Raise `UsageError` or `SourceError` if they are not there whole."""
+        if self.exported:
+            return S3Exports.at(self.directory, _prefix(self.prefix) or settings.aws_db_prefix)
+        return Input.at(self.directory)
 
 
 @dataclass(frozen=True)
@@ -88,14 +114,16 @@ def export(source: DynamoDBFlags, directory: Path, resume: bool, display: Displa
     return exported(summary, directory)
 
 
-def load(directory: Path, flags: PostgresFlags, rules: LoadFlags, display: Display) -> Outcome:
+def load(files: FilesFlags, flags: PostgresFlags, rules: LoadFlags, rejects: Path | None, display: Display) -> Outcome:
     """Load the files of a directory."""
     settings = read_settings()
+    source = files.source(settings)
     target = target_of(settings, flags)
-    _expect_files(display, read_manifest(directory))
-    rejects = directory / _REJECTS
-    summary = import_files(target, directory, rules.options(rejects, settings), _counter(display))
-    return loaded(summary, rejects)
+    _expect_rows(display, source)
+    rejects = rejects or files.directory / _REJECTS
+    if rejects.resolve() == files.directory.resolve():
+        raise UsageError("--rejects-dir is the input directory: name another one")
+    return loaded(import_files(target, source, rules.options(rejects, settings), _counter(display)), rejects)
 
 
 def copy(source: DynamoDBFlags, flags: PostgresFlags, rules: LoadFlags, rejects: Path, display: Display) -> Outcome:
@@ -108,20 +136,20 @@ def copy(source: DynamoDBFlags, flags: PostgresFlags, rules: LoadFlags, rejects:
 
 
 def validate(
-    directory: Path | None, source: DynamoDBFlags | None, flags: PostgresFlags, wishes: ReportFlags, display: Display
+    files: FilesFlags | None, source: DynamoDBFlags | None, flags: PostgresFlags, wishes: ReportFlags, display: Display
 ) -> Outcome:
     """Compare PostgreSQL with files or with DynamoDB."""
     settings = read_settings()
-    if source is None and directory is not None:
-        source_of = _documents(directory, display)
-    elif source is not None and directory is None:
+    if source is None and files is not None:
+        source_of = _documents(files.source(settings), display)
+    elif source is not None and files is None:
         tables = source.source(settings)
         _expect(display, tables)
         source_of = partial(tables.batches, marks=lambda _: None, done=lambda _: False)
     else:
         raise UsageError("name either --input-dir or --source dynamodb")
     target = target_of(settings, flags)
-    options = wishes.options(settings, None if directory is None else directory / _REJECTS)
+    options = wishes.options(settings, None if files is None else files.directory / _REJECTS)
     return compared(compare(target, source_of, options, display.reached), wishes.report)
 
 
@@ -133,9 +161,15 @@ def replay(rejects: Path, flags: PostgresFlags, display: Display) -> Outcome:
     return loaded(replay_rejects(target, options, _counter(display)), rejects)
 
 
-def _documents(directory: Path, display: Display) -> SourceOf:
-    files = Input.at(directory)
-    _expect_files(display, files.manifest)
+def _prefix(text: str | None) -> str | None:
+    try:
+        return text and table_prefix(text, "--table-prefix")
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from None
+
+
+def _documents(files: Documents, display: Display) -> SourceOf:
+    _expect_rows(display, files)
 
     def documents_of(form: TableForm) -> Iterable[Batch]:
         file = files.file(form.name)
@@ -144,9 +178,9 @@ def _documents(directory: Path, display: Display) -> SourceOf:
     return documents_of
 
 
-def _expect_files(display: Display, manifest: Manifest | None) -> None:
-    for table, entry in manifest.tables.items() if manifest else ():
-        display.expect(table, entry.rows)
+def _expect_rows(display: Display, files: Documents) -> None:
+    for table, rows in files.rows().items():
+        display.expect(table, rows)
 
 
 def _expect(display: Display, tables: DynamoDBSource) -> None:

@@ -1,23 +1,24 @@
-"""Files of documents: JSON arrays, read and written in constant memory."""
+"""Files of documents, read in constant memory, and files that their owner alone may read."""
 
 import os
-import re
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from actingweb.migration.batches import Batch, gathered
 from actingweb.migration.errors import SourceError
+from actingweb.migration.json_text import LARGEST_DOCUMENT, MalformedError, objects_in
+from actingweb.migration.notation import is_notation, plain, strange
+from actingweb.migration.opening import opened
 
 __all__ = ["FileSource", "open_private", "private_descriptor"]
 
-_CHUNK = 1024 * 1024
-_LARGEST_DOCUMENT = 16 * 1024 * 1024
-_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
-_SEPARATOR = re.compile(rb"[ \t\r\n,]*")
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}]', re.DOTALL)
-"""A whole text, a quote that begins one which is cut off, or a brace."""
+Documents = Iterator[tuple[bytes, int]]
+"""Documents, each with the offset behind it."""
+
+_OPENING = b"[\n"
 
 
 def open_private(path: Path) -> BinaryIO:
@@ -35,101 +36,57 @@ def private_descriptor(path: Path, flags: int) -> int:
 
 
 class FileSource:
-    """The documents of a JSON array of objects.
+    """The documents of a file, packed by gzip or not.
 
-    One object on a line, as the export writes it, is the fast form; any other layout, as of `json.dump(indent=2)`, is
-    read too. Raise `SourceError` if the file cannot be read or is no such array.
+    A JSON array of one object on a line, as the export writes it, is the fast form. Read too are any other array of
+    objects, objects one after the other (NDJSON), and the answers to scans; and in all of them items in DynamoDB's own
+    notation. Raise `SourceError` if the file cannot be read or is something else.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    @property
-    def identity(self) -> str:
-        """Tells this content of the file from another."""
-        facts = self._stat()
-        return f"{self._path.name} {facts.st_size} {facts.st_mtime_ns}"
-
-    @property
-    def size(self) -> int:
-        """The bytes of the file."""
-        return self._stat().st_size
-
     def batches(self, mark: int | None = None) -> Iterator[Batch]:
-        """Yield the documents behind `mark`, a number of bytes, as one stream."""
-        start = mark or 0
+        """Yield the documents behind `mark`, an offset in the unpacked text, as one stream."""
+        with self._read(mark) as (documents, is_translated):
+            read = ((plain(document), behind) for document, behind in documents) if is_translated else documents
+            yield from gathered(read, 0, mark or 0)
+
+    def check(self) -> None:
+        """Read it to its end, without a look into the documents."""
+        with self._read(None) as (documents, _):
+            for _ in documents:
+                pass
+
+    @contextmanager
+    def _read(self, mark: int | None) -> Iterator[tuple[Documents, bool]]:
+        """Yield the documents behind `mark` as they are in the file, and whether they need a translation."""
         try:
-            with self._path.open("rb") as file:
-                documents = _lines(file, start) if _has_a_document_a_line(file) else _objects(file, start)
-                yield from gathered(documents, 0, start)
-        except OSError as error:
-            raise SourceError(f"{self._path}: {error.strerror}") from None
-        except _MalformedError as error:
-            raise SourceError(f"{self._path} is no JSON array of objects: {error}") from None
-
-    def _stat(self) -> os.stat_result:
-        try:
-            return self._path.stat()
-        except OSError as error:
-            raise SourceError(f"{self._path}: {error.strerror}") from None
+            with opened(self._path) as (file, start):
+                form = _lines if _has_a_document_a_line(file, start) else objects_in
+                first, _ = next(form(file, start, None), (b"{}", 0))
+                if (name := strange(first)) is not None:
+                    raise SourceError(f"{self._path} holds {name}")
+                yield form(file, start, mark or None), is_notation(first)
+        except MalformedError as error:
+            raise SourceError(f"{self._path} is no JSON with the rows of a table: {error}") from None
 
 
-class _MalformedError(Exception):
-    pass
-
-
-def _has_a_document_a_line(file: BinaryIO) -> bool:
-    first = file.readline(8)
-    second = file.readline(_LARGEST_DOCUMENT).rstrip()
-    return first == b"[\n" and second[:1] == b"{" and second.rstrip(b",")[-1:] == b"}"
-
-
-def _lines(file: BinaryIO, start: int) -> Iterator[tuple[bytes, int]]:
-    """Yield each document and the offset behind its line."""
-    file.seek(start or len(b"[\n"))
-    offset = file.tell()
-    for line in file:
-        if line in (b"]\n", b"]"):
-            return
-        offset += len(line)
-        yield line.rstrip(b",\n"), offset
-    raise _MalformedError("it ends before its last bracket")
-
-
-def _objects(file: BinaryIO, start: int) -> Iterator[tuple[bytes, int]]:
-    """Yield each document and the offset behind it, whatever the white space."""
+def _has_a_document_a_line(file: BinaryIO, start: int) -> bool:
     file.seek(start)
-    offset, position, buffer = start, 0, b""
-    separator = _SEPARATOR if start else _OPENING
-    while True:
-        found = separator.match(buffer, position)
-        if found is not None:
-            position, separator = found.end(), _SEPARATOR
-        following = buffer[position : position + 1]
-        if following == b"]" and separator is _SEPARATOR:
-            return
-        end = _end_of_object(buffer, position) if following == b"{" and separator is _SEPARATOR else 0
-        if end:
-            yield buffer[position:end], offset + end
-            position = end
-            continue
-        chunk = file.read(_CHUNK)
-        if not chunk or len(buffer) - position > _LARGEST_DOCUMENT or following not in (b"", b"{"):
-            raise _MalformedError(f"there is no whole object at byte {offset + position}")
-        buffer, offset, position = buffer[position:] + chunk, offset + position, 0
+    first = file.readline(8)
+    second = file.readline(LARGEST_DOCUMENT).rstrip()
+    return first == _OPENING and second[:1] == b"{" and second.rstrip(b",")[-1:] == b"}"
 
 
-def _end_of_object(text: bytes, position: int) -> int:
-    """Return where the object ends that begins at `position`, 0 if it is not there whole."""
-    depth = 0
-    for token in _TOKEN.finditer(text, position):
-        match token[0]:
-            case b"{":
-                depth += 1
-            case b"}":
-                depth -= 1
-                if depth == 0:
-                    return token.end()
-            case b'"':
-                return 0
-    return 0
+def _lines(file: BinaryIO, start: int, mark: int | None) -> Documents:
+    """Yield each document and the offset behind its line."""
+    offset = file.seek(start + len(_OPENING) if mark is None else mark)
+    while (line := file.readline(LARGEST_DOCUMENT)) and line[:1] != b"]":
+        offset += len(line)
+        yield line.rstrip(b",\r\n"), offset
+    if not line:
+        raise MalformedError("it ends before its last bracket")
+    while rest := file.read(LARGEST_DOCUMENT):
+        if not rest.isspace():
+            raise MalformedError(f"something follows the array behind byte {offset}")

@@ -1,64 +1,125 @@
 """The directory that an import reads: an export, or files made by hand."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
+from actingweb.migration.batches import Batch
+from actingweb.migration.canonical import TableForm
 from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.files import FileSource
 from actingweb.migration.manifest import MANIFEST, Manifest, read_manifest
+from actingweb.migration.opening import opened
 from actingweb.migration.tables import FORMS
 
-__all__ = ["Input"]
+__all__ = ["Documents", "Input", "TableInput"]
 
 _OPTIONAL = frozenset({"subscription_suspensions"})
 """Tables that older deployments do not have."""
 
+_CHUNK = 1024 * 1024
+_KINDS = (".json", ".ndjson", ".jsonl")
+_ENDINGS = (*_KINDS, *(f"{kind}.gz" for kind in _KINDS))
+
+
+class TableInput(Protocol):
+    """The documents of a table, as one stream that can be read again."""
+
+    def batches(self, mark: Any = None, /) -> Iterable[Batch]:
+        """Yield those behind `mark`. Raise `SourceError` if they cannot be read."""
+
+
+class Documents(Protocol):
+    """The documents of all tables."""
+
+    @property
+    def directory(self) -> Path:
+        """Where they are."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The tables that have none here, which may be right."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of them."""
+
+    def file(self, table: str, /) -> TableInput | None:
+        """Return the documents of a table, None if it has none."""
+
+    def rows(self) -> dict[str, int]:
+        """Return how many rows tables have, as far as that is known."""
+
+    def identities(self) -> dict[str, str]:
+        """Return what tells each table's content from any other, having read all of it.
+
+        Raise `SourceError` if something is damaged.
+        """
+
 
 @dataclass(frozen=True)
 class Input:
-    """A directory with the file of every table.
+    """A directory with the file of every table: `Documents`.
 
     Attributes:
+        paths: the files, by table.
         missing: optional tables that have no file.
     """
 
     directory: Path
     manifest: Manifest | None
+    paths: dict[str, Path]
     missing: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def at(cls, directory: Path) -> "Input":
         """Return what is in a directory. Raise `UsageError` if a file is missing or the export is unfinished."""
-        if not directory.is_dir():
-            raise UsageError(f"{directory} is no directory")
+        names = _names_in(directory)
         manifest = read_manifest(directory)
         if manifest is not None and not manifest.complete:
             raise UsageError(f"the export in {directory} is unfinished: finish it with `export --resume`")
-        missing = [form.name for form in FORMS if not _path(directory, form.name).is_file()]
-        for table in missing:
-            if table not in _OPTIONAL or (manifest is not None and table in manifest.tables):
-                raise UsageError(f"{_path(directory, table)} is missing")
-        return cls(directory, manifest, tuple(missing))
+        paths: dict[str, Path] = {}
+        missing: list[str] = []
+        for form in FORMS:
+            found = [name for name in names if name in _file_names(form.name)]
+            if len(found) > 1:
+                raise UsageError(f"{directory} has {' and '.join(found)} for one table: leave one of them")
+            if found:
+                paths[form.name] = directory / found[0]
+            elif _may_be_missing(form, manifest, names):
+                missing.append(form.name)
+            else:
+                raise UsageError(f"{directory / form.name}.json is missing{_hint(names)}")
+        return cls(directory, manifest, paths, tuple(missing))
 
     def file(self, table: str) -> FileSource | None:
         """Return the documents of a table, None if it has no file."""
-        return None if table in self.missing else FileSource(_path(self.directory, table))
+        path = self.paths.get(table)
+        return None if path is None else FileSource(path)
+
+    def rows(self) -> dict[str, int]:
+        """Return how many rows tables have, as far as that is known."""
+        return {table: entry.rows for table, entry in self.manifest.tables.items()} if self.manifest else {}
 
     def identities(self) -> dict[str, str]:
         """Return what tells each table's content from any other, having read all files.
 
-        Raise `SourceError` if a file is not what the manifest says.
+        Raise `SourceError` if a file is not what the manifest says, or without one is not whole.
         """
         return {form.name: self._identity(form.name) for form in FORMS}
 
     def _identity(self, table: str) -> str:
-        if table in self.missing:
+        path = self.paths.get(table)
+        if path is None:
             return "no file"
-        path = _path(self.directory, table)
         digest = _digest(path)
         entry = None if self.manifest is None else self.manifest.tables.get(table)
-        if entry is not None and entry.sha256 != digest:
+        if entry is None:
+            FileSource(path).check()
+        elif entry.sha256 != digest:
             raise SourceError(
                 f"{path} is not what was exported: its digest differs from that in {MANIFEST}. Copy it again, or, if "
                 f"it was changed on purpose, remove {MANIFEST}"
@@ -66,13 +127,43 @@ class Input:
         return digest
 
 
-def _path(directory: Path, table: str) -> Path:
-    return directory / f"{table}.json"
+def _names_in(directory: Path) -> list[str]:
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is no directory")
+    try:
+        return sorted(path.name for path in directory.iterdir())
+    except OSError as error:
+        raise UsageError(f"{directory}: {error.strerror}") from None
+
+
+def _file_names(table: str) -> list[str]:
+    return [f"{table}{ending}" for ending in _ENDINGS]
+
+
+def _may_be_missing(form: TableForm, manifest: Manifest | None, names: list[str]) -> bool:
+    """Tell whether a table without a file has none; one under another name, as of the DynamoDB table, is no such."""
+    if form.name not in _OPTIONAL or (manifest is not None and form.name in manifest.tables):
+        return False
+    stems = [_stem(name) for name in names]
+    return not any(stem.endswith((form.name, form.layout.suffix)) for stem in stems)
+
+
+def _stem(name: str) -> str:
+    return next((name.lower().removesuffix(ending) for ending in _ENDINGS if name.lower().endswith(ending)), "")
+
+
+def _hint(names: list[str]) -> str:
+    if {"AWSDynamoDB", "manifest-summary.json"} & set(names):
+        return ": if this is an export that DynamoDB made to S3, use --format dynamodb-export"
+    known = [name for form in FORMS for name in _file_names(form.name)]
+    others = [name for name in names if _stem(name) and name not in known and name != MANIFEST]
+    return f"; it has {', '.join(others[:10])}, whose name is no table's" if others else ""
 
 
 def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from None
+    """Return the digest of a file's content, unpacked."""
+    digest = hashlib.sha256()
+    with opened(path) as (file, _):
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

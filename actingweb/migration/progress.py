@@ -98,7 +98,7 @@ def finish(target: Target, connection: Connection) -> None:
 class Progress:
     """The progress of one table, taken over from any process that works on it: that one fails at its next batch.
 
-    Raises `psycopg.Error`.
+    Raises `psycopg.Error`, and `UsageError` at first if the rejects of an interrupted run are somewhere else.
 
     Attributes:
         counts: what this run and the runs it continues did.
@@ -126,6 +126,10 @@ class Progress:
                 self._marks = {stream: (mark, done) for stream, mark, done in marks}
                 self.counts = Counts(*counts)
                 connection.execute(target.sql(_TAKE_OVER), self._key)
+                if rejects.size < size:
+                    raise UsageError(
+                        f"{rejects.path} lacks rows that the interrupted load rejected: name the same --rejects-dir"
+                    )
                 rejects.cut(size)
 
     def mark(self, stream: int = 0) -> Any:

@@ -3,22 +3,20 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from threading import Event, Lock
 from typing import Any
 
-from pydantic_core import from_json, to_json
-
 from actingweb.db.dynamodb.tables import names_of
 from actingweb.db.settings import get_settings
 from actingweb.migration.batches import Batch
 from actingweb.migration.budget import Budget
-from actingweb.migration.canonical import Document, TableForm, document_of
+from actingweb.migration.canonical import TableForm, document_of
 from actingweb.migration.dynamodb import AccessDeniedError, Answer, Endpoint, Patience, TableNotFoundError
 from actingweb.migration.errors import SourceError
+from actingweb.migration.notation import Encoder, decoded
 from actingweb.migration.tables import FORMS
 
 __all__ = ["DynamoDBSource"]
@@ -167,15 +165,13 @@ class DynamoDBSource:
 
 def _decoded(text: bytes, table: str) -> tuple[Answer, list[bytes]]:
     """Return a page without its items, and their documents."""
-    with suppress(ValueError):
-        return _documents(from_json(text), to_json)
-    # A lone surrogate, which only the slower decoder takes, or no page.
-    with suppress(ValueError):
-        return _documents(json.loads(text), lambda document: json.dumps(document).encode())
-    raise SourceError(f"DynamoDB table {table} cannot be read: an answer is no page of a scan")
+    page = decoded(text, _documents)
+    if page is None:
+        raise SourceError(f"DynamoDB table {table} cannot be read: an answer is no page of a scan")
+    return page
 
 
-def _documents(page: Any, encode: Callable[[Document], bytes]) -> tuple[Answer, list[bytes]]:
+def _documents(page: Any, encode: Encoder) -> tuple[Answer, list[bytes]]:
     if not isinstance(page, dict) or "Items" not in page:
         raise ValueError
     return page, [encode(document_of(item)) for item in page.pop("Items")]

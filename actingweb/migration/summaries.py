@@ -32,7 +32,8 @@ def loaded(summary: Summary, rejects: Path) -> Outcome:
     rows: Rows = [{"table": table, **asdict(counts)} for table, counts in summary.counts.items()]
     facts = {"look_ups": summary.look_ups, "unknown": summary.unknown, "missing": list(summary.missing)}
     notes = [f"{summary.look_ups:,} look-up rows made", *_unknown(summary.unknown)]
-    notes += [f"{table}.json is not there, which is fine if there was no such table" for table in summary.missing]
+    notes += [f"{table} is not in the input, which is fine if there was no such table" for table in summary.missing]
+    notes += summary.notes
     if summary.rejected:
         notes.append(f"{summary.rejected:,} rows were rejected: see {rejects}, correct them and use `replay`")
         return Outcome(ExitCode.REJECTS, rows, facts | {"rejects": str(rejects)}, tuple(notes))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Protocol
 
 from psycopg import sql
@@ -11,7 +12,7 @@ from psycopg import sql
 from actingweb.migration.batches import Batch
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.errors import DuplicateRowError, UsageError
-from actingweb.migration.inputs import Input
+from actingweb.migration.inputs import Documents
 from actingweb.migration.load import Loader
 from actingweb.migration.lookups import analyze, insert_missing_claims
 from actingweb.migration.merge import Merge
@@ -42,6 +43,17 @@ class LoadOptions:
     skip_duplicates: bool = False
     max_rejects: int | None = None
 
+    def check_rejects(self) -> None:
+        """Raise `UsageError` unless reject files can be written."""
+        try:
+            place = next((place for place in (self.rejects, *self.rejects.parents) if place.exists()), self.rejects)
+            TemporaryFile(dir=place).close()
+        except OSError as error:
+            raise UsageError(
+                f"rejected rows could not be written to {self.rejects} ({error.strerror}): name another directory with "
+                "--rejects-dir"
+            ) from None
+
 
 @dataclass
 class Summary:
@@ -51,12 +63,14 @@ class Summary:
         counts: by table.
         unknown: rows of this run with an attribute that the layout does not know, by table and attribute.
         missing: optional tables that the source does not have.
+        notes: what a person should know of the source.
         look_ups: look-up rows made for values of indexed properties.
     """
 
     counts: dict[str, Counts] = field(default_factory=dict)
     unknown: dict[str, dict[str, int]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     look_ups: int = 0
 
     @property
@@ -77,20 +91,20 @@ class CopySource(Protocol):
         """Yield the batches behind the marks of streams that are not done."""
 
 
-def import_files(target: Target, directory: Path, options: LoadOptions, on_counts: OnCounts) -> Summary:
-    """Load the files of a directory; interrupted before its end, the same call goes on where it was.
+def import_files(target: Target, source: Documents, options: LoadOptions, on_counts: OnCounts) -> Summary:
+    """Load the documents of a directory; interrupted before its end, the same call goes on where it was.
 
     Raise `DuplicateRowError` for a key that exists unless duplicates are skipped: the target is then as it was before
     that file. Raise `UsageError`, `SourceError` or `TargetError` for all else that stops it; rows that cannot be loaded
     do not, they go to the reject files.
     """
-    source = Input.at(directory)
+    options.check_rejects()
     with _checked(target) as connection:
         identities = source.identities()
         with target_faults():
             begin(target, connection, identities)
-        run = _Run(target, connection, options, on_counts, f"import of {directory}", identities)
-        run.summary.missing = source.missing
+        run = _Run(target, connection, options, on_counts, f"import of {source.directory}", identities)
+        run.summary.missing, run.summary.notes = source.missing, source.notes
         for form in FORMS:
             run.load_file(form, source)
         return run.finish()
@@ -102,6 +116,7 @@ def copy_tables(source: CopySource, target: Target, options: LoadOptions, on_cou
     Raise `UsageError` if the target has rows already and duplicates are not skipped. Otherwise as `import_files`,
     except that a duplicate made meanwhile stops it with what it has loaded left in place.
     """
+    options.check_rejects()
     with _checked(target) as connection:
         identities = {form.name: source.identity(form) for form in FORMS}
         with target_faults():
@@ -144,7 +159,7 @@ class _Run:
     identities: dict[str, str]
     summary: Summary = field(default_factory=Summary)
 
-    def load_file(self, form: TableForm, source: Input) -> None:
+    def load_file(self, form: TableForm, source: Documents) -> None:
         """Load the file of a table, if it is not loaded yet."""
         file = source.file(form.name)
         if file is None:

@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from actingweb.migration.canonical import Document, TableForm
+from actingweb.migration.inputs import Input
 from actingweb.migration.tables import FORMS
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import LoadOptions, Summary, import_files
@@ -94,7 +95,7 @@ def write_input(directory: Path, documents: Documents, indent: int | None = None
 
 def load(target: Target, directory: Path, **options: Any) -> Summary:
     """Import a directory; its reject files are in its directory `rejects`."""
-    return import_files(target, directory, load_options(directory, **options), lambda *_: None)
+    return import_files(target, Input.at(directory), load_options(directory, **options), lambda *_: None)
 
 
 def load_options(directory: Path, **options: Any) -> LoadOptions:

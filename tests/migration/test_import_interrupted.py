@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from actingweb.migration.errors import TargetError, UsageError
+from actingweb.migration.inputs import Input
 from actingweb.migration.progress import Counts, Progress
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import import_files
@@ -90,5 +91,5 @@ def test_the_later_of_two_processes_goes_on_alone(target: Target, tmp_path: Path
             load(target, directory)
 
     with pytest.raises((UsageError, TargetError)):
-        import_files(target, directory, load_options(directory), start_another)
+        import_files(target, Input.at(directory), load_options(directory), start_another)
     assert stored(target) == expected({"actors": [ACTOR], "properties": properties(20)})

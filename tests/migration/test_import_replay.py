@@ -9,6 +9,7 @@ import pytest
 
 from actingweb.migration import replay
 from actingweb.migration.errors import SourceError, UsageError
+from actingweb.migration.inputs import Input
 from actingweb.migration.progress import Counts
 from actingweb.migration.replay import replay_rejects
 from actingweb.migration.target import Target
@@ -141,6 +142,6 @@ def test_an_unfinished_load_comes_first(target: Target, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_files(target, directory, load_options(directory), stop)
+        import_files(target, Input.at(directory), load_options(directory), stop)
     with pytest.raises(UsageError, match="finish it first"):
         again(target, directory)

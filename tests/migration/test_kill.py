@@ -66,7 +66,7 @@ def export_files(directory: Path, environment: Environment) -> None:
 def import_all(directory: Path, environment: Environment) -> None:
     """Import in small steps."""
     batches.MAX_ROWS = 7
-    import_files(target_of(environment), directory, load_options(directory), lambda *_: None)
+    import_files(target_of(environment), Input.at(directory), load_options(directory), lambda *_: None)
 
 
 def import_duplicate(directory: Path, environment: Environment) -> None:
