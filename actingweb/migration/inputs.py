@@ -144,8 +144,8 @@ def _may_be_missing(form: TableForm, manifest: Manifest | None, names: list[str]
     """Tell whether a table without a file has none; one under another name, as of the DynamoDB table, is no such."""
     if form.name not in _OPTIONAL or (manifest is not None and form.name in manifest.tables):
         return False
-    stems = [_stem(name) for name in names]
-    return not any(stem.endswith((form.name, form.layout.suffix)) for stem in stems)
+    known = tuple(name.rstrip("s") for name in (form.name, form.layout.suffix))
+    return not any(_stem(name).rstrip("s").endswith(known) for name in names)
 
 
 def _stem(name: str) -> str:

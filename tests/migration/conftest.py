@@ -1,6 +1,7 @@
 """The PostgreSQL side of migrations."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from actingweb.db.settings import Settings
 from actingweb.migration import batches
 from actingweb.migration.target import Target
 from tests.conftest import SetEnv
+from tests.migration.cli_tool import Tool
+from tests.migration.loads import DOCUMENTS, write_input
 from tests.servers import DynamoDBTables, PostgresTables
 
 
@@ -31,4 +34,15 @@ def deployment(dynamodb_tables: DynamoDBTables, set_env: SetEnv) -> Iterator[Non
     """Let the settings name the session's DynamoDB tables, which are empty."""
     set_env(**dynamodb_tables.environment)
     yield
+    dynamodb_tables.wipe()
+
+
+@pytest.fixture
+def tool(
+    tmp_path: Path, target: Target, postgres_tables: PostgresTables, dynamodb_tables: DynamoDBTables
+) -> Iterator[Tool]:
+    """Return the tool with the settings of both servers, and files to import in `files`."""
+    write_input(tmp_path / "files", DOCUMENTS)
+    variables = {**postgres_tables.environment, **dynamodb_tables.environment}
+    yield Tool(tmp_path, {**variables, "PATH": "/usr/bin:/bin", "COLUMNS": "200"})
     dynamodb_tables.wipe()

@@ -18,9 +18,12 @@ POSTGRES_FLAGS = ("--pg-host", "--pg-port", "--pg-database", "--pg-user", "--pg-
 SOURCE_FLAGS = ("--aws-profile", "--table-prefix", "--segments", "--rcu")
 FLAGS = {
     "export": ("--output-dir", *SOURCE_FLAGS, "--resume"),
-    "import": ("--input-dir", *POSTGRES_FLAGS, "--skip-duplicates", "--max-rejects"),
+    "import": (
+        *("--input-dir", "--format", "--table-prefix", *POSTGRES_FLAGS),
+        *("--skip-duplicates", "--max-rejects", "--rejects-dir"),
+    ),
     "validate": (
-        *("--input-dir", "--source", *SOURCE_FLAGS, *POSTGRES_FLAGS),
+        *("--input-dir", "--format", "--source", *SOURCE_FLAGS, *POSTGRES_FLAGS),
         *("--report", "--limit", "--show-values", "--rejects-dir"),
     ),
     "copy": (*SOURCE_FLAGS, *POSTGRES_FLAGS, "--skip-duplicates", "--max-rejects", "--rejects-dir"),

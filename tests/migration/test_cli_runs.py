@@ -6,8 +6,6 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,10 +13,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from actingweb.migration.tables import FORMS
-from actingweb.migration.target import Target
 from tests.migration.cli_tool import Tool, interrupt, wait_until
-from tests.migration.loads import DOCUMENTS, properties, write_input
-from tests.servers import DynamoDBTables, PostgresTables
+from tests.migration.loads import properties, write_input
 from tests.support import new_id
 
 if TYPE_CHECKING:
@@ -29,17 +25,6 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 PASSWORD_QUESTION = "Password of PostgreSQL user"
 MANY = 100_000
 ACTOR = {"id": "a1", "creator": "c", "passphrase": "p"}
-
-
-@pytest.fixture
-def tool(
-    tmp_path: Path, target: Target, postgres_tables: PostgresTables, dynamodb_tables: DynamoDBTables
-) -> Iterator[Tool]:
-    """Return the tool with the settings of both servers, and files to import in `files`."""
-    write_input(tmp_path / "files", DOCUMENTS)
-    variables = {**postgres_tables.environment, **dynamodb_tables.environment}
-    yield Tool(tmp_path, {**variables, "PATH": "/usr/bin:/bin", "COLUMNS": "200"})
-    dynamodb_tables.wipe()
 
 
 def put_actor(ddb: DynamoDBClient, tool: Tool) -> None:
