@@ -1,13 +1,11 @@
 """What a run of the tool works with: flags before the environment, the environment before `.env`."""
 
 import getpass
-import os
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from dotenv import dotenv_values, find_dotenv
 from psycopg.conninfo import conninfo_to_dict
 
 from actingweb.db.exceptions import ConfigurationError
@@ -15,7 +13,7 @@ from actingweb.db.postgresql.conninfo import pool_string
 from actingweb.db.postgresql.login import is_password_used, with_options
 from actingweb.db.settings import Settings
 from actingweb.migration import launch
-from actingweb.migration.dotfile import counting
+from actingweb.migration.env_file import load_env_file
 from actingweb.migration.errors import UsageError
 from actingweb.migration.target import Target
 
@@ -38,11 +36,7 @@ def read_settings() -> Settings:
 
     Raise `UsageError` naming the variable if a value is bad.
     """
-    try:
-        file = dotenv_values(path) if (path := find_dotenv(usecwd=True)) else {}
-        os.environ.update(counting(file, os.environ))
-    except (ValueError, OSError):
-        raise UsageError("the file .env cannot be read: it must be text in UTF-8 without U+0000") from None
+    load_env_file()
     try:
         return Settings.from_environment()
     except ConfigurationError as error:

@@ -77,7 +77,7 @@ DYNAMODB_DRIVERS = {"pynamodb", "botocore", "boto3"}
 POSTGRESQL_DRIVERS = {"psycopg", "psycopg_pool", "psycopg_binary"}
 TOOLS = {
     *("sqlalchemy", "alembic", "mako"),
-    *("pydantic", "pydantic_core", "pydantic_settings", "typer", "click", "rich", "dotenv"),
+    *("pydantic", "pydantic_core", "pydantic_settings", "typer", "click", "rich"),
 }
 FORBIDDEN = {"dynamodb": TOOLS | POSTGRESQL_DRIVERS, "postgresql": TOOLS | DYNAMODB_DRIVERS}
 OPERATIONS = """
@@ -186,7 +186,7 @@ def test_operations_load_only_their_own_driver(backend: Backend, actor_id: str) 
     assert not set(loaded) & FORBIDDEN[backend.database]
 
 
-@pytest.mark.parametrize("module", ["pydantic", "alembic", "sqlalchemy", "typer", "rich", "dotenv"])
+@pytest.mark.parametrize("module", ["pydantic", "alembic", "sqlalchemy", "typer", "rich"])
 def test_a_forbidden_module_is_seen(module: str) -> None:
     """So that the tests above can fail."""
     assert packages_after(module) & TOOLS

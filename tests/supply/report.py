@@ -31,7 +31,6 @@ PURPOSES = {
     "pynamodb": "the models of the DynamoDB tables",
     "pytest": "runs the tests",
     "pytest-timeout": "ends a test that hangs",
-    "python-dotenv": "reads the migration tool's settings from a file",
     "rich": "progress of the migration tool",
     "ruamel-yaml": "reads the files of `deploy/` in tests",
     "ruff": "style",
