@@ -9,6 +9,7 @@ from actingweb.db.dynamodb.fallback import forget_fallbacks
 from actingweb.db.dynamodb.models import in_use
 from actingweb.db.dynamodb.tables import forget_names
 from actingweb.db.dynamodb.transport import forget_transports
+from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.policy import clock
 from actingweb.db.settings import get_settings, reset_settings
 
@@ -74,6 +75,8 @@ def _make(model: _Creatable) -> None:
         with clock.stopped():
             if not model.exists():
                 model.create_table(wait=True)
+    except ConfigurationError:
+        raise
     except Exception as error:  # noqa: BLE001 - raised again as what it means
         if in_use(error):
             return

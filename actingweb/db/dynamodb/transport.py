@@ -27,6 +27,7 @@ from actingweb.db.dynamodb.quiet import muted
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.policy import clock
 from actingweb.db.settings import get_settings
+from actingweb.db.threads import require_same_threads
 
 if TYPE_CHECKING:
     from pynamodb.connection._botocore_private import BotocoreBaseClientPrivate
@@ -73,6 +74,7 @@ class Transport:
     """
 
     def __init__(self, region: str, host: str | None, seconds: float, attempts: int) -> None:
+        require_same_threads()
         self._seconds = seconds
         self._attempts = attempts
         self._connect_seconds = seconds / 4
@@ -108,6 +110,7 @@ class Transport:
         `repeatable`: sending it again after an attempt that may have been executed does no harm. Otherwise it is only
         repeated when no attempt was executed. Raise `Failure`.
         """
+        require_same_threads()
         started = clock.began()
         executed = False
         attempt = 1

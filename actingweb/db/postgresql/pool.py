@@ -14,6 +14,7 @@ from actingweb.db.postgresql.conninfo import pool_string
 from actingweb.db.postgresql.password import fresh_password
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.settings import PostgresSettings
+from actingweb.db.threads import require_same_threads
 
 __all__ = ["Pool"]
 
@@ -136,6 +137,7 @@ class Pool(ConnectionPool[PooledConnection]):
 
     def _grown(self) -> PooledConnection | None:
         """Return a new connection; None if the pool has no room for one, or need of it."""
+        require_same_threads()
         with self._lock:
             if self._closed or self._pool or self._nconns >= self._max_size:
                 return None
