@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from actingweb.db.program import run
 from actingweb.embedded.dynamodb import dynamodb_environment
 from actingweb.embedded.postgres import postgres_environment
 
@@ -85,4 +86,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, 1)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.program import run
 from actingweb.db.settings import get_settings, reset_settings
 
 if TYPE_CHECKING:
@@ -111,4 +112,4 @@ def _name(model: "type[TableModel]") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, 2)

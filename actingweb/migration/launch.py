@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 
 __all__ = ["PASSWORD_VARIABLE", "main", "password", "script"]
 
@@ -15,23 +16,31 @@ password: str | None = None
 """The value of `--pg-password`, if that was taken from the arguments."""
 
 _OPTION = "--pg-password"
+_FAILED = 7
+"""The exit code if the output cannot be written."""
 _EXTRA = 'The migration tool needs the extra `postgresql`: pip install "actingweb[postgresql]"'
 
 
 def main() -> None:
     """Run the console command `actingweb-db`."""
-    _run("main")
+    _start("main")
 
 
 def script() -> None:
     """Run the commands of `actingweb-db migrate` by themselves."""
-    _run("migrate")
+    _start("migrate")
 
 
-def _run(application: str) -> None:
+def _start(application: str) -> None:
     global password
     password = _carried()
     _hide_password()
+    from actingweb.db.program import run
+
+    run(partial(_run, application), _FAILED)
+
+
+def _run(application: str) -> None:
     try:
         from actingweb.migration import cli
     except ModuleNotFoundError as error:

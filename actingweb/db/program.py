@@ -1,0 +1,97 @@
+"""How a program ends when nobody takes what it prints."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["CLOSED_PIPE", "run"]
+
+CLOSED_PIPE = 141
+"""The exit code of a program whose reader has gone: 128 and the number of SIGPIPE, as a shell has it."""
+
+
+def run(main: Callable[[], int | None], failed: int) -> NoReturn:
+    """Run a program and leave the process with the code that `main` returns, once all it printed is out.
+
+    If the reader of stdout has gone, it ends quietly with `CLOSED_PIPE`; if stdout is closed from the beginning or
+    cannot be written, with one line on stderr and the code `failed`. What stderr does not take is lost.
+    """
+    is_closed = sys.stdout is None
+    _open_closed()
+    sys.stderr = _watched(sys.stderr, None)
+    if is_closed:
+        _refuse("it is closed", failed)
+    sys.stdout = _watched(sys.stdout, failed)
+    try:
+        code = main()
+    finally:
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def _open_closed() -> None:
+    """Open what is closed of the three streams, so that no file or socket gets its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - it stays open
+
+
+def _watched(stream: TextIO, failed: int | None) -> TextIO:
+    """Return a stream in the place of stdout or stderr."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Output(stream.fileno(), failed)),
+        encoding=stream.encoding,
+        errors="backslashreplace" if stream.errors == "strict" else stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+class _Output(io.FileIO):
+    """The descriptor of a stream, whose first failure ends the program unless `failed` is None; no other is noticed."""
+
+    def __init__(self, descriptor: int, failed: int | None) -> None:
+        super().__init__(descriptor, "wb", closefd=False)
+        self._failed = failed
+        self._is_lost = False
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        if not self._is_lost:
+            try:
+                return self._written(data)
+            except OSError as error:
+                self._is_lost = True
+                self._end(error)
+        return memoryview(data).nbytes
+
+    def _written(self, data: ReadableBuffer) -> int:
+        while (count := super().write(data)) is None:
+            # It does not wait by itself.
+            select.select([], [self], [])
+        return count
+
+    def _end(self, error: OSError) -> None:
+        if self._failed is None:
+            return
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(CLOSED_PIPE)
+        _refuse(error.strerror, self._failed)
+
+
+def _refuse(reason: str | None, code: int) -> NoReturn:
+    print(f"ERROR: stdout cannot be written: {reason}", file=sys.stderr)
+    sys.exit(code)
