@@ -19,7 +19,7 @@ from actingweb.migration.tables import FORMS
 __all__ = ["S3Exports"]
 
 _SUFFIXES = {form.name: form.layout.suffix for form in FORMS}
-_SUFFIXES |= {suffix: suffix for suffix in (PropertyLookupV2Model.layout.suffix, V1_SUFFIX)}
+_SUFFIXES |= {"property_lookup_v2": PropertyLookupV2Model.layout.suffix, "property_lookup_v1": V1_SUFFIX}
 _REQUIRED = FORMS[0].name
 _TRACES = {FILES, "_started"}
 """What an export has before its summary is written."""
@@ -68,7 +68,7 @@ class S3Exports:
     """The exports of a deployment's tables: `Documents`.
 
     Attributes:
-        tables: by name, among them `property_lookup_v2` and `property_lookup`, the tables of look-up rows.
+        tables: by name, among them `property_lookup_v2` and `property_lookup_v1`, those of look-up rows.
         missing: tables that are not there.
         notes: what a person should know.
     """

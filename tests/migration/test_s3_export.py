@@ -68,7 +68,9 @@ def test_tables_of_look_up_rows_are_offered(tmp_path: Path) -> None:
     file = S3Exports.at(tmp_path, "demo_").file("property_lookup_v2")
     assert file is not None
     assert [json.loads(document) for batch in file.batches() for document in batch.documents] == [row]
-    assert S3Exports.at(tmp_path, "demo_").file("property_lookup") is None
+    assert S3Exports.at(tmp_path, "demo_").file("property_lookup_v1") is None
+    write_export(tmp_path / "v1", "demo_property_lookup", [{"property_name": "email", "value": "v", "actor_id": "a1"}])
+    assert S3Exports.at(tmp_path, "demo_").rows()["property_lookup_v1"] == 1
 
 
 def test_other_tables_are_named_and_left_out(tmp_path: Path) -> None:
