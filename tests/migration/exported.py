@@ -40,7 +40,7 @@ def write_export(place: Path, table: str, documents: list[Document], files: int 
     entries = b""
     for number in range(files):
         part = documents[number::files]
-        content = gzip.compress(lines_of(part))
+        content = gzip.compress(lines_of(part), mtime=0)
         (place / "data" / f"data{number}.json.gz").write_bytes(content)
         entry = {
             "itemCount": len(part),
