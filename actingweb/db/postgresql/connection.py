@@ -19,7 +19,7 @@ from actingweb.db.postgresql.errors import connect_fault
 from actingweb.db.postgresql.lending import Borrowed, lent
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
-from actingweb.db.postgresql.schema_check import require_no_older_schema
+from actingweb.db.postgresql.schema_check import require_usable_schema
 from actingweb.db.settings import get_settings, reset_settings
 
 __all__ = [
@@ -77,12 +77,12 @@ def close_pool() -> None:
 def acquire() -> tuple[Pool, PooledConnection]:
     """Take a connection out of the pool for the library's statements; give it back with `putconn`.
 
-    Raise `Fault` if there is none, or if an earlier release made the schema.
+    Raise `Fault` if there is none, or if the schema is one on which statements would do the wrong thing.
     """
     taken = pool, connection = _taken()
     if not pool.has_known_schema:
         try:
-            require_no_older_schema(pool, connection)
+            require_usable_schema(pool, connection)
             pool.has_known_schema = True
         except BaseException:
             pool.putconn(connection)

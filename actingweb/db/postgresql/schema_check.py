@@ -6,32 +6,34 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import sql
 
 from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import Fault
-from actingweb.db.postgresql.distributed import DISTRIBUTED
 from actingweb.db.postgresql.errors import concerns_layout, connect_fault, fault_of
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.revision import EARLIER, HEAD
+from actingweb.db.postgresql.schema_facts import RECORDS, TABLES, VERSIONS, Facts, facts_of
 
-__all__ = ["COMMAND", "SchemaState", "explained", "require_no_older_schema", "schema_state"]
+__all__ = ["COMMAND", "SchemaState", "explained", "hazard_of", "require_usable_schema", "schema_state"]
 
 COMMAND = f"cd {shlex.quote(str(Path(__file__).parent))} && alembic upgrade head"
 """What makes the schema, or upgrades it."""
 
 _REVISION = re.compile(r"[0-9A-Za-z_-]{1,32}")
+_KNOWN = frozenset({*EARLIER, HEAD})
 # Layouts from before the chain of revisions that is known here have the column looked for, later ones do not.
-_FACTS = """
+_DETAILS = """
     SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
-        EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = %(schema)s AND tablename = 'alembic_version'),
-        EXISTS (SELECT FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+        EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = %(schema)s AND tablename = %(versions)s),
+        ARRAY(SELECT c.relname || '.' || a.attname FROM pg_catalog.pg_attribute AS a
+            JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
             JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-            WHERE n.nspname = %(schema)s AND c.relname = 'subscriptions' AND a.attname = 'peer_sub_id')
+            WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s) AND a.attnum > 0 AND NOT a.attisdropped)
 """
-_REVISIONS = sql.SQL("SELECT version_num FROM {}")
-_FIRST_LOOK = sql.SQL("SELECT ARRAY(SELECT version_num FROM {}), {}")
+_ANCIENT_COLUMN = "subscriptions.peer_sub_id"
+# Another application may have a table or two of the same names; a later release of this one keeps most of them.
+_LEAST_TABLES = len(RECORDS) // 2 + 1
 
 
 class SchemaState(NamedTuple):
@@ -39,30 +41,66 @@ class SchemaState(NamedTuple):
 
     Attributes:
         exists: whether there is one.
-        ancient: whether it has the layout of ActingWeb 3.15 or of an earlier release.
-        revisions: what Alembic noted.
+        versioned: whether it has Alembic's table, perhaps one that the role cannot read.
+        columns: those of the tables that have our names, as `actors.id`.
+        facts: what else is known of it and its server.
     """
 
     exists: bool
-    ancient: bool
-    revisions: list[str]
+    versioned: bool
+    columns: frozenset[str]
+    facts: Facts
+
+    @property
+    def revisions(self) -> frozenset[str]:
+        """What Alembic noted."""
+        return frozenset(self.facts.revisions or ())
 
     @property
     def is_current(self) -> bool:
         """Whether it is at the revision of this release."""
-        return self.revisions == [HEAD]
+        return self.revisions == {HEAD}
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the role cannot see what Alembic noted."""
+        return self.versioned and self.facts.revisions is None
+
+    @property
+    def is_ancient(self) -> bool:
+        """Whether it has the layout of ActingWeb 3.15 or of an earlier release."""
+        return _ANCIENT_COLUMN in self.columns
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether Alembic's table belongs to another application, or to another one as well."""
+        return bool(self.revisions - _KNOWN) and (
+            bool(self.revisions & _KNOWN) or not (self.is_ancient or self._has_present_layout)
+        )
 
     @property
     def is_older(self) -> bool:
         """Whether an earlier release made it."""
-        known = set(self.revisions) <= {*EARLIER, HEAD}
-        return bool(self.revisions) and not self.is_current and (self.ancient or known)
+        if self.revisions & _KNOWN:
+            return HEAD not in self.revisions
+        return bool(self.revisions) and self.is_ancient
+
+    @property
+    def hazard(self) -> str | None:
+        """What would let statements succeed on it and do the wrong thing, and what to do; None if there is nothing."""
+        if (found := hazard_of(self.facts)) is not None:
+            return found
+        return self.problem if self.is_older or (self.is_foreign and HEAD not in self.revisions) else None
 
     @property
     def problem(self) -> str:
         """What is wrong with it, if a statement cannot be run on it, and what to run."""
+        if (found := hazard_of(self.facts)) is not None:
+            return found
         if not self.exists:
             return f"the schema is missing: run `{COMMAND}`"
+        if self.is_unreadable:
+            return f"the schema's {VERSIONS} cannot be read: GRANT SELECT on it to the role"
         if not self.revisions:
             return f"the schema has no tables that Alembic made: run `{COMMAND}`"
         if self.is_current:
@@ -70,34 +108,68 @@ class SchemaState(NamedTuple):
                 f"a table or column is missing, though the schema is at revision {HEAD}: "
                 "`alembic check` names it, `alembic upgrade head` does not bring it back"
             )
-        names = (name if _REVISION.fullmatch(name) else "with an unusual name" for name in sorted(self.revisions))
-        text = f"the schema is at revision {', '.join(names)}, this release needs {HEAD}"
-        if set(self.revisions) <= {*EARLIER, HEAD}:
+        return self._problem_of_revision
+
+    @property
+    def _problem_of_revision(self) -> str:
+        if self.is_foreign:
+            return (
+                f"{VERSIONS} holds revision {_listed(self.revisions - _KNOWN)} of another application: name a schema "
+                f"of ActingWeb's own in PG_DB_SCHEMA, then run `{COMMAND}`; `alembic stamp` would overwrite the other's"
+            )
+        text = f"the schema is at revision {_listed(self.revisions)}, this release needs {HEAD}"
+        if self.revisions <= _KNOWN:
             return f"{text}: run `{COMMAND}`"
-        if self.ancient:
+        if self.is_ancient:
             return f"{text}: upgrade it with ActingWeb 3.15 first, then run `{COMMAND}`"
         return (
             f"{text}: a newer release made it, so run `pip install --upgrade actingweb`; "
             "`alembic upgrade head` of this release cannot help"
         )
 
+    @property
+    def _has_present_layout(self) -> bool:
+        """Whether most tables have the keys of this release, as those of a later one have."""
+        keys = ({f"{record.table}.{name}" for name in record.key} for record in RECORDS)
+        return sum(key <= self.columns for key in keys) >= _LEAST_TABLES
 
-def require_no_older_schema(pool: Pool, connection: PooledConnection) -> None:
-    """Raise `Fault` if an earlier release made the schema, since some statements would work on it, but not rightly.
 
-    Tell the pool whether the server is a distributed one, unless its settings do. A schema that cannot be looked at is
-    left to the statements, and so is a newer one. Raise `Fault` also if the connection is lost.
+def hazard_of(facts: Facts) -> str | None:
+    """Return what is wrong with the database or the role, whatever the layout, and what to do; None if nothing is."""
+    if facts.encoding not in (None, "UTF8"):
+        return (
+            f"the database's encoding is {facts.encoding}, ActingWeb needs UTF8: move to a database made with "
+            "`CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0`"
+        )
+    if facts.unpoliced:
+        return (
+            f"row-level security has no policy that lets this role {_commands(facts.unpoliced)}, so rows would seem to "
+            "be absent: run `CREATE POLICY` for the role, or `ALTER TABLE ... DISABLE ROW LEVEL SECURITY`, or "
+            "`ALTER ROLE ... BYPASSRLS`"
+        )
+    return None
+
+
+def require_usable_schema(pool: Pool, connection: PooledConnection) -> None:
+    """Raise `Fault` if some statements would succeed on the schema, but not rightly.
+
+    So it is if an earlier release or another application made it, in another encoding, and where row-level security
+    hides all rows. Tell the pool whether the server is a distributed one, unless its settings do. A schema that cannot be looked at is left to the statements, and so is a newer one. Raise `Fault`
+    also if the connection is lost.
     """
     failure: psycopg.Error
     try:
-        if _first_look(pool, connection) == [HEAD]:
+        facts = facts_of(connection, pool.schema)
+        if pool.distributed is None:
+            pool.distributed = facts.distributed
+        if facts.revisions == [HEAD] and hazard_of(facts) is None:
             return
-        state = schema_state(connection, pool.schema)
+        state = _detailed(connection, pool.schema, facts)
     except psycopg.Error as error:
         failure = error
     else:
-        if state.is_older:
-            raise Fault(DbSchemaError, state.problem)
+        if (hazard := state.hazard) is not None:
+            raise Fault(DbSchemaError, hazard)
         return
     if connection.closed:
         raise connect_fault(failure)
@@ -120,26 +192,33 @@ def explained(error: Exception, pool: Pool, seconds: float) -> Fault:
             pool.putconn(connection)
     except psycopg.Error:
         return fault
-    if state.is_current and fault.error is not DbSchemaError:
+    if state.is_unreadable or (state.is_current and fault.error is not DbSchemaError):
         return fault
     return Fault(DbSchemaError, state.problem, fault.cause)
 
 
 def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaState:
     """Look at a schema. Raise `psycopg.Error`."""
-    facts = connection.execute(_FACTS, {"schema": schema}, prepare=False).fetchone()
-    exists, versioned, ancient = facts or (False, False, False)
-    return SchemaState(exists, ancient, _revisions(connection, schema) if versioned else [])
+    return _detailed(connection, schema, facts_of(connection, schema))
 
 
-def _first_look(pool: Pool, connection: PooledConnection) -> list[str]:
-    query = _FIRST_LOOK.format(sql.Identifier(pool.schema, "alembic_version"), sql.SQL(DISTRIBUTED))
-    [(revisions, distributed)] = connection.execute(query, prepare=False)
-    if pool.distributed is None:
-        pool.distributed = distributed
-    return list(revisions)
+def _detailed(connection: psycopg.Connection[Any], schema: str, facts: Facts) -> SchemaState:
+    values = {"schema": schema, "tables": list(TABLES), "versions": VERSIONS}
+    row = connection.execute(_DETAILS, values, prepare=False).fetchone()
+    exists, versioned, columns = row or (False, False, [])
+    return SchemaState(exists, versioned, frozenset(columns), facts)
 
 
-def _revisions(connection: psycopg.Connection[Any], schema: str) -> list[str]:
-    query = _REVISIONS.format(sql.Identifier(schema, "alembic_version"))
-    return [revision for (revision,) in connection.execute(query, prepare=False)]
+def _listed(revisions: frozenset[str]) -> str:
+    return ", ".join(name if _REVISION.fullmatch(name) else "with an unusual name" for name in sorted(revisions))
+
+
+def _commands(unpoliced: list[str]) -> str:
+    """Return `SELECT trusts`, `UPDATE trusts` and so on as one phrase."""
+    tables: dict[str, list[str]] = {}
+    for command, _, table in (name.partition(" ") for name in unpoliced):
+        tables.setdefault(table, []).append(command)
+    phrases: dict[str, list[str]] = {}
+    for table, commands in tables.items():
+        phrases.setdefault("/".join(sorted(commands)), []).append(table)
+    return "; ".join(f"{commands} {', '.join(names)}" for commands, names in phrases.items())
