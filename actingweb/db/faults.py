@@ -30,7 +30,7 @@ class Fault(Exception):  # noqa: N818 - it is never raised to users
         cause: what is chained to it: an exception without stored data or secrets in its text.
     """
 
-    def __init__(self, error: type[DbError], reason: str | None = None, cause: BaseException | None = None) -> None:
+    def __init__(self, error: type[DbError], reason: str, cause: BaseException | None = None) -> None:
         super().__init__(error.__name__, reason)
         self.error = error
         self.reason = reason

@@ -36,6 +36,8 @@ def transaction(config: Any = None) -> AbstractContextManager[None]:
     load_backend(database)
     module = f"actingweb.db.{database}.transaction"
     if find_spec(module) is None:
-        raise DbNotSupportedError("transaction", reason="this backend has none over several calls")
+        raise DbNotSupportedError(
+            "transaction", reason="this backend has none over several calls: make the calls one by one"
+        )
     begin: AbstractContextManager[None] = import_module(module).transaction()
     return begin

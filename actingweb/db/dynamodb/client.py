@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, code_of, fault_of, reasons_of
+from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, code_of, reasons_of
 from actingweb.db.dynamodb.items import Item
 from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.tables import TableMeta
@@ -68,7 +68,7 @@ def read(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
     """Return the answer to a read. Raise `Fault`."""
     outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
     if isinstance(outcome, Failure):
-        raise fault_of(outcome.error)
+        raise outcome.fault(of_write=False)
     return outcome[0]
 
 
@@ -76,7 +76,7 @@ def write(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
     """Return the answer to a write of one item that has no condition and can be done twice. Raise `Fault`."""
     outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
     if isinstance(outcome, Failure):
-        raise fault_of(outcome.error, outcome.executed)
+        raise outcome.fault(of_write=True)
     return outcome[0]
 
 
@@ -92,7 +92,7 @@ def write_if(table: TableMeta, operation: str, request: Request, *, repeatable: 
         return outcome[0]
     if code_of(outcome.error) == CONDITION_FAILED:
         return Refused(_old_item(outcome.error), outcome.executed)
-    raise fault_of(outcome.error, outcome.executed)
+    raise outcome.fault(of_write=True)
 
 
 def transact(actions: list[Action]) -> dict[int, Item | None] | None:
@@ -112,7 +112,7 @@ def transact(actions: list[Action]) -> dict[int, Item | None] | None:
     if code_of(outcome.error) == CONDITION_FAILED:
         reasons = enumerate(reasons_of(outcome.error))
         return {index: reason.get("Item") for index, reason in reasons if reason["Code"] == "ConditionalCheckFailed"}
-    raise fault_of(outcome.error, outcome.executed)
+    raise outcome.fault(of_write=True)
 
 
 def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[str, Any]]:
@@ -142,7 +142,7 @@ def _get_some(table: TableMeta, keys: list[Item], arguments: Request, found: lis
     request = {"Keys": keys, "ConsistentRead": True} | arguments
     outcome = _send([table], lambda names: ("BatchGetItem", {"RequestItems": {names[table]: request}}), repeatable=True)
     if isinstance(outcome, Failure):
-        raise fault_of(outcome.error)
+        raise outcome.fault(of_write=False)
     for items in outcome[0]["Responses"].values():
         found.extend(items)
     left = [rest["Keys"] for rest in outcome[0].get("UnprocessedKeys", {}).values()]
@@ -177,7 +177,7 @@ def _delete_some(table: TableMeta, keys: list[Item]) -> list[Item]:
         [table], lambda names: ("BatchWriteItem", {"RequestItems": {names[table]: requests}}), repeatable=True
     )
     if isinstance(outcome, Failure):
-        raise fault_of(outcome.error, outcome.executed)
+        raise outcome.fault(of_write=True)
     return [rest["DeleteRequest"]["Key"] for left in outcome[0].get("UnprocessedItems", {}).values() for rest in left]
 
 
@@ -191,12 +191,14 @@ def _resend(table: TableMeta, keys: list[Item], send: Callable[[list[Item]], lis
         left = send(left)
     if left:
         repetitions = table.max_retry_attempts
-        raise Fault(DbThrottledError, f"{len(left)} items are left of a batch after {repetitions} repetitions")
+        raise Fault(
+            DbThrottledError, f"{len(left)} items are left of a batch after {repetitions} repetitions: try again later"
+        )
 
 
 def collided() -> Fault:
     """Return the fault of a write that others outran too often."""
-    return Fault(DbConflictError, "concurrent writes kept colliding")
+    return Fault(DbConflictError, "concurrent writes kept colliding: try again")
 
 
 def pause(attempt: int) -> None:

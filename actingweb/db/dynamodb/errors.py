@@ -7,6 +7,7 @@ from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 from pynamodb.exceptions import PynamoDBException
 
+from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.exceptions import (
     DbConflictError,
     DbConnectionError,
@@ -22,8 +23,8 @@ from actingweb.db.faults import DriverError, Fault
 __all__ = [
     "CONDITION_FAILED",
     "DENIED",
-    "MISSING_INDEX",
     "NOT_FOUND",
+    "MissingIndexFault",
     "OutOfTimeError",
     "Verdict",
     "code_of",
@@ -37,13 +38,13 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 DENIED = "AccessDeniedException"
 NOT_FOUND = "ResourceNotFoundException"
 
+_VERIFY = "python -m actingweb.db.verify_tables checks tables, keys and indexes"
 _CREATE_TABLES = (
     "a table is missing: python -m actingweb.db.verify_tables names it; "
     "AWS_DB_PREFIX and AWS_DEFAULT_REGION say where tables are looked for"
 )
-MISSING_INDEX = "an index is missing: python -m actingweb.db.verify_tables names the tables"
 
-
+_TRY_LATER = "try again later"
 _UNREACHABLE = "the endpoint cannot be reached: check AWS_DB_HOST, or AWS_DEFAULT_REGION for AWS itself"
 
 
@@ -68,8 +69,8 @@ class Verdict:
     transient: bool = False
 
 
-_THROTTLED = Verdict(DbThrottledError, "the database throttles requests", transient=True)
-_CONFLICT = Verdict(DbConflictError, "concurrent transactions kept colliding", transient=True)
+_THROTTLED = Verdict(DbThrottledError, f"the database throttles requests: {_TRY_LATER}", transient=True)
+_CONFLICT = Verdict(DbConflictError, "concurrent transactions kept colliding: try again", transient=True)
 _DENIED = Verdict(DbError, "access denied: the IAM policy lacks a permission")
 _EXPIRED = Verdict(DbError, "the AWS credentials have expired: renew them")
 _UNKNOWN = Verdict(DbError, "the AWS credentials are not known: check access key, session token and AWS_DEFAULT_REGION")
@@ -78,10 +79,15 @@ _NO_CREDENTIALS = Verdict(
     DbError, "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the host a role"
 )
 _INCOMPLETE = Verdict(DbError, "the AWS credentials are incomplete: an access key needs a secret key")
-_BAD_FILE = Verdict(DbError, "the AWS configuration file is wrong")
-_NOT_FETCHED = Verdict(DbError, "the AWS credentials could not be fetched from where the AWS settings say")
-_FAILED = Verdict(DbError, "the database failed to answer", executed=True, transient=True)
-_REFUSED = Verdict(DbError, "the database refused the request")
+_BAD_FILE = Verdict(DbError, "the AWS configuration file is wrong: mend it")
+_NOT_FETCHED = Verdict(DbError, "the AWS credentials could not be fetched from where the AWS settings say: check these")
+_FAILED = Verdict(DbError, f"the database failed to answer: {_TRY_LATER}", executed=True, transient=True)
+_REFUSED = Verdict(DbError, "the database refused the request: the cause names its code")
+
+_INVALID = Verdict(DbError, f"the database refused the request: {_VERIFY}")
+_NO_TABLE = Verdict(DbSchemaError, _CREATE_TABLES)
+# Whether an index is gone for good, and need not be asked again, is said in words only.
+_MISSING_INDEX = Verdict(DbSchemaError, f"an index is missing: {_VERIFY}")
 
 _CODES = {
     "ThrottlingException": _THROTTLED,
@@ -96,11 +102,11 @@ _CODES = {
     "TransactionConflict": _CONFLICT,
     "TransactionConflictException": _CONFLICT,
     "TransactionInProgressException": Verdict(
-        DbConflictError, "the transaction is still in progress", executed=True, transient=True
+        DbConflictError, "the transaction is still in progress: try again", executed=True, transient=True
     ),
     "ReplicatedWriteConflictException": _CONFLICT,
-    NOT_FOUND: Verdict(DbSchemaError, _CREATE_TABLES),
-    "TableNotFoundException": Verdict(DbSchemaError, _CREATE_TABLES),
+    NOT_FOUND: _NO_TABLE,
+    "TableNotFoundException": _NO_TABLE,
     DENIED: _DENIED,
     "UnrecognizedClientException": _UNKNOWN,
     "ExpiredTokenException": _EXPIRED,
@@ -108,40 +114,57 @@ _CODES = {
     "InvalidSignatureException": _BAD_SIGNATURE,
     "IncompleteSignatureException": _BAD_SIGNATURE,
     "MissingAuthenticationTokenException": _NO_CREDENTIALS,
-    "ServiceUnavailable": Verdict(DbThrottledError, "the database is unavailable", executed=True, transient=True),
+    "ServiceUnavailable": Verdict(
+        DbThrottledError, f"the database is unavailable: {_TRY_LATER}", executed=True, transient=True
+    ),
 }
 
 _PHRASES = (
-    ("does not have the specified index", Verdict(DbSchemaError, MISSING_INDEX)),
-    ("Item size", Verdict(DbInputError, "the item would exceed the limit of 409600 bytes")),
-    ("item size", Verdict(DbInputError, "the item would exceed the limit of 409600 bytes")),
-    ("size limit", Verdict(DbInputError, "a key or the request exceeds a limit of the database")),
-    ("Size limit", Verdict(DbInputError, "an index key exceeds the limit of 2048 bytes")),
-    ("must be under", Verdict(DbInputError, "a key exceeds the limit of 2048 bytes, of a range key 1024 bytes")),
+    ("does not have the specified index", _MISSING_INDEX),
+    ("Item size", Verdict(DbInputError, "the item would exceed the limit of 409600 bytes: shorten it")),
+    ("item size", Verdict(DbInputError, "the item would exceed the limit of 409600 bytes: shorten it")),
+    ("size limit", Verdict(DbInputError, "a key or the request exceeds a limit of the database: shorten it")),
+    ("Size limit", Verdict(DbInputError, "an index key exceeds the limit of 2048 bytes: shorten it")),
+    (
+        "must be under",
+        Verdict(DbInputError, "a key exceeds the limit of 2048 bytes, of a range key 1024 bytes: shorten it"),
+    ),
     ("empty string value", Verdict(DbInputError, "a key attribute must not be empty")),
     ("Number overflow", Verdict(DbInputError, "a number exceeds the range of the database")),
     ("significant digits", Verdict(DbInputError, "a number exceeds the limit of 38 digits")),
 )
 
 _CLASSES: tuple[tuple[type[Exception], Verdict], ...] = (
-    (botocore.ConnectTimeoutError, Verdict(DbTimeoutError, "no connection in time", transient=True)),
-    (botocore.ReadTimeoutError, Verdict(DbTimeoutError, "no answer in time", executed=True, transient=True)),
-    (botocore.SSLError, Verdict(DbConnectionError, "TLS failed")),
+    (botocore.ConnectTimeoutError, Verdict(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True)),
+    (
+        botocore.ReadTimeoutError,
+        Verdict(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True),
+    ),
+    (botocore.SSLError, Verdict(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock")),
     (botocore.ConnectionError, Verdict(DbConnectionError, _UNREACHABLE, transient=True)),
-    (botocore.HTTPClientError, Verdict(DbConnectionError, "the connection was lost", executed=True, transient=True)),
+    (
+        botocore.HTTPClientError,
+        Verdict(DbConnectionError, "the connection was lost: try again", executed=True, transient=True),
+    ),
     (botocore.NoCredentialsError, _NO_CREDENTIALS),
     (botocore.PartialCredentialsError, _INCOMPLETE),
     (botocore.CredentialRetrievalError, _NOT_FETCHED),
     (botocore.TokenRetrievalError, _NOT_FETCHED),
     (botocore.MetadataRetrievalError, _NOT_FETCHED),
     (OSError, _NOT_FETCHED),
-    (botocore.ProfileNotFound, Verdict(DbError, "there is no AWS profile of the name that AWS_PROFILE says")),
+    (
+        botocore.ProfileNotFound,
+        Verdict(DbError, "there is no AWS profile of the name that AWS_PROFILE says: mend it"),
+    ),
     (botocore.ConfigParseError, _BAD_FILE),
     (botocore.InvalidConfigError, _BAD_FILE),
-    (OutOfTimeError, Verdict(DbTimeoutError, "the call's requests took longer than AWS_DB_TIMEOUT")),
+    (
+        OutOfTimeError,
+        Verdict(DbTimeoutError, "the call's requests took longer than AWS_DB_TIMEOUT: try again, or raise it"),
+    ),
     (botocore.IncompleteReadError, _FAILED),
     (ResponseParserError, _FAILED),
-    (botocore.BotoCoreError, Verdict(DbError, "the driver refused the request")),
+    (botocore.BotoCoreError, Verdict(DbError, "the driver refused the request: the cause names its error")),
 )
 
 
@@ -156,7 +179,7 @@ def _judge_answer(error: botocore.ClientError) -> Verdict:
     code = code_of(error) or ""
     if code in ("ValidationException", "ValidationError"):
         text = _message(error)
-        return next((verdict for phrase, verdict in _PHRASES if phrase in text), _REFUSED)
+        return next((verdict for phrase, verdict in _PHRASES if phrase in text), _INVALID)
     if code in _CODES:
         return _CODES[code]
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -198,17 +221,43 @@ def of_credentials(error: Exception) -> Exception:
     return botocore.CredentialRetrievalError(provider="any", error_msg=type(error).__name__)
 
 
-def fault_of(error: Exception, executed: bool = False) -> Fault:
+class MissingIndexFault(Fault):
+    """The index of a request does not exist."""
+
+
+def fault_of(error: Exception, executed: bool = False, sent: Sent | None = None) -> Fault:
     """Return the fault of a request that finally failed with a driver's exception.
 
-    `executed`: it was a write of which any attempt may have been executed.
+    `executed`: it was a write of which any attempt may have been executed. `sent`: the request, so that the reason says
+    what it concerned.
     """
     error = _driver_error(error)
     verdict = judge(error)
+    reason = verdict.reason if sent is None else _detailed(verdict, sent)
     cause = DriverError(type(error).__name__, code_of(error))
     if executed:
-        return Fault(DbOutcomeUnknownError, f"no answer to a write ({verdict.reason})", cause)
-    return Fault(verdict.error, verdict.reason, cause)
+        return Fault(DbOutcomeUnknownError, f"no answer to a write ({reason}): read what is stored, then decide", cause)
+    if verdict is _MISSING_INDEX:
+        return MissingIndexFault(verdict.error, reason, cause)
+    if verdict is _INVALID and sent is not None and sent.index:
+        return Fault(DbSchemaError, reason, cause)
+    return Fault(verdict.error, reason, cause)
+
+
+def _detailed(verdict: Verdict, sent: Sent) -> str:
+    """Return the reason of a verdict with what the request concerned."""
+    if verdict is _DENIED:
+        return f"{verdict.reason}: {sent.permissions} on {sent.place}"
+    if verdict is _NO_TABLE:
+        return f"{verdict.reason}; it was {sent.place}"
+    if verdict is _MISSING_INDEX:
+        return f"an index is missing: {sent.place}; {_VERIFY}"
+    if verdict is _INVALID and sent.index:
+        # In no words that are known: as far as can be told, an index that is being made or deleted.
+        return f"an index cannot be read, perhaps it is being made: {sent.place}; {_VERIFY}"
+    if verdict is _INVALID:
+        return f"the database refused a request to {sent.place}: {_VERIFY}"
+    return verdict.reason
 
 
 def _driver_error(error: Exception) -> Exception:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from actingweb.db.dynamodb import client
-from actingweb.db.dynamodb.errors import DENIED, MISSING_INDEX
+from actingweb.db.dynamodb.errors import DENIED, MissingIndexFault
 from actingweb.db.dynamodb.items import text_of
 from actingweb.db.dynamodb.limits import HASH_BYTES, RANGE_BYTES, too_long
 from actingweb.db.dynamodb.tables import meta_of
@@ -65,7 +65,7 @@ def _no_table(fault: Fault) -> bool:
 
 def no_index(fault: Fault) -> bool:
     """Tell whether a request failed because the index is missing."""
-    return fault.reason == MISSING_INDEX
+    return isinstance(fault, MissingIndexFault)
 
 
 def _denied(fault: Fault) -> bool:

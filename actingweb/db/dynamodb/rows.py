@@ -104,7 +104,7 @@ class DynamoRows(Verbs[R]):
         """Return the item that a refused write found under `record`'s key, which has to be of its pair."""
         item = refused.item or {}
         if not cls._holds(item, record.key_values()):
-            raise Fault(DbConflictError, "the composed key is taken by another pair of parts")
+            raise Fault(DbConflictError, "the composed key is taken by another pair of parts: choose another id")
         return item
 
     @classmethod
@@ -232,4 +232,6 @@ class WipedRows(DynamoRows[R]):
 
 def _unproven() -> Fault:
     """Return the fault of a write of which only its caller could say whether it was done."""
-    return Fault(DbOutcomeUnknownError, "no answer to a write, and what is stored does not tell whose it is")
+    return Fault(
+        DbOutcomeUnknownError, "no answer to a write, and what is stored does not tell whose it is: read, then decide"
+    )

@@ -22,9 +22,10 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from pynamodb.connection.base import Connection
 
-from actingweb.db.dynamodb.errors import OutOfTimeError, judge, of_credentials
+from actingweb.db.dynamodb.errors import OutOfTimeError, Sent, fault_of, judge, of_credentials
 from actingweb.db.dynamodb.quiet import muted
 from actingweb.db.exceptions import DbConflictError
+from actingweb.db.faults import Fault
 from actingweb.db.policy import clock
 from actingweb.db.settings import get_settings
 from actingweb.db.threads import require_same_threads
@@ -48,12 +49,18 @@ class Failure(Exception):  # noqa: N818 - it never leaves this package
     Args:
         error: the driver's last exception.
         executed: whether any attempt may have been executed.
+        sent: the request.
     """
 
-    def __init__(self, error: Exception, executed: bool) -> None:
+    def __init__(self, error: Exception, executed: bool, sent: Sent) -> None:
         super().__init__(type(error).__name__)
         self.error = error
         self.executed = executed
+        self.sent = sent
+
+    def fault(self, *, of_write: bool) -> Fault:
+        """Return what it means; of a write that may have been executed, that this is not known."""
+        return fault_of(self.error, of_write and self.executed, self.sent)
 
 
 class _Deadline(threading.local):
@@ -115,9 +122,9 @@ class Transport:
         executed = False
         attempt = 1
         if self.broken is not None:
-            raise Failure(self.broken, executed)
+            raise Failure(self.broken, executed, Sent(operation, request))
         if self._seconds - (time.monotonic() - started) < self._least_seconds:
-            raise Failure(OutOfTimeError(), executed)
+            raise Failure(OutOfTimeError(), executed, Sent(operation, request))
         while True:
             left = self._seconds - (time.monotonic() - started)
             error = self._try(operation, request, left, repeatable)
@@ -130,7 +137,7 @@ class Transport:
             left = self._seconds - (time.monotonic() - started) - pause
             hopeless = not verdict.transient or (verdict.executed and not repeatable)
             if hopeless or attempt >= allowed or left < self._least_seconds:
-                raise Failure(error, executed)
+                raise Failure(error, executed, Sent(operation, request))
             time.sleep(pause)
             attempt += 1
 

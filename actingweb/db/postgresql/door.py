@@ -23,6 +23,7 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 Step = tuple[Statement, Parameters]
 
+_UNKNOWN = "the connection was lost before the answer came: read what is stored, then decide"
 _CHECK_SECONDS = 1.0
 _CONNECTIONS = 3
 _TRIES = 5
@@ -94,6 +95,6 @@ def _judge_loss(failure: Exception, safe: bool, attempt: int) -> None:
     """Raise `Fault` unless the call may be repeated on another connection."""
     fault = fault_of(failure)
     if not safe:
-        raise Fault(DbOutcomeUnknownError, "the connection was lost before the answer came", fault.cause)
+        raise Fault(DbOutcomeUnknownError, _UNKNOWN, fault.cause)
     if attempt >= _CONNECTIONS or isinstance(failure, NoAnswerError):
         raise fault

@@ -15,43 +15,48 @@ from actingweb.db.exceptions import (
     DbUnknownActorError,
 )
 from actingweb.db.faults import DriverError, Fault
+from actingweb.db.postgresql.connecting import codes_of
 from actingweb.db.postgresql.constraints import concerns_actor, violated
 from actingweb.db.postgresql.password import PasswordError
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
 
 __all__ = [
     "BY_CLASS",
+    "BY_CONNECT_CODE",
     "BY_SQLSTATE",
     "concerns_layout",
     "concerns_others",
     "connect_fault",
     "fault_of",
     "is_conflict",
+    "is_forbidden",
     "is_lost",
     "is_rolled_back",
 ]
 
-Meaning = tuple[type[DbError], str | None]
+Meaning = tuple[type[DbError], str]
 
-_LOST: Meaning = (DbConnectionError, "the connection was lost")
-_CONFLICT: Meaning = (DbConflictError, "concurrent transactions kept colliding")
+_LOST: Meaning = (DbConnectionError, "the connection was lost: try again")
+_CONFLICT: Meaning = (DbConflictError, "concurrent transactions kept colliding: try again")
 _NO_SCHEMA: Meaning = (DbSchemaError, "a table, column or schema is missing: run `alembic upgrade head`")
-_REFUSED: Meaning = (DbInputError, "the database cannot hold a value")
+_REFUSED: Meaning = (DbInputError, "the database cannot hold a value of the call: change it")
 
 BY_SQLSTATE: dict[str, Meaning] = {
-    "25006": (DbError, "the server takes no writes"),
+    "25006": (DbError, "the server takes no writes: connect to the one that does"),
     "25P02": (DbError, "an earlier call failed in this transaction: let its error leave the block"),
     "40001": _CONFLICT,
-    "40003": (DbOutcomeUnknownError, "the database does not know whether it committed"),
+    "40003": (DbOutcomeUnknownError, "the database does not know whether it committed: read, then decide"),
     "40P01": _CONFLICT,
     "3F000": _NO_SCHEMA,
+    "42501": (DbError, "permission denied: GRANT the role SELECT, INSERT, UPDATE and DELETE on the tables"),
     "42703": _NO_SCHEMA,
     "42P01": _NO_SCHEMA,
-    "53100": (DbError, "the server's disk is full"),
-    "53300": (DbThrottledError, "the server has no connection left"),
-    "54000": (DbInputError, "a value is too long for its index"),
-    "55P03": (DbTimeoutError, "a lock did not become free in time"),
-    "57014": (DbTimeoutError, "the server cancelled the statement"),
+    "53100": (DbError, "the server's disk is full: make room there"),
+    "53200": (DbError, "the server is out of memory: try again later, or give it more"),
+    "53300": (DbThrottledError, "the server has no connection left: try again later, or raise its max_connections"),
+    "54000": (DbInputError, "a value is too long for its index: shorten it"),
+    "55P03": (DbTimeoutError, "a lock did not become free in time: try again"),
+    "57014": (DbTimeoutError, "the server cancelled the statement: try again, or raise its statement_timeout"),
     "57P": _LOST,
     "08": _LOST,
     "22": _REFUSED,
@@ -59,15 +64,41 @@ BY_SQLSTATE: dict[str, Meaning] = {
 """Whole SQLSTATE codes, then their beginnings."""
 
 BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
-    (PoolTimeout, (DbTimeoutError, "no connection became free within PG_POOL_TIMEOUT")),
-    (TooManyRequests, (DbThrottledError, "too many callers wait for a connection")),
-    (NoAnswerError, (DbTimeoutError, "the server said nothing for PG_DB_TIMEOUT")),
+    (
+        PoolTimeout,
+        (DbTimeoutError, "no connection became free within PG_POOL_TIMEOUT: try again, or raise PG_POOL_MAX_SIZE"),
+    ),
+    (
+        TooManyRequests,
+        (DbThrottledError, "too many callers wait for a connection: try again, or raise PG_POOL_MAX_SIZE"),
+    ),
+    (NoAnswerError, (DbTimeoutError, "the server said nothing for PG_DB_TIMEOUT: try again")),
     (psycopg.DataError, _REFUSED),
     (UnicodeEncodeError, _REFUSED),
     (psycopg.OperationalError, _LOST),
-    (Exception, (DbError, None)),
+    (Exception, (DbError, "the driver could not run the statement: the cause names its error")),
 )
 """The classes of errors that carry no SQLSTATE."""
+
+_NO_CONNECTION: Meaning = (
+    DbConnectionError,
+    "no connection to the server: check that it runs, and the settings' host, port and TLS",
+)
+_NO_LOG_IN: Meaning = (
+    DbConnectionError,
+    "the server refused the log-in: check the settings' user and password, and the server's pg_hba.conf",
+)
+_NOT_READY: Meaning = (DbConnectionError, "the server is starting, stopping or recovering: try again later")
+
+BY_CONNECT_CODE: dict[str, Meaning] = {
+    "28": _NO_LOG_IN,
+    "3D000": (DbConnectionError, "there is no database of that name on the server: check PG_DB_NAME or PG_DB_URL"),
+    "42501": (DbConnectionError, "the role may not connect to the database: GRANT it CONNECT"),
+    "53300": BY_SQLSTATE["53300"],
+    "55000": (DbConnectionError, "the database takes no connections: ALTER DATABASE ... ALLOW_CONNECTIONS"),
+    "57P": _NOT_READY,
+}
+"""What a server says when it refuses a connection: whole SQLSTATE codes, and their beginnings."""
 
 # What the server says to a statement that was written for another layout, such as a column that must not be null.
 _OF_THE_LAYOUT = ("42", "3F", "23502")
@@ -81,8 +112,13 @@ _LOST_CODES = ("08", "57P", _READ_ONLY, *_STALE_PREPARED)
 # Of these, what a server says before a commit only; the second, if no other server had a hand in it.
 _ROLLED_BACK_CODES = (_READ_ONLY, *_STALE_PREPARED)
 _ROLLED_BACK_ALONE = "57P"
-# A server without a free connection says so before there is a result that could carry its code, 53300.
-_NO_CONNECTION_LEFT = ("too many clients", "too many connections", "remaining connection slots")
+# Only where no code can be had: from PgBouncer, which has none for it, and from a libpq that cannot be asked for it.
+_NO_CONNECTION_LEFT = (
+    "too many clients",
+    "too many connections",
+    "remaining connection slots",
+    "no more connections allowed",
+)
 
 
 def fault_of(error: Exception) -> Fault:
@@ -100,9 +136,7 @@ def connect_fault(error: Exception) -> Fault:
         return Fault(DbConnectionError, str(error), error.__cause__)
     # A copy: the driver's own keeps the connection's parameters, password included, as an attribute.
     cause = type(error)(*error.args)
-    if _code(error) == "53300" or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
-        return Fault(*BY_SQLSTATE["53300"], cause)
-    return Fault(DbConnectionError, "no connection to the server", cause)
+    return Fault(*_connect_meaning(error), cause)
 
 
 def is_conflict(error: Exception) -> bool:
@@ -114,6 +148,11 @@ def concerns_layout(error: Exception) -> bool:
     """Tell whether the statement may have been written for another layout of the tables."""
     code = _code(error) or ""
     return code.startswith(_OF_THE_LAYOUT) and code != _FORBIDDEN
+
+
+def is_forbidden(error: Exception) -> bool:
+    """Tell whether the role lacks a right."""
+    return _code(error) == _FORBIDDEN
 
 
 def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]) -> bool:
@@ -145,5 +184,20 @@ def _meaning(error: Exception, code: str | None) -> Meaning:
         return DbUnknownActorError, "unknown actor"
     if code is None:
         return next(meaning for kind, meaning in BY_CLASS if isinstance(error, kind))
-    found = (BY_SQLSTATE[code[:size]] for size in (5, 3, 2) if code[:size] in BY_SQLSTATE)
-    return next(found, (DbError, None))
+    return _found(BY_SQLSTATE, code) or (
+        DbError,
+        f"the server refused the statement with SQLSTATE {code}: its log says why",
+    )
+
+
+def _connect_meaning(error: Exception) -> Meaning:
+    """Return what a refused connection means; of several servers the one without a free connection counts first."""
+    codes = codes_of(error) or [code for code in [_code(error)] if code]
+    if "53300" in codes or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
+        return BY_CONNECT_CODE["53300"]
+    return (_found(BY_CONNECT_CODE, codes[-1]) if codes else None) or _NO_CONNECTION
+
+
+def _found(meanings: dict[str, Meaning], code: str) -> Meaning | None:
+    """Return the meaning of the longest known beginning of a code."""
+    return next((meanings[code[:size]] for size in (5, 3, 2) if code[:size] in meanings), None)

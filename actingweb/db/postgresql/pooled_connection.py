@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import psycopg
+from psycopg.abc import PQGenConn
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from actingweb.db.postgresql.adapters import LOADERS
+from actingweb.db.postgresql.connecting import connect
 from actingweb.db.postgresql.statement import Query
 
 __all__ = ["NoAnswerError", "Outcome", "Parameters", "PooledConnection"]
@@ -56,6 +58,10 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     _await_input: Callable[[], object]
     _await_room: Callable[[], object]
     _names: dict[bytes, bytes]
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "", **options: Any) -> PQGenConn[Self]:
+        return cls((yield from connect(conninfo, **options)))
 
     def set_up(self, timeout: float) -> None:
         """Get ready for `run`, `run_all` and `command`, which give up after `timeout` seconds of silence."""

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from actingweb.db.exceptions import DbSchemaError
+from actingweb.db.exceptions import DbError, DbSchemaError
 from actingweb.db.faults import Fault
-from actingweb.db.postgresql.errors import concerns_layout, connect_fault, fault_of
+from actingweb.db.postgresql.errors import concerns_layout, connect_fault, fault_of, is_forbidden
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.revision import EARLIER, HEAD
+from actingweb.db.postgresql.rights import missing_rights, phrase
 from actingweb.db.postgresql.schema_facts import RECORDS, TABLES, VERSIONS, Facts, facts_of
 
 __all__ = ["COMMAND", "SchemaState", "explained", "hazard_of", "require_usable_schema", "schema_state"]
@@ -143,8 +144,8 @@ def hazard_of(facts: Facts) -> str | None:
         )
     if facts.unpoliced:
         return (
-            f"row-level security has no policy that lets this role {_commands(facts.unpoliced)}, so rows would seem to "
-            "be absent: run `CREATE POLICY` for the role, or `ALTER TABLE ... DISABLE ROW LEVEL SECURITY`, or "
+            f"row-level security has no policy for this role's {phrase(facts.unpoliced)}, so rows would seem absent: "
+            "run `CREATE POLICY` for the role, or `ALTER TABLE ... DISABLE ROW LEVEL SECURITY`, or "
             "`ALTER ROLE ... BYPASSRLS`"
         )
     return None
@@ -181,12 +182,15 @@ def explained(error: Exception, pool: Pool, seconds: float) -> Fault:
     Looking at the schema takes another connection, which may take `seconds` to become free.
     """
     fault = fault_of(error)
-    if not concerns_layout(error):
+    forbidden = is_forbidden(error)
+    if not forbidden and not concerns_layout(error):
         return fault
     pool.has_known_schema = False
     try:
         connection = pool.getconn(seconds)
         try:
+            if forbidden:
+                return Fault(DbError, _permission(connection, pool.schema), fault.cause)
             state = schema_state(connection, pool.schema)
         finally:
             pool.putconn(connection)
@@ -195,6 +199,17 @@ def explained(error: Exception, pool: Pool, seconds: float) -> Fault:
     if state.is_unreadable or (state.is_current and fault.error is not DbSchemaError):
         return fault
     return Fault(DbSchemaError, state.problem, fault.cause)
+
+
+def _permission(connection: psycopg.Connection[Any], schema: str) -> str:
+    """Return why permission was denied, and what to do. Raise `psycopg.Error`."""
+    rights = missing_rights(connection, schema)
+    if rights:
+        return f"permission denied: GRANT the role {phrase(rights)}"
+    return hazard_of(facts_of(connection, schema)) or (
+        "permission denied, though the role has all rights on the tables: see their policies of row-level security, "
+        "and the server's log"
+    )
 
 
 def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaState:
@@ -211,14 +226,3 @@ def _detailed(connection: psycopg.Connection[Any], schema: str, facts: Facts) ->
 
 def _listed(revisions: frozenset[str]) -> str:
     return ", ".join(name if _REVISION.fullmatch(name) else "with an unusual name" for name in sorted(revisions))
-
-
-def _commands(unpoliced: list[str]) -> str:
-    """Return `SELECT trusts`, `UPDATE trusts` and so on as one phrase."""
-    tables: dict[str, list[str]] = {}
-    for command, _, table in (name.partition(" ") for name in unpoliced):
-        tables.setdefault(table, []).append(command)
-    phrases: dict[str, list[str]] = {}
-    for table, commands in tables.items():
-        phrases.setdefault("/".join(sorted(commands)), []).append(table)
-    return "; ".join(f"{commands} {', '.join(names)}" for commands, names in phrases.items())

@@ -42,7 +42,7 @@ VERSIONS = "alembic_version"
 # Each right that the role has needs a policy, or it finds no row; owners, superusers and BYPASSRLS need none.
 _UNPOLICED: LiteralString = """
     ARRAY(
-        SELECT command.name || ' ' || c.relname
+        SELECT command.name || ' on ' || c.relname
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         CROSS JOIN (VALUES ('r', 'SELECT'), ('a', 'INSERT'), ('w', 'UPDATE'), ('d', 'DELETE')) AS command (letter, name)
         WHERE n.nspname = {schema} AND c.relname = ANY ({tables}) AND c.relrowsecurity
@@ -80,7 +80,7 @@ class Facts(NamedTuple):
         encoding: the database's, as PostgreSQL spells it.
         distributed: see `DISTRIBUTED`.
         unpoliced: commands that the role may run on our tables and for which row-level security has no policy, so that
-            they find no row: `SELECT trusts`.
+            they find no row: `SELECT on trusts`.
     """
 
     revisions: list[str] | None

@@ -23,7 +23,8 @@ __all__ = ["Transaction", "current", "transaction"]
 
 T = TypeVar("T")
 
-_FAILED = "a call failed in it, so nothing of it is stored; let the error of a call leave the block"
+_UNKNOWN = "the connection was lost before the answer to COMMIT came: read what is stored, then decide"
+_FAILED = "a call failed in it, so nothing of it is stored: let the error of a call leave the block"
 
 
 @dataclass
@@ -38,9 +39,15 @@ class Transaction:
     def run(self, work: Callable[[PooledConnection, Pool], T]) -> T:
         """Return what `work` does with the connection. Raise `Fault`; nothing is repeated."""
         if self.owner != _caller():
-            raise Fault(DbNotSupportedError, "a transaction belongs to the thread and the task that began it")
+            raise Fault(
+                DbNotSupportedError,
+                "a transaction belongs to the thread and the task that began it: begin another here",
+            )
         if self.connection.closed:
-            raise Fault(DbConnectionError, "the connection of the transaction was lost, so nothing of it is stored")
+            raise Fault(
+                DbConnectionError,
+                "the connection of the transaction was lost, so nothing of it is stored: begin it anew",
+            )
         failure: Exception
         try:
             return work(self.connection, self.pool)
@@ -110,7 +117,7 @@ def _commit(begun: Transaction) -> None:
     except Fault as fault:
         failure = fault
     if begun.connection.closed:
-        raise Fault(DbOutcomeUnknownError, "the connection was lost before the answer to COMMIT came", failure.cause)
+        raise Fault(DbOutcomeUnknownError, _UNKNOWN, failure.cause)
     raise failure
 
 

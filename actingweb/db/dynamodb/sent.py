@@ -1,0 +1,40 @@
+"""What a request concerns, so that an error can name it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Sent"]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request as it was sent: the name of the operation, and its arguments."""
+
+    operation: str
+    request: dict[str, Any]
+
+    @property
+    def index(self) -> str | None:
+        """The index that it reads."""
+        return self.request.get("IndexName")
+
+    @property
+    def place(self) -> str:
+        """The table and index that it concerns, in words; of several tables it is one."""
+        table = f"table {' or '.join(self._tables())}"
+        return f"{self.index} of {table}" if self.index else table
+
+    @property
+    def permissions(self) -> str:
+        """The IAM actions that it needs."""
+        kinds = {kind for action in self._actions() for kind in action}
+        names = sorted(f"{kind}Item" for kind in kinds) or [self.operation]
+        return ", ".join(f"dynamodb:{name}" for name in names)
+
+    def _tables(self) -> list[str]:
+        names = {self.request.get("TableName"), *self.request.get("RequestItems", ())}
+        names |= {arguments["TableName"] for action in self._actions() for arguments in action.values()}
+        return sorted(name for name in names if name)
+
+    def _actions(self) -> list[dict[str, Any]]:
+        return list(self.request.get("TransactItems", ()))
