@@ -191,9 +191,8 @@ def _resend(table: TableMeta, keys: list[Item], send: Callable[[list[Item]], lis
         left = send(left)
     if left:
         repetitions = table.max_retry_attempts
-        raise Fault(
-            DbThrottledError, f"{len(left)} items are left of a batch after {repetitions} repetitions: try again later"
-        )
+        reason = f"{len(left)} items are left of a batch after {repetitions} repetitions: try again later"
+        raise Fault(DbThrottledError, reason)
 
 
 def collided() -> Fault:

@@ -232,6 +232,5 @@ class WipedRows(DynamoRows[R]):
 
 def _unproven() -> Fault:
     """Return the fault of a write of which only its caller could say whether it was done."""
-    return Fault(
-        DbOutcomeUnknownError, "no answer to a write, and what is stored does not tell whose it is: read, then decide"
-    )
+    reason = "no answer to a write, and what is stored does not tell whose it is: read, then decide"
+    return Fault(DbOutcomeUnknownError, reason)

@@ -22,8 +22,9 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from pynamodb.connection.base import Connection
 
-from actingweb.db.dynamodb.errors import OutOfTimeError, Sent, fault_of, judge, of_credentials
+from actingweb.db.dynamodb.errors import OutOfTimeError, fault_of, judge, of_credentials
 from actingweb.db.dynamodb.quiet import muted
+from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
 from actingweb.db.policy import clock

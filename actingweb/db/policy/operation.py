@@ -81,4 +81,4 @@ def _named(fault: Fault, op: str, method: Callable[..., Any], args: tuple[Any, .
 
 
 def _too_deep() -> Fault:
-    return Fault(DbError, "the data is nested too deeply for what is left of the stack")
+    return Fault(DbError, "the data is nested too deeply for what is left of the stack: call from fewer nested calls")
