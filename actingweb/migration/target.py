@@ -62,10 +62,10 @@ class Target:
             self._check_rights(connection)
 
     def check_revision(self, connection: Connection) -> None:
-        """Raise `UsageError` unless the schema is at head."""
+        """Raise `UsageError` unless the schema is at head, in UTF8, and no row-level security hides all rows."""
         with target_faults():
             state = schema_state(connection, self.schema)
-        if not state.is_current:
+        if not state.is_current or state.hazard is not None:
             raise UsageError(f'schema "{self.schema}": {state.problem}')
 
     def _check_rights(self, connection: Connection) -> None:

@@ -63,6 +63,11 @@ class SchemaState(NamedTuple):
         return self.revisions == {HEAD}
 
     @property
+    def has_known_revisions(self) -> bool:
+        """Whether this release can tell what Alembic noted, if it noted anything."""
+        return self.revisions <= _KNOWN
+
+    @property
     def is_unreadable(self) -> bool:
         """Whether the role cannot see what Alembic noted."""
         return self.versioned and self.facts.revisions is None
@@ -119,7 +124,7 @@ class SchemaState(NamedTuple):
                 f"of ActingWeb's own in PG_DB_SCHEMA, then run `{COMMAND}`; `alembic stamp` would overwrite the other's"
             )
         text = f"the schema is at revision {_listed(self.revisions)}, this release needs {HEAD}"
-        if self.revisions <= _KNOWN:
+        if self.has_known_revisions:
             return f"{text}: run `{COMMAND}`"
         if self.is_ancient:
             return f"{text}: upgrade it with ActingWeb 3.15 first, then run `{COMMAND}`"
@@ -165,7 +170,7 @@ def require_usable_schema(pool: Pool, connection: PooledConnection) -> None:
             pool.distributed = facts.distributed
         if facts.revisions == [HEAD] and hazard_of(facts) is None:
             return
-        state = _detailed(connection, pool.schema, facts)
+        state = _state(connection, pool.schema, facts)
     except psycopg.Error as error:
         failure = error
     else:
@@ -214,10 +219,13 @@ def _permission(connection: psycopg.Connection[Any], schema: str) -> str:
 
 def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaState:
     """Look at a schema. Raise `psycopg.Error`."""
-    return _detailed(connection, schema, facts_of(connection, schema))
+    return _state(connection, schema, facts_of(connection, schema))
 
 
-def _detailed(connection: psycopg.Connection[Any], schema: str, facts: Facts) -> SchemaState:
+def _state(connection: psycopg.Connection[Any], schema: str, facts: Facts) -> SchemaState:
+    if hazard_of(facts) is not None:
+        # Another encoding need not even have the characters of the schema's name.
+        return SchemaState(False, False, frozenset(), facts)
     values = {"schema": schema, "tables": list(TABLES), "versions": VERSIONS}
     row = connection.execute(_DETAILS, values, prepare=False).fetchone()
     exists, versioned, columns = row or (False, False, [])

@@ -12,6 +12,8 @@ from sqlalchemy.schema import CreateSchema
 from actingweb.db.postgresql.direct import DirectConnection, connect
 from actingweb.db.postgresql.distributed import DISTRIBUTED
 from actingweb.db.postgresql.schema import build_metadata, key_collation
+from actingweb.db.postgresql.schema_check import hazard_of, schema_state
+from actingweb.db.postgresql.schema_facts import facts_of
 from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings, Settings
 
@@ -19,15 +21,18 @@ from actingweb.db.settings import PostgresSettings, Settings
 def run() -> None:
     """Do what Alembic was asked to do.
 
-    Concurrent runs wait for one another. Raise `CommandError` if the database is at a revision this release does not
-    know.
+    Concurrent runs wait for one another. Raise `CommandError`, with nothing changed, if this release does not know the
+    revision, the database is not in UTF8, or row-level security hides rows.
     """
     if context.is_offline_mode():
         raise CommandError("the migrations look at the stored rows: --sql is not supported")
     settings = Settings.from_environment().postgresql
     session = _connected(settings)
     with _engine(session).begin() as connection:
+        # Before anything else: another encoding need not even have the characters of the schema's name.
+        _require_usable_database(session, settings.schema)
         _enter(connection, settings.schema, session.lifting)
+        _require_known_revision(session, settings.schema)
         metadata = build_metadata(key_collation(connection))
         context.configure(
             connection=connection,
@@ -35,7 +40,6 @@ def run() -> None:
             include_name=lambda name, kind, _: kind != "table" or name in metadata.tables,
             compare_server_default=True,
         )
-        _require_known_revision()
         _migrate(connection, settings.schema)
 
 
@@ -73,14 +77,15 @@ def _enter(connection: Connection, schema: str, lifting: bytes) -> None:
     connection.dialect.default_schema_name = schema
 
 
-def _require_known_revision() -> None:
-    known = {script.revision for script in context.script.walk_revisions()}
-    for revision in context.get_context().get_current_heads():
-        if revision not in known:
-            raise CommandError(
-                f"the database is at revision {revision}, which this release does not know: "
-                "upgrade it with ActingWeb 3.15 first, or use a newer release if a newer one made it"
-            )
+def _require_usable_database(driver: DirectConnection, schema: str) -> None:
+    if (hazard := hazard_of(facts_of(driver, schema))) is not None:
+        raise CommandError(hazard)
+
+
+def _require_known_revision(driver: DirectConnection, schema: str) -> None:
+    state = schema_state(driver, schema)
+    if state.is_unreadable or not state.has_known_revisions:
+        raise CommandError(state.problem)
 
 
 def _migrate(connection: Connection, schema: str) -> None:
