@@ -60,7 +60,8 @@ def _database_on_system_server(stack: ExitStack) -> Iterator[PostgresTarget]:
 
 
 def _create(connection: Connection[Any], name: str, order: LiteralString) -> bool:
-    statement = SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' {}").format(Identifier(name), SQL(order))
+    encoding = "" if "ENCODING" in order else "ENCODING 'UTF8'"
+    statement = SQL("CREATE DATABASE {} TEMPLATE template0 {} {}").format(Identifier(name), SQL(encoding), SQL(order))
     try:
         connection.execute(statement)
     except (FeatureNotSupported, WrongObjectType):
