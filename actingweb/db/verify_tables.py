@@ -1,6 +1,6 @@
-"""Check that the DynamoDB tables exist: `python -m actingweb.db.verify_tables`.
+"""Check the DynamoDB tables, their keys and indexes: `python -m actingweb.db.verify_tables`.
 
-Exit codes: 0 all are there, 1 some are missing, 2 they could not be checked.
+Exit codes: 0 all are as needed, 1 some are missing or different, 2 they could not be checked.
 """
 
 import argparse
@@ -71,10 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"MISSING  {name}")
     if missing:
         print(f"{len(missing)} required table(s) missing", file=sys.stderr)
+        _report_problems(options.lookup)
         return 1
     print(f"All {len(present)} required tables exist.")
     _report_ttl()
-    return 0
+    return 1 if _report_problems(options.lookup) else 0
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -104,6 +105,16 @@ def _report_ttl() -> None:
 
     if Attribute.ttl_enabled() is False:
         print(f"TTL OFF  {_name(Attribute)}", file=sys.stderr)
+
+
+def _report_problems(use_lookup_table: bool | None) -> bool:
+    """Say what is wrong with the keys and indexes of the tables that were found; tell whether anything is."""
+    from actingweb.db.dynamodb.table_check import problems_of
+
+    problems = [problem for model in required_models(use_lookup_table) for problem in problems_of(model)]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return bool(problems)
 
 
 def _name(model: "type[TableModel]") -> str:

@@ -294,8 +294,20 @@ class TestVerify:
     def test_all_present(self, backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
         assert verify_tables.main([]) == 0
         assert capsys.readouterr().out == "All 9 required tables exist.\n"
+
+    def test_all_present_but_an_index(self, backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
+        """Tables that were made for lookup mode lack the index of legacy mode."""
+        assert verify_tables.main(["--legacy"]) == 1
+        found = capsys.readouterr()
+        assert found.out == "All 8 required tables exist.\n"
+        assert found.err == f"NO INDEX  {os.environ['AWS_DB_PREFIX']}_properties  property-index\n"
+
+    def test_all_present_in_legacy_mode(self, backend: Backend, aside: str, capsys: pytest.CaptureFixture[str]) -> None:
+        for model in verify_tables.required_models(use_lookup_table=False):
+            model.create_table(wait=True)
         assert verify_tables.main(["--legacy"]) == 0
-        assert capsys.readouterr().out == "All 8 required tables exist.\n"
+        found = capsys.readouterr()
+        assert (found.out, found.err) == ("All 8 required tables exist.\n", "")
 
     def test_missing(self, backend: Backend, aside: str, capsys: pytest.CaptureFixture[str]) -> None:
         models.Actor.create_table(wait=True)

@@ -6,10 +6,12 @@ from typing import Any, Protocol
 
 from actingweb.db.dynamodb.errors import fault_of
 from actingweb.db.dynamodb.fallback import forget_fallbacks
-from actingweb.db.dynamodb.models import in_use
+from actingweb.db.dynamodb.models import TableModel, in_use
+from actingweb.db.dynamodb.table_check import problems_of
 from actingweb.db.dynamodb.tables import forget_names
 from actingweb.db.dynamodb.transport import forget_transports
-from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.exceptions import ConfigurationError, DbSchemaError
+from actingweb.db.faults import Fault
 from actingweb.db.policy import clock
 from actingweb.db.settings import get_settings, reset_settings
 
@@ -82,6 +84,17 @@ def _make(model: _Creatable) -> None:
             return
         fault = fault_of(error)
         raise fault.named("table check", None) from fault.cause
+    if isinstance(model, type) and issubclass(model, TableModel):
+        _check(model)
+
+
+def _check(model: type[TableModel]) -> None:
+    """Say what is wrong with an existing table; raise `DbSchemaError` if no request to it can be right."""
+    for problem in problems_of(model):
+        if problem.of_key:
+            reason = f"table {problem.table} is not ActingWeb's, as its key shows: {problem.text}; check AWS_DB_PREFIX"
+            raise Fault(DbSchemaError, reason).named("table check", None)
+        logger.warning("table check: %s", problem)
 
 
 def _name(model: _Creatable) -> str | None:

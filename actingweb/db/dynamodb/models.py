@@ -53,9 +53,14 @@ class _SharedConnection(Connection):
 
 
 class TableModel(Model):
-    """A pynamodb model of a stored record. A subclass sets `layout`; its attributes follow from that."""
+    """A pynamodb model of a stored record. A subclass sets `layout`; its attributes follow from that.
+
+    Attributes:
+        described: the table as `exists` last saw it.
+    """
 
     layout: ClassVar[Layout]
+    described: ClassVar[dict[str, Any] | None] = None
     Meta: TableMeta  # type: ignore[assignment]
 
     if TYPE_CHECKING:
@@ -83,22 +88,31 @@ class TableModel(Model):
     def exists(cls) -> bool:
         """Tell whether the table exists, under any of the names that it may have; wait while it is being created."""
         for name in cls.Meta.names():
-            if cls._exists_as(name):
+            cls.described = cls._described_as(name)
+            if cls.described is not None:
                 cls.Meta.settle(name)
                 return True
         return False
 
     @classmethod
-    def _exists_as(cls, name: str) -> bool:
-        """Tell whether there is a table of this name."""
+    def _described_as(cls, name: str) -> dict[str, Any] | None:
+        """Return the description of the table of this name, None if there is none."""
         try:
-            while cls._asked("DescribeTable", name)["Table"]["TableStatus"] == "CREATING":
+            while (table := cls._asked("DescribeTable", name)["Table"])["TableStatus"] == "CREATING":
                 time.sleep(_CREATION_POLL_SECONDS)
         except TableError as error:
             if isinstance(error.cause, ClientError) and code_of(error.cause) == NOT_FOUND:
-                return False
+                return None
             raise
-        return True
+        return dict(table)
+
+    @classmethod
+    def index_keys(cls) -> dict[str, str]:
+        """Return the hash attribute of each index, by the index's name."""
+        return {
+            name: index._hash_key_attribute().attr_name  # type: ignore[no-untyped-call]
+            for name, index in cls._indexes.items()
+        }
 
     @classmethod
     def _asked(cls, operation: str, name: str) -> dict[str, Any]:
