@@ -23,7 +23,8 @@ class DbError(Exception):
     Args:
         op: the operation, as `property write`.
         actor_id: whose data it concerned, if one actor's.
-        reason: a fixed phrase, perhaps with sizes; never a stored value or a secret.
+        reason: a fixed phrase, perhaps with sizes, that says what to do; never a stored value or a secret. The library
+            always gives one.
     """
 
     def __init__(self, op: str, actor_id: str | None = None, *, reason: str | None = None) -> None:

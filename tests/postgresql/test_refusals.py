@@ -28,10 +28,10 @@ from .conftest import PgConnection, conninfo_of
 pytestmark = pytest.mark.backends("postgresql")
 
 NO_CONNECTION_LEFT = "the server has no connection left"
-LOG_IN = "the server refused the log-in: check the settings' user and password"
-NOT_READY = "the server is starting, stopping or recovering: try again later"
+LOG_IN = "no connection to the server: it refused the log-in"
+NOT_READY = "no connection to the server: it is starting, stopping or recovering"
 UNREACHABLE = "no connection to the server: check that it runs"
-NO_DATABASE = "there is no database of that name"
+NO_DATABASE = "no connection to the server: it has no database of that name"
 
 MEANINGS: dict[str, tuple[type[DbError], str]] = {
     "53300": (DbThrottledError, NO_CONNECTION_LEFT),
@@ -40,8 +40,8 @@ MEANINGS: dict[str, tuple[type[DbError], str]] = {
     "28P01": (DbConnectionError, LOG_IN),
     "28000": (DbConnectionError, LOG_IN),
     "3D000": (DbConnectionError, NO_DATABASE),
-    "42501": (DbConnectionError, "the role may not connect to the database"),
-    "55000": (DbConnectionError, "the database takes no connections"),
+    "42501": (DbConnectionError, "no connection to the server: the role may not use the database"),
+    "55000": (DbConnectionError, "no connection to the server: the database takes none"),
     "53400": (DbConnectionError, UNREACHABLE),
     "XX000": (DbConnectionError, UNREACHABLE),
 }
@@ -181,7 +181,11 @@ def test_a_full_server_with_german_messages(backend: Backend, german: PostgresSe
         admin.execute("GRANT CONNECT ON DATABASE postgres TO few")
         cases = [
             ({"PG_DB_USER": "few", "PG_DB_PASSWORD": "few"}, DbThrottledError, NO_CONNECTION_LEFT),
-            ({"PG_DB_USER": "other", "PG_DB_PASSWORD": "other"}, DbConnectionError, "the role may not connect"),
+            (
+                {"PG_DB_USER": "other", "PG_DB_PASSWORD": "other"},
+                DbConnectionError,
+                "no connection to the server: the role may not use the database",
+            ),
             ({"PG_DB_PASSWORD": "wrong"}, DbConnectionError, LOG_IN),
             ({"PG_DB_USER": "nobody"}, DbConnectionError, LOG_IN),
             ({"PG_DB_NAME": "missing"}, DbConnectionError, NO_DATABASE),

@@ -129,9 +129,9 @@ _PHRASES = (
         "must be under",
         Verdict(DbInputError, "a key exceeds the limit of 2048 bytes, of a range key 1024 bytes: shorten it"),
     ),
-    ("empty string value", Verdict(DbInputError, "a key attribute must not be empty")),
-    ("Number overflow", Verdict(DbInputError, "a number exceeds the range of the database")),
-    ("significant digits", Verdict(DbInputError, "a number exceeds the limit of 38 digits")),
+    ("empty string value", Verdict(DbInputError, "a key attribute must not be empty: give it a value")),
+    ("Number overflow", Verdict(DbInputError, "a number exceeds the range of the database: choose a smaller one")),
+    ("significant digits", Verdict(DbInputError, "a number exceeds the limit of 38 digits: round it")),
 )
 
 _CLASSES: tuple[tuple[type[Exception], Verdict], ...] = (
@@ -233,18 +233,24 @@ def fault_of(error: Exception, executed: bool = False, sent: Sent | None = None)
     """
     error = _driver_error(error)
     verdict = judge(error)
-    reason = verdict.reason if sent is None else _detailed(verdict, sent)
-    cause = DriverError(type(error).__name__, code_of(error))
+    code = code_of(error)
+    cause = DriverError(type(error).__name__, code)
+    reason = _reason(verdict, code) if sent is None else _reason_with(verdict, code, sent)
     if executed:
         return Fault(DbOutcomeUnknownError, f"no answer to a write ({reason}): read what is stored, then decide", cause)
     if verdict is _MISSING_INDEX:
         return MissingIndexFault(verdict.error, reason, cause)
-    if verdict is _INVALID and sent is not None and sent.index:
-        return Fault(DbSchemaError, reason, cause)
-    return Fault(verdict.error, reason, cause)
+    unreadable = verdict is _INVALID and sent is not None and sent.index
+    return Fault(DbSchemaError if unreadable else verdict.error, reason, cause)
 
 
-def _detailed(verdict: Verdict, sent: Sent) -> str:
+def _reason(verdict: Verdict, code: str | None) -> str:
+    if verdict is _REFUSED and code and code.isalnum():
+        return f"the database refused the request with {code}: see what DynamoDB means by it"
+    return verdict.reason
+
+
+def _reason_with(verdict: Verdict, code: str | None, sent: Sent) -> str:
     """Return the reason of a verdict with what the request concerned."""
     if verdict is _DENIED:
         return f"{verdict.reason}: {sent.permissions} on {sent.place}"
@@ -257,7 +263,7 @@ def _detailed(verdict: Verdict, sent: Sent) -> str:
         return f"an index cannot be read, perhaps it is being made: {sent.place}; {_VERIFY}"
     if verdict is _INVALID:
         return f"the database refused a request to {sent.place}: {_VERIFY}"
-    return verdict.reason
+    return _reason(verdict, code)
 
 
 def _driver_error(error: Exception) -> Exception:

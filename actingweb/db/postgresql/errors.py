@@ -86,16 +86,25 @@ _NO_CONNECTION: Meaning = (
 )
 _NO_LOG_IN: Meaning = (
     DbConnectionError,
-    "the server refused the log-in: check the settings' user and password, and the server's pg_hba.conf",
+    "no connection to the server: it refused the log-in, so check the settings' user and password, and its pg_hba.conf",
 )
-_NOT_READY: Meaning = (DbConnectionError, "the server is starting, stopping or recovering: try again later")
+_NOT_READY: Meaning = (
+    DbConnectionError,
+    "no connection to the server: it is starting, stopping or recovering, so try again later",
+)
 
 BY_CONNECT_CODE: dict[str, Meaning] = {
     "28": _NO_LOG_IN,
-    "3D000": (DbConnectionError, "there is no database of that name on the server: check PG_DB_NAME or PG_DB_URL"),
-    "42501": (DbConnectionError, "the role may not connect to the database: GRANT it CONNECT"),
+    "3D000": (
+        DbConnectionError,
+        "no connection to the server: it has no database of that name, so check PG_DB_NAME or PG_DB_URL",
+    ),
+    "42501": (DbConnectionError, "no connection to the server: the role may not use the database, so GRANT it CONNECT"),
     "53300": BY_SQLSTATE["53300"],
-    "55000": (DbConnectionError, "the database takes no connections: ALTER DATABASE ... ALLOW_CONNECTIONS"),
+    "55000": (
+        DbConnectionError,
+        "no connection to the server: the database takes none, so run `ALTER DATABASE ... ALLOW_CONNECTIONS true`",
+    ),
     "57P": _NOT_READY,
 }
 """What a server says when it refuses a connection: whole SQLSTATE codes, and their beginnings."""
@@ -133,7 +142,7 @@ def connect_fault(error: Exception) -> Fault:
     if isinstance(error, PoolTimeout | TooManyRequests):
         return fault_of(error)
     if isinstance(error, PasswordError):
-        return Fault(DbConnectionError, str(error), error.__cause__)
+        return Fault(DbConnectionError, f"no password to connect with: {error}", error.__cause__)
     # A copy: the driver's own keeps the connection's parameters, password included, as an attribute.
     cause = type(error)(*error.args)
     return Fault(*_connect_meaning(error), cause)
