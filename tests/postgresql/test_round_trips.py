@@ -3,6 +3,9 @@
 import pytest
 
 from actingweb.db import get_actor_list, get_property, get_trust
+from actingweb.db.postgresql.connection import get_connection, get_schema_name
+from actingweb.db.postgresql.revision import HEAD
+from actingweb.db.postgresql.schema_facts import facts_of
 from actingweb.db.registry import Backend
 from tests.contract.calls import requesting
 from tests.proxy import TcpProxy
@@ -51,3 +54,17 @@ def test_a_connection_is_made_when_it_is_needed(backend: Backend, actor_id: str,
     get_property(backend).get(actor_id, "x")
     assert proxy.flights - before == first + 1
     assert first <= 7
+
+
+def test_the_look_at_the_schema_takes_one(backend: Backend, proxy: TcpProxy) -> None:
+    with get_connection() as connection:
+        connection.execute("SELECT 1")
+        before = proxy.flights
+        connection.rollback()
+        connection.autocommit = True
+        begun = proxy.flights - before
+        facts = facts_of(connection, get_schema_name())
+        assert proxy.flights - before - begun == 1
+        connection.autocommit = False
+    assert facts.revisions == [HEAD]
+    assert (facts.encoding, facts.secured) == ("UTF8", False)

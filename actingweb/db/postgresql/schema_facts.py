@@ -1,6 +1,5 @@
 """What one statement tells of the schema and its server. It costs a pool one round trip."""
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, LiteralString, NamedTuple
 
@@ -39,6 +38,17 @@ TABLES = tuple(record.table for record in RECORDS)
 VERSIONS = "alembic_version"
 """The table of Alembic's revisions, which the library only reads."""
 
+_LOOK: dict[str, LiteralString] = {
+    "revisions": "ARRAY(SELECT version_num::text FROM {revisions} ORDER BY version_num)",
+    "encoding": "pg_catalog.current_setting('server_encoding')",
+    "distributed": DISTRIBUTED,
+    "secured": """
+        EXISTS (SELECT FROM pg_catalog.pg_class WHERE relrowsecurity AND relname = ANY ({tables})
+            AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {schema}))
+    """,
+}
+"""The SQL of each fact: an expression that returns one value, and that may fail on a server unlike PostgreSQL."""
+
 # Each right that the role has needs a policy, or it finds no row; owners, superusers and BYPASSRLS need none.
 _UNPOLICED: LiteralString = """
     ARRAY(
@@ -62,14 +72,7 @@ _UNPOLICED: LiteralString = """
         ORDER BY c.relname, command.name
     )
 """
-
-_LOOK: dict[str, LiteralString] = {
-    "revisions": "ARRAY(SELECT version_num::text FROM {revisions} ORDER BY version_num)",
-    "encoding": "pg_catalog.current_setting('server_encoding')",
-    "distributed": DISTRIBUTED,
-    "unpoliced": _UNPOLICED,
-}
-"""The SQL of each fact: an expression that returns one value, and that may fail on a server unlike PostgreSQL."""
+"""Asked only where a table has row-level security: the answer takes the server longer than all the rest."""
 
 
 class Facts(NamedTuple):
@@ -79,6 +82,7 @@ class Facts(NamedTuple):
         revisions: what Alembic noted.
         encoding: the database's, as PostgreSQL spells it.
         distributed: see `DISTRIBUTED`.
+        secured: whether a table of ours has row-level security.
         unpoliced: commands that the role may run on our tables and for which row-level security has no policy, so that
             they find no row: `SELECT on trusts`.
     """
@@ -86,7 +90,8 @@ class Facts(NamedTuple):
     revisions: list[str] | None
     encoding: str | None
     distributed: bool | None
-    unpoliced: list[str] | None
+    secured: bool | None
+    unpoliced: list[str] | None = None
 
 
 def facts_of(connection: psycopg.Connection[Any], schema: str) -> Facts:
@@ -94,28 +99,31 @@ def facts_of(connection: psycopg.Connection[Any], schema: str) -> Facts:
 
     A transaction that is open stays usable.
     """
+    found = _told(connection, schema, _LOOK)
+    if found is None:
+        found = dict.fromkeys(_LOOK)
+        for name, expression in _LOOK.items():
+            found |= _told(connection, schema, {name: expression}) or {}
+    facts = Facts(**found)
+    if facts.secured:
+        facts = facts._replace(**_told(connection, schema, {"unpoliced": _UNPOLICED}) or {})
+    return facts
+
+
+def _told(
+    connection: psycopg.Connection[Any], schema: str, expressions: dict[str, LiteralString]
+) -> dict[str, Any] | None:
+    """Return the values of expressions, by name; None if the server refuses them."""
+    parts = [sql.SQL(expression).format(**_names(schema)) for expression in expressions.values()]
+    query = sql.SQL("SELECT {}").format(sql.SQL(", ").join(parts))
     try:
-        return Facts(**_asked(connection, schema, _LOOK))
+        with _savepoint(connection):
+            row = connection.execute(query, prepare=False).fetchone()
     except psycopg.Error:
         if connection.closed:
             raise
-    facts: dict[str, Any] = dict.fromkeys(_LOOK)
-    for name in _LOOK:
-        try:
-            facts |= _asked(connection, schema, [name])
-        except psycopg.Error:
-            if connection.closed:
-                raise
-    return Facts(**facts)
-
-
-def _asked(connection: psycopg.Connection[Any], schema: str, names: Iterable[str]) -> dict[str, Any]:
-    asked = list(names)
-    parts = [sql.SQL(_LOOK[name]).format(**_names(schema)) for name in asked]
-    query = sql.SQL("SELECT {}").format(sql.SQL(", ").join(parts))
-    with _savepoint(connection):
-        row = connection.execute(query, prepare=False).fetchone()
-    return dict(zip(asked, row or (), strict=True))
+        return None
+    return dict(zip(expressions, row or (), strict=True))
 
 
 def _names(schema: str) -> dict[str, sql.Composable]:
