@@ -160,8 +160,8 @@ def require_usable_schema(pool: Pool, connection: PooledConnection) -> None:
     """Raise `Fault` if some statements would succeed on the schema, but not rightly.
 
     So it is if an earlier release or another application made it, in another encoding, and where row-level security
-    hides all rows. Tell the pool whether the server is a distributed one, unless its settings do. A schema that cannot be looked at is left to the statements, and so is a newer one. Raise `Fault`
-    also if the connection is lost.
+    hides all rows. Tell the pool whether the server is a distributed one, unless its settings do. A schema that cannot
+    be looked at is left to the statements, and so is a newer one. Raise `Fault` also if the connection is lost.
     """
     failure: psycopg.Error
     try:
