@@ -17,7 +17,7 @@ from actingweb.db.records import (
     TrustRecord,
 )
 
-__all__ = ["OWNED", "concerns_actor", "foreign_key", "primary_key", "violated"]
+__all__ = ["ALL", "OWNED", "concerns_actor", "foreign_key", "primary_key", "violated"]
 
 OWNED: tuple[type[Record], ...] = (
     PropertyRecord,
@@ -29,6 +29,9 @@ OWNED: tuple[type[Record], ...] = (
     SubscriptionSuspensionRecord,
 )
 """The tables whose rows go when their actor goes."""
+
+ALL: tuple[type[Record], ...] = (ActorRecord, *OWNED, AttributeRecord)
+"""All tables of the layout."""
 
 
 def foreign_key(record: type[Record]) -> str:
@@ -43,8 +46,7 @@ def primary_key(record: type[Record]) -> str:
 
 _SHARD = "(?:_[0-9]+)?"
 _TABLES = {foreign_key(record): record.table for record in OWNED}
-_ALL: tuple[type[Record], ...] = (ActorRecord, *OWNED, AttributeRecord)
-_KEYS = [primary_key(record) for record in _ALL]
+_KEYS = [primary_key(record) for record in ALL]
 _NAME = re.compile(rf"(?<!\w)({'|'.join([*_TABLES, *_KEYS])}){_SHARD}(?!\w)")
 
 

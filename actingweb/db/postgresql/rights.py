@@ -5,7 +5,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from actingweb.db.postgresql.schema_facts import RECORDS, TABLES
+from actingweb.db.postgresql.constraints import ALL
+from actingweb.db.postgresql.schema_facts import TABLES
 
 __all__ = ["missing_rights", "phrase"]
 
@@ -33,7 +34,7 @@ _RIGHTS = """
 
 def missing_rights(connection: psycopg.Connection[Any], schema: str) -> list[str]:
     """Return what the role may not do with the schema and its tables, as `SELECT on trusts`. Raise `psycopg.Error`."""
-    columns = [f"{record.table}.{name}" for record in RECORDS for name in record.fields]
+    columns = [f"{record.table}.{name}" for record in ALL for name in record.fields]
     query = sql.SQL(_RIGHTS).format(
         schema=sql.Literal(schema), tables=sql.Literal(list(TABLES)), columns=sql.Literal(columns)
     )

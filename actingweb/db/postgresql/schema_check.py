@@ -9,12 +9,13 @@ import psycopg
 
 from actingweb.db.exceptions import DbError, DbSchemaError
 from actingweb.db.faults import Fault
+from actingweb.db.postgresql.constraints import ALL
 from actingweb.db.postgresql.errors import concerns_layout, connect_fault, fault_of, is_forbidden
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.revision import EARLIER, HEAD
 from actingweb.db.postgresql.rights import missing_rights, phrase
-from actingweb.db.postgresql.schema_facts import RECORDS, TABLES, VERSIONS, Facts, facts_of
+from actingweb.db.postgresql.schema_facts import TABLES, VERSIONS, Facts, facts_of
 
 __all__ = ["COMMAND", "SchemaState", "explained", "hazard_of", "require_usable_schema", "schema_state"]
 
@@ -34,7 +35,7 @@ _DETAILS = """
 """
 _ANCIENT_COLUMN = "subscriptions.peer_sub_id"
 # Another application may have a table or two of the same names; a later release of this one keeps most of them.
-_LEAST_TABLES = len(RECORDS) // 2 + 1
+_LEAST_TABLES = len(ALL) // 2 + 1
 
 
 class SchemaState(NamedTuple):
@@ -136,7 +137,7 @@ class SchemaState(NamedTuple):
     @property
     def _has_present_layout(self) -> bool:
         """Whether most tables have the keys of this release, as those of a later one have."""
-        keys = ({f"{record.table}.{name}" for name in record.key} for record in RECORDS)
+        keys = ({f"{record.table}.{name}" for name in record.key} for record in ALL)
         return sum(key <= self.columns for key in keys) >= _LEAST_TABLES
 
 

@@ -7,34 +7,12 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
+from actingweb.db.postgresql.constraints import ALL
 from actingweb.db.postgresql.distributed import DISTRIBUTED
-from actingweb.db.records import (
-    ActorRecord,
-    AttributeRecord,
-    PeerTrusteeRecord,
-    PropertyLookupRecord,
-    PropertyRecord,
-    Record,
-    SubscriptionDiffRecord,
-    SubscriptionRecord,
-    SubscriptionSuspensionRecord,
-    TrustRecord,
-)
 
-__all__ = ["RECORDS", "TABLES", "VERSIONS", "Facts", "facts_of"]
+__all__ = ["TABLES", "VERSIONS", "Facts", "facts_of"]
 
-RECORDS: tuple[type[Record], ...] = (
-    ActorRecord,
-    PropertyRecord,
-    PropertyLookupRecord,
-    TrustRecord,
-    PeerTrusteeRecord,
-    SubscriptionRecord,
-    SubscriptionDiffRecord,
-    SubscriptionSuspensionRecord,
-    AttributeRecord,
-)
-TABLES = tuple(record.table for record in RECORDS)
+TABLES = tuple(record.table for record in ALL)
 VERSIONS = "alembic_version"
 """The table of Alembic's revisions, which the library only reads."""
 
