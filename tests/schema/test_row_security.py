@@ -44,10 +44,12 @@ def hidden(library: Backend) -> str:
     """Return what a first read says; another read of another table says the same."""
     close_pool()
     reasons = set()
-    for read in (lambda: library.DbActor.DbActor().get("a1"), lambda: library.DbTrust.DbTrust().get("a1", "p1")):
-        with pytest.raises(DbSchemaError) as raised:
-            read()
-        reasons.add(str(raised.value.reason))
+    with pytest.raises(DbSchemaError) as raised:
+        library.DbActor.DbActor().get("a1")
+    reasons.add(str(raised.value.reason))
+    with pytest.raises(DbSchemaError) as raised:
+        library.DbTrust.DbTrust().get("a1", "p1")
+    reasons.add(str(raised.value.reason))
     (reason,) = reasons
     assert "CREATE POLICY" in reason
     assert "BYPASSRLS" in reason
