@@ -2,7 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := actingweb tests examples benchmarks $(wildcard scripts/*.py)
 
-.PHONY: test lint duplicates demo bench bench-requests bench-imports bench-latency bench-migration test-dependencies \
+# A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+.PHONY: test test-quick lint duplicates demo bench bench-requests bench-imports bench-latency bench-migration test-dependencies \
 	test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
@@ -10,7 +13,10 @@ SOURCES := actingweb tests examples benchmarks $(wildcard scripts/*.py)
 	touch $@
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-quick: .venv/ready
+	$(BIN)/python -m pytest $(PARALLEL) --quick
 
 test-faults: .venv/ready
 	FAULTS=long $(BIN)/python -m pytest --timeout=600 --session-timeout=1800 tests/faults

@@ -45,6 +45,8 @@ from tests.support import new_id
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+pytest_plugins = ["tests.selection", "tests.skips"]
+
 _TABLES = {"dynamodb": "dynamodb_tables", "postgresql": "postgres_tables", "memory": "memory_tables"}
 
 _ORIGINAL_ENVIRONMENT = dict(os.environ)

@@ -32,6 +32,7 @@ PURPOSES = {
     "pynamodb": "the models of the DynamoDB tables",
     "pytest": "runs the tests",
     "pytest-timeout": "ends a test that hangs",
+    "pytest-xdist": "runs tests in several processes",
     "rich": "progress of the migration tool",
     "ruamel-yaml": "reads the files of `deploy/` in tests",
     "ruff": "style",

@@ -1,0 +1,106 @@
+"""Which tests a run takes, and in which order.
+
+* `--quick`: the slice of `make test-quick`. It has the contract suite on the memory backend, and of every other test
+  function one case on each backend; it leaves out the directories whose tests start servers and processes of their own.
+* `--only-backend NAME`: of the tests that run on several backends, the runs on this one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_DIRECTORY = Path(__file__).parent
+# A parallel run gives out whole modules: those that take longest are not left for its end.
+_LONG = ("guide", "migration", "dynamodb", "faults", "embedded", "schema")
+_NOT_QUICK = ("benchmarks", "dynamodb", "embedded", "faults", "guide", "migration", "schema")
+# Modules of the contract suite that wait for time limits or race many threads.
+_SLOW = ("test_faults.py", "test_property_claim_races.py", "test_secrets.py")
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("actingweb.db")
+    group.addoption("--quick", action="store_true", help="run a slice of the tests, in less than a minute")
+    group.addoption("--only-backend", metavar="NAME", help="run tests of several backends on this one only")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what the processes of a parallel run leave out."""
+    config.stash[_LEFT_OUT] = Counter()
+    if config.pluginmanager.has_plugin("dsession"):
+        config.pluginmanager.register(_Controller(config), "left-out")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose and order the tests."""
+    only = config.getoption("--only-backend")
+    quick = _Quick() if config.getoption("--quick") else None
+    chosen, left_out = [], []
+    for item in items:
+        wanted = only is None or _backend(item) in (None, only)
+        (chosen if wanted and (quick is None or quick.takes(item)) else left_out).append(item)
+    items[:] = sorted(chosen, key=lambda item: _LONG.index(_part(item)) if _part(item) in _LONG else len(_LONG))
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[_LEFT_OUT].update(_part(item) for item in left_out)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that started this one, if it is one of a parallel run, what was left out."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = dict(session.config.stash[_LEFT_OUT])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out."""
+    left_out = config.stash[_LEFT_OUT]
+    if left_out:
+        parts = ", ".join(f"{part} {count}" for part, count in sorted(left_out.items()))
+        terminalreporter.write_line(f"left out {left_out.total()} tests: {parts}")
+
+
+class _Controller:
+    """Learns what was left out from the processes, which all leave out the same."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a process tells at its end; one that was killed tells nothing."""
+        told = getattr(node, "workeroutput", {})
+        if "left_out" in told:
+            self._config.stash[_LEFT_OUT] = Counter(told["left_out"])
+
+
+class _Quick:
+    """The choice of `--quick`."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, str | None]] = set()
+
+    def takes(self, item: pytest.Item) -> bool:
+        """Tell whether a test is one of the slice; asked once for each test, in order."""
+        backend = _backend(item)
+        case = (item.nodeid.partition("[")[0], backend)
+        first = case not in self._seen
+        self._seen.add(case)
+        return _part(item) not in _NOT_QUICK and item.path.name not in _SLOW and (first or backend == "memory")
+
+
+def _backend(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    backend: str | None = None if callspec is None else callspec.params.get("backend")
+    return backend
+
+
+def _part(item: pytest.Item) -> str:
+    """Return the directory, or the module, in tests/ that the test is in."""
+    return item.path.relative_to(_DIRECTORY).parts[0]
