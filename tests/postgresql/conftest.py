@@ -16,7 +16,7 @@ from psycopg import sql
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 from tests.proxy import TcpProxy, tcp_proxy
-from tests.support import new_id, require_superuser
+from tests.support import new_id, require_superuser, wait_until
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
@@ -48,3 +48,14 @@ def conninfo_of(pg: PgConnection, **changes: str) -> str:
     info = pg.info
     facts = {"host": info.host, "port": str(info.port), "dbname": info.dbname, "user": info.user}
     return psycopg.conninfo.make_conninfo("", **{**facts, "password": info.password, **changes})
+
+
+def end_session(pg: PgConnection, pid: int) -> None:
+    """End a session of the server, and wait until it is gone."""
+    pg.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    def gone() -> bool:
+        pg.execute("SELECT pg_stat_clear_snapshot()")
+        return pg.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [pid]).rowcount == 0
+
+    wait_until(gone)

@@ -29,7 +29,7 @@ from tests.conftest import SetEnv
 from tests.proxy import TcpProxy
 from tests.support import race
 
-from .conftest import PgConnection, conninfo_of
+from .conftest import PgConnection, conninfo_of, end_session
 
 pytestmark = pytest.mark.backends("postgresql")
 
@@ -203,8 +203,8 @@ def test_after_a_restart_of_the_server_the_first_call_succeeds(backend: Backend,
     held = [pool.getconn() for _ in range(10)]
     for one in held:
         pool.putconn(one)
-    pids = [one.info.backend_pid for one in held]
-    pg.execute("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", [pids])
+    for one in held:
+        end_session(pg, one.info.backend_pid)
     began = time.monotonic()
     assert read(backend) is None
     assert time.monotonic() - began < 0.5

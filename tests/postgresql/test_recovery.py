@@ -45,8 +45,9 @@ def claims_of(pg: PgConnection, actor_id: str) -> list[tuple[str, ...]]:
 
 
 def blocked(pg: PgConnection) -> list[int]:
+    """Return the sessions that wait for this one."""
     pg.execute("SELECT pg_stat_clear_snapshot()")
-    rows = pg.execute("SELECT pid FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0")
+    rows = pg.execute("SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
     return [pid for (pid,) in rows]
 
 

@@ -28,7 +28,7 @@ from actingweb.db.postgresql.transaction import current
 from actingweb.db.registry import Backend
 from tests.proxy import TcpProxy
 
-from .conftest import PgConnection
+from .conftest import PgConnection, end_session
 
 pytestmark = pytest.mark.backends("postgresql")
 
@@ -160,7 +160,9 @@ def test_tasks_have_transactions_of_their_own(backend: Backend, actor_id: str) -
 def test_a_lost_connection_undoes_all(backend: Backend, actor_id: str, pg: PgConnection) -> None:
     with pytest.raises(DbConnectionError), transaction():
         get_property(backend).set(actor_id, "color", "red")
-        pg.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+        begun = current()
+        assert begun is not None
+        end_session(pg, begun.connection.info.backend_pid)
         get_property(backend).set(actor_id, "size", "1")
     assert [value(backend, actor_id, name) for name in ("color", "size")] == [None, None]
 

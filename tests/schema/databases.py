@@ -7,8 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, LiteralString
 
 import pytest
-from psycopg import Connection
-from psycopg.errors import FeatureNotSupported, WrongObjectType
+from psycopg import Connection, errors
 from psycopg.sql import SQL, Identifier
 
 from actingweb.embedded import postgres
@@ -17,9 +16,10 @@ from actingweb.embedded.process import EmbeddedServerError
 from tests.servers import PostgresTarget
 from tests.support import new_id, require_superuser
 
-BYTE_ORDER: LiteralString = "LOCALE 'C'"
+# Before PostgreSQL 13 there is no LOCALE for both.
+BYTE_ORDER: LiteralString = "LC_COLLATE 'C' LC_CTYPE 'C'"
 OTHER_ORDERS: tuple[LiteralString, ...] = (
-    "LOCALE 'en_US.UTF-8'",
+    "LC_COLLATE 'en_US.UTF-8' LC_CTYPE 'en_US.UTF-8'",
     "LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'",
 )
 
@@ -64,7 +64,8 @@ def _create(connection: Connection[Any], name: str, order: LiteralString) -> boo
     statement = SQL("CREATE DATABASE {} TEMPLATE template0 {} {}").format(Identifier(name), SQL(encoding), SQL(order))
     try:
         connection.execute(statement)
-    except (FeatureNotSupported, WrongObjectType):
+    except (errors.FeatureNotSupported, errors.SyntaxError, errors.WrongObjectType):
+        # No such order, built without it, or too old for it.
         return False
     return True
 

@@ -1,0 +1,1 @@
+"""The tests on the releases of PostgreSQL that are supported."""
