@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -41,6 +42,7 @@ from tests.servers import (
     postgres_target,
 )
 from tests.support import new_id
+from tests.threads import threads_left
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -72,7 +74,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(autouse=True)
-def environment() -> Iterator[pytest.MonkeyPatch]:
+def no_thread_left() -> Iterator[None]:
+    """Fail if a thread outlives the test and the fixtures that are its own."""
+    before = set(threading.enumerate())
+    yield
+    assert threads_left(before) == []
+
+
+@pytest.fixture(autouse=True)
+def environment(no_thread_left: None) -> Iterator[pytest.MonkeyPatch]:
     """Unset all settings for the test; what is changed through the result is undone after it."""
     with pytest.MonkeyPatch.context() as patch:
         _unset_settings(patch)

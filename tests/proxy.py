@@ -6,10 +6,11 @@ import contextlib
 import select
 import socket
 import socketserver
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+
+from tests.threads import HelperServer
 
 _CHUNK = 65536
 
@@ -18,7 +19,7 @@ Spoiler = Callable[[Forward], bool]
 """Is called with what forwards a message of a client; hangs up on client and server if it returns False."""
 
 
-class TcpProxy(socketserver.ThreadingTCPServer):
+class TcpProxy(HelperServer, socketserver.TCPServer):
     """Forwards the connections to one server.
 
     Attributes:
@@ -31,7 +32,6 @@ class TcpProxy(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     request_queue_size = 128
-    daemon_threads = True
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Relay)
@@ -42,8 +42,7 @@ class TcpProxy(socketserver.ThreadingTCPServer):
         self.losses = 0
         self.flights = 0
         self._open: set[socket.socket] = set()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self.start()
 
     @property
     def port(self) -> int:
@@ -61,12 +60,6 @@ class TcpProxy(socketserver.ThreadingTCPServer):
         for connection in list(self._open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-
-    def stop(self) -> None:
-        """Refuse new connections and close the open ones. Do nothing if that is done."""
-        self.shutdown()
-        self.server_close()
-        self.hang_up()
 
     def opened(self, *connections: socket.socket) -> None:
         """Take note of connections that are open."""
@@ -90,8 +83,7 @@ class _Relay(socketserver.BaseRequestHandler):
         for end in (self.request, self.upstream):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server.opened(self.request, self.upstream)
-        answers = threading.Thread(target=self._relay_answers, daemon=True)
-        answers.start()
+        answers = self.server.threads.start(self._relay_answers)
         self._relay_requests()
         answers.join()
         self.server.closed(self.request, self.upstream)

@@ -41,7 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Choose and order the tests."""
     only = config.getoption("--only-backend")
     quick = _Quick() if config.getoption("--quick") else None
-    chosen, left_out = [], []
+    chosen: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         wanted = only is None or _backend(item) in (None, only)
         (chosen if wanted and (quick is None or quick.takes(item)) else left_out).append(item)
@@ -55,7 +56,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the process that started this one, if it is one of a parallel run, what was left out."""
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["left_out"] = dict(session.config.stash[_LEFT_OUT])
+        counts = session.config.stash[_LEFT_OUT]
+        output["left_out"] = dict(counts)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -10,9 +10,8 @@ import pytest
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Say what was skipped, after the line with the counts."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    skipped = [] if reporter is None else reporter.stats.get("skipped", [])
-    if skipped:
-        reporter.write_line(skip_line(skipped))
+    if reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line(skip_line(reporter.stats["skipped"]))
 
 
 def skip_line(reports: list[pytest.TestReport]) -> str:

@@ -60,7 +60,7 @@ class TestIterate:
     def test_closing_it_frees_the_only_connection(
         self, actors: DbActorListProtocol, new_actor: Callable[..., str], set_env: SetEnv
     ) -> None:
-        set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_POOL_TIMEOUT="3")
+        set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_POOL_TIMEOUT="30")
         for _ in range(5):
             new_actor()
         for _ in range(3):

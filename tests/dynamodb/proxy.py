@@ -8,17 +8,16 @@ import json
 import os
 import socket
 import struct
-import sys
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from zlib import crc32
+
+from tests.threads import HelperServer
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -65,6 +64,10 @@ class Send:
     def reset(self) -> None:
         """Reset the connection to the client."""
         self.handler.reset()
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait so long, or until the proxy stops."""
+        self.handler.server.stopping.wait(seconds)
 
 
 Spoiler = Callable[[Send], Answer | None]
@@ -133,10 +136,21 @@ def late(seconds: float) -> Spoiler:
 
     def spoil(send: Send) -> Answer:
         answer = send()
-        time.sleep(seconds)
+        send.wait(seconds)
         return answer
 
     return spoil
+
+
+def held(send: Send) -> None:
+    """Let the server execute the request, and keep the answer back until the proxy stops."""
+    send()
+    send.wait(None)
+
+
+def kept(send: Send) -> None:
+    """Keep the request back until the proxy stops."""
+    send.wait(None)
 
 
 def dripping(pause: float) -> Spoiler:
@@ -158,7 +172,7 @@ def damaged(send: Send) -> Answer:
     return answer._replace(body=answer.body[:middle] + wrong + answer.body[middle + 1 :])
 
 
-class SpoilingProxy(ThreadingHTTPServer):
+class SpoilingProxy(HelperServer, HTTPServer):
     """Forwards requests to a server.
 
     Attributes:
@@ -167,7 +181,6 @@ class SpoilingProxy(ThreadingHTTPServer):
         always: what to do with each request when `spoilers` is empty.
     """
 
-    daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, url: str) -> None:
@@ -176,8 +189,7 @@ class SpoilingProxy(ThreadingHTTPServer):
         self.seen: list[Seen] = []
         self.spoilers: deque[Spoiler | None] = deque()
         self.always: Spoiler | None = None
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self.start()
 
     @property
     def url(self) -> str:
@@ -196,16 +208,6 @@ class SpoilingProxy(ThreadingHTTPServer):
             return self.spoilers.popleft()
         except IndexError:
             return self.always
-
-    def stop(self) -> None:
-        """Refuse new connections."""
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up, which spoiled answers make them do."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -266,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
             for byte in answer.body:
                 self.wfile.write(bytes([byte]))
                 self.wfile.flush()
-                time.sleep(answer.pause)
+                self.server.stopping.wait(answer.pause)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         return

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support import PATIENCE
+
 
 def process_runs(pid: int) -> bool:
     """Tell if `pid` is a process that has not ended, a zombie having ended."""
@@ -17,7 +19,7 @@ def process_runs(pid: int) -> bool:
         return False
 
 
-def ends(pid: int, seconds: float = 15.0) -> bool:
+def ends(pid: int, seconds: float = PATIENCE) -> bool:
     """Wait until `pid` ends; False if it still runs after `seconds`."""
     deadline = time.monotonic() + seconds
     while process_runs(pid):

@@ -26,7 +26,7 @@ from tests.dynamodb.proxy import (
     dropped,
     failing,
     failing_late,
-    late,
+    held,
     lost,
     raw,
     reset,
@@ -34,7 +34,7 @@ from tests.dynamodb.proxy import (
 )
 
 TIMEOUT = 2.0
-"""AWS_DB_TIMEOUT for these tests: an answer that is `late` comes after it."""
+"""AWS_DB_TIMEOUT where an answer never comes."""
 
 
 class Kind(NamedTuple):
@@ -43,11 +43,13 @@ class Kind(NamedTuple):
     Attributes:
         error: what a request that only meets this kind raises at last.
         ambiguous: whether a client cannot know if the request was executed.
+        silent: whether the answer never comes, so that a call only ends by its time limit.
     """
 
     spoiler: Spoiler
     error: type[DbError]
     ambiguous: bool = True
+    silent: bool = False
 
 
 def _of_transactions(cause: str, otherwise: str) -> Spoiler:
@@ -76,7 +78,7 @@ KINDS = {
     "reset after execution": Kind(reset_late, DbConnectionError),
     "hang-up": Kind(dropped, DbConnectionError),
     "hang-up after execution": Kind(lost, DbConnectionError),
-    "late answer": Kind(late(1.5 * TIMEOUT), DbTimeoutError),
+    "late answer": Kind(held, DbTimeoutError, silent=True),
     "answer cut off": Kind(cut_off, DbConnectionError),
     "answer damaged": Kind(damaged, DbError),
     "answer is no JSON": Kind(raw(b'{"Item": {"id"}'), DbError),

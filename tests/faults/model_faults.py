@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ import psycopg
 from actingweb.db.postgresql.connection import get_pool
 from tests.dynamodb.proxy import Answer, Send, SpoilingProxy, late
 from tests.proxy import Forward, TcpProxy
+from tests.support import PATIENCE, wait_until
 
 from .dynamodb_faults import KINDS, leaving
 
@@ -24,7 +24,6 @@ __all__ = ["APPLICATION", "DynamoDBFaults", "Fault", "Faults", "PostgresFaults"]
 APPLICATION = "model under faults"
 """The application name of the sessions that faults of PostgreSQL are about."""
 
-_PATIENCE = 30.0
 _SESSIONS: LiteralString = "FROM pg_stat_activity WHERE application_name = %s"
 
 
@@ -75,7 +74,7 @@ class Faults(ABC):
     def settle(self) -> None:
         """Wait until nothing that was sent before can take effect any more."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self._busy == 0, _PATIENCE), "a request does not end"
+            assert self._changed.wait_for(lambda: self._busy == 0, PATIENCE), "a request does not end"
 
     @abstractmethod
     def _relieve(self) -> None:
@@ -130,7 +129,7 @@ class PostgresFaults(Faults):
     def settle(self) -> None:
         super().settle()
         # A session that lost its client ends when it has done what it was asked for.
-        _wait_for(lambda: self._sessions() <= get_pool().get_stats()["pool_size"])
+        wait_until(lambda: self._sessions() <= get_pool().get_stats()["pool_size"])
 
     def _sessions(self) -> int:
         row = self._connection.execute(f"SELECT count(*) {_SESSIONS}", [APPLICATION]).fetchone()
@@ -142,7 +141,7 @@ class PostgresFaults(Faults):
         self._proxy.losses = 0
         if self._ended:
             # A call that meets a session while it ends cannot know what came of what it sends.
-            _wait_for(lambda: self._all_gone() and self._sessions() == self._proxy.connections)
+            wait_until(lambda: self._all_gone() and self._sessions() == self._proxy.connections)
             self._ended.clear()
 
     def _spoil(self, forward: Forward) -> bool:
@@ -215,12 +214,5 @@ class DynamoDBFaults(Faults):
         """Let the server execute the request, and answer nothing for as long as the call takes."""
         self._relieved.clear()
         send()
-        self._relieved.wait(_PATIENCE)
+        self._relieved.wait(PATIENCE)
         return None
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "sessions do not end"
-        time.sleep(0.002)

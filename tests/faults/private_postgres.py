@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from actingweb.db.registry import Backend, load_backend
 from actingweb.embedded.postgres import PostgresConnection, PostgresServer
 from actingweb.embedded.process import EmbeddedServerError, run_as
 from tests.conftest import SetEnv
+from tests.support import wait_until as wait_until
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
@@ -42,15 +42,6 @@ def fill_pool(count: int) -> list[int]:
     for connection in held:
         pool.putconn(connection)
     return [connection.info.backend_pid for connection in held]
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something is true. Raise `TimeoutError` if it does not become so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it did not come within {seconds} s")
-        time.sleep(0.01)
 
 
 def _conninfo(facts: PostgresConnection) -> str:

@@ -24,7 +24,7 @@ from tests.contract.calls import Call, ready, requesting
 from tests.contract.chain import error_chain, shown_text
 from tests.contract.test_secrets import CANARY, refused_calls
 from tests.dynamodb.proxy import Spoiler, damaged, failing, lost, spoiling_proxy
-from tests.support import new_id
+from tests.support import PATIENCE, new_id
 
 real_backends = pytest.mark.backends("dynamodb", "postgresql")
 
@@ -244,7 +244,7 @@ def test_an_application_that_crashes(backend: Backend) -> None:
     """All it writes: its log at the lowest level, the unhandled error, what the fault handler shows."""
     environment = os.environ | {"CANARY": CANARY, "AWS_SECRET_ACCESS_KEY": f"{CANARY}key"}
     command = [sys.executable, "-X", "dev", "-c", APPLICATION, new_id()]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     written = result.stdout + result.stderr
     assert "DbConnectionError: database error during" in written
     assert "Current thread" in written

@@ -29,7 +29,7 @@ from tests.dynamodb.proxy import failing, spoiling_proxy
 from tests.migration.cli_tool import Tool
 from tests.migration.deployment import source_of
 from tests.servers import DynamoDBTables, PostgresTables
-from tests.support import new_id
+from tests.support import PATIENCE, new_id
 
 from .conftest import Amount
 
@@ -78,7 +78,7 @@ def shown_by(tool: Tool, *arguments: str, code: int) -> str:
     while process.poll() is None:
         listed |= set(_command_lines(process.pid))
         time.sleep(0.01)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, errors
     assert any(arguments[0] in line for line in listed)
     return "\n".join([output, errors, *listed])
@@ -143,7 +143,7 @@ def test_alembic_with_a_wrong_password(postgres_tables: PostgresTables) -> None:
     # What the driver of SQLAlchemy says at its lowest level, too.
     program = "import logging; logging.basicConfig(level=1); from alembic.config import main; main()"
     command = [sys.executable, "-c", program, "-c", str(ALEMBIC_INI), "upgrade", "head"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert result.returncode != 0
     assert "password authentication failed" in result.stderr
     assert CANARY not in result.stdout + result.stderr

@@ -20,6 +20,8 @@ from .private_postgres import Standby, connect, use, wait_until
 from .workload import Load
 
 WRITTEN = "SELECT pg_current_wal_insert_lsn()"
+LONGEST_OUTAGE = 60.0
+"""Seconds; without the standby there is no end."""
 BEHIND = "SELECT FROM pg_stat_replication WHERE flush_lsn < pg_current_wal_lsn()"
 FOLLOWERS = "SELECT FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = %s"
 
@@ -76,7 +78,7 @@ def test_a_synchronous_standby_takes_over_and_nothing_is_lost(
             load.wait_for(amount(200, 5000))
         outage = load.longest_pause()
         checked(load.verdict(), "failover, synchronous standby", figures, began, faults=1, outage_seconds=outage)
-    assert outage < 10
+    assert outage < LONGEST_OUTAGE
 
 
 def test_a_planned_switch_leaves_no_session_with_the_old_primary(
@@ -95,7 +97,7 @@ def test_a_planned_switch_leaves_no_session_with_the_old_primary(
         close_pool()
         verdict = load.verdict()
         checked(verdict, "planned switch of the primary", figures, began, faults=1, outage_seconds=outage)
-    assert outage < 10
+    assert outage < LONGEST_OUTAGE
     assert verdict.unknown == 0
 
 

@@ -22,7 +22,7 @@ from actingweb.db import get_property
 from actingweb.db.postgresql.connection import get_pool
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.support import new_id
+from tests.support import new_id, wait_until
 
 from .answers import Answers, Worker, counted, make_counter, read_answers, work
 from .conftest import Amount, Figures
@@ -109,7 +109,6 @@ def test_the_first_operation_after_a_thaw_succeeds(
                 assert prop.get(actor_id, column) == f"new-{value}"
             slowest = max(slowest, time.monotonic() - began)
     figures(f"{first} after a thaw", tried=freezes, faults=freezes * IDLE, lost=0, wrong=0, slowest_seconds=slowest)
-    assert slowest < 5
 
 
 def freeze_and_thaw(process: subprocess.Popen[str], pg: PgConnection, name: str) -> None:
@@ -119,10 +118,7 @@ def freeze_and_thaw(process: subprocess.Popen[str], pg: PgConnection, name: str)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     ended = pg.execute(f"SELECT pg_terminate_backend(pid) {sessions}".encode(), [name]).rowcount
     assert ended >= 1
-    deadline = time.monotonic() + 10
-    while pg.execute(f"SELECT {sessions}".encode(), [name]).rowcount:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: pg.execute(f"SELECT {sessions}".encode(), [name]).rowcount == 0)
     process.send_signal(signal.SIGCONT)
 
 

@@ -29,7 +29,7 @@ from tests.schema.conftest import BASELINE, Place, open_place
 from tests.schema.databases import settings_of
 from tests.schema.rows import fill
 from tests.servers import PostgresTarget
-from tests.support import new_id
+from tests.support import new_id, wait_until
 
 from .conftest import Amount, Figures
 from .former_application import READS, WRITES, former_outcome
@@ -121,10 +121,7 @@ def upgrade_alone(environment: Mapping[str, str]) -> None:
 def wait_until_alone(place: Place) -> None:
     """Wait until the server has undone what a killed client began."""
     locks = "SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND relation = 'alembic_version'::regclass"
-    deadline = time.monotonic() + 30
-    while place.connection.execute(locks.encode()).fetchone() != (0,):
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_until(lambda: place.connection.execute(locks.encode()).fetchone() == (0,))
 
 
 @contextmanager

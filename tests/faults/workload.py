@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 from actingweb.db import get_actor, get_property, get_subscription
 from actingweb.db.exceptions import DbError, DbOutcomeUnknownError
 from actingweb.db.registry import Backend
-from tests.support import new_id
+from tests.support import PATIENCE, new_id
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -300,11 +300,11 @@ class Load:
         """How many writes failed so far, of those whose outcome is known."""
         return sum(len(work.ledger.failed) for work in self._works())
 
-    def wait_for(self, more: int, seconds: float = 30.0) -> None:
+    def wait_for(self, more: int, seconds: float = PATIENCE) -> None:
         """Wait until so many more writes are acknowledged. Raise `TimeoutError` after `seconds`."""
         self._await(lambda: self.acknowledged, more, seconds)
 
-    def wait_for_failures(self, more: int, seconds: float = 30.0) -> None:
+    def wait_for_failures(self, more: int, seconds: float = PATIENCE) -> None:
         """Wait until so many more writes have failed. Raise `TimeoutError` after `seconds`."""
         self._await(lambda: self.failed, more, seconds)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.sql import SQL, Literal
 
+from tests.support import wait_until
+
 from .blocks import Block, section
 from .conftest import ALEMBIC, Desk, needs_jq
 from .reader import Reader, superuser_conninfo
 from .test_guide import prints
 
-_LONGEST_WAIT = 10
 _CONNECT = 'poetry run python -c \'import psycopg; psycopg.connect(host="127.0.0.1", dbname="actingweb", {})\''
 _TOOL = "poetry run python scripts/migrate_dynamodb_to_postgresql.py"
 
@@ -93,9 +93,8 @@ def test_the_line_of_pg_hba(desk: Desk, reader: Reader) -> None:
 
 def _wait_for_log_in(reader: Reader, expected: str) -> None:
     """Try to log in until psql says what is expected: the server reads its files a little later than asked to."""
-    deadline = time.monotonic() + _LONGEST_WAIT
-    while expected not in (said := reader.attempt("psql -h 127.0.0.1 -U actingweb -d actingweb -c 'SELECT 1'").stdout):
-        assert time.monotonic() < deadline, said
+    log_in = "psql -h 127.0.0.1 -U actingweb -d actingweb -c 'SELECT 1'"
+    wait_until(lambda: expected in reader.attempt(log_in).stdout)
 
 
 def test_authentication_failed(reader: Reader) -> None:

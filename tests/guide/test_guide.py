@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
 from itertools import pairwise
 
 import psycopg
 import pytest
+
+from tests.support import wait_until
 
 from .blocks import Block, blocks
 from .conftest import Desk
 from .reader import superuser_conninfo
 
 _ELSEWHERE = ("not run here", "postgresql.conf", "crontab", "file deploy", "the schema")
-_LONGEST_WAIT = 30
 
 
 def _steps() -> list[Block]:
@@ -65,10 +65,7 @@ def test_the_server_has_the_settings(desk: Desk) -> None:
 def test_the_archive_command_archives(desk: Desk) -> None:
     with _superuser(desk) as connection:
         connection.execute("SELECT pg_create_restore_point('guide'), pg_switch_wal()")
-    deadline = time.monotonic() + _LONGEST_WAIT
-    while not any(desk.archive.iterdir()):
-        assert time.monotonic() < deadline, "nothing was archived"
-        time.sleep(0.1)
+    wait_until(lambda: any(desk.archive.iterdir()))
 
 
 def _superuser(desk: Desk) -> psycopg.Connection[tuple[object, ...]]:

@@ -7,14 +7,15 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.support import PATIENCE
+from tests.support import wait_until as wait_until
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "migrate_dynamodb_to_postgresql.py"
-_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Tool:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -87,14 +88,5 @@ def _talk(terminal: int, typed: dict[str, str]) -> str:
 def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Press Ctrl-C and return the exit code and what stderr says."""
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=_SECONDS)
+    _, errors = process.communicate(timeout=PATIENCE)
     return process.returncode, errors
-
-
-def wait_until(condition: object, seconds: float = 30.0) -> None:
-    """Wait until a function returns true."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from actingweb.migration.tables import FORMS
 from tests.migration.cli_tool import Tool, interrupt, wait_until
 from tests.migration.loads import properties, write_input
-from tests.support import new_id
+from tests.support import PATIENCE, new_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -253,7 +253,7 @@ def test_a_server_that_goes_away(tool: Tool, pg: Connection) -> None:
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s AND query LIKE 'COPY%%'"
     with tool.having(PGAPPNAME=name).start("import", "--input-dir", "files") as process:
         wait_until(lambda: pg.execute(end, [name]).fetchall() != [])
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 7
     assert errors.startswith("ERROR: ")
     assert "Traceback" not in errors

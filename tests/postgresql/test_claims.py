@@ -8,7 +8,7 @@ import pytest
 from actingweb.db import get_property, get_property_list
 from actingweb.db.postgresql.property_lookup import compute_lookup_key
 from actingweb.db.registry import Backend
-from tests.support import race
+from tests.support import PATIENCE, race
 
 from .conftest import PgConnection
 from .test_recovery import wait_until_blocked
@@ -45,7 +45,7 @@ def test_trap_28_a_claim_that_its_owner_takes_up_again_at_this_moment_stays(
             pg.execute("UPDATE property_lookup SET actor_id = actor_id WHERE lookup_key = %s", [KEY])
             taking = threads.submit(get_property(backend).set, rival, "email", "wanted")
             wait_until_blocked(pg)
-        assert taking.result(timeout=10)
+        assert taking.result(PATIENCE)
     assert owners(pg) == [(KEY, owner)]
     assert "LOOKUP_COLLISION" in caplog.text
 
@@ -59,7 +59,7 @@ def test_a_claim_released_at_this_moment_is_taken(backend: Backend, new_actor: N
             pg.execute("DELETE FROM properties WHERE id = %s", [owner])
             taking = threads.submit(get_property(backend).set, rival, "email", "wanted")
             wait_until_blocked(pg)
-        assert taking.result(timeout=10)
+        assert taking.result(PATIENCE)
     assert owners(pg) == [(KEY, rival)]
 
 
@@ -97,7 +97,7 @@ def test_a_delete_that_found_nothing_spares_the_claim_of_a_set_at_the_same_momen
         wait_until_blocked(pg)
         assert get_property(backend).set(actor_id, "email", "wanted")
         pg.execute("SELECT pg_advisory_unlock(7)")
-        deleting.result(timeout=10)
+        deleting.result(PATIENCE)
     assert get_property(backend).get(actor_id, "email") == "wanted"
     assert owners(pg) == [(KEY, actor_id)]
 

@@ -81,7 +81,7 @@ def test_an_interrupted_statement_costs_no_place_in_the_pool(backend: Backend, s
             Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
             connection.execute("SELECT pg_sleep(30)")
 
-    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_POOL_TIMEOUT="1")
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_POOL_TIMEOUT="30")
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(ZeroDivisionError):

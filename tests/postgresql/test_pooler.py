@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import socketserver
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from actingweb.db import get_property
 from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
+from tests.threads import HelperServer
 
 from .conftest import PgConnection, conninfo_of
 
@@ -29,9 +29,11 @@ class _LyingRelay(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         with socket.create_connection(self.server.target) as upstream:
-            threading.Thread(target=self._answer, args=(upstream,), daemon=True).start()
+            answers = self.server.threads.start(self._answer, upstream)
             while data := self.request.recv(65536):
                 upstream.sendall(data)
+            upstream.shutdown(socket.SHUT_RDWR)
+            answers.join()
 
     def _answer(self, upstream: socket.socket) -> None:
         while data := upstream.recv(65536):
@@ -39,9 +41,7 @@ class _LyingRelay(socketserver.BaseRequestHandler):
             self.request.sendall(before + message + b"\x00\x00\x00\x01" + after[4:] if message else data)
 
 
-class _Relays(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
+class _Relays(HelperServer, socketserver.TCPServer):
     def __init__(self, host: str, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _LyingRelay)
         self.target = (host, port)
@@ -51,9 +51,9 @@ class _Relays(socketserver.ThreadingTCPServer):
 def pooler(backend: Backend, pg: PgConnection) -> Iterator[str]:
     """Return how to connect through what looks like a pooler."""
     with _Relays(pg.info.host, pg.info.port) as relays:
-        threading.Thread(target=relays.serve_forever, args=(0.02,), daemon=True).start()
+        relays.start()
         yield conninfo_of(pg, host="127.0.0.1", port=str(relays.server_address[1]))
-        relays.shutdown()
+        relays.stop()
 
 
 def prepared(backend: Backend, actor_id: str) -> int:

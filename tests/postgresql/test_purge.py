@@ -16,6 +16,7 @@ from actingweb.db.protocols import DbAttributeProtocol
 from actingweb.db.registry import Backend
 from tests.proxy import TcpProxy
 from tests.servers import PostgresTables
+from tests.support import PATIENCE
 
 from .conftest import PgConnection
 from .test_recovery import wait_until_blocked
@@ -108,7 +109,7 @@ def test_a_row_that_another_transaction_holds_is_left_to_the_next_purge(
         pg.execute("UPDATE attributes SET ttl_timestamp = %s WHERE name = 'expired7'", [2**40])
         pg.execute("SELECT FROM attributes WHERE name = 'expired8' FOR UPDATE")
         purging = threads.submit(attribute.delete_expired)
-        assert purging.result(timeout=30) == PURGED_AT_ONCE + 8
+        assert purging.result(PATIENCE) == PURGED_AT_ONCE + 8
     assert names(pg) == ["expired7", "expired8"]
     assert attribute.delete_expired() == 1
     assert names(pg) == ["expired7"]
@@ -127,9 +128,9 @@ def test_rows_of_an_earlier_batch_can_be_written_while_the_next_is_deleted(
         wait_until_blocked(pg)
         assert noted(pg) == BATCHES[:1]
         writing = threads.submit(attribute.set_attr, actor, bucket, gone, "anew")
-        assert writing.result(timeout=10) is True
+        assert writing.result(PATIENCE) is True
         pg.execute("SELECT pg_advisory_unlock(7)")
-        assert purging.result(timeout=30) == sum(BATCHES)
+        assert purging.result(PATIENCE) == sum(BATCHES)
     assert names(pg) == [gone]
 
 
@@ -161,7 +162,7 @@ def test_writers_go_on_while_many_rows_are_purged(
             assert attribute.delete_expired() == 3 * PURGED_AT_ONCE
         finally:
             done.set()
-        writes = writing.result(timeout=30)
+        writes = writing.result(PATIENCE)
     assert len(names(pg)) == 400 + writes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
@@ -14,7 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from actingweb.db.postgresql.migrate import upgrade
 from tests.conftest import SetEnv
 from tests.servers import PostgresTarget
-from tests.support import new_id, require_superuser
+from tests.support import PATIENCE, new_id, require_superuser, wait_until
 
 from .alembic_process import DIRECTORY, finish, start
 from .conftest import BASELINE, Place
@@ -113,7 +112,7 @@ def test_an_upgrade_killed_half_way_leaves_the_old_layout_whole(filled_place: Pl
         process = start("upgrade", "head")
         _wait_until_blocked(filled_place)
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     _wait_until_gone(filled_place)
     assert (filled_place.contents(), filled_place.layout()) == (rows, layout)
     assert _revision(filled_place) == BASELINE
@@ -161,7 +160,4 @@ def _wait_until_gone(place: Place) -> None:
 
 
 def _wait_for(place: Place, condition: LiteralString) -> None:
-    deadline = time.monotonic() + 30
-    while place.rows(condition) != [(True,)]:
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.02)
+    wait_until(lambda: place.rows(condition) == [(True,)])
