@@ -27,6 +27,7 @@ class TcpProxy(HelperServer, socketserver.TCPServer):
         mute: whether what the server answers is kept instead.
         spoiler: what to do with each message of a client; None forwards it.
         losses: how many of the server's next answers are dropped, each with its connection.
+        accepted: how many connections of clients came about.
         flights: how often the server answered what a client had sent since the answer before.
     """
 
@@ -40,6 +41,7 @@ class TcpProxy(HelperServer, socketserver.TCPServer):
         self.mute = False
         self.spoiler: Spoiler | None = None
         self.losses = 0
+        self.accepted = 0
         self.flights = 0
         self._open: set[socket.socket] = set()
         self.start()
@@ -63,6 +65,7 @@ class TcpProxy(HelperServer, socketserver.TCPServer):
 
     def opened(self, *connections: socket.socket) -> None:
         """Take note of connections that are open."""
+        self.accepted += 1
         self._open.update(connections)
 
     def closed(self, *connections: socket.socket) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from actingweb.db import get_property, load_backend
 from actingweb.db.exceptions import DbError
 from actingweb.db.postgresql.connection import get_connection
+from tests.support import PATIENCE
 
 
 def fill(connections: int) -> None:
@@ -22,7 +23,7 @@ def fill(connections: int) -> None:
 
     def hold() -> None:
         with get_connection():
-            barrier.wait(timeout=30)
+            barrier.wait(PATIENCE)
 
     with ThreadPoolExecutor(connections) as threads:
         for done in [threads.submit(hold) for _ in range(connections)]:

@@ -34,8 +34,6 @@ class PgBouncer(EmbeddedServer):
     prepare are mixed up, as PgBouncer before release 1.21 always does.
     """
 
-    start_seconds = 15.0
-
     def __init__(self, program: str, target: Mapping[str, str], sessions: int) -> None:
         super().__init__()
         self._program = program
