@@ -5,8 +5,8 @@ SOURCES := actingweb tests examples benchmarks $(wildcard scripts/*.py)
 # A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: test test-quick test-postgresql-versions lint duplicates demo bench bench-requests bench-imports bench-latency bench-migration test-dependencies \
-	test-faults test-framework test-server licences lock clean
+.PHONY: test test-quick test-postgresql-versions lint duplicates demo bench bench-requests bench-imports bench-latency \
+	bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
 	PYTHON="$(PYTHON)" scripts/make_venv
@@ -20,7 +20,7 @@ test-quick: .venv/ready
 
 # VERSIONS="12 17": on these releases only.
 test-postgresql-versions: .venv/ready
-	$(BIN)/python -m tests.versions.run $(VERSIONS)
+	PARALLEL="$(PARALLEL)" $(BIN)/python -m tests.versions.run $(VERSIONS)
 
 test-faults: .venv/ready
 	FAULTS=long $(BIN)/python -m pytest --timeout=600 --session-timeout=1800 tests/faults

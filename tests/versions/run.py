@@ -2,7 +2,7 @@
 
 Each release runs as a private server; the suites below run on it, those of several backends on PostgreSQL only. Prints
 one line for each release, and writes docs/postgresql-versions.md after a run of all releases without a failure.
-Exit 0 if no test failed, else 1; 2 for a release that is not known.
+Exit 0 if no test failed, else 1; 2 for a release that is not known. `PARALLEL` has more options of pytest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from tests.versions.server import RELEASES, server_of
 
 PAGE = ROOT / "docs" / "postgresql-versions.md"
 SUITES = ("contract", "postgresql", "schema", "migration")
-_PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 _COUNTS = re.compile(r"=* ?(\d+ (?:passed|failed|error|skipped)[^=]*?) in [\d.]+s")
 
 
@@ -88,7 +87,8 @@ def _server(connection: psycopg.Connection[tuple[object, ...]]) -> str:
 
 def _tested(server: str, settings: dict[str, str]) -> Result:
     suites = [f"tests/{suite}" for suite in SUITES]
-    command = [sys.executable, "-m", "pytest", "-q", *_PARALLEL, "--only-backend=postgresql", *suites]
+    parallel = os.environ.get("PARALLEL", "").split()
+    command = [sys.executable, "-m", "pytest", "-q", *parallel, "--only-backend=postgresql", *suites]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     counts = "no result"
