@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import socketserver
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+
+from tests.threads import HelperServer
 
 _SYNC = b"S\x00\x00\x00\x04"
 _ENCRYPTION_REQUESTS = (80877103, 80877104)
@@ -17,7 +18,7 @@ _QUESTIONS = (3, 5, 10, 11)
 _ENDED = b"SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection\x00\x00"
 
 
-class AloneRelay(socketserver.ThreadingTCPServer):
+class AloneRelay(HelperServer, socketserver.TCPServer):
     """Relays connections to one server and puts a Sync behind each Execute; COPY is not supported.
 
     Attributes:
@@ -26,15 +27,13 @@ class AloneRelay(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     request_queue_size = 128
-    daemon_threads = False
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
         self.target = (host, port)
         self.ends_after_commit = False
         self._open: set[socket.socket] = set()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
-        self._thread.start()
+        self.start()
 
     @property
     def port(self) -> int:
@@ -42,14 +41,11 @@ class AloneRelay(socketserver.ThreadingTCPServer):
         port: int = self.server_address[1]
         return port
 
-    def stop(self) -> None:
-        """Refuse new connections, close the open ones and wait for the threads."""
-        self.shutdown()
-        self._thread.join()
+    def hang_up(self) -> None:
+        """Close the connections that are open."""
         for end in list(self._open):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-        self.server_close()
 
     @contextmanager
     def opened(self, *ends: socket.socket) -> Iterator[None]:

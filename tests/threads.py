@@ -76,7 +76,11 @@ class HelperServer(socketserver.BaseServer):
         for client in list(self._clients):
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
+        self.hang_up()
         self.threads.join()
+
+    def hang_up(self) -> None:
+        """Close what handlers have open besides the connections of clients."""
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a client in a thread."""
