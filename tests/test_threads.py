@@ -65,7 +65,7 @@ def test_a_thread_that_is_left_behind_is_found(before: set[threading.Thread]) ->
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
-    assert threads_left(before) == [thread]
+    assert threads_left(before, 0.05) == [thread]
     done.set()
 
 

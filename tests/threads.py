@@ -97,10 +97,10 @@ class HelperServer(socketserver.BaseServer):
             self.shutdown_request(request)
 
 
-def threads_left(before: Collection[threading.Thread]) -> list[threading.Thread]:
-    """Return the threads that were not there before and do not end by themselves within a second or two."""
+def threads_left(before: Collection[threading.Thread], seconds: float = 30.0) -> list[threading.Thread]:
+    """Return the threads that were not there before and do not end by themselves within `seconds`."""
     left = [thread for thread in threading.enumerate() if thread not in before and not _of_a_pool(thread)]
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + seconds
     for thread in left:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [thread for thread in left if thread.is_alive()]

@@ -19,6 +19,7 @@ from tests.migration.loads import DOCUMENTS, write_input
 from tests.proxy import TcpProxy, tcp_proxy
 from tests.schema.test_sessions import LATER_LIMITS, LIMITS, ODD, options
 from tests.servers import DynamoDBTables, PostgresTables
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -94,7 +95,7 @@ def test_no_limit_ends_a_command(tool: Tool, pg: Connection, name: str, command:
                 time.sleep(0.05)
             time.sleep(1.5)
             pg.execute("ROLLBACK; BEGIN")
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0 if command == IMPORT else 4, "")
 
 
@@ -130,7 +131,7 @@ def test_a_server_that_falls_silent_ends_a_command(tool: Tool, pg: Connection, n
                 assert process.poll() is None
                 time.sleep(0.05)
             network.mute = True
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 7
     assert "PG_DB_TIMEOUT" in errors
     assert "Traceback" not in errors

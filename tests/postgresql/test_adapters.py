@@ -27,7 +27,7 @@ from actingweb.db.settings import Settings
 from actingweb.migration.target import Target
 from tests.conftest import SetEnv
 from tests.contract.calls import requesting
-from tests.support import new_id
+from tests.support import PATIENCE, new_id
 
 from .conftest import PgConnection, conninfo_of
 
@@ -195,7 +195,9 @@ print("upgraded")
 
 
 def test_settings_made_before_the_layer_is_imported_count_as_little(backend: Backend) -> None:
-    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60, env=os.environ)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=PATIENCE, env=os.environ
+    )
     assert done.stdout == "{'data': [1.5, 'x'], 'timestamp': None} True\nupgraded\n", done.stderr
 
 

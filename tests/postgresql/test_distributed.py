@@ -26,6 +26,7 @@ from actingweb.db.settings import get_settings
 from tests.alone import AloneRelay, alone_relay
 from tests.conftest import SetEnv
 from tests.proxy import TcpProxy
+from tests.support import PATIENCE
 
 from .conftest import PgConnection, conninfo_of
 from .test_recovery import UPDATE_PROPERTY, blocking, wait_until_blocked
@@ -310,7 +311,7 @@ def test_what_the_server_ended_may_go_on_elsewhere(
     with ThreadPoolExecutor(1) as threads, blocking(pg, UPDATE_PROPERTY, actor_id):
         writing = threads.submit(get_property(backend).set, actor_id, name, "new")
         pg.execute("SELECT pg_terminate_backend(%s)", [wait_until_blocked(pg)])
-        assert isinstance(writing.exception(timeout=10), DbOutcomeUnknownError)
+        assert isinstance(writing.exception(PATIENCE), DbOutcomeUnknownError)
 
 
 def test_prepared_statements_that_are_gone_are_no_error(backend: Backend, actor_id: str, set_env: SetEnv) -> None:
