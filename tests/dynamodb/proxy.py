@@ -219,7 +219,10 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_POST(self) -> None:
-        self.body = self.rfile.read(int(self.headers["Content-Length"]))
+        size = int(self.headers["Content-Length"])
+        self.body = self.rfile.read(size)
+        if len(self.body) < size:
+            raise ConnectionResetError("the client hung up, or the proxy stopped")
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
         request = Seen(operation, json.loads(self.body), _access_key(self.headers["Authorization"]))
         self.server.seen.append(request)

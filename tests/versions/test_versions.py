@@ -21,6 +21,7 @@ def test_a_release_that_is_not_known_is_refused() -> None:
     assert done.stderr == f"versions: not known: 9; there are {', '.join(RELEASES)}\n"
 
 
+@pytest.mark.skipif(not PAGE.exists(), reason="no run of all releases yet: make test-postgresql-versions")
 def test_the_page_has_a_row_without_failures_for_each_release() -> None:
     rows = re.findall(r"^\| (\d+) \| (\d+)\S* \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
     assert [(release, release) for release in RELEASES] == [row[:2] for row in rows]
