@@ -206,6 +206,8 @@ def value_of(record: type[Record], name: str, attribute: Attribute) -> Any:
         reason = f"the stored attribute {name} holds {unclear}"
     except (ValueError, RecursionError):
         reason = f"the stored attribute {name} has type {stored} and holds no {_NOUNS[column]}"
+        if column is Any:
+            reason += ", or a number with more digits than `sys.set_int_max_str_digits` allows"
     raise _unclear(reason)
 
 
