@@ -31,10 +31,10 @@ from pydantic_core import PydanticCustomError, from_json
 
 from actingweb.db.dynamodb.items import Item, encode
 from actingweb.db.dynamodb.stored_types import (
-    MAY_BE_EMPTY,
     Attribute,
     column_of,
     in_utc,
+    is_needed,
     moment_of,
     value_of,
 )
@@ -93,9 +93,14 @@ class CanonicalRow(ColumnValues):
 
 @dataclass(frozen=True)
 class TableForm:
-    """The forms of one table's rows."""
+    """The forms of one table's rows.
+
+    Attributes:
+        claims: the name of a table of claims, which has no counterpart in PostgreSQL; None for all others.
+    """
 
     layout: Layout
+    claims: str | None = None
 
     @property
     def record(self) -> type[Record]:
@@ -104,8 +109,13 @@ class TableForm:
 
     @property
     def name(self) -> str:
-        """The PostgreSQL table, also the name of the file."""
-        return self.record.table
+        """The name of the file; also the PostgreSQL table, unless the rows are claims."""
+        return self.claims or self.record.table
+
+    @property
+    def table(self) -> str:
+        """The table of the schema that takes the rows; that of claims lasts for one load."""
+        return f"migration_{self.claims}" if self.claims else self.record.table
 
     @cached_property
     def model(self) -> type[CanonicalRow]:
@@ -231,6 +241,6 @@ def _field(record: type[Record], name: str) -> tuple[Any, Any]:
     kind = _KINDS[column_of(declared)]
     if NoneType in get_args(declared):
         return kind | None, None
-    if name in record.key and name not in MAY_BE_EMPTY:
+    if is_needed(record, name):
         return (Annotated[StrictStr, _KEY_LENGTHS[name in IDS]] if declared is str else kind), ...
     return kind, ... if declared is datetime else _ABSENT[declared]

@@ -22,7 +22,6 @@ from actingweb.migration.run import Outcome
 from actingweb.migration.s3export import S3Exports
 from actingweb.migration.source import DynamoDBSource
 from actingweb.migration.summaries import compared, exported, loaded
-from actingweb.migration.tables import FORMS
 from actingweb.migration.transfer import LoadOptions, OnCounts, copy_tables, import_files
 
 __all__ = [
@@ -145,7 +144,7 @@ def validate(
     elif source is not None and files is None:
         tables = source.source(settings)
         _expect(display, tables)
-        source_of = partial(tables.batches, marks=lambda _: None, done=lambda _: False)
+        source_of = partial(_items, tables)
     else:
         raise UsageError("name either --input-dir or --source dynamodb")
     target = target_of(settings, flags)
@@ -171,11 +170,17 @@ def _prefix(text: str | None) -> str | None:
 def _documents(files: Documents, display: Display) -> SourceOf:
     _expect_rows(display, files)
 
-    def documents_of(form: TableForm) -> Iterable[Batch]:
+    def documents_of(form: TableForm) -> Iterable[Batch] | None:
         file = files.file(form.name)
-        return () if file is None else file.batches()
+        return None if file is None else file.batches()
 
     return documents_of
+
+
+def _items(tables: DynamoDBSource, form: TableForm) -> Iterable[Batch] | None:
+    if form not in tables.forms:
+        return None
+    return tables.batches(form, lambda _: None, lambda _: False)
 
 
 def _expect_rows(display: Display, files: Documents) -> None:
@@ -184,7 +189,7 @@ def _expect_rows(display: Display, files: Documents) -> None:
 
 
 def _expect(display: Display, tables: DynamoDBSource) -> None:
-    for form in FORMS:
+    for form in tables.forms:
         display.expect(form.name, tables.estimate(form))
 
 

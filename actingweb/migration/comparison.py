@@ -1,18 +1,19 @@
 """The statements of the validation, whose answers are streamed into the report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, LiteralString
 
 from psycopg import sql
 
-from actingweb.db.records import PropertyLookupRecord
+from actingweb.migration.answers import ANSWERS
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.differences import Difference, Kind, Report, TableResult
 from actingweb.migration.lookups import LOOKUP_KEY
 from actingweb.migration.merge import column_names
-from actingweb.migration.staging import KnownRejects, Staging
+from actingweb.migration.staging import KnownRejects, Staging, shown_key
+from actingweb.migration.tables import LOOK_UPS
 from actingweb.migration.target import Connection, Target
 
 __all__ = ["Comparison"]
@@ -43,19 +44,41 @@ _DIFFERS = sql.SQL("{staged} IS DISTINCT FROM {stored}")
 _VALUE = sql.SQL("CASE WHEN staged.id IS NOT NULL AND stored.id IS NOT NULL AND {differs} THEN {value}::text END")
 
 _WITHOUT_VALUE = """
-SELECT lookup_key, property_name, actor_id FROM {schema}.property_lookup AS claims
+SELECT lookup_key, property_name, actor_id, NULL, NULL FROM {schema}.property_lookup AS claims
 WHERE NOT EXISTS (
     SELECT FROM {schema}.properties
     WHERE id = claims.actor_id AND name = claims.property_name AND {lookup_key} = claims.lookup_key
 )
 """
 _WITHOUT_LOOK_UP = """
-SELECT lookup_key, name, min(id COLLATE "C")
+SELECT lookup_key, name, min(id COLLATE "C"), NULL, NULL
 FROM (
     SELECT {lookup_key} AS lookup_key, name, id FROM {schema}.properties WHERE name = ANY(%(names)s) AND value <> ''
 ) AS held
 WHERE NOT EXISTS (SELECT FROM {schema}.property_lookup AS claims WHERE claims.lookup_key = held.lookup_key)
 GROUP BY lookup_key, name
+"""
+# Where PostgreSQL has no answer, the two above say why, unless the property is not indexed.
+_OTHER_ANSWERS = """
+SELECT lookup_key, COALESCE(answers.property_name, stored.property_name), stored.actor_id,
+       answers.actor_id, stored.actor_id
+FROM {answers} AS answers FULL JOIN (
+    SELECT lookup_key, property_name, actor_id FROM {schema}.property_lookup AS claims
+    WHERE EXISTS (
+        SELECT FROM {schema}.properties
+        WHERE id = claims.actor_id AND name = claims.property_name AND {lookup_key} = claims.lookup_key
+    )
+) AS stored USING (lookup_key)
+WHERE answers.actor_id IS DISTINCT FROM stored.actor_id AND (
+    (answers.actor_id IS NOT NULL AND stored.actor_id IS NOT NULL)
+    OR COALESCE(answers.property_name, stored.property_name) <> ALL(%(names)s)
+)
+"""
+_CREATE_WAITING = "CREATE TEMP TABLE waiting_claims (lookup_key text) ON COMMIT DROP"
+_COPY_WAITING = "COPY pg_temp.waiting_claims FROM STDIN"
+_COUNT_WAITING = """
+SELECT count(*) FROM unnest(%(keys)s::text[]) AS key
+WHERE EXISTS (SELECT FROM pg_temp.waiting_claims WHERE lookup_key = key)
 """
 
 
@@ -75,7 +98,7 @@ class Comparison:
         parts = {"table": sql.Identifier(form.name), "key": column_names(form.record.key), "staged": staging.name}
         with self.connection.transaction():
             self.report.tables[form.name].target = self._count(form.name)
-            self._add_keys(form, Kind.DUPLICATE, None, self.target.sql(_DUPLICATES, **parts))
+            self._add_duplicates(staging)
             if owned:
                 reason = "its actor is not in PostgreSQL"
                 self._add_keys(form, Kind.ORPHAN, reason, self.target.sql(_ORPHANS, **parts))
@@ -83,26 +106,54 @@ class Comparison:
             parts |= _column_parts(form, self.show_values)
             self._add_rows(form, known, self.target.sql(_DIFFERENCES, kind=kind, **parts))
 
-    def look_ups(self, names: Sequence[str]) -> None:
-        """Compare the look-up rows with the properties, each value of `names` among which has to have one."""
-        table = PropertyLookupRecord.table
+    def duplicates(self, staging: Staging) -> None:
+        """Find keys that the source has twice."""
+        with self.connection.transaction():
+            self._add_duplicates(staging)
+
+    def look_ups(self, names: Sequence[str], waiting: Iterable[str], *, answers: bool) -> None:
+        """Compare the look-up rows with the properties, each value of `names` among which has to have one.
+
+        With `answers`, compare them with `ANSWERS`, too. Differences about the keys `waiting` are of
+        claims that the import rejected.
+        """
         found = [
             (_WITHOUT_VALUE, "its actor has no such value"),
             (_WITHOUT_LOOK_UP, "the actor's value has no look-up row"),
         ]
+        if answers:
+            found.append((_OTHER_ANSWERS, "a look-up has another answer"))
         with self.connection.transaction():
-            self.report.tables[table] = TableResult(source=None, target=self._count(table))
+            self.report.tables[LOOK_UPS] = TableResult(source=None, target=self._count(LOOK_UPS))
+            self._note_waiting(waiting)
             for statement, reason in found:
-                query = self.target.sql(statement, lookup_key=LOOKUP_KEY)
-                for rows in self._chunks(query, names=list(names)):
-                    for row in rows:
-                        key = dict(zip(PropertyLookupRecord.fields, row, strict=True))
-                        self.report.add(Difference(table, Kind.LOOK_UP, key, reason=reason))
+                query = self.target.sql(statement, lookup_key=LOOKUP_KEY, answers=ANSWERS)
+                self._add_look_ups(query, names, reason)
+
+    def _note_waiting(self, keys: Iterable[str]) -> None:
+        self.connection.execute(_CREATE_WAITING)
+        with self.connection.cursor() as cursor, cursor.copy(_COPY_WAITING) as copy:
+            for key in keys:
+                copy.write_row((key,))
+
+    def _add_look_ups(self, query: sql.Composed, names: Sequence[str], reason: str) -> None:
+        result = self.report.tables[LOOK_UPS]
+        for rows in self._chunks(query, names=list(names)):
+            ((waiting,),) = self.connection.execute(_COUNT_WAITING, {"keys": [row[0] for row in rows]})
+            result.rejected += waiting
+            for lookup_key, name, actor_id, answer, other in rows:
+                key = {"lookup_key": lookup_key, "property_name": name, "actor_id": actor_id}
+                values = None if answer is None and other is None else (answer, other)
+                self.report.add(Difference(LOOK_UPS, Kind.LOOK_UP, key, reason=reason, values=values))
+
+    def _add_duplicates(self, staging: Staging) -> None:
+        parts = {"key": column_names(staging.form.record.key), "staged": staging.name}
+        self._add_keys(staging.form, Kind.DUPLICATE, None, self.target.sql(_DUPLICATES, **parts))
 
     def _add_keys(self, form: TableForm, kind: Kind, reason: str | None, query: sql.Composed) -> None:
         for rows in self._chunks(query):
             for row in rows:
-                self.report.add(Difference(form.name, kind, _key(form, row), reason=reason))
+                self.report.add(Difference(form.name, kind, shown_key(form, _key(form, row)), reason=reason))
 
     def _add_rows(self, form: TableForm, known: KnownRejects, query: sql.Composed) -> None:
         result = self.report.tables[form.name]

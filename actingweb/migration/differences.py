@@ -22,7 +22,7 @@ class Kind(StrEnum):
         DUPLICATE: the source has its key more than once.
         ORPHAN: its actor is not where the row is.
         UNREADABLE: a document of the source is no row that PostgreSQL could hold.
-        LOOK_UP: a look-up row and the properties do not fit together.
+        LOOK_UP: a look-up row and the properties do not fit together, or a look-up has another answer.
     """
 
     MISSING = "missing"
@@ -42,7 +42,8 @@ class Difference:
         key: the columns of the primary key, of an unreadable document as far as it has them.
         column: the column that differs; None if the difference is about the whole row.
         reason: what the kind does not say; holds no stored value.
-        values: the texts of the column in the source and in PostgreSQL, None for NULL, if they are to be shown.
+        values: the texts of the column in the source and in PostgreSQL, None for NULL, if they are to be shown; of
+            look-ups, the actors that answer, None for nobody.
     """
 
     table: str
@@ -67,13 +68,13 @@ class TableResult:
     """What was found in a table.
 
     Attributes:
-        source, target: how many rows there are; `source` is None for a table that is made from others.
+        source, target: how many rows there are; None on the side that has no such table.
         kinds: how many differences there are of each kind that there is.
         rejected: how many of them are rows that an import is known to have rejected.
     """
 
     source: int | None = 0
-    target: int = 0
+    target: int | None = 0
     kinds: dict[Kind, int] = field(default_factory=dict)
     rejected: int = 0
 

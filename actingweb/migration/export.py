@@ -28,7 +28,7 @@ from actingweb.migration.manifest import (
     write_manifest,
 )
 from actingweb.migration.source import DynamoDBSource
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS, FORMS
 
 __all__ = ["ExportSummary", "export_tables"]
 
@@ -77,7 +77,7 @@ def export_tables(
             source = _same_source(source, manifest, directory)
         write_manifest(directory, manifest)
         summary = ExportSummary(manifest)
-        for form in FORMS:
+        for form in _forms(manifest):
             before = manifest.tables[form.name].rows
             _Export(source, directory, manifest, form, on_rows).run()
             summary.read[form.name] = manifest.tables[form.name].rows - before
@@ -132,16 +132,27 @@ def _manifest_to_continue(directory: Path, resume: bool) -> Manifest | None:
 
 def _new_manifest(source: DynamoDBSource) -> Manifest:
     manifest = Manifest(segments=source.segments, started_at=now())
-    for form in FORMS:
-        table = source.table_name(form) if source.exists(form) else None
-        manifest.tables[form.name] = TableEntry(table=table, source=source.identity(form))
+    _add_entries(manifest, source)
     return manifest
+
+
+def _add_entries(manifest: Manifest, source: DynamoDBSource) -> None:
+    """Add the tables that are not in the manifest: an export that an earlier release began has no claims."""
+    for form in source.forms:
+        if form.name not in manifest.tables:
+            table = source.table_name(form) if source.exists(form) else None
+            manifest.tables[form.name] = TableEntry(table=table, source=source.identity(form))
+
+
+def _forms(manifest: Manifest) -> list[TableForm]:
+    return [form for form in (*FORMS, *CLAIMS) if form.name in manifest.tables]
 
 
 def _same_source(source: DynamoDBSource, manifest: Manifest, directory: Path) -> DynamoDBSource:
     """Return the source, read in the segments of the manifest. Raise `UsageError` if it is another."""
     source = replace(source, segments=manifest.segments)
-    for form in FORMS:
+    _add_entries(manifest, source)
+    for form in _forms(manifest):
         found, expected = source.identity(form), manifest.tables[form.name].source
         if found != expected:
             raise UsageError(f"{directory} holds an export of {expected}, which cannot go on with {found}")

@@ -12,12 +12,12 @@ from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.files import FileSource
 from actingweb.migration.manifest import MANIFEST, Manifest, read_manifest
 from actingweb.migration.opening import opened
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS, FORMS
 
 __all__ = ["Documents", "Input", "TableInput"]
 
-_OPTIONAL = frozenset({"subscription_suspensions"})
-"""Tables that older deployments do not have."""
+_OPTIONAL = frozenset({"subscription_suspensions", *(form.name for form in CLAIMS)})
+"""Tables that older deployments, or exports, do not have."""
 
 _CHUNK = 1024 * 1024
 _KINDS = (".json", ".ndjson", ".jsonl")
@@ -40,7 +40,15 @@ class Documents(Protocol):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The tables that have none here, which may be right."""
+        """The tables, other than claims, that have none here, which may be right."""
+
+    @property
+    def claims(self) -> tuple[TableForm, ...]:
+        """The tables of claims that are here; none in exports of earlier releases."""
+
+    @property
+    def forms(self) -> tuple[TableForm, ...]:
+        """The tables to load, parents before children, claims last."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -66,12 +74,14 @@ class Input:
     Attributes:
         paths: the files, by table.
         missing: optional tables that have no file.
+        claims: the tables of claims that have a file; none in exports of earlier releases.
     """
 
     directory: Path
     manifest: Manifest | None
     paths: dict[str, Path]
     missing: tuple[str, ...]
+    claims: tuple[TableForm, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -83,17 +93,23 @@ class Input:
             raise UsageError(f"the export in {directory} is unfinished: finish it with `export --resume`")
         paths: dict[str, Path] = {}
         missing: list[str] = []
-        for form in FORMS:
+        for form in (*FORMS, *CLAIMS):
             found = [name for name in names if name in _file_names(form.name)]
             if len(found) > 1:
                 raise UsageError(f"{directory} has {' and '.join(found)} for one table: leave one of them")
             if found:
                 paths[form.name] = directory / found[0]
-            elif _may_be_missing(form, manifest, names):
-                missing.append(form.name)
-            else:
+            elif not _may_be_missing(form, manifest, names):
                 raise UsageError(f"{directory / form.name}.json is missing{_hint(names)}")
-        return cls(directory, manifest, paths, tuple(missing))
+            elif form not in CLAIMS:
+                missing.append(form.name)
+        claims = tuple(form for form in CLAIMS if form.name in paths)
+        return cls(directory, manifest, paths, tuple(missing), claims)
+
+    @property
+    def forms(self) -> tuple[TableForm, ...]:
+        """The tables, claims last."""
+        return (*FORMS, *self.claims)
 
     def file(self, table: str) -> FileSource | None:
         """Return the documents of a table, None if it has no file."""
@@ -109,7 +125,7 @@ class Input:
 
         Raise `SourceError` if a file is not what the manifest says, or without one is not whole.
         """
-        return {form.name: self._identity(form.name) for form in FORMS}
+        return {form.name: self._identity(form.name) for form in self.forms}
 
     def _identity(self, table: str) -> str:
         path = self.paths.get(table)
@@ -155,7 +171,7 @@ def _stem(name: str) -> str:
 def _hint(names: list[str]) -> str:
     if {"AWSDynamoDB", "manifest-summary.json"} & set(names):
         return ": if this is an export that DynamoDB made to S3, use --format dynamodb-export"
-    known = [name for form in FORMS for name in _file_names(form.name)]
+    known = [name for form in (*FORMS, *CLAIMS) for name in _file_names(form.name)]
     others = [name for name in names if _stem(name) and name not in known and name != MANIFEST]
     return f"; it has {', '.join(others[:10])}, whose name is no table's" if others else ""
 

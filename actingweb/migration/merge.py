@@ -140,7 +140,7 @@ class Merge:
     def _sql(self, statement: LiteralString) -> sql.Composed:
         return self.target.sql(
             statement,
-            table=sql.Identifier(self.form.name),
+            table=sql.Identifier(self.form.table),
             columns=column_names(self.form.record.fields),
             key=column_names(self.form.record.key),
         )

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from actingweb.migration.batches import Batch
 from actingweb.migration.errors import UsageError
 from actingweb.migration.rejects import RejectFile
+from actingweb.migration.tables import CLAIMS
 from actingweb.migration.target import Connection, Target, unlimited
 
 __all__ = ["Counts", "Progress", "begin", "discard", "finish", "is_unfinished"]
@@ -43,7 +45,7 @@ WHERE table_name = %(table)s AND run = %(run)s
 _COMPLETE = "UPDATE {schema}.migration_progress SET loaded = true WHERE table_name = %(table)s AND run = %(run)s"
 _FORGET = "DELETE FROM {schema}.migration_progress WHERE table_name = %(table)s AND run = %(run)s"
 _ANY = "SELECT EXISTS (SELECT FROM {schema}.migration_progress)"
-_DROP = "DROP TABLE IF EXISTS {schema}.migration_progress"
+_DROP = "DROP TABLE IF EXISTS {tables}"
 
 
 @dataclass
@@ -91,8 +93,10 @@ def discard(target: Target, connection: Connection) -> None:
 
 
 def finish(target: Target, connection: Connection) -> None:
-    """Forget all progress, which nothing needs once everything is loaded."""
-    connection.execute(target.sql(_DROP))
+    """Forget all progress, and the staged claims, which nothing needs once everything is loaded."""
+    names = [TABLE, *(form.table for form in CLAIMS)]
+    tables = sql.SQL(", ").join(sql.Identifier(target.schema, name) for name in names)
+    connection.execute(target.sql(_DROP, tables=tables))
 
 
 class Progress:
@@ -131,6 +135,11 @@ class Progress:
                         f"{rejects.path} lacks rows that the interrupted load rejected: name the same --rejects-dir"
                     )
                 rejects.cut(size)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the table is loaded."""
+        return self.loaded or bool(self._marks)
 
     def mark(self, stream: int = 0) -> Any:
         """Return from where a stream goes on, None for its start."""

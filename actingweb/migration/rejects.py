@@ -31,7 +31,7 @@ class RejectFile:
 
     def __init__(self, directory: Path, form: TableForm) -> None:
         self.path = directory / f"{form.name}.ndjson"
-        self._form = form
+        self.form = form
 
     @property
     def size(self) -> int:
@@ -40,7 +40,7 @@ class RejectFile:
 
     def rest(self) -> "RejectFile":
         """Return a new, empty file beside this one, which `replace_by` puts in its place."""
-        rest = RejectFile(self.path.parent, self._form)
+        rest = RejectFile(self.path.parent, self.form)
         rest.path = self.path.with_suffix(".ndjson.tmp")
         rest.cut(0)
         return rest
@@ -104,10 +104,10 @@ class RejectFile:
         content = content_of(reject.document)
         known = content if isinstance(content, dict) else {}
         fields = {
-            "table": self._form.name,
+            "table": self.form.name,
             "row": place,
             "reason": reject.reason,
-            "key": {name: known[name] for name in self._form.record.key if name in known},
+            "key": {name: known[name] for name in self.form.record.key if name in known},
         }
         if isinstance(content, dict):
             # As it was, digits of numbers included; line ends can be between its texts only.

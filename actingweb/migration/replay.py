@@ -1,20 +1,25 @@
 """Loading rejected rows again, after their documents were corrected in the reject files."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import islice
 
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.errors import UsageError
-from actingweb.migration.lookups import insert_missing_claims
+from actingweb.migration.lookups import LookUps, StagedClaims
 from actingweb.migration.merge import Merge
 from actingweb.migration.prepare import Pairs, prepared
 from actingweb.migration.progress import Counts, is_unfinished
 from actingweb.migration.rejects import Reject, RejectFile
-from actingweb.migration.tables import FORMS
+from actingweb.migration.settle import LoadedClaims, settle
+from actingweb.migration.staging import Staging
+from actingweb.migration.tables import CLAIMS, FORMS, PROPERTIES
 from actingweb.migration.target import Connection, Target, target_faults, unlimited
 from actingweb.migration.transfer import LoadOptions, OnCounts, Summary
 
 __all__ = ["replay_rejects"]
+
+Documents = list[tuple[bytes, int | None]]
 
 # Few enough for memory when each document is as large as DynamoDB allows.
 _BATCH_ROWS = 100
@@ -24,24 +29,59 @@ def replay_rejects(target: Target, options: LoadOptions, on_counts: OnCounts) ->
     """Load the documents of the reject files and leave in these what still cannot be loaded.
 
     A row that is there already, as it is in the file, counts as skipped; if it is there but different, the document
-    stays rejected. May be interrupted and repeated at any time. Raise `UsageError` if there is no reject file or a load
-    is unfinished, `SourceError` if a reject file is malformed, `TargetError` for faults of the target.
+    stays rejected. A claim becomes a look-up row if its actor holds the value and no other claim on it is valid. May be
+    interrupted and repeated at any time. Raise `UsageError` if there is no reject file or a load is unfinished,
+    `SourceError` if a reject file is malformed, `TargetError` for faults of the target.
     """
-    forms = [form for form in FORMS if RejectFile(options.rejects, form).path.is_file()]
-    if not forms:
+    forms, claims = _rejected(options, FORMS), _rejected(options, CLAIMS)
+    if not (forms or claims):
         raise UsageError(f"{options.rejects} has no reject file")
+    summary = Summary()
+    rests: dict[TableForm, RejectFile] = {}
     with closing(target.connect()) as connection:
         target.check(connection)
         with target_faults():
             if is_unfinished(target, connection):
                 raise UsageError("a load of this schema is unfinished: finish it first")
-        summary = Summary()
         for form in forms:
             counts = summary.counts[form.name] = Counts()
-            _Replay(target, connection, form, RejectFile(options.rejects, form), counts).run(on_counts)
-        with target_faults():
-            summary.look_ups = insert_missing_claims(target, connection, options.indexed_properties)
+            rests[form] = _Replay(target, connection, form, RejectFile(options.rejects, form), counts).run(on_counts)
+        rejected = rests.get(PROPERTIES) or RejectFile(options.rejects, PROPERTIES)
+        with target_faults(), connection.transaction():
+            unlimited(connection)
+            staged = [_staged(target, connection, RejectFile(options.rejects, form)) for form in claims]
+            look_ups = LookUps.of(target, connection, options.indexed_properties)
+            summary.settled(*settle(look_ups, staged, rejected))
+    for one in staged:
+        form = one.staged.form
+        rests[form], summary.counts[form.name] = one.rejects, one.counts
+        on_counts(form.name, one.counts)
+    # Not before the look-up rows are there: without a file there is nothing to repeat.
+    for form, rest in rests.items():
+        RejectFile(options.rejects, form).replace_by(rest)
     return summary
+
+
+def _rejected(options: LoadOptions, forms: Sequence[TableForm]) -> list[TableForm]:
+    return [form for form in forms if RejectFile(options.rejects, form).path.is_file()]
+
+
+def _staged(target: Target, connection: Connection, file: RejectFile) -> LoadedClaims:
+    """Stage the claims of a reject file, in which those that cannot be read will stay."""
+    staging = Staging(target, connection, file.form)
+    staging.create()
+    counts, rest, documents = Counts(), file.rest(), file.documents()
+    while batch := list(islice(documents, _BATCH_ROWS)):
+        rows = prepared(file.form, [document for document, _ in batch])
+        rejects = rows.rejects + staging.add(rows.rows)
+        rest.add(_placed(batch, rejects))
+        counts.add(Counts(len(batch), len(batch) - len(rejects), 0, len(rejects)))
+    return LoadedClaims(StagedClaims(file.form, staging.name), rest, counts)
+
+
+def _placed(documents: Documents, rejects: list[Reject]) -> list[tuple[int | None, Reject]]:
+    places = {id(document): place for document, place in documents}
+    return [(places[id(reject.document)], reject) for reject in rejects]
 
 
 class _Replay:
@@ -53,24 +93,23 @@ class _Replay:
         self._file = file
         self._counts = counts
 
-    def run(self, on_counts: OnCounts) -> None:
-        """Load the file batch by batch, then put what is left in its place."""
+    def run(self, on_counts: OnCounts) -> RejectFile:
+        """Load the file batch by batch; return what is to be put in its place."""
         rest = self._file.rest()
         documents = self._file.documents()
         while batch := list(islice(documents, _BATCH_ROWS)):
             self._load(batch, rest)
             on_counts(self._merge.form.name, self._counts)
-        self._file.replace_by(rest)
+        return rest
 
-    def _load(self, documents: list[tuple[bytes, int | None]], rest: RejectFile) -> None:
+    def _load(self, documents: Documents, rest: RejectFile) -> None:
         batch = prepared(self._merge.form, [document for document, _ in documents])
         rejects = list(batch.rejects)
         with target_faults(), self._connection.transaction():
             unlimited(self._connection)
             written = self._merge.insert(batch.rows, rejects)
             rejects += self._others(batch.rows, rejects, written)
-        places = {id(document): place for document, place in documents}
-        rest.add((places[id(reject.document)], reject) for reject in rejects)
+        rest.add(_placed(documents, rejects))
         read = len(documents)
         self._counts.add(Counts(read, written, read - written - len(rejects), len(rejects)))
 

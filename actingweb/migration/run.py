@@ -9,7 +9,15 @@ from typing import Any, NoReturn
 
 import typer
 
-from actingweb.migration.display import Display, Rows, complain, print_json, print_rows, restore_terminal, set_up_log
+from actingweb.migration.display import (
+    Display,
+    Rows,
+    complain,
+    print_json,
+    print_rows,
+    restore_terminal,
+    set_up_log,
+)
 from actingweb.migration.errors import ExitCode, MigrationError
 
 __all__ = ["Outcome", "run"]
@@ -25,12 +33,14 @@ class Outcome:
         rows: for the table that people read.
         facts: the rest of what the machine-readable summary says.
         notes: for people, below the table.
+        warnings: what the user has to know, in the machine-readable summary too.
     """
 
     exit_code: ExitCode
     rows: Rows
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def run(command: str, action: Callable[[Display], Outcome], as_json: bool, log_level: str) -> NoReturn:
@@ -70,11 +80,19 @@ def _end(_signal: int, _frame: object) -> None:
 def _report(command: str, outcome: Outcome | None, failure: str, code: ExitCode, seconds: float, as_json: bool) -> None:
     if as_json:
         summary: dict[str, Any] = {"command": command, "exit_code": int(code), "seconds": round(seconds, 3)}
-        summary |= {"error": failure} if outcome is None else {"tables": outcome.rows, **outcome.facts}
+        summary |= {"error": failure} if outcome is None else _facts(outcome)
         print_json(summary)
     elif outcome is not None:
         print_rows(f"{command}: {seconds:.1f} s", outcome.rows)
-    for line in outcome.notes if outcome is not None and not as_json else ():
+    for line in _lines(outcome) if outcome is not None and not as_json else ():
         print(line)
     if failure:
         complain(failure)
+
+
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    return {"tables": outcome.rows, **outcome.facts, "warnings": list(outcome.warnings)}
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    return [*outcome.notes, *(f"WARNING: {warning}" for warning in outcome.warnings)]

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from actingweb.db.dynamodb.fallback import V1_SUFFIX
-from actingweb.db.dynamodb.property_lookup import PropertyLookupV2Model
 from actingweb.db.dynamodb.tables import names_of
 from actingweb.migration.batches import Batch, gathered
+from actingweb.migration.canonical import TableForm
 from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.notation import plain
 from actingweb.migration.s3manifest import FILES, SUMMARY, DataFile, Summary, data_files, read_summary
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS, FORMS
 
 __all__ = ["S3Exports"]
 
-_SUFFIXES = {form.name: form.layout.suffix for form in FORMS}
-_SUFFIXES |= {"property_lookup_v2": PropertyLookupV2Model.layout.suffix, "property_lookup_v1": V1_SUFFIX}
+_SUFFIXES = {form.name: form.layout.suffix for form in (*FORMS, *CLAIMS)}
 _REQUIRED = FORMS[0].name
 _TRACES = {FILES, "_started"}
 """What an export has before its summary is written."""
@@ -68,8 +66,8 @@ class S3Exports:
     """The exports of a deployment's tables: `Documents`.
 
     Attributes:
-        tables: by name, among them `property_lookup_v2` and `property_lookup_v1`, those of look-up rows.
-        missing: tables that are not there.
+        tables: by name.
+        missing: tables, other than claims, that are not there.
         notes: what a person should know.
     """
 
@@ -97,6 +95,16 @@ class S3Exports:
         tables = {table: _Table.at(place, found[place]) for table, place in chosen.items()}
         missing = tuple(form.name for form in FORMS if form.name not in tables)
         return cls(directory, tables, missing, tuple(_notes(found, chosen)))
+
+    @property
+    def claims(self) -> tuple[TableForm, ...]:
+        """The tables of claims that are here."""
+        return tuple(form for form in CLAIMS if form.name in self.tables)
+
+    @property
+    def forms(self) -> tuple[TableForm, ...]:
+        """The tables, claims last."""
+        return (*FORMS, *self.claims)
 
     def file(self, table: str) -> _Table | None:
         """Return the documents of a table, None if there is no export of it."""

@@ -17,7 +17,7 @@ from actingweb.migration.canonical import TableForm, document_of
 from actingweb.migration.dynamodb import AccessDeniedError, Answer, Endpoint, Patience, TableNotFoundError
 from actingweb.migration.errors import SourceError
 from actingweb.migration.notation import Encoder, decoded
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS_V1, CLAIMS_V2, FORMS
 
 __all__ = ["DynamoDBSource"]
 
@@ -52,6 +52,11 @@ class DynamoDBSource:
         self._budget = None if self.rcu is None else Budget(self.rcu)
         # One page is decoded at a time: its objects take many times the room of its text.
         self._decoding = Lock()
+
+    @property
+    def forms(self) -> tuple[TableForm, ...]:
+        """The tables, claims last; the first form of claims only if there is such a table."""
+        return (*FORMS, CLAIMS_V2, CLAIMS_V1) if self.exists(CLAIMS_V1) else (*FORMS, CLAIMS_V2)
 
     def exists(self, form: TableForm) -> bool:
         """Tell whether the table exists. The library makes each when it first needs it; actors is always needed."""

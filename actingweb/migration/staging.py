@@ -12,12 +12,14 @@ from psycopg import sql
 
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.documents import content_of, corrected
+from actingweb.migration.lookups import StagedClaims
 from actingweb.migration.merge import REFUSED, column_names
 from actingweb.migration.prepare import Pairs
 from actingweb.migration.rejects import Reject, RejectFile
+from actingweb.migration.tables import CLAIMS, CLAIMS_V1
 from actingweb.migration.target import Connection, Target
 
-__all__ = ["KnownRejects", "Staging", "key_of"]
+__all__ = ["KnownRejects", "Staging", "key_of", "shown_key"]
 
 _CREATE = "CREATE TEMP TABLE {staged} AS SELECT {columns} FROM {schema}.{table} WITH NO DATA"
 _COPY = "COPY {staged} FROM STDIN"
@@ -50,7 +52,10 @@ class Staging:
 
     def create(self) -> None:
         """Make it, empty."""
-        self._execute(_CREATE)
+        if self.form in CLAIMS:
+            StagedClaims(self.form, self.name).create(self.connection, temporary=True)
+        else:
+            self._execute(_CREATE)
 
     def add(self, rows: Pairs) -> list[Reject]:
         """Add rows; return those that PostgreSQL refuses."""
@@ -82,7 +87,7 @@ class Staging:
 
     def _sql(self, statement: LiteralString) -> sql.Composed:
         columns = column_names(self.form.record.fields)
-        return self.target.sql(statement, staged=self.name, table=sql.Identifier(self.form.name), columns=columns)
+        return self.target.sql(statement, staged=self.name, table=sql.Identifier(self.form.table), columns=columns)
 
 
 class KnownRejects:
@@ -133,6 +138,13 @@ def key_of(form: TableForm, document: bytes) -> dict[str, Any]:
         return {}
     content = corrected(form.record, {name: content[name] for name in form.record.key if name in content})
     return {name: content[name] for name in form.record.key if name in content}
+
+
+def shown_key(form: TableForm, key: dict[str, Any]) -> dict[str, Any]:
+    """Return a key as reports show it: that of a claim of the first form holds the value that is claimed."""
+    if form is not CLAIMS_V1:
+        return key
+    return {name: part for name, part in key.items() if name != "value"}
 
 
 def _digest(form: TableForm, document: bytes) -> bytes:

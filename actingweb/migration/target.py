@@ -14,7 +14,7 @@ from actingweb.db.postgresql.schema_check import schema_state
 from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import FORMS, LOOK_UPS
 
 __all__ = ["Connection", "Target", "target_faults", "unlimited"]
 
@@ -88,7 +88,7 @@ class Target:
                 raise UsageError(f"the role may not {right}")
 
     def _table_names(self) -> list[str]:
-        names = [*(form.name for form in FORMS), "property_lookup"]
+        names = [*(form.table for form in FORMS), LOOK_UPS]
         return [sql.Identifier(self.schema, name).as_string() for name in names]
 
 

@@ -14,12 +14,13 @@ from actingweb.migration.canonical import TableForm
 from actingweb.migration.errors import DuplicateRowError, UsageError
 from actingweb.migration.inputs import Documents
 from actingweb.migration.load import Loader
-from actingweb.migration.lookups import analyze, insert_missing_claims
+from actingweb.migration.lookups import LookUps, StagedClaims, analyze
 from actingweb.migration.merge import Merge
 from actingweb.migration.progress import Counts, Progress, begin, discard, finish
 from actingweb.migration.rejects import RejectFile
-from actingweb.migration.tables import FORMS
-from actingweb.migration.target import Connection, Target, target_faults
+from actingweb.migration.settle import LoadedClaims, settle
+from actingweb.migration.tables import CLAIMS, CLAIMS_V1, CLAIMS_V2, FORMS, LOOK_UPS, PROPERTIES
+from actingweb.migration.target import Connection, Target, target_faults, unlimited
 
 __all__ = ["CopySource", "LoadOptions", "OnCounts", "Summary", "copy_tables", "import_files"]
 
@@ -64,7 +65,10 @@ class Summary:
         unknown: rows of this run with an attribute that the layout does not know, by table and attribute.
         missing: optional tables that the source does not have.
         notes: what a person should know of the source.
-        look_ups: look-up rows made for values of indexed properties.
+        look_ups: look-up rows made.
+        unclaimed: how many of them are for values that nobody claims, where the smallest id answers.
+        without_claims: whether the source does not tell who claims a value.
+        names_beside: properties, other than the indexed ones, whose values are claimed; some, if they are many.
     """
 
     counts: dict[str, Counts] = field(default_factory=dict)
@@ -72,6 +76,13 @@ class Summary:
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     look_ups: int = 0
+    unclaimed: int = 0
+    without_claims: bool = False
+    names_beside: list[str] = field(default_factory=list)
+
+    def settled(self, claimed: int, unclaimed: int) -> None:
+        """Take the numbers of look-up rows made."""
+        self.look_ups, self.unclaimed = claimed + unclaimed, unclaimed
 
     @property
     def rejected(self) -> int:
@@ -81,6 +92,10 @@ class Summary:
 
 class CopySource(Protocol):
     """What `copy_tables` needs of a source."""
+
+    @property
+    def forms(self) -> tuple[TableForm, ...]:
+        """The tables, parents before children."""
 
     def identity(self, form: TableForm, /) -> str:
         """Tell this table, read in these streams, from any other."""
@@ -104,8 +119,9 @@ def import_files(target: Target, source: Documents, options: LoadOptions, on_cou
         with target_faults():
             begin(target, connection, identities)
         run = _Run(target, connection, options, on_counts, f"import of {source.directory}", identities)
-        run.summary.missing, run.summary.notes = source.missing, source.notes
-        for form in FORMS:
+        run.summary.missing, run.summary.notes = (*source.missing, *_missing_claims(source)), source.notes
+        run.summary.without_claims = not source.claims
+        for form in source.forms:
             run.load_file(form, source)
         return run.finish()
 
@@ -118,17 +134,22 @@ def copy_tables(source: CopySource, target: Target, options: LoadOptions, on_cou
     """
     options.check_rejects()
     with _checked(target) as connection:
-        identities = {form.name: source.identity(form) for form in FORMS}
+        identities = {form.name: source.identity(form) for form in source.forms}
         with target_faults():
             continues = begin(target, connection, identities)
             if not (continues or options.skip_duplicates):
                 _require_empty(target, connection)
         run = _Run(target, connection, options, on_counts, "copy", identities)
-        for form in FORMS:
+        for form in source.forms:
             with run.loader(form, ordered=False) as loader:
                 if not loader.progress.loaded:
                     loader.load(source.batches(form, loader.progress.mark, loader.progress.done))
         return run.finish()
+
+
+def _missing_claims(source: Documents) -> tuple[str, ...]:
+    """Return the present table of claims if only its first form is there: either may have been forgotten."""
+    return (CLAIMS_V2.name,) if source.claims == (CLAIMS_V1,) else ()
 
 
 @contextmanager
@@ -158,6 +179,7 @@ class _Run:
     source: str
     identities: dict[str, str]
     summary: Summary = field(default_factory=Summary)
+    claims: list[LoadedClaims] = field(default_factory=list)
 
     def load_file(self, form: TableForm, source: Documents) -> None:
         """Load the file of a table, if it is not loaded yet."""
@@ -181,6 +203,8 @@ class _Run:
         with target_faults():
             key = (form.name, self.source, self.identities[form.name])
             progress = Progress(self.target, self.connection, *key, rejects)
+            if form in CLAIMS:
+                self._stage_claims(form, progress, rejects)
         self.summary.counts[form.name] = progress.counts
         merge = Merge(self.target, self.connection, form, self.options.skip_duplicates)
         loader = Loader(merge, progress, rejects, ordered, self.options.max_rejects, self._report(form.name))
@@ -188,12 +212,31 @@ class _Run:
         if loader.unknown:
             self.summary.unknown[form.name] = loader.unknown
 
+    def _stage_claims(self, form: TableForm, progress: Progress, rejects: RejectFile) -> None:
+        """Make room for claims, without what a load that was given up left there."""
+        staged = StagedClaims.lasting(self.target, form)
+        with self.connection.transaction():
+            unlimited(self.connection)
+            staged.create(self.connection, temporary=False)
+            if not progress.begun:
+                staged.empty(self.connection)
+        self.claims.append(LoadedClaims(staged, rejects, progress.counts))
+
     def finish(self) -> Summary:
         """Do what follows when all tables are loaded, and return what was done."""
+        names = self.options.indexed_properties
+        loaded = (*FORMS, *(one.staged.form for one in self.claims))
         with target_faults():
-            self.summary.look_ups = insert_missing_claims(self.target, self.connection, self.options.indexed_properties)
-            analyze(self.target, self.connection)
-            finish(self.target, self.connection)
+            analyze(self.target, self.connection, [form.table for form in loaded])
+            with self.connection.transaction():
+                unlimited(self.connection)
+                for one in self.claims:
+                    self.summary.names_beside += one.staged.names_beside(self.connection, names)
+                look_ups = LookUps.of(self.target, self.connection, names)
+                self.summary.settled(*settle(look_ups, self.claims, RejectFile(self.options.rejects, PROPERTIES)))
+                analyze(self.target, self.connection, [LOOK_UPS])
+                # Together, so that a reject is not written twice.
+                finish(self.target, self.connection)
         return self.summary
 
     def _report(self, table: str) -> Callable[[Counts], None]:

@@ -66,7 +66,7 @@ def tool(
     ddb.put_item(TableName=table, Item=unfit)
     environment = {**postgres_tables.environment, **dynamodb_tables.environment, "AWS_SECRET_ACCESS_KEY": KEY}
     yield Tool(tmp_path, {**environment, "PATH": "/usr/bin:/bin", "COLUMNS": "200"})
-    pg.execute("DROP TABLE IF EXISTS migration_progress")
+    pg.execute("DROP TABLE IF EXISTS migration_progress, migration_property_lookup_v2")
     postgres_tables.wipe()
     dynamodb_tables.wipe()
 

@@ -24,7 +24,7 @@ from actingweb.migration.export import export_tables
 from tests.conftest import SetEnv
 from tests.contract.calls import Call, ready
 from tests.dynamodb.proxy import Seen, SpoilingProxy, lost, spoiling_proxy
-from tests.migration.tables import source_of
+from tests.migration.tables import first_table_of_claims, source_of
 from tests.support import ddb_table, new_id
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ def test_an_application_that_creates_its_tables(elsewhere: Callable[[], None], s
     assert sent == allowed(policy("application-creating-tables"))
 
 
-def test_an_export(backend: Backend, tmp_path: Path, set_env: SetEnv) -> None:
-    with recording(set_env) as proxy:
+def test_an_export(backend: Backend, ddb: DynamoDBClient, tmp_path: Path, set_env: SetEnv) -> None:
+    with first_table_of_claims(ddb, os.environ["AWS_DB_PREFIX"]), recording(set_env) as proxy:
         export_tables(source_of(os.environ), tmp_path / "files")
         sent = needed(proxy)
     assert sent == allowed(policy("export"))

@@ -7,6 +7,7 @@ import pytest
 
 from actingweb.db.settings import Settings
 from actingweb.migration import batches
+from actingweb.migration.progress import finish
 from actingweb.migration.target import Target
 from tests.conftest import SetEnv
 from tests.migration.cli_tool import Tool
@@ -17,9 +18,10 @@ from tests.servers import DynamoDBTables, PostgresTables
 @pytest.fixture
 def target(postgres_tables: PostgresTables) -> Iterator[Target]:
     """Return the session's schema with empty tables, as a migration sees it."""
-    yield Target(Settings.from_environment(postgres_tables.environment).postgresql)
-    with postgres_tables.connect() as connection:
-        connection.execute("DROP TABLE IF EXISTS migration_progress")
+    target = Target(Settings.from_environment(postgres_tables.environment).postgresql)
+    yield target
+    with target.connect() as connection:
+        finish(target, connection)
     postgres_tables.wipe()
 
 

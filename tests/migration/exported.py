@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from actingweb.migration.canonical import Document, item_of
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS, FORMS
 from tests.migration.loads import Documents
-
-SUFFIXES = {form.name: form.layout.suffix for form in FORMS}
 
 
 def md5(content: bytes) -> str:
@@ -27,9 +25,10 @@ def lines_of(documents: Iterable[Document]) -> bytes:
 
 
 def write_exports(directory: Path, documents: Documents, prefix: str = "demo_") -> Path:
-    """Write an export of each table; return the directory."""
-    for table, suffix in SUFFIXES.items():
-        write_export(directory / "AWSDynamoDB" / f"01700-{table}", f"{prefix}{suffix}", list(documents.get(table, ())))
+    """Write an export of each table, of claims only if the documents have them; return the directory."""
+    for form in (*FORMS, *(form for form in CLAIMS if form.name in documents)):
+        place = directory / "AWSDynamoDB" / f"01700-{form.name}"
+        write_export(place, f"{prefix}{form.layout.suffix}", list(documents.get(form.name, ())))
     return directory
 
 

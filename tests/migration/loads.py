@@ -10,7 +10,7 @@ from psycopg import sql
 
 from actingweb.migration.canonical import Document, TableForm
 from actingweb.migration.inputs import Input
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS, FORMS
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import LoadOptions, Summary, import_files
 
@@ -83,9 +83,12 @@ def properties(count: int, actor: str = "a1") -> list[Document]:
 
 
 def write_input(directory: Path, documents: Documents, indent: int | None = None) -> Path:
-    """Write one file a table, as the export does, or with `indent` as by hand; return the directory."""
+    """Write one file a table, as the export does, or with `indent` as by hand; return the directory.
+
+    There is a file of claims only if the documents have them, as in an export of an earlier release.
+    """
     directory.mkdir(exist_ok=True)
-    for form in FORMS:
+    for form in (*FORMS, *(form for form in CLAIMS if form.name in documents)):
         content = list(documents.get(form.name, ()))
         lines = "".join(f"{',' if number else ''}\n{json.dumps(document)}" for number, document in enumerate(content))
         text = f"[{lines}\n]\n" if indent is None else json.dumps(content, indent=indent)
@@ -112,6 +115,13 @@ def rejects_of(directory: Path, table: str) -> list[dict[str, Any]]:
     """Return the rejects of an import."""
     path = reject_path(directory, table)
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def correct(directory: Path, table: str, **changes: Any) -> None:
+    """Change attributes of all rejected documents of a table."""
+    rejects = rejects_of(directory, table)
+    lines = [json.dumps(reject | {"document": reject["document"] | changes}) + "\n" for reject in rejects]
+    reject_path(directory, table).write_text("".join(lines))
 
 
 def stored(target: Target) -> Rows:

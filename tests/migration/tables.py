@@ -1,11 +1,12 @@
 """Items in DynamoDB, and the source that reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from actingweb.migration.canonical import item_of
 from actingweb.migration.source import DynamoDBSource
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS, CLAIMS_V1, FORMS
 from tests.migration.loads import Documents
 
 if TYPE_CHECKING:
@@ -22,8 +23,22 @@ def source_of(environment: Mapping[str, str], segments: int = 2) -> DynamoDBSour
 
 def put_documents(client: "DynamoDBClient", prefix: str, documents: Documents) -> None:
     """Store the items of documents."""
-    for form in FORMS:
+    for form in (*FORMS, *CLAIMS):
         puts: list[Any] = [{"PutRequest": {"Item": item_of(document)}} for document in documents.get(form.name, ())]
         for start in range(0, len(puts), _PUTS_PER_REQUEST):
             batch = puts[start : start + _PUTS_PER_REQUEST]
             client.batch_write_item(RequestItems={f"{prefix}_{form.layout.suffix}": batch})
+
+
+@contextmanager
+def first_table_of_claims(client: "DynamoDBClient", prefix: str) -> Iterator[None]:
+    """Have the first form of the table of claims, which the library never makes."""
+    name, keys = f"{prefix}_{CLAIMS_V1.layout.suffix}", ("property_name", "value")
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": keys[0], "KeyType": "HASH"}, {"AttributeName": keys[1], "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield
+    client.delete_table(TableName=name)

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from actingweb.migration.tables import FORMS
+from actingweb.db.utils import compute_lookup_key
+from actingweb.migration.tables import CLAIMS_V2, FORMS
 from tests.migration.cli_tool import Tool, interrupt, wait_until
 from tests.migration.loads import properties, write_input
 from tests.support import PATIENCE, new_id
@@ -47,7 +48,7 @@ def test_export_import_validate(tool: Tool, ddb: DynamoDBClient, pg: Connection)
     exported = summary_of(tool, "export", "--output-dir", "out")
     assert exported["exit_code"] == 0
     assert {row["table"]: row["rows"] for row in exported["tables"]} == {
-        form.name: int(form.name == "actors") for form in FORMS
+        form.name: int(form.name == "actors") for form in (*FORMS, CLAIMS_V2)
     }
     imported = summary_of(tool, "import", "--input-dir", "out")
     assert imported["exit_code"] == 0
@@ -90,6 +91,35 @@ def test_rejected_rows_can_be_replayed(tool: Tool, pg: Connection) -> None:
     rejects.write_text(rejects.read_text().replace("\\u0000", "good"))
     assert summary_of(tool, "replay", "--rejects-dir", "files/rejects")["exit_code"] == 0
     assert pg.execute("SELECT value FROM properties").fetchall() == [("good",)]
+
+
+def test_files_without_claims(tool: Tool, pg: Connection) -> None:
+    """People and programs are told what is decided how, and what was not compared."""
+    shared = [{"id": actor_id, "name": "email", "value": "canary"} for actor_id in ("a1", "a2")]
+    write_input(tool.directory / "old", {"actors": [ACTOR, {"id": "a2"}], "properties": shared})
+    loaded = tool.run("import", "--input-dir", "old")
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+    assert "WARNING: the input has no property_lookup_v2" in loaded.stdout
+    assert "the smallest actor id" in loaded.stdout
+    assert pg.execute("SELECT actor_id FROM property_lookup").fetchall() == [("a1",)]
+    (warning,) = summary_of(tool, "validate", "--input-dir", "old")["warnings"]
+    assert "was not compared" in warning
+    claim = {"lookup_key": compute_lookup_key("email", "canary"), "property_name": "email", "actor_id": "a2"}
+    (tool.directory / "old" / "property_lookup_v2.json").write_text(json.dumps([claim]))
+    compared = tool.run("validate", "--input-dir", "old", "--report", "report.ndjson")
+    assert compared.returncode == 4
+    assert 'reason "a look-up has another answer", source "a2", postgresql "a1"' in compared.stdout
+    assert "WARNING" not in compared.stdout
+    assert "canary" not in compared.stdout + (tool.directory / "report.ndjson").read_text()
+
+
+def test_claims_that_are_not_indexed(tool: Tool, pg: Connection) -> None:
+    claim = {"lookup_key": compute_lookup_key("phone", "1"), "property_name": "phone", "actor_id": "a1"}
+    documents = {"actors": [ACTOR], "properties": [{"id": "a1", "name": "phone", "value": "1"}]}
+    write_input(tool.directory / "files", {**documents, "property_lookup_v2": [claim]})
+    (warning,) = summary_of(tool, "import", "--input-dir", "files")["warnings"]
+    assert 'INDEXED_PROPERTIES does not name are kept ("phone")' in warning
+    assert pg.execute("SELECT actor_id FROM property_lookup").fetchall() == [("a1",)]
 
 
 def test_too_many_rejects_stop_it(tool: Tool) -> None:

@@ -24,7 +24,7 @@ from actingweb.migration.export import export_tables
 from actingweb.migration.files import FileSource
 from actingweb.migration.manifest import Manifest, read_manifest
 from actingweb.migration.source import DynamoDBSource
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS_V2, FORMS
 from tests.dynamodb.proxy import SpoilingProxy, failing, spoiling_proxy
 from tests.migration.deployment import (
     ACTORS,
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("deployment")
 
-_FILES = {f"{form.name}.json" for form in FORMS} | {"manifest.json"}
+_EXPORTED = (*FORMS, CLAIMS_V2)
+_FILES = {f"{form.name}.json" for form in _EXPORTED} | {"manifest.json"}
 _ACTORS: list[Document] = [{"id": f"a{number}", "creator": "ö\n", "passphrase": ""} for number in range(7)]
 
 
@@ -98,7 +99,7 @@ def _small_pages(proxy: SpoilingProxy, segments: int = 3) -> DynamoDBSource:
 def _interrupt(proxy: SpoilingProxy, directory: Path, pages: int) -> None:
     """Export until the endpoint fails, after some pages."""
     source = _small_pages(proxy)
-    assert all(source.exists(form) for form in FORMS)
+    assert all(source.exists(form) for form in source.forms)
     proxy.spoilers.extend([None] * pages)
     proxy.always = failing("InternalServerError", 500)
     with pytest.raises(SourceError):
@@ -111,7 +112,7 @@ def test_all_tables_are_written(stored: list[Document], directory: Path) -> None
     summary = export_tables(source_of(), directory, on_rows=lambda name, rows: seen.append((name, rows)))
     _assert_complete(directory, stored)
     assert summary.manifest == _manifest(directory)
-    assert summary.read == {form.name: len(_content(directory, form.name)) for form in FORMS}
+    assert summary.read == {form.name: len(_content(directory, form.name)) for form in _EXPORTED}
     assert summary.missing == []
     assert dict(seen) == summary.read
     assert summary.manifest.finished_at is not None
@@ -160,7 +161,7 @@ def test_absent_tables_have_empty_files(ddb: DynamoDBClient, directory: Path) ->
     create_table(ddb, f"{prefix}__actors")
     ddb.put_item(TableName=f"{prefix}__actors", Item={"id": {"S": "a"}})
     summary = export_tables(source_of(prefix=f"{prefix}_"), directory)
-    assert summary.missing == [form.name for form in FORMS[1:]]
+    assert summary.missing == [form.name for form in _EXPORTED[1:]]
     assert set(os.listdir(directory)) == _FILES
     assert _content(directory, "actors") == [{"id": "a"}]
     assert _content(directory, "subscription_suspensions") == []
@@ -220,7 +221,7 @@ def test_an_interrupted_export_goes_on(
     assert _manifest(directory).segments == 3
     _assert_complete(directory, stored)
     # Of each segment at most the pages that were read ahead, and the empty tables in between, are read again.
-    whole_export = 60 // 5 + 7 // 5 + 3 * len(FORMS)
+    whole_export = 60 // 5 + 7 // 5 + 3 * len(_EXPORTED)
     assert len(_scans(proxy)) - before <= whole_export - pages + 2 * 3
 
 

@@ -3,7 +3,6 @@
 import json
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from actingweb.migration.target import Target
 from actingweb.migration.transfer import Summary, import_files
 from tests.migration.loads import (
     ACTOR,
+    correct,
     expected,
     load,
     load_options,
@@ -32,13 +32,6 @@ ORPHANS = [{"id": "nobody", "name": f"n{number}", "value": "v"} for number in ra
 
 def again(target: Target, directory: Path) -> Summary:
     return replay_rejects(target, load_options(directory), lambda *_: None)
-
-
-def correct(directory: Path, table: str, **changes: Any) -> None:
-    """Change attributes of all rejected documents of a table."""
-    rejects = rejects_of(directory, table)
-    lines = [json.dumps(reject | {"document": reject["document"] | changes}) + "\n" for reject in rejects]
-    reject_path(directory, table).write_text("".join(lines))
 
 
 @pytest.fixture

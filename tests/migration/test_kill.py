@@ -8,18 +8,20 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.context import ForkServerContext
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from actingweb.db.settings import Settings
+from actingweb.db.utils import compute_lookup_key
 from actingweb.migration import batches, export
 from actingweb.migration.canonical import Document
 from actingweb.migration.errors import DuplicateRowError
 from actingweb.migration.export import export_tables
 from actingweb.migration.inputs import Input
-from actingweb.migration.tables import FORMS
+from actingweb.migration.tables import CLAIMS_V2, FORMS
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import copy_tables, import_files
 from tests.migration.loads import (
@@ -44,14 +46,27 @@ Work = Callable[[Path, Environment], None]
 KILLS = 13
 """For each of the four kinds of work."""
 
-ACTORS = [f"actor {number}" for number in range(40)]
+ACTORS = [f"actor {number:02}" for number in range(40)]
+EMAILS = {actor: f"{number // 2}@example.com" for number, actor in enumerate(ACTORS)}
+"""Two have the same; the later one claims it."""
 GOOD: dict[str, list[Document]] = {
     "actors": [{"id": actor, "passphrase": "p"} for actor in ACTORS],
-    "properties": [{"id": actor, "name": f"n{number}", "value": "v" * 9000} for actor in ACTORS for number in range(8)],
+    "properties": [
+        *({"id": actor, "name": f"n{number}", "value": "v" * 9000} for actor in ACTORS for number in range(8)),
+        *({"id": actor, "name": "email", "value": value} for actor, value in EMAILS.items()),
+    ],
     "peertrustees": [{"id": actor, "peerid": "p", "baseuri": "u", "type": "t"} for actor in ACTORS],
 }
-ORPHANS: list[Document] = [{"id": f"nobody {number}", "name": "n"} for number in range(80)]
+ORPHANS: list[Document] = [
+    {"id": "nobody 0", "name": "email", "value": "0@example.com"},
+    *({"id": f"nobody {number}", "name": "n"} for number in range(1, 80)),
+]
+CLAIMANTS = {EMAILS[actor]: actor for actor in ACTORS} | {"0@example.com": "nobody 0"}
 ALL = {
+    "property_lookup_v2": [
+        {"lookup_key": compute_lookup_key("email", value), "property_name": "email", "actor_id": actor}
+        for value, actor in CLAIMANTS.items()
+    ],
     **GOOD,
     "properties": [document for start in range(80) for document in (ORPHANS[start], *GOOD["properties"][start::80])],
 }
@@ -165,11 +180,23 @@ def is_loaded(target: Target) -> bool:
     return not table_exists(target, "migration_progress") and stored(target) == expected(GOOD)
 
 
+def owners(target: Target) -> list[tuple[str, ...]]:
+    """Return the keys of the look-up rows and their actors."""
+    with target.connect() as connection:
+        return connection.execute(
+            target.sql("SELECT lookup_key, actor_id FROM {schema}.property_lookup ORDER BY actor_id")
+        ).fetchall()
+
+
 def check_loaded(target: Target, directory: Path) -> None:
     """Check that all rows are there, and each reject once, and nothing is left to do."""
     assert is_loaded(target)
     rejects = [reject["document"]["id"] for reject in rejects_of(directory, "properties")]
     assert sorted(rejects) == sorted(orphan["id"] for orphan in ORPHANS)
+    assert [reject["document"]["actor_id"] for reject in rejects_of(directory, "property_lookup_v2")] == ["nobody 0"]
+    claims = [(claim["lookup_key"], claim["actor_id"]) for claim in ALL["property_lookup_v2"]]
+    assert owners(target) == sorted(claims[1:], key=itemgetter(1))
+    assert not table_exists(target, CLAIMS_V2.table)
 
 
 @pytest.mark.usefixtures("filled")
@@ -177,7 +204,7 @@ def test_exports(killer: Killer, tmp_path: Path) -> None:
     seconds = killer.seconds(export_files, tmp_path / "undisturbed")
     contents = sorted_lines(tmp_path / "undisturbed")
     assert {table: len(lines) for table, lines in contents.items()} == {
-        form.name: len(ALL.get(form.name, ())) for form in FORMS
+        form.name: len(ALL.get(form.name, ())) for form in (*FORMS, CLAIMS_V2)
     }
     for name in killer.rounds():
         directory = tmp_path / name
@@ -189,7 +216,7 @@ def test_exports(killer: Killer, tmp_path: Path) -> None:
 
 def sorted_lines(directory: Path) -> dict[str, list[str]]:
     """Return the documents of each file as they stand there, in an order of their own."""
-    content = {form.name: json.loads((directory / f"{form.name}.json").read_text()) for form in FORMS}
+    content = {form.name: json.loads((directory / f"{form.name}.json").read_text()) for form in (*FORMS, CLAIMS_V2)}
     return {table: sorted(map(json.dumps, documents)) for table, documents in content.items()}
 
 

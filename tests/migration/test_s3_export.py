@@ -50,7 +50,7 @@ def test_what_was_loaded_is_valid(target: Target, tmp_path: Path) -> None:
 
     def documents_of(form: TableForm) -> Any:
         file = source.file(form.name)
-        return () if file is None else file.batches()
+        return None if file is None else file.batches()
 
     options = CompareOptions(tmp_path / "report", ("email",))
     assert compare(target, documents_of, options, lambda *_: None).differences == 0

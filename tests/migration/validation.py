@@ -17,9 +17,9 @@ def validate(target: Target, directory: Path, **options: Any) -> CompareResult:
     """Compare the target with the files of a directory, in which the report is written."""
     source = Input.at(directory)
 
-    def batches(form: TableForm) -> Iterable[Batch]:
+    def batches(form: TableForm) -> Iterable[Batch] | None:
         file = source.file(form.name)
-        return () if file is None else file.batches()
+        return None if file is None else file.batches()
 
     return compare(target, batches, _options(directory, options), lambda *_: None)
 
@@ -27,12 +27,11 @@ def validate(target: Target, directory: Path, **options: Any) -> CompareResult:
 def validate_live(target: Target, environment: Mapping[str, str], directory: Path, **options: Any) -> CompareResult:
     """Compare the target with the DynamoDB tables that settings name."""
     source = source_of(environment)
-    return compare(
-        target,
-        lambda form: source.batches(form, lambda _: None, lambda _: False),
-        _options(directory, options),
-        lambda *_: None,
-    )
+
+    def batches(form: TableForm) -> Iterable[Batch] | None:
+        return source.batches(form, lambda _: None, lambda _: False) if form in source.forms else None
+
+    return compare(target, batches, _options(directory, options), lambda *_: None)
 
 
 def found(result: CompareResult) -> list[tuple[str, str, dict[str, Any], str | None]]:
