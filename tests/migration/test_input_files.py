@@ -254,6 +254,13 @@ def rename(names: dict[str, str]) -> Callable[[Path], None]:
     return harm
 
 
+def add(name: str) -> Callable[[Path], None]:
+    def harm(directory: Path) -> None:
+        (directory / name).write_text("[]")
+
+    return harm
+
+
 def have_two(directory: Path) -> None:
     (directory / "actors.json.gz").write_bytes(gzip.compress(b"[]"))
 
@@ -272,6 +279,13 @@ def have_two(directory: Path) -> None:
             rename({"subscription_suspensions.json": "subscription_suspension.json"}),
             r"subscription_suspensions\.json is missing; it has subscription_suspension\.json",
         ),
+        (
+            add("prod_property_lookup_v2.json"),
+            r"_lookup_v2\.json is missing; it has prod_property_lookup_v2\.json, whose",
+        ),
+        (add("Property_Lookup_V2.json.gz"), r"_lookup_v2\.json is missing; it has Property_Lookup_V2\.json\.gz, whose"),
+        (add("property_lookup.json"), r"property_lookup_v1\.json is missing; it has property_lookup\.json, whose name"),
+        (add("prod__property_lookup.ndjson"), r"_lookup_v1\.json is missing; it has prod__property_lookup\.ndjson"),
         (have_two, r"has actors\.json and actors\.json\.gz for one table"),
     ],
 )

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from actingweb.migration import batches
-from actingweb.migration.canonical import TableForm, document_of, item_of
-from actingweb.migration.compare import CompareOptions, compare
+from actingweb.migration.canonical import document_of, item_of
 from actingweb.migration.errors import MigrationError, SourceError, UsageError
 from actingweb.migration.progress import Counts
 from actingweb.migration.s3export import S3Exports
@@ -19,6 +18,7 @@ from actingweb.migration.target import Target
 from actingweb.migration.transfer import OnCounts, Summary, import_files
 from tests.migration.exported import lines_of, md5, summary, write_export, write_exports, write_manifest
 from tests.migration.loads import ACTOR, DOCUMENTS, expected, load_options, properties, stored, table_exists
+from tests.migration.validation import validate_with
 
 ACTORS = Path("AWSDynamoDB") / "01700-actors"
 PROPERTIES = Path("AWSDynamoDB") / "01700-properties"
@@ -46,31 +46,13 @@ def test_it_is_found_from_any_directory_above(target: Target, tmp_path: Path) ->
 
 def test_what_was_loaded_is_valid(target: Target, tmp_path: Path) -> None:
     load(target, write_exports(tmp_path, DOCUMENTS))
-    source = S3Exports.at(tmp_path, "demo_")
-
-    def documents_of(form: TableForm) -> Any:
-        file = source.file(form.name)
-        return None if file is None else file.batches()
-
-    options = CompareOptions(tmp_path / "report", ("email",))
-    assert compare(target, documents_of, options, lambda *_: None).differences == 0
+    assert validate_with(target, S3Exports.at(tmp_path, "demo_"), tmp_path).differences == 0
 
 
 def test_a_table_that_is_not_there_is_named(target: Target, tmp_path: Path) -> None:
     shutil.rmtree(write_exports(tmp_path, DOCUMENTS) / "AWSDynamoDB" / "01700-trusts")
     assert load(target, tmp_path).missing == ("trusts",)
     assert stored(target) == expected({**DOCUMENTS, "trusts": []})
-
-
-def test_tables_of_look_up_rows_are_offered(tmp_path: Path) -> None:
-    row = {"lookup_key": "k", "property_name": "email", "actor_id": "a1"}
-    write_export(write_exports(tmp_path, DOCUMENTS) / "v2", "demo_property_lookup_v2", [row])
-    file = S3Exports.at(tmp_path, "demo_").file("property_lookup_v2")
-    assert file is not None
-    assert [json.loads(document) for batch in file.batches() for document in batch.documents] == [row]
-    assert S3Exports.at(tmp_path, "demo_").file("property_lookup_v1") is None
-    write_export(tmp_path / "v1", "demo_property_lookup", [{"property_name": "email", "value": "v", "actor_id": "a1"}])
-    assert S3Exports.at(tmp_path, "demo_").rows()["property_lookup_v1"] == 1
 
 
 def test_other_tables_are_named_and_left_out(tmp_path: Path) -> None:

@@ -8,14 +8,18 @@ from actingweb.migration.batches import Batch
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.compare import CompareOptions, CompareResult, compare
 from actingweb.migration.differences import Difference
-from actingweb.migration.inputs import Input
+from actingweb.migration.inputs import Documents, Input
 from actingweb.migration.target import Target
 from tests.migration.tables import source_of
 
 
 def validate(target: Target, directory: Path, **options: Any) -> CompareResult:
     """Compare the target with the files of a directory, in which the report is written."""
-    source = Input.at(directory)
+    return validate_with(target, Input.at(directory), directory, **options)
+
+
+def validate_with(target: Target, source: Documents, directory: Path, **options: Any) -> CompareResult:
+    """Compare the target with documents; the report is written in a directory."""
 
     def batches(form: TableForm) -> Iterable[Batch] | None:
         file = source.file(form.name)
