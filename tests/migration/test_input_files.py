@@ -160,12 +160,13 @@ def test_an_archive_that_is_an_export_fits_its_manifest(target: Target, tmp_path
 
 
 def test_what_is_no_item_is_rejected(target: Target, tmp_path: Path) -> None:
-    """Even where others of the file are: no notation is stored as content."""
-    wrong = [{"id": {"S": "a1"}, "name": "n", "value": "v"}, {"id": {"S": 5}}, {"id": {"X": "a1"}}, {"Item": {}}]
+    """Even where others of the file are: no notation is stored as content, and what is certain of it is decoded."""
+    wrong = [{"id": {"S": 5}}, {"id": {"X": "a1"}}, {"id": {"N": "1"}, "name": "n", "value": "v"}, {"Item": {}}]
+    certain = {"id": {"S": "a1"}, "name": "n", "value": "v"}
     write_input(tmp_path, {"actors": [ACTOR]})
-    (tmp_path / "properties.json").write_bytes(lines([*typed(properties(2)), *wrong]))
+    (tmp_path / "properties.json").write_bytes(lines([*typed(properties(2)), *wrong, certain]))
     assert load(target, tmp_path).counts["properties"].rejected == len(wrong)
-    assert stored(target) == expected({"actors": [ACTOR], "properties": properties(2)})
+    assert stored(target) == expected({"actors": [ACTOR], "properties": [*properties(2), {**certain, "id": "a1"}]})
 
 
 def packed(kind: str, content: bytes = b"[]") -> bytes:
