@@ -454,11 +454,7 @@ class TestRejects:
         documents = {**TWO, "properties": [email("a1"), {**email("a2"), "value": 5}]}
         load(target, write_input(tmp_path, documents))
         key = compute_lookup_key("email", SHARED)
-        change(
-            target,
-            "INSERT INTO {schema}.property_lookup (lookup_key, property_name, actor_id) VALUES (%s, 'email', 'a1')",
-            key,
-        )
+        change(target, INSERT, key, "email")
         correct(tmp_path, "properties", value=SHARED)
         assert again(target, tmp_path).rejected == 0
         assert owner(target) == "a1"
@@ -550,11 +546,7 @@ class TestValidation:
         documents = {**TWO, "properties": [*TWO["properties"], email("a1", "1", "phone")]}
         load(target, write_input(tmp_path, documents))
         key = compute_lookup_key("phone", "1")
-        change(
-            target,
-            "INSERT INTO {schema}.property_lookup (lookup_key, property_name, actor_id) VALUES (%s, 'phone', 'a1')",
-            key,
-        )
+        change(target, INSERT, key, "phone")
         (difference,) = validate(target, tmp_path).first
         assert difference.values == (None, "a1")
 
