@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, has_secret
+from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, is_secret
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
 from tests.memory_backend.rows import LOCK, MemoryRows
@@ -10,11 +10,11 @@ from tests.memory_backend.rows import LOCK, MemoryRows
 
 class DbTrust(MemoryRows[TrustRecord], TrustPolicy):
     def _read_by_token(self, actor_id: str, token: str) -> TrustRecord | None:
-        return next((row for row in self._list(actor_id) if has_secret(row, token)), None)
+        return next((row for row in self._list(actor_id) if is_secret(row.secret, token)), None)
 
     @classmethod
     def _has_token(cls, actor_id: str, token: str) -> bool:
-        return any(has_secret(row, token) for row in cls._list(actor_id))
+        return any(is_secret(row.secret, token) for row in cls._list(actor_id))
 
     def _upsert(self, record: TrustRecord) -> datetime:
         with LOCK:

@@ -135,7 +135,12 @@ def test_the_layers_adapters_are_psycopgs_defaults(backend: Backend) -> None:
 
     def named(adapters: AdaptersMap) -> dict[Any, str]:
         loaders = {(oid, form): kind for form, known in enumerate(adapters._loaders) for oid, kind in known.items()}
-        dumpers = {(kind, form): made for form, known in adapters._dumpers.items() for kind, made in known.items()}
+        # psycopg puts a class in the place of its name when it first needs it.
+        dumpers = {
+            (kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}", form): made
+            for form, known in adapters._dumpers.items()
+            for kind, made in known.items()
+        }
         by_oid = {
             (oid, form, 0): made for form, known in enumerate(adapters._dumpers_by_oid) for oid, made in known.items()
         }

@@ -13,7 +13,7 @@ from actingweb.db.dynamodb.models import TableIndex, TableModel
 from actingweb.db.dynamodb.rows import WipedRows
 from actingweb.db.dynamodb.stored_types import Attribute, value_of
 from actingweb.db.dynamodb.tables import Layout
-from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, has_secret
+from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, is_secret
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
 
@@ -47,7 +47,7 @@ class DbTrust(_Rows, TrustPolicy):
     def _read_by_token(self, actor_id: str, token: str) -> TrustRecord | None:
         listed = self._indexed_items("secret-index", "secret", token)
         rows = self._confirmed([self._row(item) for item in listed if text_of(TrustRecord, item, "id") == actor_id])
-        return next((row for row in rows if has_secret(row, token)), None)
+        return next((row for row in rows if is_secret(row.secret, token)), None)
 
     @classmethod
     def _has_token(cls, actor_id: str, token: str) -> bool:
@@ -59,7 +59,7 @@ class DbTrust(_Rows, TrustPolicy):
             "FilterExpression": expression.equals_or_unclear("secret", token),
             "ProjectionExpression": expression.project(["secret"]),
         }
-        return any(text_of(TrustRecord, item, "secret") == token for item in cls._pages(request, expression))
+        return any(is_secret(text_of(TrustRecord, item, "secret"), token) for item in cls._pages(request, expression))
 
     def _upsert(self, record: TrustRecord) -> datetime:
         layout = self._layout()

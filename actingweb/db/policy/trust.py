@@ -12,7 +12,7 @@ from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
 from actingweb.db.utils import canonical_connection_method
 
-__all__ = ["TrustListPolicy", "TrustPolicy", "has_secret"]
+__all__ = ["TrustListPolicy", "TrustPolicy", "is_secret"]
 
 _CLIENT = ("client_name", "client_version", "client_platform", "oauth_client_id", "aw_supported", "aw_version")
 _KEPT_WHEN_EMPTY = ("baseuri", "secret", "desc", "verification_token")
@@ -199,9 +199,9 @@ class TrustListPolicy(EntityList[TrustRecord], DbTrustListProtocol):
         return self._delete_all()
 
 
-def has_secret(row: TrustRecord, token: str) -> bool:
+def is_secret(stored: str, token: str) -> bool:
     """Tell, in a time that does not depend on how much of it is right, whether `token` is the secret of a trust."""
-    return hmac.compare_digest(row.secret.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
+    return hmac.compare_digest(stored.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
 
 
 def _method(method: object) -> str | None:
