@@ -135,9 +135,9 @@ def test_a_version_table_that_is_not_alembic_s(place: Place, set_env: SetEnv) ->
 
 
 OTHER_ENCODINGS: dict[str, LiteralString] = {
-    "LATIN1": "ENCODING 'LATIN1' LOCALE 'C'",
-    "SQL_ASCII": "ENCODING 'SQL_ASCII' LOCALE 'C'",
-    "EUC_JP": "ENCODING 'EUC_JP' LOCALE 'C'",
+    "LATIN1": "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'",
+    "SQL_ASCII": "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+    "EUC_JP": "ENCODING 'EUC_JP' LC_COLLATE 'C' LC_CTYPE 'C'",
 }
 
 
