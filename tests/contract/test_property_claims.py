@@ -149,6 +149,45 @@ def test_a_write_that_answers_false_changes_no_claim(
     assert prop.get(owner, "email") == ADDRESS
 
 
+@pytest.mark.parametrize("claimant", [None, "another", "the owner, on another value"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda prop, owner: prop.set_if_value_equals(owner, "email", "wrong", ADDRESS),
+        lambda prop, owner: prop.create_if_not_exists(owner, "email", ADDRESS),
+    ],
+    ids=["conditional set", "create"],
+)
+def test_a_write_that_answers_false_changes_no_claim_where_its_value_is_stored_already(
+    backend: Backend,
+    owner: str,
+    new_actor: Callable[..., str],
+    lookup_rows: LookupRows,
+    call: Callable[[DbPropertyProtocol, str], bool],
+    claimant: str | None,
+) -> None:
+    lookup = lookup_table(backend)
+    if claimant is None:
+        assert lookup.delete("email", ADDRESS)
+    elif claimant == "another":
+        assert lookup.create("email", ADDRESS, new_actor(), overwrite=True)
+    else:
+        assert lookup.create("email", NEW, owner)
+    before = lookup_rows()
+    assert call(get_property(backend), owner) is False
+    assert lookup_rows() == before
+    assert get_property(backend).set(owner, "email", ADDRESS)
+    assert lookup_rows()[KEY] == ("email", owner)
+
+
+def test_a_conditional_delete_that_answers_false_changes_no_claim_of_an_absent_property(
+    prop: DbPropertyProtocol, backend: Backend, actor_id: str, lookup_rows: LookupRows
+) -> None:
+    assert lookup_table(backend).create("email", ADDRESS, actor_id)
+    assert prop.delete_if_value_equals(actor_id, "email", ADDRESS) is False
+    assert lookup_rows() == {KEY: ("email", actor_id)}
+
+
 @_each(WRITES | SWAP_IN)
 def test_the_first_actor_keeps_its_claim_and_the_second_stores_without_one(
     backend: Backend,

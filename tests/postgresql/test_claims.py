@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from actingweb.db import get_property, get_property_list
+from actingweb.db import get_property, get_property_list, transaction
 from actingweb.db.postgresql.property_lookup import compute_lookup_key
+from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
-from tests.support import PATIENCE, race
+from tests.support import PATIENCE, race, wait_until
 
 from .conftest import PgConnection
-from .test_recovery import wait_until_blocked
+from .test_recovery import blocked, wait_until_blocked
 
 pytestmark = pytest.mark.backends("postgresql")
 
@@ -111,6 +112,67 @@ def test_a_conditional_call_that_is_false_claims_nothing(
     arguments = {"expected": "other"} if call == "set_if_value_equals" else {}
     assert getattr(get_property(backend), call)(actor_id, "email", value="wanted", **arguments) is False
     assert owners(pg) == before
+
+
+@pytest.fixture
+def paused_writes(pg: PgConnection) -> Iterator[None]:
+    """Let each insert and update of properties, when it is done, wait for the advisory lock 7."""
+    pg.execute(
+        "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_lock(7), pg_advisory_unlock(7); RETURN NULL; END $$"
+    )
+    pg.execute("CREATE TRIGGER pause AFTER INSERT OR UPDATE ON properties EXECUTE FUNCTION pause()")
+    yield
+    pg.execute("DROP FUNCTION pause CASCADE")
+
+
+CONDITIONAL: dict[str, Callable[[DbPropertyProtocol, str], bool]] = {
+    "create_if_not_exists": lambda prop, actor_id: prop.create_if_not_exists(actor_id, "email", "wanted"),
+    "set_if_value_equals": lambda prop, actor_id: prop.set_if_value_equals(actor_id, "email", "other", "wanted"),
+}
+
+
+@pytest.mark.parametrize("call", CONDITIONAL)
+def test_a_conditional_call_that_is_false_claims_no_value_that_the_actor_gives_up(
+    call: str, backend: Backend, actor_id: str, pg: PgConnection, paused_writes: None
+) -> None:
+    """The value is the one it was to store, and still there when its condition is found false, but not locked."""
+    assert get_property(backend).set(actor_id, "email", "wanted")
+    with ThreadPoolExecutor(1) as threads:
+        pg.execute("SELECT pg_advisory_lock(7)")
+        called = threads.submit(CONDITIONAL[call], get_property(backend), actor_id)
+        wait_until_blocked(pg)
+        with pg.transaction():
+            pg.execute(UPSERT, [actor_id, "next"])
+            pg.execute("DELETE FROM property_lookup WHERE lookup_key = %s", [KEY])
+            pg.execute("SELECT pg_advisory_unlock(7)")
+            # The caller waits for what it may not touch, or is done.
+            wait_until(lambda: called.done() or waits_for_a_row(pg))
+        assert called.result(PATIENCE) is False
+    assert get_property(backend).get(actor_id, "email") == "next"
+    assert owners(pg) == []
+
+
+def waits_for_a_row(pg: PgConnection) -> bool:
+    """Tell whether a session waits for the end of this one's transaction."""
+    query = "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+    return bool(pg.execute(query).rowcount and blocked(pg))
+
+
+@pytest.mark.parametrize("call", CONDITIONAL)
+def test_what_a_conditional_call_was_told_does_not_concern_the_next_call_of_a_transaction(
+    call: str, backend: Backend, new_actor: NewActor, pg: PgConnection
+) -> None:
+    actor_id, other = new_actor(), new_actor()
+    assert get_property(backend).set(other, "email", "taken")
+    with transaction():
+        assert get_property(backend).create_if_not_exists(actor_id, "email", "first")
+        assert CONDITIONAL[call](get_property(backend), actor_id) is False
+        assert get_property(backend).set(actor_id, "email", "wanted")
+        assert get_property(backend).set_if_value_equals(other, "email", "taken", "next")
+    assert get_property(backend).get_actor_id_from_property("email", "wanted") == actor_id
+    assert get_property(backend).get_actor_id_from_property("email", "next") == other
+    assert len(owners(pg)) == 2
 
 
 def test_a_wipe_spares_the_claims_of_others(backend: Backend, new_actor: NewActor, pg: PgConnection) -> None:

@@ -83,6 +83,15 @@ def test_a_range_is_found_by_both_columns_of_the_key(
         (claims.DELETE_OTHER_CLAIMS, KEY, "idx_property_lookup_actor_id"),
         (claims.INSERT_OR_LOCK_CLAIM, KEY, "Index Scan"),
         (claims.UPDATE_RELEASED_CLAIM, KEY, "property_lookup_pkey"),
+        *(
+            (statement, KEY, index)
+            for statement, index in zip(
+                claims.TAKING_IF_NOTED,
+                ("idx_property_lookup_actor_id", "Index Scan", "property_lookup_pkey"),
+                strict=True,
+            )
+        ),
+        (claims.DELETE_CLAIMS_IF_NOTED, KEY, "idx_property_lookup_actor_id"),
         (claims.DELETE_CLAIMS_OF_NAMES, KEY, "idx_property_lookup_actor_id"),
         (claims.DELETE_CLAIMS, KEY, "idx_property_lookup_actor_id"),
         (select_many_statement(TrustRecord), {"id": "a1", "parts": ["p50", "p100"]}, "trusts_pkey"),

@@ -4,15 +4,19 @@ Each step runs on a fresh snapshot after the locks of those before it: the prope
 property, the look-up row those of one value.
 """
 
+from typing import LiteralString
+
+from psycopg import sql
+
 from actingweb.db.exceptions import DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.policy.property import Claim
 from actingweb.db.postgresql.door import Outcome, Step, read
 from actingweb.db.postgresql.statement import Statement
-from actingweb.db.records import PropertyRecord
+from actingweb.db.records import PropertyRecord, Record
 from actingweb.db.utils import compute_lookup_key
 
-__all__ = ["LOCK_ACTOR", "claimant", "read_claim", "releasing", "releasing_all", "taking"]
+__all__ = ["LOCK_ACTOR", "claimant", "noting", "read_claim", "releasing", "releasing_all", "taking"]
 
 READ_CLAIM = Statement(
     "SELECT claim.actor_id, held.id IS NOT NULL FROM {property_lookup} AS claim LEFT JOIN {properties} AS held "
@@ -21,27 +25,53 @@ READ_CLAIM = Statement(
 )
 # An actor is deleted from the actor down; whoever went up, from a property to the actor, would meet it halfway.
 LOCK_ACTOR = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR KEY SHARE")
-DELETE_OTHER_CLAIMS = Statement(
-    "DELETE FROM {property_lookup} AS claim USING {properties} AS mine "
-    "WHERE mine.id = %(id)s AND mine.name = %(name)s AND mine.value = %(value)s "
-    "AND claim.actor_id = mine.id AND claim.property_name = mine.name AND claim.lookup_key <> %(lookup_key)s"
+# Whether the statement made by `noting` changed its row. A server that does not keep the note tells nothing else.
+_NOTED = sql.SQL("current_setting('actingweb.changed', true) IS DISTINCT FROM '0'")
+_ALWAYS = sql.SQL("TRUE")
+_NOTING: LiteralString = (
+    "WITH changed AS ({change} RETURNING id) SELECT FROM "
+    "(SELECT set_config('actingweb.changed', count(*)::text, true) AS rows FROM changed) AS noted WHERE rows = '1'"
 )
-INSERT_OR_LOCK_CLAIM = Statement(
-    "INSERT INTO {property_lookup} AS claim (lookup_key, property_name, actor_id) "
-    "SELECT %(lookup_key)s, name, id FROM {properties} WHERE id = %(id)s AND name = %(name)s AND value = %(value)s "
-    "ON CONFLICT (lookup_key) DO UPDATE SET actor_id = claim.actor_id RETURNING actor_id"
-)
-UPDATE_RELEASED_CLAIM = Statement(
-    "UPDATE {property_lookup} AS claim SET actor_id = mine.id FROM {properties} AS mine "
-    "WHERE mine.id = %(id)s AND mine.name = %(name)s AND mine.value = %(value)s "
-    "AND claim.lookup_key = %(lookup_key)s AND claim.actor_id <> mine.id "
-    "AND NOT EXISTS (SELECT FROM {properties} AS theirs WHERE theirs.id = claim.actor_id "
-    "AND theirs.name = mine.name AND theirs.value = mine.value)"
-)
-DELETE_CLAIMS_OF_NAMES = Statement(
-    "DELETE FROM {property_lookup} AS claim WHERE actor_id = %(id)s AND property_name = ANY(%(names)s) "
-    "AND NOT EXISTS (SELECT FROM {properties} AS mine "
-    "WHERE mine.id = claim.actor_id AND mine.name = claim.property_name)"
+
+
+def _taking(condition: sql.SQL) -> tuple[Statement, Statement, Statement]:
+    """Return the statements that release an actor's other claims, lock or insert its claim and take a released one."""
+    return (
+        Statement(
+            "DELETE FROM {property_lookup} AS claim USING {properties} AS mine "
+            "WHERE mine.id = %(id)s AND mine.name = %(name)s AND mine.value = %(value)s "
+            "AND claim.actor_id = mine.id AND claim.property_name = mine.name AND claim.lookup_key <> %(lookup_key)s "
+            "AND {condition}",
+            condition=condition,
+        ),
+        Statement(
+            "INSERT INTO {property_lookup} AS claim (lookup_key, property_name, actor_id) "
+            "SELECT %(lookup_key)s, name, id FROM {properties} "
+            "WHERE id = %(id)s AND name = %(name)s AND value = %(value)s AND {condition} "
+            "ON CONFLICT (lookup_key) DO UPDATE SET actor_id = claim.actor_id RETURNING actor_id",
+            condition=condition,
+        ),
+        Statement(
+            "UPDATE {property_lookup} AS claim SET actor_id = mine.id FROM {properties} AS mine "
+            "WHERE mine.id = %(id)s AND mine.name = %(name)s AND mine.value = %(value)s "
+            "AND claim.lookup_key = %(lookup_key)s AND claim.actor_id <> mine.id AND {condition} "
+            "AND NOT EXISTS (SELECT FROM {properties} AS theirs WHERE theirs.id = claim.actor_id "
+            "AND theirs.name = mine.name AND theirs.value = mine.value)",
+            condition=condition,
+        ),
+    )
+
+
+DELETE_OTHER_CLAIMS, INSERT_OR_LOCK_CLAIM, UPDATE_RELEASED_CLAIM = TAKING = _taking(_ALWAYS)
+TAKING_IF_NOTED = _taking(_NOTED)
+DELETE_CLAIMS_OF_NAMES, DELETE_CLAIMS_IF_NOTED = (
+    Statement(
+        "DELETE FROM {property_lookup} AS claim WHERE actor_id = %(id)s AND property_name = ANY(%(names)s) "
+        "AND {condition} AND NOT EXISTS (SELECT FROM {properties} AS mine "
+        "WHERE mine.id = claim.actor_id AND mine.name = claim.property_name)",
+        condition=condition,
+    )
+    for condition in (_ALWAYS, _NOTED)
 )
 DELETE_CLAIMS = Statement(
     "DELETE FROM {property_lookup} AS claim WHERE actor_id = %(id)s "
@@ -55,13 +85,23 @@ _CHANGED_MEANWHILE = (
 )
 
 
-def taking(record: PropertyRecord) -> list[Step]:
-    """Return the steps that, if `record` is stored, release its actor's other claims and claim its value if it can."""
+def noting(change: LiteralString, record: type[Record] | None = None) -> Statement:
+    """Return a statement that notes, for the rest of the transaction, whether `change` changed its one row.
+
+    A change of no row locks none: what is stored may become, between the statements that follow, what the call was
+    to store, and cease to be it. So it does not tell them whether they have anything to do.
+    """
+    return Statement(_NOTING.replace("{change}", change), record)
+
+
+def taking(record: PropertyRecord, if_noted: bool = False) -> list[Step]:
+    """Return the steps that release the actor's other claims and claim the value of `record` if they can.
+
+    The step before them has stored `record`, or with `if_noted` has noted whether it did.
+    """
     parameters = {**record.asdict(), "lookup_key": compute_lookup_key(record.name, record.value)}
-    statements = [DELETE_OTHER_CLAIMS]
-    if record.value:
-        statements += [INSERT_OR_LOCK_CLAIM, UPDATE_RELEASED_CLAIM]
-    return [(statement, parameters) for statement in statements]
+    statements = TAKING_IF_NOTED if if_noted else TAKING
+    return [(statement, parameters) for statement in (statements if record.value else statements[:1])]
 
 
 def claimant(record: PropertyRecord, outcomes: list[Outcome]) -> str | None:
@@ -78,9 +118,12 @@ def claimant(record: PropertyRecord, outcomes: list[Outcome]) -> str | None:
     return None if owner == record.id or taken.changed else owner
 
 
-def releasing(actor_id: str, names: list[str]) -> Step:
-    """Return the step that removes the actor's claims under these names, of which it has no property any more."""
-    return DELETE_CLAIMS_OF_NAMES, {"id": actor_id, "names": names}
+def releasing(actor_id: str, names: list[str], if_noted: bool = False) -> Step:
+    """Return the step that removes the actor's claims under these names, of which it has no property any more.
+
+    With `if_noted` it does so if the step before it, made by `noting`, has deleted a row.
+    """
+    return DELETE_CLAIMS_IF_NOTED if if_noted else DELETE_CLAIMS_OF_NAMES, {"id": actor_id, "names": names}
 
 
 def releasing_all(actor_id: str) -> Step:

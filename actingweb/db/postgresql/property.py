@@ -16,10 +16,9 @@ from actingweb.db.records import PropertyRecord
 __all__ = ["DbProperty", "DbPropertyList"]
 
 UPSERT_PROPERTY = upsert_statement(PropertyRecord)
-INSERT_PROPERTY = Statement(
-    "INSERT INTO {properties} ({columns}) VALUES (%(id)s, %(name)s, %(value)s) ON CONFLICT ({key}) DO NOTHING",
-    PropertyRecord,
-)
+_INSERT = "INSERT INTO {properties} ({columns}) VALUES (%(id)s, %(name)s, %(value)s) ON CONFLICT ({key}) DO NOTHING"
+INSERT_PROPERTY = Statement(_INSERT, PropertyRecord)
+INSERT_AND_NOTE = claims.noting(_INSERT, PropertyRecord)
 # Calls for one actor take turns, so that they never wait for one another in a ring.
 LOCK_ACTOR_ALONE = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR NO KEY UPDATE")
 UPSERT_PROPERTIES = Statement(
@@ -28,10 +27,12 @@ UPSERT_PROPERTIES = Statement(
     "ON CONFLICT ({key}) DO UPDATE SET value = excluded.value",
     PropertyRecord,
 )
-UPDATE_IF_EQUAL = Statement(
-    "UPDATE {properties} SET value = %(value)s WHERE id = %(id)s AND name = %(name)s AND value = %(expected)s"
-)
-DELETE_IF_EQUAL = Statement("DELETE FROM {properties} WHERE id = %(id)s AND name = %(name)s AND value = %(value)s")
+_UPDATE = "UPDATE {properties} SET value = %(value)s WHERE id = %(id)s AND name = %(name)s AND value = %(expected)s"
+UPDATE_IF_EQUAL = Statement(_UPDATE)
+UPDATE_AND_NOTE = claims.noting(_UPDATE)
+_DELETE = "DELETE FROM {properties} WHERE id = %(id)s AND name = %(name)s AND value = %(value)s"
+DELETE_IF_EQUAL = Statement(_DELETE)
+DELETE_AND_NOTE = claims.noting(_DELETE)
 DELETE_NAMES = Statement("DELETE FROM {properties} WHERE id = %(id)s AND name = ANY(%(names)s)")
 DELETE_ALL = Statement("DELETE FROM {properties} WHERE id = %(id)s")
 READ_HOLDER = Statement(
@@ -72,26 +73,27 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
         return self._stored((UPSERT_PROPERTY, record), record, indexed)
 
     def _put_new(self, record: PropertyRecord, indexed: bool) -> Stored:
-        return self._stored((INSERT_PROPERTY, record), record, indexed)
+        return self._stored((INSERT_AND_NOTE if indexed else INSERT_PROPERTY, record), record, indexed, True)
 
     def _put_if(self, record: PropertyRecord, expected: str, indexed: bool) -> Stored:
-        return self._stored((UPDATE_IF_EQUAL, {**record.asdict(), "expected": expected}), record, indexed)
+        parameters = {**record.asdict(), "expected": expected}
+        return self._stored((UPDATE_AND_NOTE if indexed else UPDATE_IF_EQUAL, parameters), record, indexed, True)
 
-    def _stored(self, first: Step, record: PropertyRecord, indexed: bool) -> Stored:
+    def _stored(self, first: Step, record: PropertyRecord, indexed: bool, noted: bool = False) -> Stored:
         if not indexed:
             return Stored(write(*first).changed == 1)
         lock = claims.LOCK_ACTOR, {"id": record.id}
-        _, stored, *claim = write_all(lock, first, *claims.taking(record))
+        _, stored, *claim = write_all(lock, first, *claims.taking(record, noted))
         return Stored(True, claims.claimant(record, claim)) if stored.changed else Stored(False)
 
     def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
         self._remove_names(actor_id, [] if indexed else [name], [name] if indexed else [])
 
     def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
-        first = DELETE_IF_EQUAL, record
         if not indexed:
-            return write(*first).changed == 1
-        return write_all(first, claims.releasing(record.id, [record.name]))[0].changed == 1
+            return write(DELETE_IF_EQUAL, record).changed == 1
+        deleted, _ = write_all((DELETE_AND_NOTE, record), claims.releasing(record.id, [record.name], True))
+        return deleted.changed == 1
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         first = DELETE_NAMES, {"id": actor_id, "names": plain + indexed}
