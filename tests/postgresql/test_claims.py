@@ -175,6 +175,38 @@ def test_what_a_conditional_call_was_told_does_not_concern_the_next_call_of_a_tr
     assert len(owners(pg)) == 2
 
 
+def _wipe(backend: Backend, actor_id: str) -> object:
+    everything = get_property_list(backend)
+    everything.fetch(actor_id)
+    return everything.delete()
+
+
+REMOVALS: dict[str, Callable[[Backend, str], object]] = {
+    "set to nothing": lambda backend, actor_id: get_property(backend).set(actor_id, "email", None),
+    "batch_delete": lambda backend, actor_id: get_property(backend).batch_delete(actor_id, ["email", "other"]),
+    "delete_if_value_equals": lambda backend, actor_id: get_property(backend).delete_if_value_equals(
+        actor_id, "email", "wanted"
+    ),
+    "set_many": lambda backend, actor_id: get_property(backend).set_many(actor_id, {"email": None, "other": "x"}),
+    "wipe": _wipe,
+}
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+def test_a_delete_that_found_nothing_spares_a_claim_taken_up_again_at_the_same_moment(
+    removal: str, backend: Backend, actor_id: str, pg: PgConnection
+) -> None:
+    released(pg, actor_id)
+    with ThreadPoolExecutor(1) as threads:
+        with pg.transaction():
+            pg.execute(UPSERT, [actor_id, "wanted"])
+            pg.execute("UPDATE property_lookup SET actor_id = actor_id WHERE lookup_key = %s", [KEY])
+            removing = threads.submit(REMOVALS[removal], backend, actor_id)
+            wait_until(lambda: removing.done() or blocked(pg))
+        removing.result(PATIENCE)
+    assert get_property(backend).get_actor_id_from_property("email", "wanted") == actor_id
+
+
 def test_a_wipe_spares_the_claims_of_others(backend: Backend, new_actor: NewActor, pg: PgConnection) -> None:
     mine, other = new_actor(), new_actor()
     assert get_property(backend).set(other, "email", "wanted")

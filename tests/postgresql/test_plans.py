@@ -92,6 +92,8 @@ def test_a_range_is_found_by_both_columns_of_the_key(
             )
         ),
         (claims.DELETE_CLAIMS_IF_NOTED, KEY, "idx_property_lookup_actor_id"),
+        (claims.LOCK_CLAIMS_OF_NAMES, KEY, "idx_property_lookup_actor_id"),
+        (claims.LOCK_CLAIMS, KEY, "idx_property_lookup_actor_id"),
         (claims.DELETE_CLAIMS_OF_NAMES, KEY, "idx_property_lookup_actor_id"),
         (claims.DELETE_CLAIMS, KEY, "idx_property_lookup_actor_id"),
         (select_many_statement(TrustRecord), {"id": "a1", "parts": ["p50", "p100"]}, "trusts_pkey"),

@@ -16,7 +16,16 @@ from actingweb.db.postgresql.statement import Statement
 from actingweb.db.records import PropertyRecord, Record
 from actingweb.db.utils import compute_lookup_key
 
-__all__ = ["LOCK_ACTOR", "claimant", "noting", "read_claim", "releasing", "releasing_all", "taking"]
+__all__ = [
+    "LOCK_ACTOR",
+    "claimant",
+    "noting",
+    "read_claim",
+    "releasing",
+    "releasing_all",
+    "releasing_if_noted",
+    "taking",
+]
 
 READ_CLAIM = Statement(
     "SELECT claim.actor_id, held.id IS NOT NULL FROM {property_lookup} AS claim LEFT JOIN {properties} AS held "
@@ -64,6 +73,11 @@ def _taking(condition: sql.SQL) -> tuple[Statement, Statement, Statement]:
 
 DELETE_OTHER_CLAIMS, INSERT_OR_LOCK_CLAIM, UPDATE_RELEASED_CLAIM = TAKING = _taking(_ALWAYS)
 TAKING_IF_NOTED = _taking(_NOTED)
+# Whoever takes up a claim again keeps it locked until its property can be seen by the statement after this one.
+LOCK_CLAIMS_OF_NAMES = Statement(
+    "SELECT FROM {property_lookup} WHERE actor_id = %(id)s AND property_name = ANY(%(names)s) FOR UPDATE"
+)
+LOCK_CLAIMS = Statement("SELECT FROM {property_lookup} WHERE actor_id = %(id)s FOR UPDATE")
 DELETE_CLAIMS_OF_NAMES, DELETE_CLAIMS_IF_NOTED = (
     Statement(
         "DELETE FROM {property_lookup} AS claim WHERE actor_id = %(id)s AND property_name = ANY(%(names)s) "
@@ -118,17 +132,24 @@ def claimant(record: PropertyRecord, outcomes: list[Outcome]) -> str | None:
     return None if owner == record.id or taken.changed else owner
 
 
-def releasing(actor_id: str, names: list[str], if_noted: bool = False) -> Step:
-    """Return the step that removes the actor's claims under these names, of which it has no property any more.
+def releasing(actor_id: str, names: list[str]) -> list[Step]:
+    """Return the steps that remove the actor's claims under these names, of which it has no property any more."""
+    parameters = {"id": actor_id, "names": names}
+    return [(LOCK_CLAIMS_OF_NAMES, parameters), (DELETE_CLAIMS_OF_NAMES, parameters)]
 
-    With `if_noted` it does so if the step before it, made by `noting`, has deleted a row.
+
+def releasing_if_noted(actor_id: str, name: str) -> Step:
+    """Return the step that removes the actor's claims under a name if the step before it, made by `noting`, deleted it.
+
+    That step keeps the property from being stored again meanwhile.
     """
-    return DELETE_CLAIMS_IF_NOTED if if_noted else DELETE_CLAIMS_OF_NAMES, {"id": actor_id, "names": names}
+    return DELETE_CLAIMS_IF_NOTED, {"id": actor_id, "names": [name]}
 
 
-def releasing_all(actor_id: str) -> Step:
-    """Return the step that removes the actor's claims under all names of which it has no property any more."""
-    return DELETE_CLAIMS, {"id": actor_id}
+def releasing_all(actor_id: str) -> list[Step]:
+    """Return the steps that remove the actor's claims under all names of which it has no property any more."""
+    parameters = {"id": actor_id}
+    return [(LOCK_CLAIMS, parameters), (DELETE_CLAIMS, parameters)]
 
 
 def read_claim(name: str, value: str) -> Claim | None:

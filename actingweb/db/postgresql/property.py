@@ -92,13 +92,13 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
     def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
         if not indexed:
             return write(DELETE_IF_EQUAL, record).changed == 1
-        deleted, _ = write_all((DELETE_AND_NOTE, record), claims.releasing(record.id, [record.name], True))
+        deleted, _ = write_all((DELETE_AND_NOTE, record), claims.releasing_if_noted(record.id, record.name))
         return deleted.changed == 1
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         first = DELETE_NAMES, {"id": actor_id, "names": plain + indexed}
         if indexed:
-            write_all(first, claims.releasing(actor_id, indexed))
+            write_all(first, *claims.releasing(actor_id, indexed))
         else:
             write(*first)
 
@@ -112,7 +112,7 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
     def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
         indexed = [row for row in changes if self._indexed(row.name)]
         first = _changing(changes)
-        then = [claims.taking(row) if row.value else [claims.releasing(row.id, [row.name])] for row in indexed]
+        then = [claims.taking(row) if row.value else claims.releasing(row.id, [row.name]) for row in indexed]
         outcomes = iter(write_all(*first, *chain(*then))[len(first) :])
         claimants = {
             row.name: claims.claimant(row, list(islice(outcomes, len(steps))))
@@ -166,7 +166,7 @@ class DbPropertyList(Rows[PropertyRecord], PropertyListPolicy):
 
     @classmethod
     def _wipe(cls, *key: Any) -> None:
-        write_all((DELETE_ALL, key), claims.releasing_all(*key))
+        write_all((DELETE_ALL, key), *claims.releasing_all(*key))
 
 
 def _changing(changes: list[PropertyRecord]) -> list[Step]:
