@@ -41,6 +41,10 @@ from actingweb.db.settings import get_settings, reset_settings
 # The contract names what `__all__` holds, and this is not among it.
 from actingweb.db.transactions import transaction as transaction
 
+__version__ = "4.0.0"
+DISTRIBUTION = "actingweb-db"
+"""Tells this package from the framework's own storage layer, which has the same name."""
+
 __all__ = [
     "ConfigurationError",
     "DbConflictError",

@@ -18,7 +18,7 @@ password: str | None = None
 _OPTION = "--pg-password"
 _FAILED = 7
 """The exit code if the output cannot be written."""
-_EXTRA = 'The migration tool needs the extra `postgresql`: pip install "actingweb[postgresql]"'
+_EXTRA = 'The migration tool needs the extra `postgresql`: pip install "actingweb-db[postgresql]"'
 
 
 def main() -> None:

@@ -234,7 +234,7 @@ def test_a_missing_driver_is_an_import_error_that_names_the_extra(missing: str, 
     done = run(f"import sys; sys.modules[{missing!r}] = None\n{statement}")
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError:")
-    assert "actingweb[postgresql]" in last
+    assert "actingweb-db[postgresql]" in last
 
 
 def test_dynamodb_works_without_psycopg() -> None:

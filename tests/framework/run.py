@@ -1,7 +1,8 @@
-"""Run the ActingWeb framework, installed from the package registry, on this tree's storage.
+"""Run the ActingWeb framework, installed from the package registry, with this tree's wheel beside it.
 
-An application of the framework's public interface lives on DynamoDB, then on PostgreSQL, through the steps of
-`scenario`. While its actors live every table holds rows of them; after they are deleted none does, but for one row per
+First as installed, then after both were installed again; at the end the wheel is removed, which brings the framework's
+own storage layer back. Each time an application of the framework's public interface lives on DynamoDB, then on
+PostgreSQL, through the steps of `scenario`. While its actors live every table holds rows of them; after they are deleted none does, but for one row per
 actor in `attributes`: the framework's tombstone (id `_actingweb_deleted`, bucket `_deleted_actors`), which tells late
 callers for a month that the actor was deleted and did not just fail to load. Exit 0 if all went well, else 1.
 """
@@ -18,7 +19,14 @@ from pathlib import Path
 from actingweb.embedded.process import EmbeddedServerError
 from tests.framework.client import UnexpectedAnswerError, expect
 from tests.framework.databases import BACKENDS, Database, mentioning, open_database
-from tests.framework.installation import FRAMEWORK, InstallationError, framework_python
+from tests.framework.installation import (
+    FRAMEWORK,
+    FRAMEWORK_STORAGE,
+    OWN_STORAGE,
+    Environment,
+    InstallationError,
+    framework_environment,
+)
 from tests.framework.process import CommandError, application, run_command
 from tests.framework.scenario import END, LIFE, Stage
 
@@ -37,22 +45,41 @@ _ACTORS_AND_SYSTEM = 4
 def main() -> int:
     """Return the exit status."""
     try:
-        with framework_python() as python:
-            _say(f"{FRAMEWORK} runs on this tree's actingweb/db")
-            for backend in BACKENDS:
-                _run(backend, python)
+        with framework_environment() as environment:
+            _check_installed(environment, f"{environment.wheel.name} beside {FRAMEWORK}")
+            _run_all(environment)
+            environment.reinstall_framework()
+            _check_installed(environment, "the framework was installed again")
+            environment.install_wheel()
+            _check_installed(environment, "the wheel was installed again")
+            _run_all(environment)
+            environment.uninstall_wheel()
+            environment.expect_storage(FRAMEWORK_STORAGE)
+            _say("the wheel was removed: actingweb.db is the framework's own again")
     except _FAILURES as error:
         print(f"FAILED  {error}", flush=True)
         return 1
     return 0
 
 
-def _run(backend: str, python: Path) -> None:
+def _check_installed(environment: Environment, what: str) -> None:
+    environment.check()
+    environment.expect_storage(OWN_STORAGE)
+    _say(f"{what}: actingweb is the framework's, actingweb.db this tree's")
+
+
+def _run_all(environment: Environment) -> None:
+    for backend in BACKENDS:
+        _run(backend, environment)
+
+
+def _run(backend: str, installed: Environment) -> None:
+    python = installed.python
     started = time.monotonic()
     with open_database(backend) as database:
         environment = {**database.environment, "DATABASE_BACKEND": backend}
         if backend == "postgresql":
-            run_command(python, ["alembic", "-c", str(_alembic_ini(python)), "upgrade", "head"], environment)
+            run_command(python, ["alembic", "-c", str(installed.alembic_ini), "upgrade", "head"], environment)
         with application(python, environment) as running:
             stage = Stage(backend, running.url)
             try:
@@ -98,11 +125,6 @@ def _check_rows_of_the_deleted(database: Database, ids: Collection[str]) -> None
     expect("rows of deleted actors", kept, sorted(("_actingweb_deleted", "_deleted_actors", one) for one in ids))
     expect("tombstones that expire", all(row["ttl_timestamp"] for row in found["attributes"]), True)
     _say(f"rows of the deleted actors: {len(kept)} tombstones in attributes, nothing else")
-
-
-def _alembic_ini(python: Path) -> Path:
-    (found,) = python.parent.parent.glob("lib/python*/site-packages/actingweb/db/postgresql/alembic.ini")
-    return found
 
 
 def _say(line: str) -> None:

@@ -151,7 +151,7 @@ def test_without_the_extra_the_tool_says_what_to_install(tmp_path: Path) -> None
     program = "import sys; sys.modules['typer'] = None; from actingweb.migration.launch import script; script()"
     result = Tool(tmp_path, {"PATH": "/usr/bin:/bin"}, (sys.executable, "-c", program)).run("export")
     assert result.returncode == 2
-    assert 'pip install "actingweb[postgresql]"' in result.stderr
+    assert 'pip install "actingweb-db[postgresql]"' in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -11,7 +11,7 @@ try:
         raise ImportError("No module named 'psycopg_pool'")
 except ImportError as error:
     raise ImportError(
-        f"PostgreSQL needs psycopg and its pool ({error}): pip install 'actingweb[postgresql]'"
+        f"PostgreSQL needs psycopg and its pool ({error}): pip install 'actingweb-db[postgresql]'"
     ) from error
 
 if TYPE_CHECKING:

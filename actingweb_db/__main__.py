@@ -1,0 +1,8 @@
+"""The console command `actingweb-db`, also as `python -m actingweb_db`."""
+
+from actingweb.migration.launch import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    main()
