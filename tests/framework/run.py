@@ -2,9 +2,10 @@
 
 First as installed, then after both were installed again; at the end the wheel is removed, which brings the framework's
 own storage layer back. Each time an application of the framework's public interface lives on DynamoDB, then on
-PostgreSQL, through the steps of `scenario`. While its actors live every table holds rows of them; after they are deleted none does, but for one row per
-actor in `attributes`: the framework's tombstone (id `_actingweb_deleted`, bucket `_deleted_actors`), which tells late
-callers for a month that the actor was deleted and did not just fail to load. Exit 0 if all went well, else 1.
+PostgreSQL, through the steps of `scenario`. While its actors live every table holds rows of them; after they are
+deleted none does, but for one row per actor in `attributes`: the framework's tombstone (id `_actingweb_deleted`, bucket
+`_deleted_actors`), which tells late callers for a month that the actor was deleted and did not just fail to load. Exit
+0 if all went well, else 1.
 """
 
 from __future__ import annotations

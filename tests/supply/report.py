@@ -37,6 +37,7 @@ PURPOSES = {
     "ruamel-yaml": "reads the files of `deploy/` in tests",
     "ruff": "style",
     "sqlalchemy": "describes the PostgreSQL schema to Alembic",
+    "twine": "checks the metadata of the distribution",
     "typer": "the migration tool's command line",
     "uv": "lock files, environments of the lowest and the newest versions",
 }
