@@ -83,6 +83,28 @@ class TestEnsure:
         race(8, lambda: _ensure.ensure_table(model))
         assert model.calls == ["exists", "create_table True"]
 
+    def test_each_created_table_is_one_warning_that_names_the_setting(
+        self, backend: Backend, aside: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for _ in range(2):
+            assert get_trust(backend).get("a", "p") is None
+            assert backend.DbProperty.DbProperty(use_lookup_table=True).get("a", "n") is None
+        names = [f"{aside}_{suffix}" for suffix in ("trusts", "properties", "property_lookup_v2")]
+        assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+            (
+                "WARNING",
+                f"created table {name}, which was missing; AWS_DB_AUTO_CREATE_TABLES=false leaves missing tables alone",
+            )
+            for name in names
+        ]
+
+    def test_one_creator_of_many_processes_warns(
+        self, backend: Backend, aside: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert models.Trust.create_table(wait=True)
+        assert models.Trust.create_table(wait=True) is False
+        assert caplog.text == ""
+
     def test_off_asks_nothing_and_says_so_once(self, caplog: pytest.LogCaptureFixture) -> None:
         _ensure._flag_logged = False
         _ensure.set_auto_create(False)

@@ -19,6 +19,8 @@ __all__ = ["auto_create_enabled", "ensure_table", "reset_ensure_cache", "set_aut
 
 logger = logging.getLogger(__name__)
 
+_CREATED = "created table %s, which was missing; AWS_DB_AUTO_CREATE_TABLES=false leaves missing tables alone"
+
 _auto_create_override: bool | None = None
 _flag_logged = False
 _ensured: set[tuple[Any, str | None]] = set()
@@ -75,8 +77,8 @@ def ensure_table(model: _Creatable) -> None:
 def _make(model: _Creatable) -> None:
     try:
         with clock.stopped():
-            if not model.exists():
-                model.create_table(wait=True)
+            if not model.exists() and model.create_table(wait=True) is not False:
+                logger.warning(_CREATED, _name(model))
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - raised again as what it means

@@ -124,13 +124,15 @@ class TableModel(Model):
         raise TableError(f"table {name} cannot be described: {judge(error).reason}", error)
 
     @classmethod
-    def create_table(cls, *args: Any, **kwargs: Any) -> Any:
-        """Create the table, if it is absent, and enable its time to live. Another creator is waited for."""
+    def create_table(cls, *args: Any, **kwargs: Any) -> bool:
+        """Create the table and enable its time to live; False if another creator did, who is waited for."""
         try:
-            return super().create_table(*args, **kwargs)
+            super().create_table(*args, **kwargs)
         except TableError as error:
             if not in_use(error) or not cls.exists():
                 raise
+            return False
+        return True
 
     @classmethod
     def update_ttl(cls, ignore_update_ttl_errors: bool) -> None:  # noqa: ARG003
