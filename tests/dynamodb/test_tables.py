@@ -98,7 +98,7 @@ class TestEnsure:
             for name in names
         ]
 
-    def test_one_creator_of_many_processes_warns(
+    def test_creating_a_table_that_is_there_warns_of_nothing(
         self, backend: Backend, aside: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert models.Trust.create_table(wait=True)

@@ -125,7 +125,9 @@ class TableModel(Model):
 
     @classmethod
     def create_table(cls, *args: Any, **kwargs: Any) -> bool:
-        """Create the table and enable its time to live; False if another creator did, who is waited for."""
+        """Create the table and enable its time to live; False if it is there. Another creator is waited for."""
+        if cls.exists():
+            return False
         try:
             super().create_table(*args, **kwargs)
         except TableError as error:
