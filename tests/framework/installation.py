@@ -45,9 +45,10 @@ class Environment:
 
     @property
     def alembic_ini(self) -> Path:
-        """The configuration of Alembic that the wheel brings."""
-        (found,) = self.directory.glob("lib/python*/site-packages/actingweb_db/lib/actingweb/db/postgresql/alembic.ini")
-        return found
+        """The configuration of Alembic of the storage layer that is installed: the wheel's, else the framework's."""
+        layers = (OWN_STORAGE, FRAMEWORK_STORAGE)
+        found = (self._site_packages / layer / "db" / "postgresql" / "alembic.ini" for layer in layers)
+        return next(path for path in found if path.exists())
 
     def install_wheel(self) -> None:
         """Install this tree's wheel with what it needs, also if it is there already. Raise `InstallationError`."""
@@ -67,11 +68,18 @@ class Environment:
         answer = subprocess.run(
             [self.python, "-c", _ORIGINS], cwd="/", capture_output=True, text=True, timeout=60, check=False
         )
-        (site_packages,) = self.directory.glob("lib/python*/site-packages")
-        expected = [site_packages / "actingweb" / "__init__.py", site_packages / package / "db" / "__init__.py"]
+        expected = [
+            self._site_packages / "actingweb" / "__init__.py",
+            self._site_packages / package / "db" / "__init__.py",
+        ]
         found = answer.stdout.split()
         if found != list(map(str, expected)):
             raise InstallationError(f"Python imports {found or answer.stderr}, expected {expected}")
+
+    @property
+    def _site_packages(self) -> Path:
+        (found,) = self.directory.glob("lib/python*/site-packages")
+        return found
 
     def check(self) -> None:
         """Raise `InstallationError` if pip finds a requirement that is not met."""

@@ -38,8 +38,8 @@ class Application:
 
 
 @contextmanager
-def application(python: Path, environment: Mapping[str, str]) -> Iterator[Application]:
-    """Run the application for the `with` block."""
+def application(python: Path, environment: Mapping[str, str], port: int | None = None) -> Iterator[Application]:
+    """Run the application for the `with` block, on a free port unless one is given."""
     with tempfile.TemporaryDirectory(prefix="aw-framework-") as directory:
         log = Path(directory) / "application.log"
         started: list[ServerProcess] = []
@@ -57,7 +57,7 @@ def application(python: Path, environment: Mapping[str, str]) -> Iterator[Applic
             started.append(server)
             return port
 
-        port = start_on_free_port(start)
+        port = start_on_free_port(start) if port is None else start(port)
         try:
             yield Application(f"http://127.0.0.1:{port}", log)
         finally:

@@ -1,8 +1,8 @@
 """Run the ActingWeb framework, installed from the package registry, with this tree's wheel beside it.
 
-First as installed, then after both were installed again; at the end the wheel is removed, which brings the framework's
-own storage layer back. Each time an application of the framework's public interface lives on DynamoDB, then on
-PostgreSQL, through the steps of `scenario`. While its actors live every table holds rows of them; after they are
+First as installed, then after both were installed again, an application of the framework's public interface lives on
+DynamoDB, then on PostgreSQL, through the steps of `scenario`. Then the ways of `handover` between the framework's own
+storage layer and this one are taken. While its actors live every table holds rows of them; after they are
 deleted none does, but for one row per actor in `attributes`: the framework's tombstone (id `_actingweb_deleted`, bucket
 `_deleted_actors`), which tells late callers for a month that the actor was deleted and did not just fail to load. Exit
 0 if all went well, else 1.
@@ -20,9 +20,9 @@ from pathlib import Path
 from actingweb.embedded.process import EmbeddedServerError
 from tests.framework.client import UnexpectedAnswerError, expect
 from tests.framework.databases import BACKENDS, Database, mentioning, open_database
+from tests.framework.handover import WAYS
 from tests.framework.installation import (
     FRAMEWORK,
-    FRAMEWORK_STORAGE,
     OWN_STORAGE,
     Environment,
     InstallationError,
@@ -54,9 +54,9 @@ def main() -> int:
             environment.install_wheel()
             _check_installed(environment, "the wheel was installed again")
             _run_all(environment)
-            environment.uninstall_wheel()
-            environment.expect_storage(FRAMEWORK_STORAGE)
-            _say("the wheel was removed: actingweb.db is the framework's own again")
+            for way in WAYS:
+                way(environment)
+                _say((way.__doc__ or way.__name__).splitlines()[0])
     except _FAILURES as error:
         print(f"FAILED  {error}", flush=True)
         return 1

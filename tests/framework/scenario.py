@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from .client import Client, basic, expect
 
@@ -20,6 +21,11 @@ class Stage:
     publisher: Client = field(init=False)
     subscriber: Client = field(init=False)
     helper_id: str = ""
+
+    @property
+    def port(self) -> int | None:
+        """The port of the application, once it has run."""
+        return urlsplit(self.url).port
 
     @property
     def visitor(self) -> Client:
@@ -136,7 +142,7 @@ def make_trustee(stage: Stage) -> None:
 
 
 def publish_diffs(stage: Stage) -> None:
-    """The subscriber subscribes; changes reach it as callbacks and wait as numbered diffs until they are cleared."""
+    """The subscriber subscribes; changes reach it as callbacks and wait as numbered diffs."""
     wish = {"peerid": id_of(stage.publisher), "target": "properties", "granularity": "high"}
     stage.subscriber.post("/subscriptions", wish, status=204)
     moods = ["calm", "glad", "proud"]
@@ -146,8 +152,16 @@ def publish_diffs(stage: Stage) -> None:
     expect("news", stage.subscriber.get("/properties/news"), news)
     diffs = stage.publisher.get(_subscription_path(stage))["data"]
     expect("diffs", [(diff["sequence"], diff["data"]["mood"]) for diff in diffs], list(enumerate(moods, 1)))
-    times = [diff["timestamp"] for diff in diffs]
+
+
+def tell_diffs_apart_by_time(stage: Stage) -> None:
+    """Each diff has the time at which it was made."""
+    times = [diff["timestamp"] for diff in stage.publisher.get(_subscription_path(stage))["data"]]
     expect("times of the diffs", times, sorted(set(times)))
+
+
+def clear_diffs(stage: Stage) -> None:
+    """The subscriber clears the diffs that it has seen."""
     stage.publisher.put(_subscription_path(stage), {"sequence": 2})
     expect("diffs left", _sequences(stage), [3])
 
@@ -179,6 +193,27 @@ def _sequences(stage: Stage) -> list[int]:
     return [diff["sequence"] for diff in stage.publisher.get(_subscription_path(stage))["data"]]
 
 
+def find_again(stage: Stage) -> None:
+    """After another storage layer has taken over, everything is as it was left, and can be changed."""
+    publisher = stage.publisher
+    expect("owner of the address", stage.owner("new@example.com"), id_of(publisher))
+    expect("owner of the old address", stage.owner("old@example.com"), None)
+    expect("nested property", publisher.get("/properties/place"), _PLACE)
+    expect("items", publisher.get("/properties/notes"), [{"note": "changed"}, *({"note": n} for n in range(2, 12))])
+    secret = stage.subscriber.get(f"/trust/friend/{id_of(publisher)}")["secret"]
+    expect("property seen by the peer", Client(publisher.url, f"Bearer {secret}").get("/properties/place"), _PLACE)
+    expect("trustee again", publisher.post("/methods/make_trustee", {})["peerid"], stage.helper_id)
+    before = _sequences(stage)
+    publisher.put("/properties/mood", "curious")
+    *earlier, latest_number = _sequences(stage)
+    expect("diffs", earlier, before)
+    expect("number of the new diff is higher", latest_number > max(before), True)
+    latest = stage.subscriber.get("/properties/news")[-1]
+    expect("latest news", (latest["type"], latest["data"]), ("diff", {"mood": "curious"}))
+    photos = {"target": "resources", "subtarget": "photos"}
+    expect("suspend again", publisher.post("/methods/suspend", photos), {"changed": False, "suspended": True})
+
+
 def delete_actors(stage: Stage) -> None:
     """Deleting an actor ends its peer's trust and subscription; nothing of the actors can be reached afterwards.
 
@@ -194,8 +229,8 @@ def delete_actors(stage: Stage) -> None:
         Client(f"{stage.url}/{actor_id}").get("/meta", status=404)
 
 
-LIFE = (
-    *(load_storage, create_actors, keep_properties, keep_list, establish_trust),
-    *(issue_token, make_trustee, publish_diffs, suspend_diffs),
-)
+_BEGINNING = (create_actors, keep_properties, keep_list, establish_trust, issue_token, make_trustee, publish_diffs)
+LIFE = (load_storage, *_BEGINNING, tell_diffs_apart_by_time, clear_diffs, suspend_diffs)
+LIFE_ON_ANY_LAYER = (*_BEGINNING, clear_diffs, suspend_diffs)
+"""What works on the framework's own storage layer as well."""
 END = (delete_actors,)
