@@ -20,7 +20,7 @@ from tests.support import new_id, require_superuser
 from .conftest import BASELINE, DIRECTORY, Place
 
 COMMAND = f"run `cd {DIRECTORY} && alembic upgrade head`"
-NEWER = "run `pip install --upgrade actingweb`"
+NEWER = "run `pip install --upgrade actingweb-db`"
 
 Call = Callable[[Backend], object]
 

@@ -130,7 +130,7 @@ class SchemaState(NamedTuple):
         if self.is_ancient:
             return f"{text}: upgrade it with ActingWeb 3.15 first, then run `{COMMAND}`"
         return (
-            f"{text}: a newer release made it, so run `pip install --upgrade actingweb`; "
+            f"{text}: a newer release made it, so run `pip install --upgrade actingweb-db`; "
             "`alembic upgrade head` of this release cannot help"
         )
 
