@@ -1,16 +1,13 @@
 """The command line: `actingweb-db migrate`, and the same commands as `scripts/migrate_dynamodb_to_postgresql.py`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from actingweb.migration import commands
-from actingweb.migration.commands import DynamoDBFlags
-from actingweb.migration.configuration import PostgresFlags
-from actingweb.migration.run import run
+from actingweb.cli.format import FORMAT
 
-__all__ = ["main", "migrate"]
+__all__ = ["migrate"]
 
 _ABOUT = (
     "Move ActingWeb data from DynamoDB to PostgreSQL.\n\n"
@@ -23,20 +20,8 @@ _EXIT_CODES = (
     "6 the source cannot be read · 7 the target cannot be written or read · 130 interrupted."
 )
 
-_FORMAT: dict[str, Any] = {
-    "no_args_is_help": True,
-    "add_completion": False,
-    "pretty_exceptions_enable": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
-migrate = typer.Typer(help=_ABOUT, epilog=_EXIT_CODES, **_FORMAT)
-main = typer.Typer(help="Tools for the storage of ActingWeb applications.", **_FORMAT)
-main.add_typer(migrate, name="migrate")
-
-
-@main.callback()
-def _main() -> None:
-    """Keep `migrate` a command of its own."""
+_SEGMENTS_AT_ONCE = 4
+migrate = typer.Typer(help=_ABOUT, epilog=_EXIT_CODES, **FORMAT)
 
 
 _OutputDir = Annotated[Path, typer.Option(help="Where the files go; made if missing, readable by its owner alone.")]
@@ -91,14 +76,17 @@ def export(
     output_dir: _OutputDir,
     aws_profile: _Profile = None,
     table_prefix: _Prefix = None,
-    segments: _Segments = commands.SEGMENTS,
+    segments: _Segments = _SEGMENTS_AT_ONCE,
     rcu: _Rcu = None,
     resume: _Resume = False,
     json: _Json = False,
     log_level: _LogLevel = "WARNING",
 ) -> None:
     """Write the rows of DynamoDB to JSON files."""
-    source = DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    from actingweb.migration import commands
+    from actingweb.migration.run import run
+
+    source = commands.DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
     run("export", lambda display: commands.export(source, output_dir, resume, display), json, log_level)
 
 
@@ -122,8 +110,11 @@ def import_(
 
     Rows that PostgreSQL cannot hold go to the reject files.
     """
+    from actingweb.migration import commands
+    from actingweb.migration.run import run
+
     files = commands.FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    flags = commands.PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     rules = commands.LoadFlags(skip_duplicates, max_rejects)
     run("import", lambda display: commands.load(files, flags, rules, rejects_dir, display), json, log_level)
 
@@ -135,7 +126,7 @@ def validate(
     source: _Source = "files",
     aws_profile: _Profile = None,
     table_prefix: _Prefix = None,
-    segments: _Segments = commands.SEGMENTS,
+    segments: _Segments = _SEGMENTS_AT_ONCE,
     rcu: _Rcu = None,
     pg_host: _Host = None,
     pg_port: _Port = None,
@@ -150,9 +141,12 @@ def validate(
     log_level: _LogLevel = "WARNING",
 ) -> None:
     """Compare every row and column of PostgreSQL with the files, or with DynamoDB."""
+    from actingweb.migration import commands
+    from actingweb.migration.run import run
+
     files = None if input_dir is None else commands.FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
-    tables = None if source == "files" else DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    tables = None if source == "files" else commands.DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    flags = commands.PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     wishes = commands.ReportFlags(report, limit, show_values, rejects_dir)
     run("validate", lambda display: commands.validate(files, tables, flags, wishes, display), json, log_level)
 
@@ -161,7 +155,7 @@ def validate(
 def copy(
     aws_profile: _Profile = None,
     table_prefix: _Prefix = None,
-    segments: _Segments = commands.SEGMENTS,
+    segments: _Segments = _SEGMENTS_AT_ONCE,
     rcu: _Rcu = None,
     pg_host: _Host = None,
     pg_port: _Port = None,
@@ -175,8 +169,11 @@ def copy(
     log_level: _LogLevel = "WARNING",
 ) -> None:
     """Load the rows of DynamoDB straight into PostgreSQL; interrupted, the same command goes on."""
-    source = DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    from actingweb.migration import commands
+    from actingweb.migration.run import run
+
+    source = commands.DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    flags = commands.PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     rules = commands.LoadFlags(skip_duplicates, max_rejects)
     run("copy", lambda display: commands.copy(source, flags, rules, rejects_dir, display), json, log_level)
 
@@ -196,5 +193,8 @@ def replay(
 
     What still cannot be loaded stays there.
     """
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    from actingweb.migration import commands
+    from actingweb.migration.run import run
+
+    flags = commands.PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     run("replay", lambda display: commands.replay(rejects_dir, flags, display), json, log_level)

@@ -25,10 +25,10 @@ from actingweb.migration.summaries import compared, exported, loaded
 from actingweb.migration.transfer import LoadOptions, OnCounts, copy_tables, import_files
 
 __all__ = [
-    "SEGMENTS",
     "DynamoDBFlags",
     "FilesFlags",
     "LoadFlags",
+    "PostgresFlags",
     "ReportFlags",
     "copy",
     "export",
@@ -37,7 +37,6 @@ __all__ = [
     "validate",
 ]
 
-SEGMENTS = 4
 _REJECTS = "rejects"
 
 _log = logging.getLogger(__name__)

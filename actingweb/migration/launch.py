@@ -42,10 +42,13 @@ def _start(application: str) -> None:
 
 def _run(application: str) -> None:
     try:
-        from actingweb.migration import cli
+        if application == "main":
+            from actingweb.cli.app import main as command
+        else:
+            from actingweb.migration.cli import migrate as command
+        command()
     except ModuleNotFoundError as error:
         sys.exit(_missing(error))
-    getattr(cli, application)()
 
 
 def _missing(error: ModuleNotFoundError) -> int:

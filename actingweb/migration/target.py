@@ -10,7 +10,7 @@ from psycopg import sql
 
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.postgresql.direct import DirectConnection, connect
-from actingweb.db.postgresql.schema_check import schema_state
+from actingweb.db.postgresql.schema_check import SchemaState, schema_state
 from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError
@@ -63,10 +63,14 @@ class Target:
 
     def check_revision(self, connection: Connection) -> None:
         """Raise `UsageError` unless the schema is at head, in UTF8, and no row-level security hides all rows."""
-        with target_faults():
-            state = schema_state(connection, self.schema)
+        state = self.state(connection)
         if not state.is_current or state.hazard is not None:
             raise UsageError(f'schema "{self.schema}": {state.problem}')
+
+    def state(self, connection: Connection) -> SchemaState:
+        """Look at the schema."""
+        with target_faults():
+            return schema_state(connection, self.schema)
 
     def _check_rights(self, connection: Connection) -> None:
         checks: list[tuple[str, sql.Composable]] = [

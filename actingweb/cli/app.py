@@ -1,0 +1,32 @@
+"""The command `actingweb-db`."""
+
+from typing import Annotated
+
+import typer
+
+from actingweb.cli.format import FORMAT
+from actingweb.cli.schema import schema
+from actingweb.migration.cli import migrate
+
+__all__ = ["main"]
+
+main = typer.Typer(help="Tools for the storage of ActingWeb applications.", **FORMAT)
+main.add_typer(schema, name="schema")
+main.add_typer(migrate, name="migrate")
+
+
+def _show_version(shown: bool) -> None:
+    if shown:
+        from actingweb.db import __version__
+
+        print(f"actingweb-db {__version__}")
+        raise typer.Exit
+
+
+@main.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Tools for the storage of ActingWeb applications."""
