@@ -9,7 +9,7 @@ import pytest
 
 from actingweb.db import __version__
 
-_HEAVY = ("alembic", "sqlalchemy", "psycopg", "pynamodb", "botocore", "pydantic")
+_HEAVY = ("alembic", "sqlalchemy", "psycopg", "pynamodb", "botocore")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
