@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tarfile
 import tomllib
-import venv
 from collections.abc import Callable
 from email.message import Message
 from email.parser import Parser
@@ -59,8 +58,8 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Installation:
     """A virtual environment with the wheel, outside the clone."""
 
-    def __init__(self, directory: Path, wheel: Path) -> None:
-        venv.create(directory, with_pip=False)
+    def __init__(self, directory: Path, wheel: Path, python: str = sys.executable) -> None:
+        subprocess.run([python, "-m", "venv", "--without-pip", str(directory)], check=True)
         self.python = directory / "bin" / "python"
         (self.site_packages,) = directory.glob("lib/python*/site-packages")
         pip = [sys.executable, "-m", "pip", "--python", str(self.python), "--quiet", "--disable-pip-version-check"]
@@ -192,6 +191,30 @@ def test_beside_the_framework_the_storage_layer_is_ours_and_the_rest_its_own(ins
 
 def test_without_the_framework_the_whole_package_is_ours(installation: Installation) -> None:
     assert installation.origins() == _files_of(installation.library)
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_it_is_the_same_on_other_releases_of_python(version: str, wheel: Path, tmp_path: Path) -> None:
+    python = _python(version)
+    if python is None:
+        pytest.skip(f"this machine has no Python {version}")
+    installation = Installation(tmp_path / "environment", wheel, python)
+    assert installation.origins() == _files_of(installation.library)
+    framework = installation.add_framework()
+    assert installation.origins() == [str(framework / "__init__.py"), *_files_of(installation.library)[1:]]
+
+
+def _python(version: str) -> str | None:
+    """Return a Python of this release, on the path or of pyenv."""
+    found: list[str | Path | None] = [
+        shutil.which(f"python{version}"),
+        *Path.home().glob(f".pyenv/versions/{version}.*/bin/python"),
+    ]
+    for python in filter(None, found):
+        answer = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
+        if answer.stdout.startswith(f"Python {version}."):
+            return str(python)
+    return None
 
 
 def test_the_framework_may_be_found_by_a_finder_of_its_own(installation: Installation, tmp_path: Path) -> None:
