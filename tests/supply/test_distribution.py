@@ -88,13 +88,127 @@ class Installation:
         answer = self.run(*arguments, "-c", before + _ORIGINS, **environment)
         assert answer.returncode == 0, answer.stderr
         assert answer.stderr == ""
-        on_path = shutil.which(f"python{version}")
+        found: list[str] = json.loads(answer.stdout)
+        return found
 
-    candidates = [
-        *([on_path] if on_path else []),
-        *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python")),
-    ]
-    for python in candidates:
+
+@pytest.fixture
+def installation(tmp_path: Path, wheel: Path) -> Installation:
+    """Install the wheel."""
+    return Installation(tmp_path / "environment", wheel)
+
+
+def _files_of(package: Path) -> list[str]:
+    return [str(package / name) for name in ("__init__.py", "db/__init__.py", "db/settings.py")]
+
+
+def _tracked(*paths: str) -> set[str]:
+    answer = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return {name for name in answer.stdout.splitlines() if (ROOT / name).exists()}
+
+
+def _metadata(wheel: Path) -> Message:
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return Parser().parsestr(archive.read(name).decode())
+
+
+needs_git = pytest.mark.skipif(
+    not (ROOT / ".git").exists() or shutil.which("git") is None, reason="compares with the files that git tracks"
+)
+
+
+@needs_git
+def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    library = {_LIBRARY + name for name in _tracked("actingweb")}
+    assert names == library | _tracked("actingweb_db") | {"actingweb_db.pth"}
+
+
+@needs_git
+def test_the_source_distribution_holds_what_the_wheel_is_built_from_and_what_operators_need(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    needed = _tracked("actingweb", "actingweb_db", "deploy", "docs/guides")
+    needed |= {"LICENSE", "README.md", "actingweb_db.pth", "pyproject.toml", "scripts/build_backend.py"}
+    assert needed <= names
+    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+
+
+def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (tree,) = tmp_path.iterdir()
+    rebuilt = build_wheel(tmp_path, tree)
+    with ZipFile(wheel) as first, ZipFile(rebuilt) as second:
+        assert sorted(second.namelist()) == sorted(first.namelist())
+        assert all(first.read(name) == second.read(name) for name in first.namelist())
+
+
+def test_a_package_index_can_show_the_metadata(sdist: Path, wheel: Path) -> None:
+    command = [sys.executable, "-m", "twine", "check", "--strict", str(sdist), str(wheel)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout
+    assert answer.stdout.count("PASSED") == 2
+
+
+def test_metadata(wheel: Path) -> None:
+    facts = _metadata(wheel)
+    assert facts["Name"] == "actingweb-db"
+    assert facts["Version"] == actingweb.db.__version__
+    assert facts["Requires-Python"] == ">=3.11,<4"
+    assert facts["License-Expression"] == "BSD-3-Clause"
+    assert facts.get_all("Project-URL")
+    versions = {text.rpartition(" :: ")[2] for text in facts.get_all("Classifier", [])}
+    assert {"3.11", "3.12", "3.13"} <= versions
+
+
+def test_every_extra_that_is_documented_exists(wheel: Path) -> None:
+    assert {"all", "embedded", "postgresql"} <= set(_metadata(wheel).get_all("Provides-Extra", []))
+
+
+def test_what_poetry_installs_for_tests_is_a_part_of_the_extra_dev() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extra = set(project["project"]["optional-dependencies"]["dev"])
+    assert set(project["dependency-groups"]["test"]) <= extra
+
+
+def test_the_lock_file_of_poetry_meets_every_requirement() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lock = tomllib.loads((ROOT / "poetry.lock").read_text())
+    versions = {package["name"]: package["version"] for package in lock["package"]}
+    groups = [project["project"]["dependencies"], *project["project"]["optional-dependencies"].values()]
+    for requirement in (Requirement(text) for group in groups for text in group):
+        name = requirement.name.lower().replace("_", "-").replace(".", "-")
+        assert requirement.specifier.contains(versions[name]), requirement
+
+
+def test_beside_the_framework_the_storage_layer_is_ours_and_the_rest_its_own(installation: Installation) -> None:
+    framework = installation.add_framework()
+    assert installation.origins() == [str(framework / "__init__.py"), *_files_of(installation.library)[1:]]
+
+
+def test_without_the_framework_the_whole_package_is_ours(installation: Installation) -> None:
+    assert installation.origins() == _files_of(installation.library)
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_it_is_the_same_on_other_releases_of_python(version: str, wheel: Path, tmp_path: Path) -> None:
+    python = _python(version)
+    if python is None:
+        pytest.skip(f"this machine has no Python {version}")
+    installation = Installation(tmp_path / "environment", wheel, python)
+    assert installation.origins() == _files_of(installation.library)
+    framework = installation.add_framework()
+    assert installation.origins() == [str(framework / "__init__.py"), *_files_of(installation.library)[1:]]
+
+
+def _python(version: str) -> str | None:
+    """Return a Python of this release, on the path or of pyenv."""
+    on_path = shutil.which(f"python{version}")
+    of_pyenv = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
+    for python in [*([on_path] if on_path else []), *map(str, of_pyenv)]:
         answer = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
         if answer.stdout.startswith(f"Python {version}."):
             return python
