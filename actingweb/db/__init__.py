@@ -35,10 +35,11 @@ from actingweb.db.exceptions import (
     DbTimeoutError,
     DbUnknownActorError,
 )
+
+# The contract names what `__all__` holds; this and `transaction` are not among it.
+from actingweb.db.healthcheck import health as health
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
-
-# The contract names what `__all__` holds, and this is not among it.
 from actingweb.db.transactions import transaction as transaction
 
 __version__ = "4.0.0"

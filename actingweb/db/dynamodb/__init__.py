@@ -4,6 +4,7 @@ from actingweb.db.dynamodb._ensure import auto_create_enabled, reset_ensure_cach
 from actingweb.db.dynamodb.actor import Actor, ActorModel, CreatorIndex, DbActor, DbActorList
 from actingweb.db.dynamodb.attribute import Attribute, AttributeModel, DbAttribute, DbAttributeBucketList
 from actingweb.db.dynamodb.peertrustee import DbPeerTrustee, DbPeerTrusteeList, PeerTrustee, PeerTrusteeModel
+from actingweb.db.dynamodb.probe import health
 from actingweb.db.dynamodb.property import (
     DbProperty,
     DbPropertyList,
@@ -77,6 +78,7 @@ __all__ = [
     "Trust",
     "TrustModel",
     "auto_create_enabled",
+    "health",
     "reset_ensure_cache",
     "set_auto_create",
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from actingweb.db.dynamodb.models import TableModel
 
-__all__ = ["Problem", "problems_of"]
+__all__ = ["Description", "Problem", "problems_in", "problems_of"]
 
 Description = dict[str, Any]
 
@@ -34,10 +34,13 @@ class Problem(NamedTuple):
 
 def problems_of(model: "type[TableModel]") -> list[Problem]:
     """Return what is wrong with the table as `model.exists()` last saw it; nothing if it has not seen it."""
-    if model.described is None:
-        return []
-    name: str = model.described["TableName"]
-    return [problem._replace(table=name) for problem in _problems(model, model.described)]
+    return [] if model.described is None else problems_in(model, model.described)
+
+
+def problems_in(model: "type[TableModel]", table: Description) -> list[Problem]:
+    """Return what is wrong with a table that is described so."""
+    name: str = table["TableName"]
+    return [problem._replace(table=name) for problem in _problems(model, table)]
 
 
 def _problems(model: "type[TableModel]", found: Description) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from actingweb.db.postgresql.password import set_password_source as set_password_source
     from actingweb.db.postgresql.peertrustee import DbPeerTrustee as DbPeerTrustee
     from actingweb.db.postgresql.peertrustee import DbPeerTrusteeList as DbPeerTrusteeList
+    from actingweb.db.postgresql.probe import health as health
     from actingweb.db.postgresql.property import DbProperty as DbProperty
     from actingweb.db.postgresql.property import DbPropertyList as DbPropertyList
     from actingweb.db.postgresql.property_lookup import DbPropertyLookup as DbPropertyLookup
@@ -50,6 +51,7 @@ _MODULES = {
     "DbSubscriptionSuspension": "subscription_suspension",
     "DbTrust": "trust",
     "DbTrustList": "trust",
+    "health": "probe",
     "set_password_source": "password",
 }
 

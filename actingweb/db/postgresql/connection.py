@@ -25,6 +25,7 @@ from actingweb.db.settings import get_settings, reset_settings
 __all__ = [
     "acquire",
     "close_pool",
+    "connected",
     "ensure_schema_exists",
     "get_connection",
     "get_connection_string",
@@ -79,7 +80,7 @@ def acquire() -> tuple[Pool, PooledConnection]:
 
     Raise `Fault` if there is none, or if the schema is one on which statements would do the wrong thing.
     """
-    taken = pool, connection = _taken()
+    taken = pool, connection = connected()
     if not pool.has_known_schema:
         try:
             require_usable_schema(pool, connection)
@@ -90,7 +91,8 @@ def acquire() -> tuple[Pool, PooledConnection]:
     return taken
 
 
-def _taken() -> tuple[Pool, PooledConnection]:
+def connected() -> tuple[Pool, PooledConnection]:
+    """Take a connection out of the pool, whatever the schema is; give it back with `putconn`. Raise `Fault`."""
     failure: Exception
     for _ in range(_CLOSED_MEANWHILE):
         pool = _pool or get_pool()
@@ -112,7 +114,7 @@ def get_connection() -> Iterator[Borrowed]:
     it or in its session ends with the block, and so does the use of it. psycopg's process-wide adapters do not count.
     Raise `DbError` if there is no connection; psycopg's errors pass through.
     """
-    pool, connection = _connected()
+    pool, connection = _lendable()
     try:
         with lent(connection, _beginning(pool.schema), pooled=pool.pooled is not False) as borrowed:
             yield borrowed
@@ -125,10 +127,10 @@ def _beginning(schema: str) -> bytes:
     return sql.SQL("BEGIN; SET LOCAL search_path TO {}").format(sql.Identifier(schema)).as_bytes(None)
 
 
-def _connected() -> tuple[Pool, PooledConnection]:
+def _lendable() -> tuple[Pool, PooledConnection]:
     error: DbError
     try:
-        return _taken()
+        return connected()
     except Fault as fault:
         error = fault.named("connect", None)
     raise error

@@ -64,6 +64,11 @@ class SchemaState(NamedTuple):
         return self.revisions == {HEAD}
 
     @property
+    def lacking(self) -> list[str]:
+        """The columns that this release needs and that are not there, as `actors.id`."""
+        return sorted({f"{record.table}.{name}" for record in ALL for name in record.fields} - self.columns)
+
+    @property
     def has_known_revisions(self) -> bool:
         """Whether this release can tell what Alembic noted, if it noted anything."""
         return self.revisions <= _KNOWN
