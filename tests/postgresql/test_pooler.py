@@ -25,7 +25,7 @@ _MANY = 20
 class _LyingRelay(socketserver.BaseRequestHandler):
     """Forwards to the server and tells the client another process id than the server's, as a pooler does."""
 
-    server: _Relays
+    server: Relays
 
     def handle(self) -> None:
         with socket.create_connection(self.server.target) as upstream:
@@ -41,7 +41,9 @@ class _LyingRelay(socketserver.BaseRequestHandler):
             self.request.sendall(before + message + b"\x00\x00\x00\x01" + after[4:] if message else data)
 
 
-class _Relays(HelperServer, socketserver.TCPServer):
+class Relays(HelperServer, socketserver.TCPServer):
+    """What looks like a pooler in front of a server."""
+
     def __init__(self, host: str, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _LyingRelay)
         self.target = (host, port)
@@ -50,7 +52,7 @@ class _Relays(HelperServer, socketserver.TCPServer):
 @pytest.fixture
 def pooler(backend: Backend, pg: PgConnection) -> Iterator[str]:
     """Return how to connect through what looks like a pooler."""
-    with _Relays(pg.info.host, pg.info.port) as relays:
+    with Relays(pg.info.host, pg.info.port) as relays:
         relays.start()
         yield conninfo_of(pg, host="127.0.0.1", port=str(relays.server_address[1]))
         relays.stop()

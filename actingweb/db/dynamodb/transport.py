@@ -168,6 +168,11 @@ class Transport:
         raise failed
 
     @property
+    def credentials_method(self) -> str:
+        """Which of the driver's providers found the credentials: `env`, `shared-credentials-file`, `iam-role` ..."""
+        return str(getattr(self._client._request_signer._credentials, "method", "unknown"))
+
+    @property
     def meta(self) -> Any:
         """The driver's description of the client, which pynamodb asks for."""
         return self._client.meta

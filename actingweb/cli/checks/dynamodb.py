@@ -1,0 +1,291 @@
+"""What `doctor` asks DynamoDB, as the application would. No table is made."""
+
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from statistics import median
+from typing import NamedTuple
+
+from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
+from actingweb.cli.checks.settings import Sources, without_user
+from actingweb.db.dynamodb import Actor, Attribute, client
+from actingweb.db.dynamodb.errors import fault_of
+from actingweb.db.dynamodb.models import TableModel
+from actingweb.db.dynamodb.probe import described, is_denied, touched
+from actingweb.db.dynamodb.table_check import Description, Problem, problems_in
+from actingweb.db.dynamodb.tables import names_of
+from actingweb.db.dynamodb.transport import Failure, Transport
+from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.faults import Fault
+from actingweb.db.settings import Settings
+from actingweb.db.verify_tables import required_models
+
+__all__ = ["findings"]
+
+_SIDE = "dynamodb"
+_TRIPS = 5
+_SLOW = 0.05
+_CLOCK_SECONDS = 5.0
+_WHERE = "check AWS_DB_PREFIX, AWS_DEFAULT_REGION and the account of the credentials"
+_NAMES_SHOWN = 5
+
+Tables = dict[type[TableModel], Description]
+
+
+def findings(sources: Sources) -> Iterator[Finding]:
+    """Yield what is found; if there is no way to the tables, why not."""
+    settings = sources.settings
+    try:
+        transport = Actor.Meta.transport()
+    except ConfigurationError as error:
+        yield stopper("settings", "DynamoDB", str(error))
+        return
+    yield from _region(sources)
+    if transport.broken is not None:
+        yield stopper(_SIDE, "credentials", fault_of(transport.broken).reason)
+        return
+    yield good(_SIDE, "credentials", f"found by {transport.credentials_method}")
+    yield _endpoint(transport, sources)
+    try:
+        touched(Actor)
+    except Fault as fault:
+        yield stopper(_SIDE, "connection", fault.reason)
+        return
+    yield good(_SIDE, "connection", "the endpoint answers")
+    yield from _latency(transport)
+    yield from _auto_create(settings)
+    tables: Tables = {}
+    yield from _tables(settings, tables)
+    if Attribute in tables:
+        yield from _time_to_live()
+    yield from _recovery(tables)
+    yield from _streams(tables)
+
+
+def _region(sources: Sources) -> Iterator[Finding]:
+    settings = sources.settings
+    variable = next((name for name in ("AWS_DEFAULT_REGION", "AWS_REGION") if sources.origin(name) != "default"), None)
+    found = settings.aws_default_region
+    if variable is not None:
+        yield good(_SIDE, "region", f"{found} ({variable}, {sources.origin(variable)})")
+    elif _is_of_profile(found):
+        yield good(_SIDE, "region", f"{found} (AWS profile)")
+    elif settings.aws_db_host is not None:
+        yield good(_SIDE, "region", f"{found} (default)")
+    else:
+        yield warning(_SIDE, "region", f"{found} (default): no setting names one", "set AWS_DEFAULT_REGION")
+
+
+def _is_of_profile(region: str) -> bool:
+    from botocore.session import Session
+
+    from actingweb.db.dynamodb.quiet import muted
+
+    with muted():
+        return str(Session().get_scoped_config().get("region", "")).strip() == region
+
+
+def _endpoint(transport: Transport, sources: Sources) -> Finding:
+    url = without_user(str(transport.meta.endpoint_url))
+    if sources.settings.aws_db_host is not None:
+        return good(_SIDE, "endpoint", f"{url} (AWS_DB_HOST, {sources.origin('AWS_DB_HOST')})")
+    for variable in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"):
+        if sources.origin(variable) != "default":
+            return good(_SIDE, "endpoint", f"{url} ({variable}, {sources.origin(variable)})")
+    return good(_SIDE, "endpoint", f"{url} (AWS, for the region)")
+
+
+def _latency(transport: Transport) -> Iterator[Finding]:
+    """Yield how far away the endpoint is, in space and in time."""
+    trips = [_trip(transport) for _ in range(_TRIPS)]
+    found = median(trip.seconds for trip in trips)
+    text = f"{found * 1000:.1f} ms for a request, the median of {_TRIPS}"
+    if found > _SLOW:
+        yield warning(_SIDE, "latency", text, "run the application in the region of the tables")
+    else:
+        yield good(_SIDE, "latency", text)
+    trip = trips[-1]
+    if trip.date is None:
+        yield unchecked(_SIDE, "clock", "the answers have no date")
+        return
+    # The date has whole seconds, and is from somewhere between the two ends.
+    difference = max(trip.ended - trip.seconds - trip.date - 1, trip.date - trip.ended, 0.0)
+    text = f"differs by {difference:.0f} s from this machine's"
+    if difference > _CLOCK_SECONDS:
+        yield warning(_SIDE, "clock", text, "synchronise this machine's by NTP: signatures hold for five minutes")
+    else:
+        yield good(_SIDE, "clock", text)
+
+
+class _Trip(NamedTuple):
+    """A request: how long it took, when it ended, and when the server answered by its own clock."""
+
+    seconds: float
+    ended: float
+    date: float | None
+
+
+def _trip(transport: Transport) -> _Trip:
+    key = {name: {"S": "doctor"} for name in Actor.layout.key_names}
+    began = time.perf_counter()
+    try:
+        answer, _ = transport.call("GetItem", {"TableName": Actor.Meta.table_name, "Key": key}, repeatable=True)
+    except Failure as failure:
+        # An answer too, as where there is no table.
+        answer = getattr(failure.error, "response", {})
+    seconds = time.perf_counter() - began
+    try:
+        date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+    except (KeyError, ValueError):
+        date = None
+    return _Trip(seconds, time.time(), date)
+
+
+def _tables(settings: Settings, found: Tables) -> Iterator[Finding]:
+    """Yield what is wrong with the tables, and put those that could be described into `found`."""
+    missing = []
+    for model in required_models():
+        name = str(model.Meta.table_name)
+        try:
+            table = described(model)
+        except Fault as fault:
+            yield from _undescribed(model, fault)
+            continue
+        if table is None:
+            missing.append(name)
+            continue
+        found[model] = table
+        yield from _table(model, table)
+    yield from _missing(missing, settings)
+
+
+def _undescribed(model: type[TableModel], fault: Fault) -> Iterator[Finding]:
+    """Yield what can be told of a table without the right to have it described."""
+    name = f"table {model.Meta.table_name}"
+    if not is_denied(fault):
+        yield stopper(_SIDE, name, fault.reason)
+        return
+    try:
+        exists = touched(model)
+    except Fault as other:
+        yield stopper(_SIDE, name, other.reason)
+        return
+    if exists:
+        yield unchecked(_SIDE, name, "its keys and indexes, which needs dynamodb:DescribeTable; it exists")
+    else:
+        yield stopper(_SIDE, name, "does not exist, or may not be seen", _WHERE)
+
+
+def _table(model: type[TableModel], table: Description) -> Iterator[Finding]:
+    check = f"table {table['TableName']}"
+    problems = problems_in(model, table)
+    for problem in problems:
+        text = f"{problem.kind.lower()} {problem.text}".rstrip()
+        if problem.of_key:
+            yield stopper(_SIDE, check, f"it is not ActingWeb's: {text}", "check AWS_DB_PREFIX")
+        elif _passes(problem):
+            yield warning(_SIDE, check, text, "wait until it is ACTIVE")
+        else:
+            yield stopper(_SIDE, check, text, _remedy(model, problem))
+    if not problems:
+        parts = "key and index" if model.index_keys() else "key"
+        yield good(_SIDE, check, f"{table.get('TableStatus', 'ACTIVE')}, {parts} as needed")
+
+
+def _remedy(model: type[TableModel], problem: Problem) -> str:
+    needed = [
+        f"{name} with the hash key {key} (S) and all attributes"
+        for name, key in model.index_keys().items()
+        if problem.text.startswith(name)
+    ]
+    if not needed:
+        return "see what DynamoDB says of the table"
+    again = "" if problem.kind == "NO INDEX" else "delete it, then "
+    return f"{again}add the global secondary index {needed[0]} with `aws dynamodb update-table`"
+
+
+def _passes(problem: Problem) -> bool:
+    return problem.kind.endswith((" CREATING", " UPDATING"))
+
+
+def _missing(names: list[str], settings: Settings) -> Iterator[Finding]:
+    if not names:
+        return
+    creates = settings.aws_db_auto_create_tables
+    text = f"missing: {', '.join(names)}"
+    if creates:
+        text += "; made at first use, also if the prefix or the region is wrong"
+    yield (warning if creates else stopper)(_SIDE, "tables", text, _WHERE)
+    yield from _other_prefixes(settings)
+
+
+def _other_prefixes(settings: Settings) -> Iterator[Finding]:
+    """Yield which other prefixes there are tables of, since the one of the settings may be mistyped."""
+    suffix = f"_{Actor.layout.suffix}"
+    try:
+        answer, _ = Actor.Meta.transport().call("ListTables", {}, repeatable=True)
+    except Failure as failure:
+        yield unchecked(_SIDE, "prefix", _lacking(failure.fault(of_write=False), "ListTables"))
+        return
+    ours = names_of(settings.aws_db_prefix, Actor.layout.suffix)
+    others = sorted(name for name in answer["TableNames"] if name.endswith(suffix) and name not in ours)
+    if others:
+        shown = ", ".join(name.removesuffix(suffix) for name in others[:_NAMES_SHOWN])
+        text = f"AWS_DB_PREFIX is {settings.aws_db_prefix}; there are tables with the prefix {shown}"
+        yield warning(_SIDE, "prefix", text, "set AWS_DB_PREFIX to the one that is meant")
+
+
+def _auto_create(settings: Settings) -> Iterator[Finding]:
+    if settings.aws_db_auto_create_tables:
+        advice = "set AWS_DB_AUTO_CREATE_TABLES=false in production: a mistyped prefix would make empty tables"
+        yield warning(_SIDE, "auto-create", "missing tables are made at first use", advice)
+    else:
+        yield good(_SIDE, "auto-create", "off")
+
+
+def _time_to_live() -> Iterator[Finding]:
+    """Yield whether expired attributes are removed."""
+    try:
+        told = client.read(Attribute.Meta, "DescribeTimeToLive", {})["TimeToLiveDescription"]
+    except Fault as fault:
+        yield unchecked(_SIDE, "time to live", _lacking(fault, "DescribeTimeToLive"))
+        return
+    name, status = Attribute.Meta.table_name, told["TimeToLiveStatus"]
+    if status in ("ENABLED", "ENABLING"):
+        yield good(_SIDE, "time to live", f"on for {name}")
+    else:
+        advice = f"enable it on the attribute {Attribute.layout.ttl} with `aws dynamodb update-time-to-live`"
+        yield warning(_SIDE, "time to live", f"off for {name}: expired attributes stay for ever", advice)
+
+
+def _recovery(tables: Tables) -> Iterator[Finding]:
+    """Yield whether the tables can be brought back to an earlier moment."""
+    off = []
+    for model, table in tables.items():
+        try:
+            told = client.read(model.Meta, "DescribeContinuousBackups", {})["ContinuousBackupsDescription"]
+        except Fault as fault:
+            yield unchecked(_SIDE, "recovery", _lacking(fault, "DescribeContinuousBackups"))
+            return
+        status = told.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+        if status != "ENABLED":
+            off.append(table["TableName"])
+    if off:
+        advice = "enable it with `aws dynamodb update-continuous-backups`, or make backups"
+        yield warning(_SIDE, "recovery", f"point-in-time recovery is off for {', '.join(off)}", advice)
+    elif tables:
+        yield good(_SIDE, "recovery", "point-in-time recovery is on for all tables")
+
+
+def _streams(tables: Tables) -> Iterator[Finding]:
+    """Yield which tables have a stream, as a live migration needs."""
+    if tables:
+        on = [
+            table["TableName"] for table in tables.values() if table.get("StreamSpecification", {}).get("StreamEnabled")
+        ]
+        number = "all" if len(on) == len(tables) else ("no" if not on else f"{len(on)} of {len(tables)}")
+        yield good(_SIDE, "streams", f"{number} tables have one, which only a migration of a live application needs")
+
+
+def _lacking(fault: Fault, operation: str) -> str:
+    return f"needs dynamodb:{operation}" if is_denied(fault) else fault.reason

@@ -1,0 +1,69 @@
+"""What a check found, and how the command ends for it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from actingweb.migration.errors import ExitCode
+
+__all__ = ["Finding", "Level", "exit_code", "good", "stopper", "unchecked", "warning"]
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    STOPS = "stops you"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. No text in it is a secret or a stored value.
+
+    Attributes:
+        side: settings, packages, dynamodb or postgresql.
+        check: what was looked at.
+        text: what was found.
+        advice: what to do, if there is something to do.
+    """
+
+    side: str
+    check: str
+    level: Level
+    text: str
+    advice: str = ""
+
+    def asdict(self) -> dict[str, Any]:
+        """Return it as `--json` prints it."""
+        return asdict(self)
+
+
+def good(side: str, check: str, text: str) -> Finding:
+    """Return a finding that needs no care."""
+    return Finding(side, check, Level.OK, text)
+
+
+def warning(side: str, check: str, text: str, advice: str) -> Finding:
+    """Return a finding with which an application works, though not as it should."""
+    return Finding(side, check, Level.WARNING, text, advice)
+
+
+def stopper(side: str, check: str, text: str, advice: str = "") -> Finding:
+    """Return a finding with which calls fail or do the wrong thing."""
+    return Finding(side, check, Level.STOPS, text, advice)
+
+
+def unchecked(side: str, check: str, reason: str) -> Finding:
+    """Return the finding of a check that could not be made."""
+    return Finding(side, check, Level.WARNING, f"could not check: {reason}")
+
+
+_CODES = {"dynamodb": ExitCode.SOURCE, "postgresql": ExitCode.TARGET}
+
+
+def exit_code(findings: Iterable[Finding]) -> ExitCode:
+    """Return the code of what stops the user: settings and packages before DynamoDB, and that before PostgreSQL."""
+    codes = [_CODES.get(found.side, ExitCode.USAGE) for found in findings if found.level is Level.STOPS]
+    return min(codes, default=ExitCode.OK)
