@@ -1,7 +1,7 @@
 """The command `actingweb-db doctor`, run as users run it.
 
 * `doctor`: a `Doctor` with the settings of both servers, in an empty directory.
-* `made`: a schema of the test's own with the layout of this release; `role`: a role of the settings that does not own it.
+* `made`: a schema of the test's own with the layout of this release; `role`: one that does not own it.
 * `relays`: what looks like a pooler; `standby`: a server that follows another; `latin`: a database in another encoding.
 * `proxied`: a proxy in front of DynamoDB; `aside`: the prefix of tables of the test's own.
 """
@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from actingweb.db.verify_tables import required_models
+from actingweb.embedded import dynamodb
 from actingweb.embedded.postgres import PostgresServer
 from tests.conftest import SetEnv
 from tests.dynamodb.proxy import SpoilingProxy, spoiling_proxy
@@ -29,7 +30,7 @@ from tests.postgresql.test_pooler import Relays
 from tests.schema.conftest import Place, place
 from tests.schema.databases import database
 from tests.schema.roles import Role, login_role
-from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget
+from tests.servers import DynamoDBTables, DynamoDBTarget, PostgresTables, PostgresTarget, dynamodb_target
 from tests.support import new_id
 
 if TYPE_CHECKING:
@@ -159,6 +160,17 @@ def proxied(dynamodb_tables: DynamoDBTables) -> Iterator[SpoilingProxy]:
     """Return a proxy in front of DynamoDB."""
     with spoiling_proxy(dynamodb_tables.environment["AWS_DB_HOST"]) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def regional(monkeypatch: pytest.MonkeyPatch, set_env: SetEnv) -> Iterator[DynamoDBTarget]:
+    """Return a server whose regions have tables of their own, as those of AWS; one has `here_actors`."""
+    monkeypatch.setattr(dynamodb, "_SERVER_OPTIONS", ("-inMemory", "-port"))
+    with dynamodb_target({}) as target:
+        set_env(**target.environment, AWS_DB_PREFIX="here")
+        for model in required_models():
+            model.create_table(wait=True)
+        yield target
 
 
 @pytest.fixture

@@ -39,11 +39,11 @@ class TestReport:
         assert {found["check"] for found in report.findings if found["level"] == "warning"} <= {"recovery"}
         assert all(finding["text"] for finding in report.findings)
 
-    @pytest.mark.parametrize("backend", ["dynamodb", "postgresql"])
-    def test_the_backend_of_the_settings_is_the_default(self, doctor: Doctor, backend: str) -> None:
-        report = doctor.having(DATABASE_BACKEND=backend).report()
-        other = {"dynamodb": "PG_", "postgresql": "AWS_"}[backend]
-        assert {found["side"] for found in report.findings} == {"settings", "packages", backend}
+    @pytest.mark.parametrize("name", ["dynamodb", "postgresql"])
+    def test_the_backend_of_the_settings_is_the_default(self, doctor: Doctor, name: str) -> None:
+        report = doctor.having(DATABASE_BACKEND=name).report()
+        other = {"dynamodb": "PG_", "postgresql": "AWS_"}[name]
+        assert {found["side"] for found in report.findings} == {"settings", "packages", name}
         assert [found for found in report.findings if found["check"].startswith(other)] == []
         assert report.exit_code == 0
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.dynamodb.proxy import Answer, Send, SpoilingProxy, failing
-from tests.servers import DynamoDBTables
+from tests.servers import DynamoDBTables, DynamoDBTarget
 from tests.support import new_id
 
 from .conftest import Doctor
@@ -66,6 +66,15 @@ class TestDynamoDB:
         assert report.level("auto-create") == ("warning" if creates == "true" else "ok")
         assert not [name for name in ddb.list_tables()["TableNames"] if name.startswith(prefix)]
 
+    def test_another_region(self, doctor: Doctor, regional: DynamoDBTarget) -> None:
+        changed = doctor.having(**regional.environment, AWS_DB_PREFIX="here", AWS_DB_AUTO_CREATE_TABLES="false")
+        assert changed.report(*DYNAMODB).level("table here_actors") == "ok"
+        report = changed.having(AWS_DEFAULT_REGION="eu-north-1").report(*DYNAMODB)
+        assert (report.exit_code, report.stopping()) == (6, ["tables"])
+        assert "here_actors" in report.said("tables")
+        assert "AWS_DEFAULT_REGION" in report.said("tables")
+        assert report.of("region")["text"] == "eu-north-1 (AWS_DEFAULT_REGION, environment)"
+
     def test_nothing_is_written(self, doctor: Doctor, proxied: SpoilingProxy) -> None:
         doctor.having(AWS_DB_HOST=proxied.url).report(*DYNAMODB)
         doctor.having(AWS_DB_HOST=proxied.url, AWS_DB_PREFIX=new_id("absent")).report(*DYNAMODB)
@@ -95,7 +104,7 @@ class TestDynamoDB:
             BillingMode="PAY_PER_REQUEST",
         )
         report = doctor.having(AWS_DB_PREFIX=aside).report(*DYNAMODB)
-        assert (report.exit_code, report.stopping()) == (6, [f"table {name}"])
+        assert (report.exit_code, set(report.stopping())) == (6, {f"table {name}"})
         assert "not ActingWeb's" in report.said(f"table {name}")
 
     def test_time_to_live_is_off(self, doctor: Doctor, aside: str, ddb: DynamoDBClient) -> None:

@@ -15,10 +15,12 @@ import actingweb.db
 from actingweb.db import health
 from actingweb.db.postgresql.connection import get_pool
 from actingweb.db.postgresql.migrate import upgrade
+from actingweb.db.postgresql.pooled_connection import NoAnswerError
 from actingweb.db.registry import Backend
 from actingweb.db.settings import get_settings
 from tests.conftest import SetEnv
 from tests.dynamodb.proxy import Answer, Send, SpoilingProxy, failing
+from tests.proxy import TcpProxy
 from tests.support import ddb_table, new_id
 
 if TYPE_CHECKING:
@@ -262,3 +264,30 @@ def test_a_crowded_pool_is_an_error(backend: Backend, set_env: SetEnv) -> None:
     get_pool().putconn(connection)
     assert found["error"] == "DbTimeoutError"
     assert "PG_POOL_TIMEOUT" in found["reason"]
+
+
+@on_postgresql
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_server_that_falls_silent_is_not_waited_for(
+    backend: Backend, proxy: TcpProxy, set_env: SetEnv, ready: bool
+) -> None:
+    set_env(PG_DB_TIMEOUT="0.5")
+    assert told(ready=True)["status"] == "ok"
+    proxy.mute = True
+    found = told(ready=ready)
+    assert found["error"] == "DbTimeoutError"
+    assert "PG_DB_TIMEOUT" in found["reason"]
+
+
+@on_postgresql
+def test_no_statement_of_a_pooled_connection_waits_for_ever(backend: Backend, set_env: SetEnv) -> None:
+    """Not those about the schema either, which go another way than those of calls."""
+    set_env(PG_DB_TIMEOUT="0.2")
+    connection = get_pool().getconn()
+    try:
+        with pytest.raises(NoAnswerError):
+            connection.execute("SELECT pg_sleep(30)")
+        assert connection.closed
+    finally:
+        get_pool().putconn(connection)
+    assert told()["status"] == "ok"

@@ -3,7 +3,6 @@
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 import actingweb.db
@@ -28,7 +27,7 @@ def findings(sides: tuple[str, ...]) -> Iterator[Finding]:
                 yield stopper(_SIDE, name, "is not installed", f"run `{extra}`")
             else:
                 yield good(_SIDE, name, found)
-    if "postgresql" in sides and find_spec("psycopg") is not None:
+    if "postgresql" in sides and _version("psycopg") is not None:
         yield _libpq()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, LiteralString, NamedTuple
 
-from actingweb.cli.checks.findings import Finding, good, stopper, warning
+from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
 from actingweb.cli.checks.postgresql_server import Asked, Check
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.postgresql.rights import missing_rights, phrase
@@ -27,8 +27,11 @@ _WITHOUT_OWNER = "rows of deleted actors stay behind"
 
 
 def _revision(asked: Asked) -> Iterator[Finding]:
-    state, schema = asked.state, asked.settings.schema
-    if not state.is_current:
+    # Row-level security has a finding of its own.
+    state, schema = asked.state._replace(facts=asked.state.facts._replace(unpoliced=None)), asked.settings.schema
+    if state.hazard is not None and not state.exists:
+        yield unchecked(_SIDE, "schema", "the database has another encoding")
+    elif not state.is_current:
         yield stopper(_SIDE, "schema", f'"{schema}": {state.problem}')
     elif state.lacking:
         yield stopper(_SIDE, "schema", f'"{schema}": missing are {", ".join(state.lacking)}', state.problem)
@@ -82,7 +85,7 @@ def _constraints(asked: Asked) -> Iterator[Finding]:
 
 def _compared(asked: Asked, check: str, query: LiteralString, parts: list[_Part]) -> Iterator[Finding]:
     """Yield what is missing of the parts of the layout. Another revision has others, and a missing table has none."""
-    if not asked.state.is_current:
+    if not asked.state.is_current or not asked.state.columns:
         return
     rows = asked.connection.execute(query, [asked.settings.schema]).fetchall()
     valid = {(table, name): is_valid for table, name, is_valid in rows}

@@ -2,11 +2,12 @@
 
 import math
 import select
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import psycopg
 from psycopg.abc import PQGenConn
@@ -20,6 +21,8 @@ from actingweb.db.postgresql.connecting import connect
 from actingweb.db.postgresql.statement import Query
 
 __all__ = ["NoAnswerError", "Outcome", "Parameters", "PooledConnection"]
+
+T = TypeVar("T")
 
 Parameters = Mapping[str, Any] | tuple[Any, ...]
 """The values of a statement: by name, or in the order in which it first names them, as a record or a key has them."""
@@ -54,6 +57,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         has_input: tell, without a round trip, whether the server sent something that nobody asked for.
     """
 
+    silence = math.inf
     has_input: Callable[[], object]
     _await_input: Callable[[], object]
     _await_room: Callable[[], object]
@@ -64,7 +68,8 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return cls((yield from connect(conninfo, **options)))
 
     def set_up(self, timeout: float) -> None:
-        """Get ready for `run`, `run_all` and `command`, which give up after `timeout` seconds of silence."""
+        """Get ready for `run`, `run_all` and `command`. All statements give up after `timeout` seconds of silence."""
+        self.silence = timeout
         silence = math.ceil(timeout * 1000)
         waiter = _waiter(self.fileno(), writes=False)
         self.has_input = partial(waiter, 0)
@@ -75,6 +80,26 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         self._names = {}
         self._room = 0
         self._numbers = count()
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        """Return what psycopg's own method does. Raise `NoAnswerError`, and close the connection, if it takes long."""
+        return super().wait(self._watched(gen), *args, **kwargs)
+
+    def _watched(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        heard = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > self.silence:
+                    self.close()
+                    raise NoAnswerError(_SILENT)
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
     def set_preparing(self, prepares: bool) -> None:
         """Say whether `run` and `run_all` prepare what they run; at first they do not."""

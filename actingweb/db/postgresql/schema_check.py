@@ -148,7 +148,7 @@ class SchemaState(NamedTuple):
 
 def hazard_of(facts: Facts) -> str | None:
     """Return what is wrong with the database or the role, whatever the layout, and what to do; None if nothing is."""
-    if facts.encoding not in (None, "UTF8"):
+    if _has_other_encoding(facts):
         return (
             f"the database's encoding is {facts.encoding}, ActingWeb needs UTF8: move to a database made with "
             "`CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0`"
@@ -160,6 +160,10 @@ def hazard_of(facts: Facts) -> str | None:
             "`ALTER ROLE ... BYPASSRLS`"
         )
     return None
+
+
+def _has_other_encoding(facts: Facts) -> bool:
+    return facts.encoding not in (None, "UTF8")
 
 
 def require_usable_schema(pool: Pool, connection: PooledConnection) -> None:
@@ -229,7 +233,7 @@ def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaStat
 
 
 def _state(connection: psycopg.Connection[Any], schema: str, facts: Facts) -> SchemaState:
-    if hazard_of(facts) is not None:
+    if _has_other_encoding(facts):
         # Another encoding need not even have the characters of the schema's name.
         return SchemaState(False, False, frozenset(), facts)
     values = {"schema": schema, "tables": list(TABLES), "versions": VERSIONS}
