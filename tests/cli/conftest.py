@@ -25,6 +25,7 @@ from actingweb.embedded.postgres import PostgresServer
 from tests.conftest import SetEnv
 from tests.dynamodb.proxy import SpoilingProxy, spoiling_proxy
 from tests.faults.private_postgres import Standby
+from tests.faults.test_tls import server as tls_server
 from tests.migration.cli_tool import Tool
 from tests.postgresql.test_pooler import Relays
 from tests.schema.conftest import Place, place
@@ -36,7 +37,7 @@ from tests.support import new_id
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["Doctor", "Report", "doctor_here", "doctor_with", "place"]
+__all__ = ["Doctor", "Report", "doctor_here", "doctor_with", "place", "tls_server"]
 
 _COMMAND = """
 import typer

@@ -18,7 +18,9 @@ from .conftest import Doctor
 
 CANARY = "Canary5519"
 POSTGRESQL = ("--backend", "postgresql")
-README = Path(__file__).parents[2] / "README.md"
+GREEN = "\x1b[32m"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 POSTGRES_CHECKS = {
     *("connection", "version", "latency", "tls", "pooler", "writes", "session", "connections", "clock", "engine"),
     *("encoding", "schema", "row security", "grants", "indexes", "constraints"),
@@ -55,6 +57,19 @@ class TestReport:
         assert all(re.match(r"  (ok|warning|stops you) +\S", line) for line in lines if line.startswith(" "))
         assert re.fullmatch(r"\d+ ok, 0 with a warning, 0 that stop you", lines[-1])
         assert "\x1b" not in text
+
+    def test_colours_are_for_terminals(self, doctor: Doctor) -> None:
+        colourful = doctor.having(DATABASE_BACKEND="postgresql", TERM="xterm")
+        code, shown = colourful.tool.run_on_terminal(typed={})
+        assert (code, GREEN in shown) == (0, True)
+        code, shown = colourful.having(NO_COLOR="1").tool.run_on_terminal(typed={})
+        assert (code, GREEN in shown) == (0, False)
+
+    def test_a_backend_of_another_make(self, doctor: Doctor) -> None:
+        path = f"{ROOT}:{ROOT / 'tests' / 'plugins'}"
+        report = doctor.having(DATABASE_BACKEND="memory", PYTHONPATH=path).report()
+        assert (report.exit_code, report.level("backend")) == (0, "ok")
+        assert "no health check of its own" in report.said("backend")
 
     def test_every_setting_of_the_readme_is_looked_at(self) -> None:
         settings = README.read_text().partition("## Settings")[2].partition("\n## ")[0]
@@ -105,10 +120,10 @@ class TestReport:
     def test_exit_codes(self) -> None:
         mild = [good("settings", "c", "t"), warning("dynamodb", "c", "t", "a")]
         on_dynamodb, on_postgresql = stopper("dynamodb", "c", "t"), stopper("postgresql", "c", "t")
-        assert exit_code(mild) == ExitCode.OK
-        assert exit_code([*mild, on_postgresql]) == ExitCode.TARGET == 7
-        assert exit_code([on_postgresql, on_dynamodb]) == ExitCode.SOURCE == 6
-        assert exit_code([on_postgresql, stopper("packages", "c", "t")]) == ExitCode.USAGE == 2
+        assert exit_code(mild) is ExitCode.OK
+        assert exit_code([*mild, on_postgresql]) is ExitCode.TARGET
+        assert exit_code([on_postgresql, on_dynamodb]) is ExitCode.SOURCE
+        assert exit_code([on_postgresql, stopper("packages", "c", "t")]) is ExitCode.USAGE
         assert {*Level} == {"ok", "warning", "stops you"}
 
 

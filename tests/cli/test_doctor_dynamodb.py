@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,6 +128,14 @@ class TestDynamoDB:
         report = doctor.having(AWS_DB_HOST=proxied.url).report(*DYNAMODB)
         assert (report.exit_code, report.stopping()) == (0, [])
         assert f"could not check: needs dynamodb:{denied}" in report.text or "which needs" in report.text
+
+    def test_another_clock(self, doctor: Doctor, proxied: SpoilingProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            BaseHTTPRequestHandler, "date_time_string", lambda _: formatdate(time.time() - 100, usegmt=True)
+        )
+        report = doctor.having(AWS_DB_HOST=proxied.url).report(*DYNAMODB)
+        assert (report.exit_code, report.level("clock")) == (0, "warning")
+        assert "NTP" in report.said("clock")
 
     def test_a_right_to_list_tables(self, doctor: Doctor, proxied: SpoilingProxy) -> None:
         def spoil(send: Send) -> Answer | None:

@@ -7,7 +7,9 @@ from typing import LiteralString
 
 import pytest
 
+from tests.faults.certificates import HOW_TO_GET_IT, Authority, find_openssl
 from tests.faults.private_postgres import Standby
+from tests.faults.test_tls import ServerOf
 from tests.postgresql.test_pooler import Relays
 from tests.schema.conftest import BASELINE, Place
 from tests.schema.roles import Role
@@ -62,6 +64,27 @@ class TestPostgreSQLConnection:
 
 
 class TestPostgreSQLServer:
+    def test_no_tls_to_another_machine(self, doctor: Doctor) -> None:
+        """This address is this machine's too, which `doctor` does not know."""
+        assert doctor.report(*POSTGRESQL).level("tls") == "ok"
+        report = doctor.having(PG_DB_HOST="0.0.0.0").report(*POSTGRESQL)
+        assert (report.exit_code, report.level("tls")) == (0, "warning")
+        assert "PG_DB_SSLMODE=verify-full" in report.said("tls")
+
+    def test_tls(self, tmp_path: Path, tls_server: ServerOf) -> None:
+        if find_openssl() is None:
+            pytest.skip(HOW_TO_GET_IT)
+        authority = Authority(tmp_path, "authority")
+        tls_server.show(*authority.issue("localhost"))
+        report = doctor_with(tmp_path, tls_server.connection.environment()).report(*POSTGRESQL)
+        assert report.said("tls").startswith("on, TLSv1.")
+        others = {
+            **tls_server.connection.environment(),
+            "PG_DB_SSLMODE": "verify-full",
+            "PG_DB_SSLROOTCERT": "/nowhere",
+        }
+        assert doctor_with(tmp_path, others).report(*POSTGRESQL).stopping() == ["connection"]
+
     def test_a_standby(self, tmp_path: Path, standby: Standby) -> None:
         environment = standby.connection.environment()
         report = doctor_with(tmp_path, environment).report(*POSTGRESQL)
