@@ -3,7 +3,6 @@
 import math
 import socket
 import struct
-import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.conninfo import connection_string, pool_string
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
 from actingweb.db.postgresql.session import settle
+from actingweb.db.postgresql.watching import watched
 from actingweb.db.settings import PostgresSettings
 
 __all__ = ["DirectConnection", "connect"]
@@ -40,23 +40,7 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Return what psycopg's own method does."""
-        return super().wait(self._watched(gen), *args, **kwargs)
-
-    def _watched(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-        heard = time.monotonic()
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if ready:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > self.silence:
-                    self._require_life()
-                    heard = time.monotonic()
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return super().wait(watched(gen, self.silence, self._require_life), *args, **kwargs)
 
     def _require_life(self) -> None:
         """Raise `NoAnswerError` if the server does not even answer whether it has TLS, which it asks nobody for."""

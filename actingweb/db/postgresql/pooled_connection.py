@@ -2,7 +2,6 @@
 
 import math
 import select
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,6 +18,7 @@ from psycopg.pq.abc import PGresult
 from actingweb.db.postgresql.adapters import LOADERS
 from actingweb.db.postgresql.connecting import connect
 from actingweb.db.postgresql.statement import Query
+from actingweb.db.postgresql.watching import watched
 
 __all__ = ["NoAnswerError", "Outcome", "Parameters", "PooledConnection"]
 
@@ -83,23 +83,11 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Return what psycopg's own method does. Raise `NoAnswerError`, and close the connection, if it takes long."""
-        return super().wait(self._watched(gen), *args, **kwargs)
+        return super().wait(watched(gen, self.silence, self._give_up), *args, **kwargs)
 
-    def _watched(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
-        heard = time.monotonic()
-        try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if ready:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > self.silence:
-                    self.close()
-                    raise NoAnswerError(_SILENT)
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    def _give_up(self) -> None:
+        self.close()
+        raise NoAnswerError(_SILENT)
 
     def set_preparing(self, prepares: bool) -> None:
         """Say whether `run` and `run_all` prepare what they run; at first they do not."""
