@@ -291,3 +291,11 @@ def test_no_statement_of_a_pooled_connection_waits_for_ever(backend: Backend, se
     finally:
         get_pool().putconn(connection)
     assert told()["status"] == "ok"
+
+
+@on_postgresql
+def test_a_lost_answer_is_asked_for_again(backend: Backend, proxy: TcpProxy) -> None:
+    assert told()["status"] == "ok"
+    proxy.losses = 1
+    assert told()["status"] == "ok"
+    assert proxy.losses == 0
