@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from actingweb.cli.doctor import EXIT_CODES, doctor
 from actingweb.cli.format import FORMAT
 from actingweb.cli.schema import schema
 from actingweb.migration.cli import migrate
@@ -11,6 +12,7 @@ from actingweb.migration.cli import migrate
 __all__ = ["main"]
 
 main = typer.Typer(help="Tools for the storage of ActingWeb applications.", **FORMAT)
+main.command(epilog=EXIT_CODES)(doctor)
 main.add_typer(schema, name="schema")
 main.add_typer(migrate, name="migrate")
 

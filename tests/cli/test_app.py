@@ -23,7 +23,7 @@ def test_version() -> None:
     assert (answer.returncode, answer.stdout) == (0, f"actingweb-db {__version__}\n")
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("shcema", "schema"), ("migrat", "migrate")])
+@pytest.mark.parametrize(("typed", "meant"), [("doktor", "doctor"), ("shcema", "schema"), ("migrat", "migrate")])
 def test_a_mistyped_command_is_corrected(typed: str, meant: str) -> None:
     answer = run(typed)
     assert answer.returncode == 2
@@ -35,7 +35,7 @@ def test_a_mistyped_command_of_a_command_is_corrected() -> None:
     assert "Did you mean 'validate'?" in run("migrate", "valdiate").stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("schema",), ("schema", "upgrade"), ("migrate",), ("migrate", "import")])
+@pytest.mark.parametrize("arguments", [(), ("schema",), ("schema", "upgrade"), ("doctor",), ("migrate",), ("migrate", "import")])
 def test_help_loads_no_driver(arguments: tuple[str, ...]) -> None:
     program = (
         "import sys\nfrom actingweb.cli.app import main\n"
