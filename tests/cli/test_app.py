@@ -35,7 +35,9 @@ def test_a_mistyped_command_of_a_command_is_corrected() -> None:
     assert "Did you mean 'validate'?" in run("migrate", "valdiate").stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("schema",), ("schema", "upgrade"), ("doctor",), ("migrate",), ("migrate", "import")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("schema",), ("schema", "upgrade"), ("doctor",), ("migrate",), ("migrate", "import")]
+)
 def test_help_loads_no_driver(arguments: tuple[str, ...]) -> None:
     program = (
         "import sys\nfrom actingweb.cli.app import main\n"
