@@ -2,11 +2,11 @@
 
 import os
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
+from actingweb.db import __version__
 from actingweb.migration.errors import UsageError
 from actingweb.migration.files import open_private
 
@@ -66,7 +66,7 @@ class Manifest(BaseModel):
     """
 
     format: int = _FORMAT
-    tool: str = Field(default_factory=lambda: f"actingweb {version('actingweb')}")
+    tool: str = Field(default_factory=lambda: f"actingweb-db {__version__}")
     segments: int
     started_at: datetime
     finished_at: datetime | None = None
