@@ -58,7 +58,7 @@ def _found_here(name: str) -> "ModuleSpec | None":
 
 
 def _is_ours(module: "ModuleType") -> bool:
-    return getattr(module, "DISTRIBUTION", None) == _DISTRIBUTION
+    return getattr(module, "__distribution__", None) == _DISTRIBUTION
 
 
 def _install() -> None:

@@ -43,7 +43,7 @@ from actingweb.db.settings import get_settings, reset_settings
 from actingweb.db.transactions import transaction as transaction
 
 __version__ = "4.0.0"
-DISTRIBUTION = "actingweb-db"
+__distribution__ = "actingweb-db"
 """Tells this package from the framework's own storage layer, which has the same name."""
 
 __all__ = [

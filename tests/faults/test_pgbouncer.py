@@ -263,7 +263,8 @@ def test_no_statement_of_the_entities_is_about_the_session() -> None:
     found = [
         f"{path.name}: {text}"
         for path in sorted(package.glob("*.py"))
-        if path.name not in ("connection.py",)
+        # The second writes SQL for psql.
+        if path.name not in ("connection.py", "migrate.py")
         for text in texts_of(path)
         if any(word in text.lower() for word in STATEFUL)
     ]

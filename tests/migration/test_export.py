@@ -117,7 +117,7 @@ def test_all_tables_are_written(stored: list[Document], directory: Path) -> None
     assert dict(seen) == summary.read
     assert summary.manifest.finished_at is not None
     assert summary.manifest.finished_at >= summary.manifest.started_at
-    assert summary.manifest.tool.startswith("actingweb ")
+    assert summary.manifest.tool.startswith("actingweb-db ")
     assert summary.manifest.tables["subscription_diffs"].table == f"{os.environ['AWS_DB_PREFIX']}_subscriptiondiffs"
 
 
