@@ -17,7 +17,7 @@ from tests.supply.wheel import build_wheel
 
 FRAMEWORK = "actingweb[fastapi,postgresql]==3.15.1"
 _FRAMEWORK_ALONE = "actingweb==3.15.1"
-_DIRECTORY = f"framework-3.15.1-python{sys.version_info.major}.{sys.version_info.minor}"
+_DIRECTORY = f"beside-framework-3.15.1-python{sys.version_info.major}.{sys.version_info.minor}"
 FRAMEWORK_STORAGE = "actingweb"
 OWN_STORAGE = "actingweb_db/lib/actingweb"
 """Where in site-packages the two distributions have their `db`."""
