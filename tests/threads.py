@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import socketserver
 import threading
@@ -100,6 +101,9 @@ class HelperServer(socketserver.BaseServer):
 def threads_left(before: Collection[threading.Thread], seconds: float = 30.0) -> list[threading.Thread]:
     """Return the threads that were not there before and do not end by themselves within `seconds`."""
     left = [thread for thread in threading.enumerate() if thread not in before and not _of_a_pool(thread)]
+    if left:
+        # A generator that an exception's traceback keeps ends its threads when it is collected.
+        gc.collect()
     deadline = time.monotonic() + seconds
     for thread in left:
         thread.join(max(0.0, deadline - time.monotonic()))
