@@ -2,7 +2,7 @@
 
 from actingweb.db.exceptions import DbError, DbInputError
 
-__all__ = ["DriverError", "Fault", "refused"]
+__all__ = ["DriverError", "Fault", "input_error"]
 
 
 class DriverError(Exception):
@@ -43,6 +43,6 @@ class Fault(Exception):  # noqa: N818 - it is never raised to users
         return error
 
 
-def refused(reason: str) -> Fault:
+def input_error(reason: str) -> Fault:
     """Return the fault of an argument that is refused for `reason`."""
     return Fault(DbInputError, reason)

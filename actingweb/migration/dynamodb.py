@@ -15,8 +15,8 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.session import Session
 
+from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.errors import DENIED, NOT_FOUND, code_of, judge
-from actingweb.db.dynamodb.quiet import muted
 from actingweb.db.dynamodb.region import region_of
 from actingweb.db.exceptions import ConfigurationError, DbThrottledError
 from actingweb.db.settings import get_settings
@@ -109,7 +109,7 @@ class Endpoint:
 
     def _try(self, operation: str, request: Answer) -> Answer | Exception:
         try:
-            with muted():
+            with silenced():
                 answer: Answer = self._client._make_api_call(operation, request)  # type: ignore[attr-defined]
         except (botocore.BotoCoreError, botocore.ClientError, ResponseParserError) as error:
             return error
@@ -140,7 +140,7 @@ class Endpoint:
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
         try:
-            with muted():
+            with silenced():
                 session = Session(profile=self.profile)
                 session.register_component("response_parser_factory", _Parsers())
                 region = self.region or region_of(get_settings(), self.profile)

@@ -13,7 +13,7 @@ from actingweb.migration.merge import DuplicateKeyError, Merge
 from actingweb.migration.prepare import Pairs, Prepared, prepared
 from actingweb.migration.progress import Counts, Progress
 from actingweb.migration.rejects import Reject, RejectFile
-from actingweb.migration.target import target_faults, unlimited
+from actingweb.migration.target import lift_timeouts, target_faults
 
 __all__ = ["Loader", "TooManyRejectsError"]
 
@@ -68,7 +68,7 @@ class Loader:
     def undo(self, batches: Iterable[Batch]) -> None:
         """Delete the rows that were loaded from an ordered source, read again from its start, in one transaction."""
         with target_faults(), self.merge.connection.transaction():
-            unlimited(self.merge.connection)
+            lift_timeouts(self.merge.connection)
             self.progress.lock()
             for rows in self._loaded(batches):
                 self.merge.delete(rows)
@@ -80,7 +80,7 @@ class Loader:
         try:
             with target_faults(), connection.transaction():
                 # Rows and mark are lost together or not at all; the last batch waits for the disk.
-                unlimited(connection, synchronous=batch.last)
+                lift_timeouts(connection, synchronous=batch.last)
                 self.progress.lock()
                 rejects = list(rows.rejects)
                 written = self.merge.insert(rows.rows, rejects, text)

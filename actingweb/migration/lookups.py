@@ -13,7 +13,7 @@ from psycopg import sql
 
 from actingweb.migration.canonical import TableForm
 from actingweb.migration.tables import ACTORS, CLAIMS_V1, LOOK_UPS, PROPERTIES
-from actingweb.migration.target import Connection, Target, unlimited
+from actingweb.migration.target import Connection, Target, lift_timeouts
 
 __all__ = ["LOOKUP_KEY", "LookUps", "StagedClaims", "analyze"]
 
@@ -202,5 +202,5 @@ def analyze(target: Target, connection: Connection, names: Sequence[str]) -> Non
     """Renew the statistics of tables. Raise `psycopg.Error`."""
     tables = sql.SQL(", ").join(sql.Identifier(target.schema, name) for name in names)
     with connection.transaction():
-        unlimited(connection)
+        lift_timeouts(connection)
         connection.execute(sql.SQL("ANALYZE {}").format(tables))

@@ -11,7 +11,7 @@ from actingweb.migration.batches import Batch
 from actingweb.migration.errors import UsageError
 from actingweb.migration.rejects import RejectFile
 from actingweb.migration.tables import CLAIMS
-from actingweb.migration.target import Connection, Target, unlimited
+from actingweb.migration.target import Connection, Target, lift_timeouts
 
 __all__ = ["Counts", "Progress", "begin", "discard", "finish", "is_unfinished"]
 
@@ -119,7 +119,7 @@ class Progress:
         self.counts = Counts()
         self.loaded = False
         with connection.transaction():
-            unlimited(connection)
+            lift_timeouts(connection)
             # Waits for what a killed process may still have in work on the server.
             stored = connection.execute(target.sql(_SELECT), self._key).fetchone()
             if stored is None:

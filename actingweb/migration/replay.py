@@ -14,7 +14,7 @@ from actingweb.migration.rejects import Reject, RejectFile
 from actingweb.migration.settle import LoadedClaims, settle
 from actingweb.migration.staging import Staging
 from actingweb.migration.tables import CLAIMS, FORMS, PROPERTIES
-from actingweb.migration.target import Connection, Target, target_faults, unlimited
+from actingweb.migration.target import Connection, Target, lift_timeouts, target_faults
 from actingweb.migration.transfer import LoadOptions, OnCounts, Summary
 
 __all__ = ["replay_rejects"]
@@ -48,7 +48,7 @@ def replay_rejects(target: Target, options: LoadOptions, on_counts: OnCounts) ->
             rests[form] = _Replay(target, connection, form, RejectFile(options.rejects, form), counts).run(on_counts)
         rejected = rests.get(PROPERTIES) or RejectFile(options.rejects, PROPERTIES)
         with target_faults(), connection.transaction():
-            unlimited(connection)
+            lift_timeouts(connection)
             staged = [_staged(target, connection, RejectFile(options.rejects, form)) for form in claims]
             look_ups = LookUps.of(target, connection, options.indexed_properties)
             summary.settled(*settle(look_ups, staged, rejected))
@@ -106,7 +106,7 @@ class _Replay:
         batch = prepared(self._merge.form, [document for document, _ in documents])
         rejects = list(batch.rejects)
         with target_faults(), self._connection.transaction():
-            unlimited(self._connection)
+            lift_timeouts(self._connection)
             written = self._merge.insert(batch.rows, rejects)
             rejects += self._others(batch.rows, rejects, written)
         rest.add(_placed(documents, rejects))

@@ -16,7 +16,7 @@ from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError
 from actingweb.migration.tables import FORMS, LOOK_UPS
 
-__all__ = ["Connection", "Target", "target_faults", "unlimited"]
+__all__ = ["Connection", "Target", "lift_timeouts", "target_faults"]
 
 Connection = DirectConnection
 
@@ -109,6 +109,6 @@ def target_faults() -> Iterator[None]:
     raise failure
 
 
-def unlimited(connection: Connection, *, synchronous: bool = True) -> None:
+def lift_timeouts(connection: Connection, *, synchronous: bool = True) -> None:
     """Lift the role's time limits for the present transaction; its commit waits for the disk if `synchronous`."""
     connection.execute(connection.lifting + (b"" if synchronous else _ASYNCHRONOUS))

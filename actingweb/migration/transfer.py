@@ -20,7 +20,7 @@ from actingweb.migration.progress import Counts, Progress, begin, discard, finis
 from actingweb.migration.rejects import RejectFile
 from actingweb.migration.settle import LoadedClaims, settle
 from actingweb.migration.tables import CLAIMS, CLAIMS_V1, CLAIMS_V2, FORMS, LOOK_UPS, PROPERTIES
-from actingweb.migration.target import Connection, Target, target_faults, unlimited
+from actingweb.migration.target import Connection, Target, lift_timeouts, target_faults
 
 __all__ = ["CopySource", "LoadOptions", "OnCounts", "Summary", "copy_tables", "import_files"]
 
@@ -216,7 +216,7 @@ class _Run:
         """Make room for claims, without what a load that was given up left there."""
         staged = StagedClaims.lasting(self.target, form)
         with self.connection.transaction():
-            unlimited(self.connection)
+            lift_timeouts(self.connection)
             staged.create(self.connection, temporary=False)
             if not progress.begun:
                 staged.empty(self.connection)
@@ -229,7 +229,7 @@ class _Run:
         with target_faults():
             analyze(self.target, self.connection, [form.table for form in loaded])
             with self.connection.transaction():
-                unlimited(self.connection)
+                lift_timeouts(self.connection)
                 for one in self.claims:
                     self.summary.names_beside += one.staged.names_beside(self.connection, names)
                 look_ups = LookUps.of(self.target, self.connection, names)

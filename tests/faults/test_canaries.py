@@ -181,9 +181,9 @@ class TestLogs:
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        from actingweb.db.dynamodb import quiet
+        from actingweb.db.dynamodb import driver_logging
 
-        monkeypatch.setattr(quiet._filter, "filter", lambda _: True)
+        monkeypatch.setattr(driver_logging._filter, "filter", lambda _: True)
         backend.DbProperty.DbProperty().set(actor_id, "name", CANARY)
         assert any(record.name.startswith("botocore") and CANARY in record.getMessage() for record in caplog.records)
 

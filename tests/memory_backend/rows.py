@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from threading import RLock
 from typing import Any, ClassVar
 
-from actingweb.db.policy.entity import Limits, R, Verbs
+from actingweb.db.policy.entity import EntityBase, Limits, R
 from actingweb.db.records import Record
 
 TABLES: dict[str, dict[tuple[Any, ...], Any]] = {}
@@ -28,7 +28,7 @@ class _NoLimits(Limits):
         return None
 
 
-class MemoryRows(Verbs[R]):
+class MemoryRows(EntityBase[R]):
     """The verbs over `record`'s table."""
 
     limits: ClassVar[Limits] = _NoLimits()

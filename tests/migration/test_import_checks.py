@@ -15,7 +15,7 @@ from actingweb.migration.errors import SourceError, TargetError, UsageError
 from actingweb.migration.inputs import Input
 from actingweb.migration.manifest import Manifest, TableEntry, write_manifest
 from actingweb.migration.tables import FORMS
-from actingweb.migration.target import Target, unlimited
+from actingweb.migration.target import Target, lift_timeouts
 from tests.migration.loads import (
     ACTOR,
     DOCUMENTS,
@@ -79,7 +79,7 @@ def test_time_limits_of_the_role_do_not_matter(target: Target) -> None:
     with target.connect() as connection:
         connection.execute("SET statement_timeout = '1h'")
         with connection.transaction():
-            unlimited(connection, synchronous=False)
+            lift_timeouts(connection, synchronous=False)
             assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
             assert connection.execute("SHOW synchronous_commit").fetchone() == ("off",)
         assert connection.execute("SHOW statement_timeout").fetchone() == ("1h",)

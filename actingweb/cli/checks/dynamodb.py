@@ -14,7 +14,7 @@ from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.probe import described, is_denied, touched
 from actingweb.db.dynamodb.table_check import Description, Problem, problems_in
 from actingweb.db.dynamodb.tables import names_of
-from actingweb.db.dynamodb.transport import Failure, Transport
+from actingweb.db.dynamodb.transport import RequestFailed, Transport
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import Settings
@@ -79,9 +79,9 @@ def _region(sources: Sources) -> Iterator[Finding]:
 def _is_of_profile(region: str) -> bool:
     from botocore.session import Session
 
-    from actingweb.db.dynamodb.quiet import muted
+    from actingweb.db.dynamodb.driver_logging import silenced
 
-    with muted():
+    with silenced():
         return str(Session().get_scoped_config().get("region", "")).strip() == region
 
 
@@ -130,7 +130,7 @@ def _trip(transport: Transport) -> _Trip:
     began = time.perf_counter()
     try:
         answer, _ = transport.call("GetItem", {"TableName": Actor.Meta.table_name, "Key": key}, repeatable=True)
-    except Failure as failure:
+    except RequestFailed as failure:
         # An answer too, as where there is no table.
         answer = getattr(failure.error, "response", {})
     seconds = time.perf_counter() - began
@@ -224,7 +224,7 @@ def _other_prefixes(settings: Settings) -> Iterator[Finding]:
     suffix = f"_{Actor.layout.suffix}"
     try:
         answer, _ = Actor.Meta.transport().call("ListTables", {}, repeatable=True)
-    except Failure as failure:
+    except RequestFailed as failure:
         yield unchecked(_SIDE, "prefix", _lacking(failure.fault(of_write=False), "ListTables"))
         return
     ours = names_of(settings.aws_db_prefix, Actor.layout.suffix)

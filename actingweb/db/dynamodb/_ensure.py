@@ -5,7 +5,7 @@ import threading
 from typing import Any, Protocol
 
 from actingweb.db.dynamodb.errors import fault_of
-from actingweb.db.dynamodb.fallback import forget_fallbacks
+from actingweb.db.dynamodb.legacy_lookup import forget_fallbacks
 from actingweb.db.dynamodb.models import TableModel, in_use
 from actingweb.db.dynamodb.table_check import problems_of
 from actingweb.db.dynamodb.tables import forget_names

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.limits import DynamoLimits
 from actingweb.db.dynamodb.models import TableIndex, TableModel
-from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.actor import ActorListPolicy, ActorPolicy
 from actingweb.db.protocols import DbActorListProtocol, DbActorProtocol
@@ -28,7 +28,7 @@ class ActorModel(TableModel):
 Actor = ActorModel
 
 
-class _Rows(WipedRows[ActorRecord]):
+class _Rows(WipeableRows[ActorRecord]):
     model = ActorModel
     limits = DynamoLimits(ActorModel.layout, indexed=("creator",))
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
-from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, encode_field, key
 from actingweb.db.dynamodb.limits import DynamoLimits, check_item
 from actingweb.db.dynamodb.models import TableModel
-from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.stored_types import Attribute as StoredAttribute
 from actingweb.db.dynamodb.tables import Layout, TableMeta
 from actingweb.db.policy import json_values
@@ -49,7 +49,7 @@ class AttributeModel(TableModel):
 Attribute = AttributeModel
 
 
-class _Rows(WipedRows[AttributeRecord]):
+class _Rows(WipeableRows[AttributeRecord]):
     model = AttributeModel
     limits = DynamoLimits(AttributeModel.layout)
 
@@ -70,7 +70,7 @@ class DbAttribute(_Rows, AttributePolicy):
         condition = f"{expression.absent('id')} OR {expression.equals('bucket', record.bucket)}"
         request = {"Item": item, "ConditionExpression": condition}
         outcome = client.write_if(cls._table(), "PutItem", request | expression.arguments(), repeatable=True)
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, ConditionFailed):
             cls._taken(outcome, record)
 
     @classmethod
@@ -84,7 +84,7 @@ class DbAttribute(_Rows, AttributePolicy):
         for _ in range(_ATTEMPTS):
             expression = Expression()
             outcome = cls._try_to_delete(record, _live(expression, bucket, now, ttl), expression)
-            if not isinstance(outcome, Refused):
+            if not isinstance(outcome, ConditionFailed):
                 return True
             row = cls._stored_row(outcome, record)
             if row is None or _expired(row, now):
@@ -117,7 +117,7 @@ class DbAttribute(_Rows, AttributePolicy):
         ttl: StoredAttribute | None,
         changes: Mapping[str, Any],
         now: int,
-    ) -> Refused | None:
+    ) -> ConditionFailed | None:
         """Write the changes if the row is live and its data is stored exactly so."""
         expression = Expression()
         clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
@@ -129,7 +129,7 @@ class DbAttribute(_Rows, AttributePolicy):
         }
         # Twice would be wrong: between the two attempts another caller can have swapped it back.
         outcome = client.write_if(cls._table(), "UpdateItem", request | expression.arguments(), repeatable=False)
-        return outcome if isinstance(outcome, Refused) else None
+        return outcome if isinstance(outcome, ConditionFailed) else None
 
     @classmethod
     def _wipe_expired(cls, now: int, buckets: list[str]) -> int:  # noqa: ARG003 - the table's time to live does it
@@ -188,7 +188,7 @@ def _expired(row: AttributeRecord, now: int) -> bool:
     return row.ttl_timestamp is not None and row.ttl_timestamp <= now
 
 
-def _stored(refused: Refused, name: str) -> StoredAttribute | None:
+def _stored(refused: ConditionFailed, name: str) -> StoredAttribute | None:
     return (refused.item or {}).get(name)
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.client import Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
 from actingweb.db.dynamodb.limits import check_item
-from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.dynamodb.tables import Layout, meta_of
 from actingweb.db.policy import clock
@@ -65,14 +65,14 @@ class _Known:
 
     Attributes:
         old: the value of the row as it is stored, None if there is no row.
-        rival: the other actor whose claim on the new value is stored.
-        rival_holds: whether that actor's property holds the value.
+        other_claimant: the other actor whose claim on the new value is stored.
+        other_holds: whether that actor's property holds the value.
         unclaimed: an old value whose claim is another actor's.
     """
 
     old: Attribute | None
-    rival: str | None = None
-    rival_holds: bool = False
+    other_claimant: str | None = None
+    other_holds: bool = False
     unclaimed: str | None = None
 
 
@@ -86,7 +86,7 @@ def change_row(change: Change, guess: Attribute | None, allowed: Callable[[Attri
         steps = list(_steps(change, known))
         refused = client.transact([step.action for step in steps])
         if refused is None:
-            return Stored(True, known.rival if known.rival_holds else None)
+            return Stored(True, known.other_claimant if known.other_holds else None)
         for index, item in refused.items():
             _learn(change, known, steps[index].about, item)
         if not allowed(known.old):
@@ -144,13 +144,17 @@ def holds_value(expression: Expression, value: Attribute) -> str:
 
 
 def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
-    """Claim the new value, or make sure that a rival keeps it with right, or has lost it."""
-    if known.rival is None:
+    """Claim the new value, or make sure that the other claimant keeps it with right, or has lost it."""
+    if known.other_claimant is None:
         yield _Step("claim", change.name, _claim(change.actor_id, change.name, value, change.actor_id))
         return
-    yield _Step("rival", change.name, _check_rival(known.rival, change.name, value, known.rival_holds))
-    if not known.rival_holds:
-        yield _Step("claim", change.name, _claim(change.actor_id, change.name, value, known.rival))
+    yield _Step(
+        "other claimant",
+        change.name,
+        _check_other_claimant(known.other_claimant, change.name, value, known.other_holds),
+    )
+    if not known.other_holds:
+        yield _Step("claim", change.name, _claim(change.actor_id, change.name, value, known.other_claimant))
 
 
 def _claim(actor_id: str, name: str, value: str, owner: str) -> Action:
@@ -179,13 +183,13 @@ def _free_or_of(actor_id: str) -> dict[str, Any]:
     return {"ConditionExpression": condition} | expression.arguments()
 
 
-def _check_rival(rival: str, name: str, value: str, holds: bool) -> Action:
+def _check_other_claimant(other_claimant: str, name: str, value: str, holds: bool) -> Action:
     expression = Expression()
     if holds:
         condition = expression.equals("value", value)
     else:
         condition = f"{expression.absent('id')} OR {expression.compare('value', '<>', {'S': value})}"
-    arguments = {"Key": key(PROPERTIES, (rival, name)), "ConditionExpression": condition}
+    arguments = {"Key": key(PROPERTIES, (other_claimant, name)), "ConditionExpression": condition}
     return Action("ConditionCheck", meta_of(PROPERTIES.suffix), arguments | expression.arguments())
 
 
@@ -199,10 +203,10 @@ def _learn(change: Change, known: _Known, about: str, item: Item | None) -> None
         known.unclaimed = None
     elif about == "claim":
         claimant = None if item is None else text_of(PropertyLookupRecord, item, "actor_id")
-        known.rival = None if claimant == change.actor_id else claimant
-        known.rival_holds = known.rival is not None and _holds(known.rival, change)
+        known.other_claimant = None if claimant == change.actor_id else claimant
+        known.other_holds = known.other_claimant is not None and _holds(known.other_claimant, change)
     else:
-        known.rival_holds = _value(item) == change.value
+        known.other_holds = _value(item) == change.value
 
 
 def _holds(actor_id: str, change: Change) -> bool:
@@ -217,7 +221,7 @@ def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
     Each transaction has the time of a call. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
     pairs = values.items()
-    for chunk in packed(pairs, ROWS_PER_TRANSACTION, lambda pair: size_of({"value": pair[1]}), _BYTES_PER_TRANSACTION):
+    for chunk in batched(pairs, ROWS_PER_TRANSACTION, lambda pair: size_of({"value": pair[1]}), _BYTES_PER_TRANSACTION):
         clock.restart()
         change_rows([Change(actor_id, name, None) for name, _ in chunk], dict(chunk), [])
 
@@ -240,7 +244,7 @@ def change_rows(changes: list[Change], guesses: dict[str, Attribute], others: li
         steps = [step for name, change in wanted.items() for step in _steps(change, known[name])]
         refused = client.transact([*(step.action for step in steps), *others])
         if refused is None:
-            return {name: row.rival for name, row in known.items() if row.rival and row.rival_holds}
+            return {name: row.other_claimant for name, row in known.items() if row.other_claimant and row.other_holds}
         for index, item in refused.items():
             step = steps[index]
             _learn(wanted[step.name], known[step.name], step.about, item)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
+from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, code_of, reasons_of
 from actingweb.db.dynamodb.items import Item
-from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.tables import TableMeta
-from actingweb.db.dynamodb.transport import Failure
+from actingweb.db.dynamodb.transport import RequestFailed
 from actingweb.db.exceptions import DbConflictError, DbThrottledError
 from actingweb.db.faults import Fault
 from actingweb.db.policy import clock
@@ -22,7 +22,7 @@ from actingweb.db.policy import clock
 __all__ = [
     "UNSHOWN",
     "Action",
-    "Refused",
+    "ConditionFailed",
     "batch_delete",
     "batch_get",
     "collided",
@@ -44,7 +44,7 @@ _GETS_PER_REQUEST = 100
 Request = dict[str, Any]
 
 
-class Refused(NamedTuple):
+class ConditionFailed(NamedTuple):
     """A write whose condition did not hold.
 
     Attributes:
@@ -67,7 +67,7 @@ class Action(NamedTuple):
 def read(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
     """Return the answer to a read. Raise `Fault`."""
     outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, RequestFailed):
         raise outcome.fault(of_write=False)
     return outcome[0]
 
@@ -75,12 +75,14 @@ def read(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
 def write(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
     """Return the answer to a write of one item that has no condition and can be done twice. Raise `Fault`."""
     outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, RequestFailed):
         raise outcome.fault(of_write=True)
     return outcome[0]
 
 
-def write_if(table: TableMeta, operation: str, request: Request, *, repeatable: bool) -> dict[str, Any] | Refused:
+def write_if(
+    table: TableMeta, operation: str, request: Request, *, repeatable: bool
+) -> dict[str, Any] | ConditionFailed:
     """Return the answer to a conditional write of one item, or how its condition failed. Raise `Fault`.
 
     `repeatable`: doing it twice is the same as doing it once; the condition may tell whether it was done before.
@@ -88,10 +90,10 @@ def write_if(table: TableMeta, operation: str, request: Request, *, repeatable: 
     outcome = _send(
         [table], lambda names: (operation, {"TableName": names[table]} | ALL_OLD | request), repeatable=repeatable
     )
-    if not isinstance(outcome, Failure):
+    if not isinstance(outcome, RequestFailed):
         return outcome[0]
     if code_of(outcome.error) == CONDITION_FAILED:
-        return Refused(_old_item(outcome.error), outcome.executed)
+        return ConditionFailed(_old_item(outcome.error), outcome.executed)
     raise outcome.fault(of_write=True)
 
 
@@ -107,7 +109,7 @@ def transact(actions: list[Action]) -> dict[int, Item | None] | None:
         return "TransactWriteItems", {"TransactItems": items, "ClientRequestToken": token}
 
     outcome = _send([action.table for action in actions], build, repeatable=True)
-    if not isinstance(outcome, Failure):
+    if not isinstance(outcome, RequestFailed):
         return None
     if code_of(outcome.error) == CONDITION_FAILED:
         reasons = enumerate(reasons_of(outcome.error))
@@ -130,7 +132,7 @@ def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[s
 def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> list[Item]:
     """Return the items of these different keys that exist, strongly read, in any order. Raise `Fault`."""
     found: list[Item] = []
-    for number, chunk in enumerate(packed(keys, _GETS_PER_REQUEST)):
+    for number, chunk in enumerate(batched(keys, _GETS_PER_REQUEST)):
         if number:
             clock.restart()
         _resend(table, chunk, lambda keys: _get_some(table, keys, arguments, found))
@@ -141,7 +143,7 @@ def _get_some(table: TableMeta, keys: list[Item], arguments: Request, found: lis
     """Read items into `found`; return the keys that the database left for later."""
     request = {"Keys": keys, "ConsistentRead": True} | arguments
     outcome = _send([table], lambda names: ("BatchGetItem", {"RequestItems": {names[table]: request}}), repeatable=True)
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, RequestFailed):
         raise outcome.fault(of_write=False)
     for items in outcome[0]["Responses"].values():
         found.extend(items)
@@ -163,7 +165,7 @@ def batch_delete(table: TableMeta, keys: Iterable[Item]) -> None:
         return left
 
     try:
-        for chunk in packed(keys, _DELETES_PER_REQUEST):
+        for chunk in batched(keys, _DELETES_PER_REQUEST):
             clock.restart()
             _resend(table, chunk, delete)
     except Fault as fault:
@@ -176,7 +178,7 @@ def _delete_some(table: TableMeta, keys: list[Item]) -> list[Item]:
     outcome = _send(
         [table], lambda names: ("BatchWriteItem", {"RequestItems": {names[table]: requests}}), repeatable=True
     )
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, RequestFailed):
         raise outcome.fault(of_write=True)
     return [rest["DeleteRequest"]["Key"] for left in outcome[0].get("UnprocessedItems", {}).values() for rest in left]
 
@@ -207,14 +209,14 @@ def pause(attempt: int) -> None:
 
 def _send(
     tables: list[TableMeta], build: Callable[[dict[TableMeta, str]], tuple[str, Request]], *, repeatable: bool
-) -> tuple[dict[str, Any], bool] | Failure:
+) -> tuple[dict[str, Any], bool] | RequestFailed:
     """Send a request; while it is not known which of two names a table has, try them."""
     tables = list(dict.fromkeys(tables))
-    failures: list[Failure] = []
+    failures: list[RequestFailed] = []
     for chosen in product(*(table.names() for table in tables)):
         names = dict(zip(tables, chosen, strict=True))
         outcome = _attempt(tables[0], *build(names), repeatable)
-        if not isinstance(outcome, Failure) or code_of(outcome.error) not in (NOT_FOUND, DENIED):
+        if not isinstance(outcome, RequestFailed) or code_of(outcome.error) not in (NOT_FOUND, DENIED):
             _settle(names, outcome)
             return outcome
         failures.append(outcome)
@@ -223,16 +225,16 @@ def _send(
 
 def _attempt(
     table: TableMeta, operation: str, request: Request, repeatable: bool
-) -> tuple[dict[str, Any], bool] | Failure:
+) -> tuple[dict[str, Any], bool] | RequestFailed:
     try:
         return table.transport().call(operation, request, repeatable)
-    except Failure as failure:
+    except RequestFailed as failure:
         return failure
 
 
 def _settle(names: dict[TableMeta, str], outcome: object) -> None:
     """Keep the names that an answer proves."""
-    if not isinstance(outcome, Failure) or code_of(outcome.error) == CONDITION_FAILED:
+    if not isinstance(outcome, RequestFailed) or code_of(outcome.error) == CONDITION_FAILED:
         for table, name in names.items():
             if len(table.names()) > 1:
                 table.settle(name)

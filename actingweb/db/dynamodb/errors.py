@@ -24,9 +24,9 @@ __all__ = [
     "CONDITION_FAILED",
     "DENIED",
     "NOT_FOUND",
+    "Classification",
     "MissingIndexFault",
     "OutOfTimeError",
-    "Verdict",
     "code_of",
     "fault_of",
     "judge",
@@ -53,7 +53,7 @@ class OutOfTimeError(Exception):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Classification:
     """What one failed request means.
 
     Attributes:
@@ -69,25 +69,29 @@ class Verdict:
     transient: bool = False
 
 
-_THROTTLED = Verdict(DbThrottledError, f"the database throttles requests: {_TRY_LATER}", transient=True)
-_CONFLICT = Verdict(DbConflictError, "concurrent transactions kept colliding: try again", transient=True)
-_DENIED = Verdict(DbError, "access denied: the IAM policy lacks a permission")
-_EXPIRED = Verdict(DbError, "the AWS credentials have expired: renew them")
-_UNKNOWN = Verdict(DbError, "the AWS credentials are not known: check access key, session token and AWS_DEFAULT_REGION")
-_BAD_SIGNATURE = Verdict(DbError, "the signature is wrong: check the AWS secret key and the clock")
-_NO_CREDENTIALS = Verdict(
+_THROTTLED = Classification(DbThrottledError, f"the database throttles requests: {_TRY_LATER}", transient=True)
+_CONFLICT = Classification(DbConflictError, "concurrent transactions kept colliding: try again", transient=True)
+_DENIED = Classification(DbError, "access denied: the IAM policy lacks a permission")
+_EXPIRED = Classification(DbError, "the AWS credentials have expired: renew them")
+_UNKNOWN = Classification(
+    DbError, "the AWS credentials are not known: check access key, session token and AWS_DEFAULT_REGION"
+)
+_BAD_SIGNATURE = Classification(DbError, "the signature is wrong: check the AWS secret key and the clock")
+_NO_CREDENTIALS = Classification(
     DbError, "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the host a role"
 )
-_INCOMPLETE = Verdict(DbError, "the AWS credentials are incomplete: an access key needs a secret key")
-_BAD_FILE = Verdict(DbError, "the AWS configuration file is wrong: mend it")
-_NOT_FETCHED = Verdict(DbError, "the AWS credentials could not be fetched from where the AWS settings say: check these")
-_FAILED = Verdict(DbError, f"the database failed to answer: {_TRY_LATER}", executed=True, transient=True)
-_REFUSED = Verdict(DbError, "the database refused the request: the cause names its code")
+_INCOMPLETE = Classification(DbError, "the AWS credentials are incomplete: an access key needs a secret key")
+_BAD_FILE = Classification(DbError, "the AWS configuration file is wrong: mend it")
+_NOT_FETCHED = Classification(
+    DbError, "the AWS credentials could not be fetched from where the AWS settings say: check these"
+)
+_FAILED = Classification(DbError, f"the database failed to answer: {_TRY_LATER}", executed=True, transient=True)
+_REFUSED = Classification(DbError, "the database refused the request: the cause names its code")
 
-_INVALID = Verdict(DbError, f"the database refused the request: {_VERIFY}")
-_NO_TABLE = Verdict(DbSchemaError, _CREATE_TABLES)
+_INVALID = Classification(DbError, f"the database refused the request: {_VERIFY}")
+_NO_TABLE = Classification(DbSchemaError, _CREATE_TABLES)
 # Whether an index is gone for good, and need not be asked again, is said in words only.
-_MISSING_INDEX = Verdict(DbSchemaError, f"an index is missing: {_VERIFY}")
+_MISSING_INDEX = Classification(DbSchemaError, f"an index is missing: {_VERIFY}")
 
 _CODES = {
     "ThrottlingException": _THROTTLED,
@@ -101,7 +105,7 @@ _CODES = {
     "LimitExceededException": _THROTTLED,
     "TransactionConflict": _CONFLICT,
     "TransactionConflictException": _CONFLICT,
-    "TransactionInProgressException": Verdict(
+    "TransactionInProgressException": Classification(
         DbConflictError, "the transaction is still in progress: try again", executed=True, transient=True
     ),
     "ReplicatedWriteConflictException": _CONFLICT,
@@ -114,37 +118,46 @@ _CODES = {
     "InvalidSignatureException": _BAD_SIGNATURE,
     "IncompleteSignatureException": _BAD_SIGNATURE,
     "MissingAuthenticationTokenException": _NO_CREDENTIALS,
-    "ServiceUnavailable": Verdict(
+    "ServiceUnavailable": Classification(
         DbThrottledError, f"the database is unavailable: {_TRY_LATER}", executed=True, transient=True
     ),
 }
 
 _PHRASES = (
     ("does not have the specified index", _MISSING_INDEX),
-    ("Item size", Verdict(DbInputError, "the item would exceed the limit of 409600 bytes: shorten it")),
-    ("item size", Verdict(DbInputError, "the item would exceed the limit of 409600 bytes: shorten it")),
-    ("size limit", Verdict(DbInputError, "a key or the request exceeds a limit of the database: shorten it")),
-    ("Size limit", Verdict(DbInputError, "an index key exceeds the limit of 2048 bytes: shorten it")),
+    ("Item size", Classification(DbInputError, "the item would exceed the limit of 409600 bytes: shorten it")),
+    ("item size", Classification(DbInputError, "the item would exceed the limit of 409600 bytes: shorten it")),
+    ("size limit", Classification(DbInputError, "a key or the request exceeds a limit of the database: shorten it")),
+    ("Size limit", Classification(DbInputError, "an index key exceeds the limit of 2048 bytes: shorten it")),
     (
         "must be under",
-        Verdict(DbInputError, "a key exceeds the limit of 2048 bytes, of a range key 1024 bytes: shorten it"),
+        Classification(DbInputError, "a key exceeds the limit of 2048 bytes, of a range key 1024 bytes: shorten it"),
     ),
-    ("empty string value", Verdict(DbInputError, "a key attribute must not be empty: give it a value")),
-    ("Number overflow", Verdict(DbInputError, "a number exceeds the range of the database: choose a smaller one")),
-    ("significant digits", Verdict(DbInputError, "a number exceeds the limit of 38 digits: round it")),
+    ("empty string value", Classification(DbInputError, "a key attribute must not be empty: give it a value")),
+    (
+        "Number overflow",
+        Classification(DbInputError, "a number exceeds the range of the database: choose a smaller one"),
+    ),
+    ("significant digits", Classification(DbInputError, "a number exceeds the limit of 38 digits: round it")),
 )
 
-_CLASSES: tuple[tuple[type[Exception], Verdict], ...] = (
-    (botocore.ConnectTimeoutError, Verdict(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True)),
+_CLASSES: tuple[tuple[type[Exception], Classification], ...] = (
+    (
+        botocore.ConnectTimeoutError,
+        Classification(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True),
+    ),
     (
         botocore.ReadTimeoutError,
-        Verdict(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True),
+        Classification(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True),
     ),
-    (botocore.SSLError, Verdict(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock")),
-    (botocore.ConnectionError, Verdict(DbConnectionError, _UNREACHABLE, transient=True)),
+    (
+        botocore.SSLError,
+        Classification(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock"),
+    ),
+    (botocore.ConnectionError, Classification(DbConnectionError, _UNREACHABLE, transient=True)),
     (
         botocore.HTTPClientError,
-        Verdict(DbConnectionError, "the connection was lost: try again", executed=True, transient=True),
+        Classification(DbConnectionError, "the connection was lost: try again", executed=True, transient=True),
     ),
     (botocore.NoCredentialsError, _NO_CREDENTIALS),
     (botocore.PartialCredentialsError, _INCOMPLETE),
@@ -154,28 +167,28 @@ _CLASSES: tuple[tuple[type[Exception], Verdict], ...] = (
     (OSError, _NOT_FETCHED),
     (
         botocore.ProfileNotFound,
-        Verdict(DbError, "there is no AWS profile of the name that AWS_PROFILE says: mend it"),
+        Classification(DbError, "there is no AWS profile of the name that AWS_PROFILE says: mend it"),
     ),
     (botocore.ConfigParseError, _BAD_FILE),
     (botocore.InvalidConfigError, _BAD_FILE),
     (
         OutOfTimeError,
-        Verdict(DbTimeoutError, "the call's requests took longer than AWS_DB_TIMEOUT: try again, or raise it"),
+        Classification(DbTimeoutError, "the call's requests took longer than AWS_DB_TIMEOUT: try again, or raise it"),
     ),
     (botocore.IncompleteReadError, _FAILED),
     (ResponseParserError, _FAILED),
-    (botocore.BotoCoreError, Verdict(DbError, "the driver refused the request: the cause names its error")),
+    (botocore.BotoCoreError, Classification(DbError, "the driver refused the request: the cause names its error")),
 )
 
 
-def judge(error: Exception) -> Verdict:
+def judge(error: Exception) -> Classification:
     """Return what a failed request means, by the first table that knows it."""
     if isinstance(error, botocore.ClientError):
         return _judge_answer(error)
     return next((verdict for known, verdict in _CLASSES if isinstance(error, known)), _REFUSED)
 
 
-def _judge_answer(error: botocore.ClientError) -> Verdict:
+def _judge_answer(error: botocore.ClientError) -> Classification:
     code = code_of(error) or ""
     if code in ("ValidationException", "ValidationError"):
         text = _message(error)
@@ -244,13 +257,13 @@ def fault_of(error: Exception, executed: bool = False, sent: Sent | None = None)
     return Fault(DbSchemaError if unreadable else verdict.error, reason, cause)
 
 
-def _reason(verdict: Verdict, code: str | None) -> str:
+def _reason(verdict: Classification, code: str | None) -> str:
     if verdict is _REFUSED and code and code.isalnum():
         return f"the database refused the request with {code}: see what DynamoDB means by it"
     return verdict.reason
 
 
-def _reason_with(verdict: Verdict, code: str | None, sent: Sent) -> str:
+def _reason_with(verdict: Classification, code: str | None, sent: Sent) -> str:
     """Return the reason of a verdict with what the request concerned."""
     if verdict is _DENIED:
         return f"{verdict.reason}: {sent.permissions} on {sent.place}"

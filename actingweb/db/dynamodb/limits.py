@@ -4,7 +4,7 @@ from typing import Any
 
 from actingweb.db.dynamodb.items import Item, size_of
 from actingweb.db.dynamodb.tables import DELIMITER, Layout, compose
-from actingweb.db.faults import refused
+from actingweb.db.faults import input_error
 from actingweb.db.policy.entity import Limits
 from actingweb.db.records import Record
 
@@ -75,18 +75,18 @@ def check_item(item: Item) -> None:
     """Refuse an item that is too large."""
     size = size_of(item)
     if size > ITEM_BYTES:
-        raise refused(f"the item is {size} bytes, the limit is {ITEM_BYTES}")
+        raise input_error(f"the item is {size} bytes, the limit is {ITEM_BYTES}")
 
 
 def check_transaction(actions: int, size: int) -> None:
     """Refuse so many actions, on items of so many bytes, that one transaction cannot hold them."""
     if actions > TRANSACTION_ACTIONS:
-        raise refused(
+        raise input_error(
             f"the values need up to {actions} actions, the limit of a transaction is {TRANSACTION_ACTIONS}: "
             "pass chunk_size, or a smaller one"
         )
     if size > TRANSACTION_BYTES:
-        raise refused(
+        raise input_error(
             f"the values need {size} bytes, the limit of a transaction is {TRANSACTION_BYTES}: "
             "pass chunk_size, or a smaller one"
         )

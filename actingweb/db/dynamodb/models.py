@@ -24,7 +24,7 @@ from pynamodb.models import Model
 
 from actingweb.db.dynamodb.errors import NOT_FOUND, code_of, judge
 from actingweb.db.dynamodb.tables import Layout, TableMeta, meta_of
-from actingweb.db.dynamodb.transport import Failure
+from actingweb.db.dynamodb.transport import RequestFailed
 
 __all__ = ["TableIndex", "TableModel", "in_use"]
 
@@ -119,7 +119,7 @@ class TableModel(Model):
         """Return the answer to a question about the table of this name. Raise pynamodb's `TableError`."""
         try:
             return cls.Meta.transport().call(operation, {"TableName": name}, repeatable=True)[0]
-        except Failure as failure:
+        except RequestFailed as failure:
             error = failure.error
         raise TableError(f"table {name} cannot be described: {judge(error).reason}", error)
 

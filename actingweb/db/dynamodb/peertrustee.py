@@ -3,7 +3,7 @@
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.limits import DynamoLimits
 from actingweb.db.dynamodb.models import TableModel
-from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.peertrustee import PeerTrusteeListPolicy, PeerTrusteePolicy
 from actingweb.db.protocols import DbPeerTrusteeListProtocol, DbPeerTrusteeProtocol
@@ -21,7 +21,7 @@ class PeerTrusteeModel(TableModel):
 PeerTrustee = PeerTrusteeModel
 
 
-class _Rows(WipedRows[PeerTrusteeRecord]):
+class _Rows(WipeableRows[PeerTrusteeRecord]):
     model = PeerTrusteeModel
     limits = DynamoLimits(PeerTrusteeModel.layout)
 

@@ -7,20 +7,20 @@ from typing import Any
 
 from actingweb.db.dynamodb import claims, client
 from actingweb.db.dynamodb._ensure import ensure_table
+from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.claims import PROPERTIES, Change, holds_value, stored_as, value_in
 from actingweb.db.dynamodb.client import UNSHOWN, Action
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.fallback import no_index, once_known, v1_actor
 from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
+from actingweb.db.dynamodb.legacy_lookup import no_index, once_known, v1_actor
 from actingweb.db.dynamodb.limits import INDEX_BYTES, DynamoLimits, check_item, check_transaction, too_long
 from actingweb.db.dynamodb.models import TableIndex, TableModel
-from actingweb.db.dynamodb.packing import packed
 from actingweb.db.dynamodb.property_lookup import DbPropertyLookup, PropertyLookupV2Model
 from actingweb.db.dynamodb.ranges import between
 from actingweb.db.dynamodb.rows import DynamoRows
 from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.exceptions import DbSchemaError
-from actingweb.db.faults import Fault, refused
+from actingweb.db.faults import Fault, input_error
 from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
 from actingweb.db.policy.property_bulk import BulkPropertyPolicy
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
@@ -92,7 +92,7 @@ class DbProperty(_Rows, BulkPropertyPolicy):
         record = super()._new(actor_id, name, value)
         problem = None if self._use_lookup_table else too_long("value", record.value, INDEX_BYTES)
         if problem is not None:
-            raise refused(problem)
+            raise input_error(problem)
         return record
 
     def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
@@ -130,11 +130,11 @@ class DbProperty(_Rows, BulkPropertyPolicy):
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         client.batch_delete(self._table(), (self._key(actor_id, name) for name in plain))
-        for names in packed(indexed, claims.ROWS_PER_TRANSACTION):
+        for names in batched(indexed, claims.ROWS_PER_TRANSACTION):
             claims.delete_rows(actor_id, self._value_ins(actor_id, names))
 
     def _divided(self, changes: list[PropertyRecord], chunk_size: int | None) -> list[list[PropertyRecord]]:
-        chunks = list(packed(changes, chunk_size or len(changes)))
+        chunks = list(batched(changes, chunk_size or len(changes)))
         for chunk in chunks:
             actions = (claims.most_actions(row.value) if self._indexed(row.name) else 1 for row in chunk)
             check_transaction(sum(actions), sum(size_of(self._item(row)) for row in chunk if row.value))

@@ -1,10 +1,10 @@
 """Look-up rows of indexed properties: the present table, and the first form of it, which is only read."""
 
 from actingweb.db.dynamodb import client
-from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.fallback import V1_SUFFIX, read_v1
 from actingweb.db.dynamodb.items import encode
+from actingweb.db.dynamodb.legacy_lookup import V1_SUFFIX, read_v1
 from actingweb.db.dynamodb.limits import DynamoLimits, check_item
 from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import DynamoRows
@@ -64,7 +64,7 @@ class DbPropertyLookup(DynamoRows[PropertyLookupRecord], PropertyLookupPolicy):
         condition = f"{expression.absent('lookup_key')} OR {expression.equals('actor_id', record.actor_id)}"
         request = {"Item": item, "ConditionExpression": condition} | expression.arguments()
         outcome = client.write_if(self._table(), "PutItem", request, repeatable=True)
-        return self._row(outcome.item).actor_id if isinstance(outcome, Refused) and outcome.item else None
+        return self._row(outcome.item).actor_id if isinstance(outcome, ConditionFailed) and outcome.item else None
 
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:
         expression = Expression()

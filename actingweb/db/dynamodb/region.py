@@ -3,7 +3,7 @@
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session as AWSSession
 
-from actingweb.db.dynamodb.quiet import muted
+from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.environment import region
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.settings import DEFAULT_REGION, Settings
@@ -21,7 +21,7 @@ def region_of(settings: Settings, profile: str | None = None) -> str:
         return settings.aws_region
     failure: str
     try:
-        with muted():
+        with silenced():
             # Not what botocore takes for its region: for that a variable that is blank counts.
             found = str(AWSSession(profile=profile).get_scoped_config().get("region", "")).strip()
         return region(found, "the region of the AWS profile") if found else DEFAULT_REGION

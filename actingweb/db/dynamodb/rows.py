@@ -5,7 +5,7 @@ from typing import Any, ClassVar, cast
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
-from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, decode, encode, encode_field, key, text_of
 from actingweb.db.dynamodb.limits import check_item
@@ -13,14 +13,14 @@ from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.tables import DELIMITER, Layout, TableMeta
 from actingweb.db.exceptions import DbConflictError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
-from actingweb.db.policy.entity import R, Verbs
+from actingweb.db.policy.entity import EntityBase, R
 
-__all__ = ["DynamoRows", "WipedRows"]
+__all__ = ["DynamoRows", "WipeableRows"]
 
 _CONFIRMED_AT_ONCE = 100
 
 
-class DynamoRows(Verbs[R]):
+class DynamoRows(EntityBase[R]):
     """The verbs over the table of `model`. Constructors ensure the table.
 
     A composed key is one text for several pairs of parts; its first part, which is stored too, tells which pair holds
@@ -63,7 +63,7 @@ class DynamoRows(Verbs[R]):
         return part is None or text_of(cls.record, item, part) == key_values[1]
 
     @classmethod
-    def _stored_row(cls, refused: Refused, record: R) -> R | None:
+    def _stored_row(cls, refused: ConditionFailed, record: R) -> R | None:
         """Return the row of `record`'s key that a refused write found, None if there is none.
 
         So a condition that failed since an attribute has another type raises, as a read does.
@@ -84,10 +84,10 @@ class DynamoRows(Verbs[R]):
         expression = Expression()
         request = {"Item": item, "ConditionExpression": expression.absent(cls._layout().hash)}
         outcome = client.write_if(cls._table(), "PutItem", request | expression.arguments(), repeatable=True)
-        return not isinstance(outcome, Refused) or cls._own(record, item, outcome)
+        return not isinstance(outcome, ConditionFailed) or cls._own(record, item, outcome)
 
     @classmethod
-    def _own(cls, record: R, item: Item, refused: Refused) -> bool:
+    def _own(cls, record: R, item: Item, refused: ConditionFailed) -> bool:
         """Tell whether the stored item is what an earlier attempt of this very insert stored.
 
         Where rows can be modified it may be that even if it differs.
@@ -100,7 +100,7 @@ class DynamoRows(Verbs[R]):
         return stored == item
 
     @classmethod
-    def _taken(cls, refused: Refused, record: R) -> Item:
+    def _taken(cls, refused: ConditionFailed, record: R) -> Item:
         """Return the item that a refused write found under `record`'s key, which has to be of its pair."""
         item = refused.item or {}
         if not cls._holds(item, record.key_values()):
@@ -121,9 +121,9 @@ class DynamoRows(Verbs[R]):
         return cls._done(outcome, record)
 
     @classmethod
-    def _done(cls, outcome: dict[str, Any] | Refused, record: R) -> bool:
+    def _done(cls, outcome: dict[str, Any] | ConditionFailed, record: R) -> bool:
         """Tell whether a conditional write was done; if not, what is stored must be readable."""
-        if not isinstance(outcome, Refused):
+        if not isinstance(outcome, ConditionFailed):
             return True
         cls._stored_row(outcome, record)
         return False
@@ -145,7 +145,7 @@ class DynamoRows(Verbs[R]):
         return cls._done(cls._try_to_delete(record, condition, expression), record)
 
     @classmethod
-    def _try_to_delete(cls, record: R, condition: str, expression: Expression) -> dict[str, Any] | Refused:
+    def _try_to_delete(cls, record: R, condition: str, expression: Expression) -> dict[str, Any] | ConditionFailed:
         request = {"Key": key(cls._layout(), record.key_values()), "ConditionExpression": condition}
         # Twice would be wrong: between the two attempts another caller can have made the row anew.
         return client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=False)
@@ -222,7 +222,7 @@ class DynamoRows(Verbs[R]):
         return client.batch_get(cls._table(), [key(cls._layout(), values) for values in keys], {}) if keys else []
 
 
-class WipedRows(DynamoRows[R]):
+class WipeableRows(DynamoRows[R]):
     """Rows that nothing depends on, so that a wipe deletes them alone."""
 
     @classmethod

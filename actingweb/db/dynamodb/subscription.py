@@ -3,12 +3,12 @@
 from typing import Any
 
 from actingweb.db.dynamodb import client
-from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import encode_field, key
 from actingweb.db.dynamodb.limits import DynamoLimits
 from actingweb.db.dynamodb.models import TableModel
-from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.subscription import SubscriptionListPolicy, SubscriptionPolicy
@@ -29,7 +29,7 @@ class SubscriptionModel(TableModel):
 Subscription = SubscriptionModel
 
 
-class _Rows(WipedRows[SubscriptionRecord]):
+class _Rows(WipeableRows[SubscriptionRecord]):
     model = SubscriptionModel
     limits = DynamoLimits(SubscriptionModel.layout)
 
@@ -40,23 +40,23 @@ class DbSubscription(_Rows, SubscriptionPolicy):
     def _increment(self, record: SubscriptionRecord, by: int) -> SubscriptionRecord | None:
         for _ in range(_ATTEMPTS):
             outcome = self._add(record, by)
-            if isinstance(outcome, Refused):
+            if isinstance(outcome, ConditionFailed):
                 row, item = self._stored_row(outcome, record), outcome.item
                 if row is None or item is None:
                     return None
                 # The database adds to numbers only, and this one has another type.
                 outcome = self._replace(record, item["seqnr"], row.seqnr + by)
-            if not isinstance(outcome, Refused):
+            if not isinstance(outcome, ConditionFailed):
                 return self._row(outcome["Attributes"])
         raise client.collided()
 
-    def _add(self, record: SubscriptionRecord, by: int) -> dict[str, Any] | Refused:
+    def _add(self, record: SubscriptionRecord, by: int) -> dict[str, Any] | ConditionFailed:
         """Add to the number, if it is stored as one."""
         expression = Expression()
         change = f"ADD {expression.name('seqnr')} {expression.value({'N': str(by)})}"
         return self._renumber(record, change, expression.absent_or_of_type("seqnr", "N"), expression)
 
-    def _replace(self, record: SubscriptionRecord, stored: Attribute, number: int) -> dict[str, Any] | Refused:
+    def _replace(self, record: SubscriptionRecord, stored: Attribute, number: int) -> dict[str, Any] | ConditionFailed:
         """Store the number, if what is stored is exactly this."""
         expression = Expression()
         change = f"SET {expression.assign('seqnr', encode_field(SubscriptionRecord, 'seqnr', number))}"
@@ -64,7 +64,7 @@ class DbSubscription(_Rows, SubscriptionPolicy):
 
     def _renumber(
         self, record: SubscriptionRecord, change: str, condition: str, expression: Expression
-    ) -> dict[str, Any] | Refused:
+    ) -> dict[str, Any] | ConditionFailed:
         request = {
             "Key": key(self._layout(), record.key_values()),
             "UpdateExpression": change,

@@ -3,13 +3,13 @@
 from typing import Any
 
 from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.client import UNSHOWN, Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, size_of
 from actingweb.db.dynamodb.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES, DynamoLimits, check_item
 from actingweb.db.dynamodb.models import TableModel
-from actingweb.db.dynamodb.packing import packed
-from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
 from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
@@ -27,7 +27,7 @@ class SubscriptionDiffModel(TableModel):
 SubscriptionDiff = SubscriptionDiffModel
 
 
-class _Rows(WipedRows[SubscriptionDiffRecord]):
+class _Rows(WipeableRows[SubscriptionDiffRecord]):
     model = SubscriptionDiffModel
     limits = DynamoLimits(SubscriptionDiffModel.layout)
 
@@ -46,7 +46,7 @@ class DbSubscriptionDiff(_Rows, SubscriptionDiffPolicy):
         for item in items.values():
             check_item(item)
         created: set[tuple[Any, ...]] = set()
-        for pack in packed(items.items(), TRANSACTION_ACTIONS, lambda pair: size_of(pair[1]), TRANSACTION_BYTES):
+        for pack in batched(items.items(), TRANSACTION_ACTIONS, lambda pair: size_of(pair[1]), TRANSACTION_BYTES):
             created |= self._insert_free(dict(pack))
         return created
 

@@ -3,7 +3,7 @@
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.limits import DynamoLimits
 from actingweb.db.dynamodb.models import TableModel
-from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.subscription_suspension import SubscriptionSuspensionPolicy
 from actingweb.db.protocols import SubscriptionSuspensionProtocol
@@ -26,7 +26,7 @@ class SubscriptionSuspensionModel(TableModel):
 SubscriptionSuspension = SubscriptionSuspensionModel
 
 
-class DbSubscriptionSuspension(WipedRows[SubscriptionSuspensionRecord], SubscriptionSuspensionPolicy):
+class DbSubscriptionSuspension(WipeableRows[SubscriptionSuspensionRecord], SubscriptionSuspensionPolicy):
     """The suspended targets of an actor."""
 
     model = SubscriptionSuspensionModel

@@ -22,8 +22,8 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from pynamodb.connection.base import Connection
 
+from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.errors import OutOfTimeError, fault_of, judge, of_credentials
-from actingweb.db.dynamodb.quiet import muted
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
@@ -34,7 +34,7 @@ from actingweb.db.threads import require_same_threads
 if TYPE_CHECKING:
     from pynamodb.connection._botocore_private import BotocoreBaseClientPrivate
 
-__all__ = ["Failure", "Transport", "forget_transports", "transport_to"]
+__all__ = ["RequestFailed", "Transport", "forget_transports", "transport_to"]
 
 CONFLICT_ATTEMPTS = 5
 READS = frozenset({"BatchGetItem", "DescribeTable", "DescribeTimeToLive", "GetItem", "ListTables", "Query", "Scan"})
@@ -44,7 +44,7 @@ _FIRST_PAUSE = 0.025
 _LONGEST_PAUSE = 1.0
 
 
-class Failure(Exception):  # noqa: N818 - it never leaves this package
+class RequestFailed(Exception):  # noqa: N818 - it never leaves this package
     """A request failed for good.
 
     Args:
@@ -104,7 +104,7 @@ class Transport:
             retry_configuration={"total_max_attempts": 1, "mode": "standard"},
             max_pool_connections=_CONNECTIONS,
         )
-        with muted(), _uncollected():
+        with silenced(), _uncollected():
             _limit_search(connection.session, self._seconds / 2)
             self._client: BotocoreBaseClientPrivate = connection.client
         if self._client._request_signer._credentials is None:
@@ -116,16 +116,16 @@ class Transport:
         """Send a request, again while that can help; return the answer and whether an earlier attempt may have run.
 
         `repeatable`: sending it again after an attempt that may have been executed does no harm. Otherwise it is only
-        repeated when no attempt was executed. Raise `Failure`.
+        repeated when no attempt was executed. Raise `RequestFailed`.
         """
         require_same_threads()
         started = clock.began()
         executed = False
         attempt = 1
         if self.broken is not None:
-            raise Failure(self.broken, executed, Sent(operation, request))
+            raise RequestFailed(self.broken, executed, Sent(operation, request))
         if self._seconds - (time.monotonic() - started) < self._least_seconds:
-            raise Failure(OutOfTimeError(), executed, Sent(operation, request))
+            raise RequestFailed(OutOfTimeError(), executed, Sent(operation, request))
         while True:
             left = self._seconds - (time.monotonic() - started)
             error = self._try(operation, request, left, repeatable)
@@ -138,7 +138,7 @@ class Transport:
             left = self._seconds - (time.monotonic() - started) - pause
             hopeless = not verdict.transient or (verdict.executed and not repeatable)
             if hopeless or attempt >= allowed or left < self._least_seconds:
-                raise Failure(error, executed, Sent(operation, request))
+                raise RequestFailed(error, executed, Sent(operation, request))
             time.sleep(pause)
             attempt += 1
 
@@ -149,7 +149,7 @@ class Transport:
         # Half of the time, so that an answer that never comes leaves enough for a second attempt.
         self._wait.seconds = min(rest, left / 2) if repeatable else rest
         try:
-            with muted():
+            with silenced():
                 answer: dict[str, Any] = self._client._make_api_call(operation, request)
         except (BotoCoreError, ClientError, ResponseParserError, OSError) as error:
             return error
@@ -163,7 +163,7 @@ class Transport:
         failed = None
         try:
             return self.call(operation, request, operation in READS)[0]
-        except Failure as failure:
+        except RequestFailed as failure:
             failed = failure.error
         raise failed
 

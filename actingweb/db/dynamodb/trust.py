@@ -5,12 +5,12 @@ from typing import Any, cast
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
-from actingweb.db.dynamodb.client import Refused
+from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, text_of
 from actingweb.db.dynamodb.limits import DynamoLimits, check_item
 from actingweb.db.dynamodb.models import TableIndex, TableModel
-from actingweb.db.dynamodb.rows import WipedRows
+from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.stored_types import Attribute, value_of
 from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, is_secret
@@ -36,7 +36,7 @@ class TrustModel(TableModel):
 Trust = TrustModel
 
 
-class _Rows(WipedRows[TrustRecord]):
+class _Rows(WipeableRows[TrustRecord]):
     model = TrustModel
     limits = DynamoLimits(TrustModel.layout, indexed=("secret",))
 
@@ -68,13 +68,13 @@ class DbTrust(_Rows, TrustPolicy):
         null: Attribute | None = None
         for _ in range(_ATTEMPTS):
             outcome = self._upsert_once(dict(item), null)
-            if not isinstance(outcome, Refused):
+            if not isinstance(outcome, ConditionFailed):
                 return cast(datetime, value_of(TrustRecord, "created_at", outcome["Attributes"]["created_at"]))
             stored = (outcome.item or {}).get("created_at")
             null = stored if stored and value_of(TrustRecord, "created_at", stored) is None else None
         raise client.collided()
 
-    def _upsert_once(self, item: Item, null: Attribute | None) -> dict[str, Any] | Refused:
+    def _upsert_once(self, item: Item, null: Attribute | None) -> dict[str, Any] | ConditionFailed:
         """Store the item, but keep a stored `created_at` unless it is stored as `null`; refuse one that is no text."""
         expression = Expression()
         row_key = {name: item.pop(name) for name in self._layout().key_names}

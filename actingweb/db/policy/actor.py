@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-from actingweb.db.faults import refused
+from actingweb.db.faults import input_error
 from actingweb.db.policy.arguments import stored_text, text
 from actingweb.db.policy.entity import Entity, EntityList
 from actingweb.db.policy.operation import operation, streaming
@@ -85,7 +85,7 @@ class ActorListPolicy(EntityList[ActorRecord], DbActorListProtocol):
     @streaming("actor list")
     def iterate(self, page_size: int = 500) -> Iterator[dict[str, Any]]:
         if not isinstance(page_size, int) or isinstance(page_size, bool) or page_size < 1:
-            raise refused("page_size must be a positive integer")
+            raise input_error("page_size must be a positive integer")
         for row in self._stream(min(page_size, _LARGEST_PAGE)):
             yield _listed(row)
 
@@ -99,7 +99,7 @@ def _passphrase(value: str | bytes) -> str:
         try:
             value = value.decode()
         except UnicodeDecodeError:
-            raise refused("passphrase is not UTF-8") from None
+            raise input_error("passphrase is not UTF-8") from None
     return stored_text(value, "passphrase")
 
 

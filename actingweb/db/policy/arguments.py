@@ -4,10 +4,22 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from actingweb.db.faults import refused
+from actingweb.db.faults import input_error
 from actingweb.db.utils import clean_text
 
-__all__ = ["flag", "integer", "mapping", "moment", "now", "optional_text", "positive", "stored_text", "text", "texts"]
+__all__ = [
+    "integer",
+    "mapping",
+    "now",
+    "optional_text",
+    "positive",
+    "stored_text",
+    "text",
+    "texts",
+    "to_bool",
+    "to_utc",
+    "without_none",
+]
 
 _FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 
@@ -15,7 +27,7 @@ _FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 def text(value: object, name: str) -> str:
     """Return the argument `name` cleaned, for a comparison or a read."""
     if not isinstance(value, str):
-        raise refused(f"{name} must be text")
+        raise input_error(f"{name} must be text")
     # Most texts are clean, and spared the call.
     return value if value.__class__ is str and value.isascii() else clean_text(value)
 
@@ -26,7 +38,7 @@ def stored_text(value: object, name: str) -> str:
         return value
     cleaned = text(value, name)
     if "\x00" in cleaned:
-        raise refused(f"{name} contains U+0000")
+        raise input_error(f"{name} contains U+0000")
     return cleaned
 
 
@@ -42,14 +54,14 @@ def texts(values: object, name: str) -> list[str]:
     if isinstance(values, str):
         values = [values]
     if not isinstance(values, Iterable) or isinstance(values, bytes):
-        raise refused(f"{name} must be texts")
+        raise input_error(f"{name} must be texts")
     return list(dict.fromkeys(text(value, name) for value in values if value))
 
 
 def integer(value: object, name: str) -> int:
     """Return the argument `name` if it is an integer and not a bool."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise refused(f"{name} must be an integer")
+        raise input_error(f"{name} must be an integer")
     return int(value)
 
 
@@ -57,25 +69,25 @@ def positive(value: object, name: str) -> int:
     """Return the argument `name` if it is an integer above zero."""
     number = integer(value, name)
     if number < 1:
-        raise refused(f"{name} must be at least 1")
+        raise input_error(f"{name} must be at least 1")
     return number
 
 
 def mapping(value: object, name: str) -> Mapping[Any, Any]:
     """Return the argument `name` if it is a mapping."""
     if not isinstance(value, Mapping):
-        raise refused(f"{name} must be a mapping")
+        raise input_error(f"{name} must be a mapping")
     return value
 
 
-def flag(value: object) -> bool:
+def to_bool(value: object) -> bool:
     """Return the truth of a flag: of a text, whether it is none of the words for false; else its truth value."""
     if isinstance(value, str):
         return value.strip().lower() not in _FALSE_WORDS
     return bool(value)
 
 
-def moment(value: object, name: str) -> datetime | None:
+def to_utc(value: object, name: str) -> datetime | None:
     """Return a point in time in UTC from a datetime or ISO 8601 text, naive ones being UTC; None and "" are None."""
     if value is None or value == "":
         return None
@@ -85,13 +97,13 @@ def moment(value: object, name: str) -> datetime | None:
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
-            raise refused(f"{name} is not an ISO 8601 time") from None
+            raise input_error(f"{name} is not an ISO 8601 time") from None
     if not isinstance(value, datetime):
-        raise refused(f"{name} must be a datetime or ISO 8601 text")
+        raise input_error(f"{name} must be a datetime or ISO 8601 text")
     try:
         return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)
     except OverflowError:
-        raise refused(f"{name} is out of range") from None
+        raise input_error(f"{name} is out of range") from None
 
 
 def now() -> datetime:
@@ -99,6 +111,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def given(changes: dict[str, Any]) -> dict[str, Any]:
+def without_none(changes: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a modify that were given, those whose value is not None."""
     return {name: value for name, value in changes.items() if value is not None}

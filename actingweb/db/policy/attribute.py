@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from actingweb.db.policy import json_values
-from actingweb.db.policy.arguments import integer, moment, text, texts
-from actingweb.db.policy.entity import Verbs
+from actingweb.db.policy.arguments import integer, text, texts, to_utc
+from actingweb.db.policy.entity import EntityBase
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
 from actingweb.db.records import AttributeRecord
@@ -24,7 +24,7 @@ def ttl_deadline(ttl_seconds: int) -> int:
     return int(time.time()) + ttl_seconds + TTL_CLOCK_SKEW_BUFFER
 
 
-class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
+class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     """In records that go to the verbs, `data` is JSON text; in those that come from them it is the decoded value."""
 
     record: ClassVar[type[AttributeRecord]] = AttributeRecord
@@ -127,7 +127,7 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
             bucket=key[1],
             name=key[2],
             data=cls._encoded(data, "data"),
-            timestamp=moment(timestamp, "timestamp"),
+            timestamp=to_utc(timestamp, "timestamp"),
             ttl_timestamp=None if ttl_seconds is None else ttl_deadline(integer(ttl_seconds, "ttl_seconds")),
         )
         cls._check_key(*key)
@@ -174,7 +174,7 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
             return False
         key = _key(actor_id, bucket, name)
         changes: dict[str, Any] = {"data": cls._encoded(new_data, "new_data")}
-        if (written := moment(timestamp, "timestamp")) is not None:
+        if (written := to_utc(timestamp, "timestamp")) is not None:
             changes["timestamp"] = written
         if ttl_seconds is not None:
             changes["ttl_timestamp"] = ttl_deadline(integer(ttl_seconds, "ttl_seconds"))
@@ -216,7 +216,7 @@ class AttributePolicy(Verbs[AttributeRecord], DbAttributeProtocol, ABC):
         return cls._wipe_chain(actor_id, wanted, cls._encoded(chain_id, "chain_id"), last) if wanted else 0
 
 
-class AttributeBucketListPolicy(Verbs[AttributeRecord], DbAttributeBucketListProtocol, ABC):
+class AttributeBucketListPolicy(EntityBase[AttributeRecord], DbAttributeBucketListProtocol, ABC):
     record: ClassVar[type[AttributeRecord]] = AttributeRecord
 
     @classmethod

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from actingweb.db.faults import refused
+from actingweb.db.faults import input_error
 from actingweb.db.policy.arguments import text, texts
 from actingweb.db.records import Record
 
-__all__ = ["Entity", "EntityList", "Limits", "PairEntity", "R", "Verbs"]
+__all__ = ["ActorOwnedEntity", "Entity", "EntityBase", "EntityList", "Limits", "R"]
 
 R = TypeVar("R", bound=Record)
 
@@ -35,7 +35,7 @@ class Limits(ABC):
         return frozenset(name for name, kind in record.types.items() if kind in (int, int | None))
 
 
-class Verbs(Generic[R]):
+class EntityBase(Generic[R]):
     """What the bases of entities and of their lists have in common."""
 
     record: ClassVar[type[Record]]
@@ -56,9 +56,9 @@ class Verbs(Generic[R]):
         """Refuse leading key parts that cannot be stored."""
         for index, value in enumerate(key):
             if isinstance(value, str) and "\x00" in value:
-                raise refused(f"{cls.record.key[index]} contains U+0000")
+                raise input_error(f"{cls.record.key[index]} contains U+0000")
         if (problem := cls.limits.key(cls.record, key)) is not None:
-            raise refused(problem)
+            raise input_error(problem)
 
     @classmethod
     def _check_fields(cls, values: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ class Verbs(Generic[R]):
         limits = cls.limits
         problem = limits.field(cls.record, name, value) if isinstance(value, str) else limits.number(value)
         if problem is not None:
-            raise refused(problem)
+            raise input_error(problem)
 
 
 @cache
@@ -89,7 +89,7 @@ def _limited(limits: Limits, record: type[Record]) -> frozenset[str]:
     return limits.limited(record)
 
 
-class Entity(Verbs[R], ABC):
+class Entity(EntityBase[R], ABC):
     """An object that loads, changes and deletes one row at a time, which its handle shows."""
 
     handle: R | None
@@ -150,7 +150,7 @@ class Entity(Verbs[R], ABC):
         return False
 
 
-class PairEntity(Entity[R], ABC):
+class ActorOwnedEntity(Entity[R], ABC):
     """An entity whose key is an actor and one text more, its part."""
 
     @abstractmethod
@@ -168,7 +168,7 @@ class PairEntity(Entity[R], ABC):
         return sorted(rows, key=lambda row: row.key_values())
 
 
-class EntityList(Verbs[R], ABC):
+class EntityList(EntityBase[R], ABC):
     """An object that lists and wipes the rows of one actor."""
 
     handle: None

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from actingweb.db.exceptions import DbError
-from actingweb.db.faults import Fault, refused
+from actingweb.db.faults import Fault, input_error
 from actingweb.db.utils import clean_text
 
 __all__ = ["MOST_DIGITS", "decoded", "encoded", "equal", "unreadable", "with_text_keys"]
@@ -33,9 +33,9 @@ def encoded(data: Any, name: str) -> str:
     try:
         return _encode(_checked(data, name))
     except RecursionError:
-        raise refused(f"{name} is nested too deeply or contains itself") from None
+        raise input_error(f"{name} is nested too deeply or contains itself") from None
     except TypeError:
-        raise refused(f"{name} holds an object with a key that is not text") from None
+        raise input_error(f"{name} holds an object with a key that is not text") from None
     except ValueError:
         raise _too_long(name, sys.get_int_max_str_digits()) from None
 
@@ -84,7 +84,7 @@ def with_text_keys(data: dict[Any, Any], name: str) -> dict[str, Any]:
     """
     result = {_key(key): value for key, value in data.items()}
     if len(result) < len(data):
-        raise refused(f"{name} holds an object with two equal keys")
+        raise input_error(f"{name} holds an object with two equal keys")
     return result
 
 
@@ -107,11 +107,11 @@ def _checked(data: Any, name: str) -> Any:
     if isinstance(data, str):
         cleaned = clean_text(data)
         if "\x00" in cleaned:
-            raise refused(f"{name} contains U+0000")
+            raise input_error(f"{name} contains U+0000")
         return cleaned
     if isinstance(data, float):
         if not math.isfinite(data):
-            raise refused(f"{name} holds a number that is not finite")
+            raise input_error(f"{name} holds a number that is not finite")
         return data
     if isinstance(data, dict):
         if _has_plain_keys(data):
@@ -119,11 +119,11 @@ def _checked(data: Any, name: str) -> Any:
         return {_checked(key, name): _checked(value, name) for key, value in with_text_keys(data, name).items()}
     if isinstance(data, list | tuple):
         return [_checked(value, name) for value in data]
-    raise refused(f"{name} holds a {type(data).__name__}, which is not a JSON value")
+    raise input_error(f"{name} holds a {type(data).__name__}, which is not a JSON value")
 
 
 def _too_long(name: str, digits: int) -> Fault:
-    return refused(f"{name} holds a whole number of more than {digits} digits")
+    return input_error(f"{name} holds a whole number of more than {digits} digits")
 
 
 def _has_plain_keys(data: dict[Any, Any]) -> bool:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
-from actingweb.db.policy.arguments import given, optional_text, stored_text, text
+from actingweb.db.policy.arguments import optional_text, stored_text, text, without_none
 from actingweb.db.policy.entity import Entity, EntityList
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbPeerTrusteeListProtocol, DbPeerTrusteeProtocol
@@ -67,7 +67,7 @@ class PeerTrusteePolicy(Entity[PeerTrusteeRecord], DbPeerTrusteeProtocol):
     @operation("peer trustee write")
     def modify(self, peer_type: str | None = None, baseuri: str | None = None, passphrase: str | None = None) -> bool:
         changes = {"type": peer_type, "baseuri": baseuri, "passphrase": passphrase}
-        return self._modify(given({name: optional_text(value or None, name) for name, value in changes.items()}))
+        return self._modify(without_none({name: optional_text(value or None, name) for name, value in changes.items()}))
 
     @operation("peer trustee delete")
     def delete(self) -> bool:

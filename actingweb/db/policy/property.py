@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 from actingweb.db.policy.arguments import stored_text, text, texts
-from actingweb.db.policy.entity import EntityList, PairEntity
+from actingweb.db.policy.entity import ActorOwnedEntity, EntityList
 from actingweb.db.policy.operation import operation
 from actingweb.db.policy.property_value import stored_value
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
@@ -59,7 +59,7 @@ class _Indexing:
         return self._use_lookup_table and name in self._indexed_properties and not name.startswith(LIST_PREFIX)
 
 
-class PropertyPolicy(PairEntity[PropertyRecord], _Indexing, DbPropertyProtocol):
+class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProtocol):
     """The rules of look-up rows, which the verbs with `indexed` keep in one atomic step with the property row.
 
     Storing an indexed value claims it: the look-up row of name and value names the actor, unless another actor's

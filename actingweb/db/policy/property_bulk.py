@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from actingweb.db.faults import refused
+from actingweb.db.faults import input_error
 from actingweb.db.policy.arguments import mapping, positive, text
 from actingweb.db.policy.operation import operation
 from actingweb.db.policy.property import PropertyPolicy
@@ -56,7 +56,7 @@ class BulkPropertyPolicy(PropertyPolicy):
         for name, value in values.items():
             change = self._change(actor_id, name, stored_value(value))
             if change.name in changes:
-                raise refused("values holds two equal names")
+                raise input_error("values holds two equal names")
             changes[change.name] = change
         return [
             change for _, change in sorted(changes.items()) if change.value or self._readable(change.id, change.name)

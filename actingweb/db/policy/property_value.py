@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from actingweb.db.faults import refused
+from actingweb.db.faults import input_error
 from actingweb.db.policy import json_values
 from actingweb.db.policy.arguments import stored_text
 from actingweb.db.utils import clean_text
@@ -39,4 +39,4 @@ def _as_text(value: Any) -> str:
     try:
         return str(value)
     except Exception:  # noqa: BLE001 - whatever the caller's own type raises
-        raise refused("value has no text form") from None
+        raise input_error("value has no text form") from None

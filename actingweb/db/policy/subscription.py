@@ -3,8 +3,8 @@
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from actingweb.db.faults import refused
-from actingweb.db.policy.arguments import flag, given, integer, optional_text, stored_text, text
+from actingweb.db.faults import input_error
+from actingweb.db.policy.arguments import integer, optional_text, stored_text, text, to_bool, without_none
 from actingweb.db.policy.entity import Entity, EntityList
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbSubscriptionListProtocol, DbSubscriptionProtocol
@@ -55,7 +55,7 @@ class SubscriptionPolicy(Entity[SubscriptionRecord], DbSubscriptionProtocol):
                 subtarget=optional_text(subtarget, "subtarget"),
                 resource=optional_text(resource, "resource"),
                 seqnr=integer(seqnr, "seqnr"),
-                callback=flag(callback),
+                callback=to_bool(callback),
             )
         )
 
@@ -75,13 +75,13 @@ class SubscriptionPolicy(Entity[SubscriptionRecord], DbSubscriptionProtocol):
         texts = {"granularity": granularity, "target": target, "subtarget": subtarget, "resource": resource}
         changes: dict[str, Any] = {name: optional_text(value or None, name) for name, value in texts.items()}
         changes["seqnr"] = None if seqnr is None else integer(seqnr, "seqnr")
-        changes["callback"] = None if callback is None else flag(callback)
-        return self._modify(given(changes))
+        changes["callback"] = None if callback is None else to_bool(callback)
+        return self._modify(without_none(changes))
 
     def _refuse_another_key(self, **parts: object) -> None:
         for name, value in parts.items():
             if value and self.handle is not None and text(value, name) != self.handle[name]:
-                raise refused(f"{name} is part of the key and cannot change")
+                raise input_error(f"{name} is part of the key and cannot change")
 
     @operation("subscription write")
     def increment_seqnr(self, by: int = 1) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar
 
-from actingweb.db.faults import refused
+from actingweb.db.faults import input_error
 from actingweb.db.policy.arguments import integer, now, stored_text, text
 from actingweb.db.policy.entity import Entity, EntityList
 from actingweb.db.policy.operation import operation
@@ -115,10 +115,10 @@ def _triples(diffs: object) -> list[tuple[Any, Any, Any]]:
     if not diffs:
         return []
     if not isinstance(diffs, Iterable) or isinstance(diffs, str | bytes):
-        raise refused("diffs must be triples")
+        raise input_error("diffs must be triples")
     triples = list(diffs)
     if not all(isinstance(triple, tuple | list) and len(triple) == 3 for triple in triples):
-        raise refused("each of diffs must be a subid, a seqnr and a diff")
+        raise input_error("each of diffs must be a subid, a seqnr and a diff")
     return [(subid, seqnr, diff) for subid, seqnr, diff in triples]
 
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from actingweb.db.policy.arguments import now, text
-from actingweb.db.policy.entity import Verbs
+from actingweb.db.policy.entity import EntityBase
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import SubscriptionSuspensionProtocol
 from actingweb.db.records import SubscriptionSuspensionRecord
@@ -12,7 +12,7 @@ from actingweb.db.records import SubscriptionSuspensionRecord
 __all__ = ["SubscriptionSuspensionPolicy"]
 
 
-class SubscriptionSuspensionPolicy(Verbs[SubscriptionSuspensionRecord], SubscriptionSuspensionProtocol, ABC):
+class SubscriptionSuspensionPolicy(EntityBase[SubscriptionSuspensionRecord], SubscriptionSuspensionProtocol, ABC):
     record: ClassVar[type[SubscriptionSuspensionRecord]] = SubscriptionSuspensionRecord
 
     def __init__(self, actor_id: str | None) -> None:

@@ -5,8 +5,8 @@ from abc import abstractmethod
 from datetime import datetime
 from typing import Any, ClassVar
 
-from actingweb.db.policy.arguments import flag, given, moment, now, optional_text, stored_text, text
-from actingweb.db.policy.entity import EntityList, PairEntity
+from actingweb.db.policy.arguments import now, optional_text, stored_text, text, to_bool, to_utc, without_none
+from actingweb.db.policy.entity import ActorOwnedEntity, EntityList
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
@@ -18,7 +18,7 @@ _CLIENT = ("client_name", "client_version", "client_platform", "oauth_client_id"
 _KEPT_WHEN_EMPTY = ("baseuri", "secret", "desc", "verification_token")
 
 
-class TrustPolicy(PairEntity[TrustRecord], DbTrustProtocol):
+class TrustPolicy(ActorOwnedEntity[TrustRecord], DbTrustProtocol):
     record: ClassVar[type[TrustRecord]] = TrustRecord
 
     @abstractmethod
@@ -82,7 +82,7 @@ class TrustPolicy(PairEntity[TrustRecord], DbTrustProtocol):
     ) -> bool:
         if not actor_id or not peerid:
             return self._unloaded()
-        created = moment(created_at, "created_at") or now()
+        created = to_utc(created_at, "created_at") or now()
         method = established_via if last_connected_via is None else last_connected_via
         record = TrustRecord(
             id=stored_text(actor_id, "actor_id"),
@@ -91,15 +91,15 @@ class TrustPolicy(PairEntity[TrustRecord], DbTrustProtocol):
             type=stored_text(peer_type or "", "peer_type"),
             relationship=stored_text(relationship or "", "relationship"),
             secret=stored_text(secret or "", "secret"),
-            approved=flag(approved),
-            verified=flag(verified),
-            peer_approved=flag(peer_approved),
+            approved=to_bool(approved),
+            verified=to_bool(verified),
+            peer_approved=to_bool(peer_approved),
             verification_token=stored_text(verification_token or "", "verification_token"),
             desc=stored_text(desc or "", "desc"),
             peer_identifier=optional_text(peer_identifier, "peer_identifier"),
             established_via=optional_text(established_via, "established_via"),
             created_at=created,
-            last_accessed=moment(last_accessed, "last_accessed") or created,
+            last_accessed=to_utc(last_accessed, "last_accessed") or created,
             last_connected_via=_method(method),
             client_name=optional_text(client_name, "client_name"),
             client_version=optional_text(client_version, "client_version"),
@@ -107,7 +107,7 @@ class TrustPolicy(PairEntity[TrustRecord], DbTrustProtocol):
             oauth_client_id=optional_text(oauth_client_id, "oauth_client_id"),
             aw_supported=optional_text(aw_supported, "aw_supported"),
             aw_version=optional_text(aw_version, "aw_version"),
-            capabilities_fetched_at=moment(capabilities_fetched_at, "capabilities_fetched_at"),
+            capabilities_fetched_at=to_utc(capabilities_fetched_at, "capabilities_fetched_at"),
         )
         self._check_key(record.id, record.peerid)
         self._check_record(record)
@@ -160,10 +160,10 @@ class TrustPolicy(PairEntity[TrustRecord], DbTrustProtocol):
         }
         changes: dict[str, Any] = {name: optional_text(value, name) for name, value in texts.items()}
         changes |= {name: changes[name] or None for name in _KEPT_WHEN_EMPTY}
-        changes |= {name: flag(value) for name, value in flags.items() if value is not None}
-        changes |= {name: moment(value, name) for name, value in times.items()}
+        changes |= {name: to_bool(value) for name, value in flags.items() if value is not None}
+        changes |= {name: to_utc(value, name) for name, value in times.items()}
         changes["last_connected_via"] = None if last_connected_via is None else _method(last_connected_via) or ""
-        return self._modify(given(changes))
+        return self._modify(without_none(changes))
 
     @operation("trust delete")
     def delete(self) -> bool:

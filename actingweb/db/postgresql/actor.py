@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from actingweb.db.policy.actor import ActorListPolicy, ActorPolicy
-from actingweb.db.postgresql.door import read
+from actingweb.db.postgresql.executor import read
 from actingweb.db.postgresql.rows import Rows
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import DbActorListProtocol, DbActorProtocol

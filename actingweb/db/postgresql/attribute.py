@@ -13,7 +13,7 @@ from actingweb.db.policy.attribute import (
     ttl_deadline,
 )
 from actingweb.db.postgresql import jsonb
-from actingweb.db.postgresql.door import read, write
+from actingweb.db.postgresql.executor import read, write
 from actingweb.db.postgresql.rows import Rows, update_statement, upsert_statement
 from actingweb.db.postgresql.statement import Statement, conditions
 from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
@@ -77,7 +77,7 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
 
     @classmethod
     def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
-        return write(DELETE_LIVE, (actor_id, bucket, name, now)).changed == 1
+        return write(DELETE_LIVE, (actor_id, bucket, name, now)).rowcount == 1
 
     @classmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
@@ -86,7 +86,7 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
             tuple(changes),
             " AND COALESCE(data, 'null') = %(old)s::jsonb AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s)",
         )
-        return write(statement, (*changes.values(), *key, old, now)).changed == 1
+        return write(statement, (*changes.values(), *key, old, now)).rowcount == 1
 
     @classmethod
     def _wipe_expired(cls, now: int, buckets: list[str]) -> int:
@@ -104,7 +104,7 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
     @classmethod
     def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:  # noqa: ARG003
         statement = DELETE_TEXT_CHAIN if chain_id.startswith('"') else DELETE_CHAIN
-        return write(statement, {"id": actor_id, "buckets": buckets, "chain_id": chain_id}).changed
+        return write(statement, {"id": actor_id, "buckets": buckets, "chain_id": chain_id}).rowcount
 
 
 class DbAttributeBucketList(Rows[AttributeRecord], AttributeBucketListPolicy):

@@ -11,20 +11,20 @@ from psycopg import sql
 from actingweb.db.exceptions import DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.policy.property import Claim
-from actingweb.db.postgresql.door import Outcome, Step, read
+from actingweb.db.postgresql.executor import BoundStatement, Result, read
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.records import PropertyRecord, Record
 from actingweb.db.utils import compute_lookup_key
 
 __all__ = [
     "LOCK_ACTOR",
+    "claim_statements",
     "claimant",
     "noting",
     "read_claim",
-    "releasing",
+    "release_statement",
     "releasing_all",
     "releasing_if_noted",
-    "taking",
 ]
 
 READ_CLAIM = Statement(
@@ -108,7 +108,7 @@ def noting(change: LiteralString, record: type[Record] | None = None) -> Stateme
     return Statement(_NOTING.replace("{change}", change), record)
 
 
-def taking(record: PropertyRecord, if_noted: bool = False) -> list[Step]:
+def claim_statements(record: PropertyRecord, if_noted: bool = False) -> list[BoundStatement]:
     """Return the steps that release the actor's other claims and claim the value of `record` if they can.
 
     The step before them has stored `record`, or with `if_noted` has noted whether it did.
@@ -118,7 +118,7 @@ def taking(record: PropertyRecord, if_noted: bool = False) -> list[Step]:
     return [(statement, parameters) for statement in (statements if record.value else statements[:1])]
 
 
-def claimant(record: PropertyRecord, outcomes: list[Outcome]) -> str | None:
+def claimant(record: PropertyRecord, outcomes: list[Result]) -> str | None:
     """Return the other actor that keeps its claim on the value, told by the outcomes of `taking`.
 
     Raise `Fault` if the property did not stay as the step before had stored it.
@@ -129,16 +129,16 @@ def claimant(record: PropertyRecord, outcomes: list[Outcome]) -> str | None:
     if not found.rows:
         raise Fault(DbOutcomeUnknownError, _CHANGED_MEANWHILE)
     owner: str = found.rows[0][0]
-    return None if owner == record.id or taken.changed else owner
+    return None if owner == record.id or taken.rowcount else owner
 
 
-def releasing(actor_id: str, names: list[str]) -> list[Step]:
+def release_statement(actor_id: str, names: list[str]) -> list[BoundStatement]:
     """Return the steps that remove the actor's claims under these names, of which it has no property any more."""
     parameters = {"id": actor_id, "names": names}
     return [(LOCK_CLAIMS_OF_NAMES, parameters), (DELETE_CLAIMS_OF_NAMES, parameters)]
 
 
-def releasing_if_noted(actor_id: str, name: str) -> Step:
+def releasing_if_noted(actor_id: str, name: str) -> BoundStatement:
     """Return the step that removes the actor's claims under a name if the step before it, made by `noting`, deleted it.
 
     That step keeps the property from being stored again meanwhile.
@@ -146,7 +146,7 @@ def releasing_if_noted(actor_id: str, name: str) -> Step:
     return DELETE_CLAIMS_IF_NOTED, {"id": actor_id, "names": [name]}
 
 
-def releasing_all(actor_id: str) -> list[Step]:
+def releasing_all(actor_id: str) -> list[BoundStatement]:
     """Return the steps that remove the actor's claims under all names of which it has no property any more."""
     parameters = {"id": actor_id}
     return [(LOCK_CLAIMS, parameters), (DELETE_CLAIMS, parameters)]

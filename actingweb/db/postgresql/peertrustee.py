@@ -1,7 +1,7 @@
 """Peers that an actor itself created."""
 
 from actingweb.db.policy.peertrustee import PeerTrusteeListPolicy, PeerTrusteePolicy
-from actingweb.db.postgresql.door import read
+from actingweb.db.postgresql.executor import read
 from actingweb.db.postgresql.rows import Rows
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import DbPeerTrusteeListProtocol, DbPeerTrusteeProtocol

@@ -20,7 +20,7 @@ from actingweb.db.postgresql.connecting import connect
 from actingweb.db.postgresql.statement import Query
 from actingweb.db.postgresql.watching import watched
 
-__all__ = ["NoAnswerError", "Outcome", "Parameters", "PooledConnection"]
+__all__ = ["NoAnswerError", "Parameters", "PooledConnection", "Result"]
 
 T = TypeVar("T")
 
@@ -38,15 +38,15 @@ class NoAnswerError(psycopg.OperationalError):
     """The server said nothing for as long as a call waits. Whether it does what it was told is not known."""
 
 
-class Outcome(NamedTuple):
+class Result(NamedTuple):
     """What a statement did.
 
     Attributes:
-        changed: the number of rows it wrote or deleted.
+        rowcount: the number of rows it wrote or deleted.
         rows: what it returned.
     """
 
-    changed: int
+    rowcount: int
     rows: list[tuple[Any, ...]]
 
 
@@ -96,7 +96,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         else:
             self.prepare_threshold = None
 
-    def run(self, query: Query, parameters: Parameters) -> Outcome:
+    def run(self, query: Query, parameters: Parameters) -> Result:
         """Run a query. Raise `psycopg.Error`."""
         values = _dumped_all(query, parameters)
         name = self._names.get(query.text)
@@ -104,7 +104,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             return self._pipelined([(query.text, values)])[0]
         return self._single(name, query.text, values)
 
-    def command(self, text: bytes) -> Outcome:
+    def command(self, text: bytes) -> Result:
         """Run a statement without parameters, and prepare nothing. Raise `psycopg.Error`."""
         return self._single(None, text, [])
 
@@ -136,7 +136,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             self._names = {}
             self._room = _PREPARED_MAX
 
-    def _single(self, name: bytes | None, text: bytes, values: Values) -> Outcome:
+    def _single(self, name: bytes | None, text: bytes, values: Values) -> Result:
         pgconn = self.pgconn
         try:
             if name is None:
@@ -151,7 +151,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             raise
         return self._outcome(result)
 
-    def run_all(self, steps: Sequence[tuple[Query, Parameters]], explicit: bool) -> list[Outcome]:
+    def run_all(self, steps: Sequence[tuple[Query, Parameters]], explicit: bool) -> list[Result]:
         """Run queries as one transaction, or as a part of the present one, in one round trip. Raise `psycopg.Error`.
 
         A pipeline is a transaction to PostgreSQL; `explicit` sends BEGIN and COMMIT in it to servers that need them.
@@ -161,7 +161,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             return self._enclosed(texts)
         return self._pipelined(texts)
 
-    def _enclosed(self, steps: list[tuple[bytes, Values]]) -> list[Outcome]:
+    def _enclosed(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
         results, made = self._exchanged([_BEGIN, *steps, _COMMIT])
         if self.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             # If even that fails, the connection is closed, which rolls back too.
@@ -170,7 +170,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         # What the server says after its answer to COMMIT concerns the connection alone.
         return self._outcomes(results[: len(made)], made)[1:-1]
 
-    def _pipelined(self, steps: list[tuple[bytes, Values]]) -> list[Outcome]:
+    def _pipelined(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
         return self._outcomes(*self._exchanged(steps))
 
     def _exchanged(self, steps: list[tuple[bytes, Values]]) -> tuple[list[PGresult], list[tuple[bytes, bytes | None]]]:
@@ -192,7 +192,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
                 self._room -= 1
         return results, made
 
-    def _outcomes(self, results: list[PGresult], made: list[tuple[bytes, bytes | None]]) -> list[Outcome]:
+    def _outcomes(self, results: list[PGresult], made: list[tuple[bytes, bytes | None]]) -> list[Result]:
         outcomes = [self._outcome(result) for result in results]
         return [outcome for outcome, (_, name) in zip(outcomes, made, strict=True) if name is None]
 
@@ -258,11 +258,11 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             self.pgconn.consume_input()
         return self.pgconn.get_result()
 
-    def _outcome(self, result: PGresult | None) -> Outcome:
+    def _outcome(self, result: PGresult | None) -> Result:
         if result is None:
             raise psycopg.OperationalError("the connection is closed")
         if result.status == ExecStatus.COMMAND_OK:
-            return Outcome(result.command_tuples or 0, [])
+            return Result(result.command_tuples or 0, [])
         if result.status != ExecStatus.TUPLES_OK:
             raise error_from_result(result, "utf-8")
         transformer = self._transformer
@@ -270,7 +270,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         rows: list[tuple[Any, ...]] = transformer.load_rows(0, result.ntuples, tuple)
         # Rows can be large, and the connection lives long.
         transformer.set_pgresult(None)
-        return Outcome(result.command_tuples or 0, rows)
+        return Result(result.command_tuples or 0, rows)
 
 
 def _is_failure(result: PGresult | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
 from actingweb.db.policy.property_bulk import BulkPropertyPolicy
 from actingweb.db.postgresql import claims
-from actingweb.db.postgresql.door import Step, read, write, write_all
+from actingweb.db.postgresql.executor import BoundStatement, execute_pipeline, read, write
 from actingweb.db.postgresql.rows import Rows, upsert_statement
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
@@ -79,26 +79,26 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
         parameters = {**record.asdict(), "expected": expected}
         return self._stored((UPDATE_AND_NOTE if indexed else UPDATE_IF_EQUAL, parameters), record, indexed, True)
 
-    def _stored(self, first: Step, record: PropertyRecord, indexed: bool, noted: bool = False) -> Stored:
+    def _stored(self, first: BoundStatement, record: PropertyRecord, indexed: bool, noted: bool = False) -> Stored:
         if not indexed:
-            return Stored(write(*first).changed == 1)
+            return Stored(write(*first).rowcount == 1)
         lock = claims.LOCK_ACTOR, {"id": record.id}
-        _, stored, *claim = write_all(lock, first, *claims.taking(record, noted))
-        return Stored(True, claims.claimant(record, claim)) if stored.changed else Stored(False)
+        _, stored, *claim = execute_pipeline(lock, first, *claims.claim_statements(record, noted))
+        return Stored(True, claims.claimant(record, claim)) if stored.rowcount else Stored(False)
 
     def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
         self._remove_names(actor_id, [] if indexed else [name], [name] if indexed else [])
 
     def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
         if not indexed:
-            return write(DELETE_IF_EQUAL, record).changed == 1
-        deleted, _ = write_all((DELETE_AND_NOTE, record), claims.releasing_if_noted(record.id, record.name))
-        return deleted.changed == 1
+            return write(DELETE_IF_EQUAL, record).rowcount == 1
+        deleted, _ = execute_pipeline((DELETE_AND_NOTE, record), claims.releasing_if_noted(record.id, record.name))
+        return deleted.rowcount == 1
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         first = DELETE_NAMES, {"id": actor_id, "names": plain + indexed}
         if indexed:
-            write_all(first, *claims.releasing(actor_id, indexed))
+            execute_pipeline(first, *claims.release_statement(actor_id, indexed))
         else:
             write(*first)
 
@@ -112,8 +112,11 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
     def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
         indexed = [row for row in changes if self._indexed(row.name)]
         first = _changing(changes)
-        then = [claims.taking(row) if row.value else claims.releasing(row.id, [row.name]) for row in indexed]
-        outcomes = iter(write_all(*first, *chain(*then))[len(first) :])
+        then = [
+            claims.claim_statements(row) if row.value else claims.release_statement(row.id, [row.name])
+            for row in indexed
+        ]
+        outcomes = iter(execute_pipeline(*first, *chain(*then))[len(first) :])
         claimants = {
             row.name: claims.claimant(row, list(islice(outcomes, len(steps))))
             for row, steps in zip(indexed, then, strict=True)
@@ -166,15 +169,15 @@ class DbPropertyList(Rows[PropertyRecord], PropertyListPolicy):
 
     @classmethod
     def _wipe(cls, *key: Any) -> None:
-        write_all((DELETE_ALL, key), *claims.releasing_all(*key))
+        execute_pipeline((DELETE_ALL, key), *claims.releasing_all(*key))
 
 
-def _changing(changes: list[PropertyRecord]) -> list[Step]:
+def _changing(changes: list[PropertyRecord]) -> list[BoundStatement]:
     """Return the steps that store and delete the rows of one actor."""
     actor_id = changes[0].id
     stored = [row for row in changes if row.value]
     deleted = [row.name for row in changes if not row.value]
-    steps: list[Step] = [(LOCK_ACTOR_ALONE, {"id": actor_id})]
+    steps: list[BoundStatement] = [(LOCK_ACTOR_ALONE, {"id": actor_id})]
     if deleted:
         steps.append((DELETE_NAMES, {"id": actor_id, "names": deleted}))
     if stored:

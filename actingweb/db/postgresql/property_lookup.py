@@ -1,7 +1,7 @@
 """Look-up rows of indexed properties."""
 
 from actingweb.db.policy.property_lookup import PropertyLookupPolicy
-from actingweb.db.postgresql.door import write, write_row
+from actingweb.db.postgresql.executor import write, write_row
 from actingweb.db.postgresql.rows import Rows, upsert_statement
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.records import PropertyLookupRecord
@@ -31,7 +31,7 @@ class DbPropertyLookup(Rows[PropertyLookupRecord], PropertyLookupPolicy):
         return None if owner == record.actor_id else owner
 
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:
-        return write(DELETE_CLAIM, {"lookup_key": lookup_key, "actor_id": actor_id}).changed == 1
+        return write(DELETE_CLAIM, {"lookup_key": lookup_key, "actor_id": actor_id}).rowcount == 1
 
     def _read_v1(self, property_name: str, value: str) -> str | None:  # noqa: ARG002 - the migration left no such table
         return None

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, LiteralString
 from psycopg import sql
 
 from actingweb.db.policy.entity import Limits, R
-from actingweb.db.postgresql.door import read, write
+from actingweb.db.postgresql.executor import read, write
 from actingweb.db.postgresql.limits import LIMITS
 from actingweb.db.postgresql.statement import Statement, assignments, columns, conditions
 from actingweb.db.records import Record
@@ -39,12 +39,12 @@ class Rows(Generic[R]):
 
     @classmethod
     def _insert(cls, record: R) -> bool:
-        return write(_insert(cls.record), record).changed == 1
+        return write(_insert(cls.record), record).rowcount == 1
 
     @classmethod
     def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:
         statement = update_statement(cls.record, tuple(changes))
-        return write(statement, (*changes.values(), *record.key_values())).changed == 1
+        return write(statement, (*changes.values(), *record.key_values())).rowcount == 1
 
     @classmethod
     def _delete(cls, record: R) -> None:
@@ -57,7 +57,7 @@ class Rows(Generic[R]):
     @classmethod
     def _wiped(cls, *key: Any) -> int:
         """Delete the rows whose key begins with these parts and return their number."""
-        return write(_delete(cls.record, len(key)), key).changed
+        return write(_delete(cls.record, len(key)), key).rowcount
 
     @classmethod
     def _made(cls, rows: list[tuple[Any, ...]]) -> list[R]:

@@ -17,7 +17,7 @@ from actingweb.db.postgresql.revision import EARLIER, HEAD
 from actingweb.db.postgresql.rights import missing_rights, phrase
 from actingweb.db.postgresql.schema_facts import TABLES, VERSIONS, Facts, facts_of
 
-__all__ = ["COMMAND", "SchemaState", "explained", "hazard_of", "require_usable_schema", "schema_state"]
+__all__ = ["COMMAND", "SchemaState", "hazard_of", "require_usable_schema", "schema_state", "with_schema_hint"]
 
 COMMAND = f"cd {shlex.quote(str(Path(__file__).parent))} && alembic upgrade head"
 """What makes the schema, or upgrades it."""
@@ -191,7 +191,7 @@ def require_usable_schema(pool: Pool, connection: PooledConnection) -> None:
         raise connect_fault(failure)
 
 
-def explained(error: Exception, pool: Pool, seconds: float) -> Fault:
+def with_schema_hint(error: Exception, pool: Pool, seconds: float) -> Fault:
     """Return the fault that the error of a statement is; if the schema explains it, its reason says what to run.
 
     Looking at the schema takes another connection, which may take `seconds` to become free.

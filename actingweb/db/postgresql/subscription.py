@@ -1,7 +1,7 @@
 """Subscriptions of peers to an actor."""
 
 from actingweb.db.policy.subscription import SubscriptionListPolicy, SubscriptionPolicy
-from actingweb.db.postgresql.door import write
+from actingweb.db.postgresql.executor import write
 from actingweb.db.postgresql.rows import Rows
 from actingweb.db.postgresql.statement import Statement, conditions
 from actingweb.db.protocols import DbSubscriptionListProtocol, DbSubscriptionProtocol

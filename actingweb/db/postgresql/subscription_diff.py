@@ -3,7 +3,7 @@
 from typing import Any
 
 from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
-from actingweb.db.postgresql.door import read, write
+from actingweb.db.postgresql.executor import read, write
 from actingweb.db.postgresql.rows import Rows
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol

@@ -1,7 +1,7 @@
 """Suspended targets."""
 
 from actingweb.db.policy.subscription_suspension import SubscriptionSuspensionPolicy
-from actingweb.db.postgresql.door import read
+from actingweb.db.postgresql.executor import read
 from actingweb.db.postgresql.rows import Rows
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import SubscriptionSuspensionProtocol

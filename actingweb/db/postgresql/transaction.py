@@ -17,7 +17,7 @@ from actingweb.db.postgresql.connection import acquire
 from actingweb.db.postgresql.errors import is_lost
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
-from actingweb.db.postgresql.schema_check import explained
+from actingweb.db.postgresql.schema_check import with_schema_hint
 
 __all__ = ["Transaction", "current", "transaction"]
 
@@ -56,7 +56,7 @@ class Transaction:
             if is_lost(error, self.connection):
                 self.connection.close()
         # Without waiting for another connection, which may never come free before this one does.
-        raise explained(failure, self.pool, 0.0)
+        raise with_schema_hint(failure, self.pool, 0.0)
 
     def command(self, text: bytes) -> None:
         """Run a command without result. Raise `Fault`."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy
-from actingweb.db.postgresql.door import read, write_row
+from actingweb.db.postgresql.executor import read, write_row
 from actingweb.db.postgresql.rows import Rows, upsert_statement
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol

@@ -12,16 +12,16 @@ from actingweb.db.faults import Fault
 from actingweb.db.postgresql.connection import acquire
 from actingweb.db.postgresql.errors import concerns_others, fault_of, is_conflict, is_lost, is_rolled_back
 from actingweb.db.postgresql.pool import Pool
-from actingweb.db.postgresql.pooled_connection import NoAnswerError, Outcome, Parameters, PooledConnection
-from actingweb.db.postgresql.schema_check import explained
+from actingweb.db.postgresql.pooled_connection import NoAnswerError, Parameters, PooledConnection, Result
+from actingweb.db.postgresql.schema_check import with_schema_hint
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.postgresql.transaction import current
 
-__all__ = ["Outcome", "Step", "read", "write", "write_all", "write_row"]
+__all__ = ["BoundStatement", "Result", "execute_pipeline", "read", "write", "write_row"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-Step = tuple[Statement, Parameters]
+BoundStatement = tuple[Statement, Parameters]
 
 _UNKNOWN = "the connection was lost before the answer came: read what is stored, then decide"
 _CHECK_SECONDS = 1.0
@@ -36,7 +36,7 @@ def read(statement: Statement, parameters: Parameters) -> list[Row]:
     return _run(lambda connection, pool: connection.run(statement.query(pool.schema), parameters), True).rows
 
 
-def write(statement: Statement, parameters: Parameters) -> Outcome:
+def write(statement: Statement, parameters: Parameters) -> Result:
     """Run one statement as a transaction. Raise `Fault`."""
     return _run(lambda connection, pool: connection.run(statement.query(pool.schema), parameters), False)
 
@@ -49,10 +49,10 @@ def write_row(statement: Statement, parameters: Parameters) -> Row:
     return rows[0]
 
 
-def write_all(*steps: Step) -> list[Outcome]:
+def execute_pipeline(*steps: BoundStatement) -> list[Result]:
     """Run statements as one transaction, each on a fresh snapshot. Raise `Fault`; then none has taken effect."""
 
-    def change(connection: PooledConnection, pool: Pool) -> list[Outcome]:
+    def change(connection: PooledConnection, pool: Pool) -> list[Result]:
         queries = [(statement.query(pool.schema), parameters) for statement, parameters in steps]
         return connection.run_all(queries, pool.distributed is not False)
 
@@ -88,7 +88,7 @@ def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
         elif is_conflict(failure) and attempt < _TRIES:
             time.sleep(random.uniform(0, min(_SLOWEST_BACK_OFF, _BACK_OFF * 2**attempt)))
         else:
-            raise explained(failure, pool, _CHECK_SECONDS)
+            raise with_schema_hint(failure, pool, _CHECK_SECONDS)
 
 
 def _judge_loss(failure: Exception, safe: bool, attempt: int) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-__all__ = ["packed"]
+__all__ = ["batched"]
 
 T = TypeVar("T")
 
 
-def packed(
+def batched(
     parts: Iterable[T], most: int, size_of: Callable[[T], int] = lambda _: 0, room: int = 0
 ) -> Iterator[list[T]]:
     """Yield the parts in lists of at most `most`, whose sizes together are at most `room` unless one alone is more."""

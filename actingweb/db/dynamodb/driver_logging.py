@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["muted"]
+__all__ = ["silenced"]
 
 _TALKATIVE = (
     "botocore.auth",
@@ -36,7 +36,7 @@ for _name in _TALKATIVE:
 
 
 @contextmanager
-def muted() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Drop what the driver logs at DEBUG in this thread."""
     _calls.running += 1
     try:
