@@ -1,6 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := actingweb actingweb_db tests examples benchmarks $(wildcard scripts/*.py)
+SOURCES := actingweb actingweb_db testbed tests examples benchmarks $(wildcard scripts/*.py)
 
 # A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder

@@ -20,7 +20,7 @@ from benchmarks.places import dynamodb_places, use
 from benchmarks.requests import LIMITS, counted_dynamodb, counted_postgresql, measured
 from benchmarks.results import Row, Section, row_of
 from benchmarks.rounds import Contender, alternate, timed
-from tests.dynamodb.proxy import SpoilingProxy, spoiling_proxy
+from testbed.dynamodb_proxy import SpoilingProxy, spoiling_proxy
 
 __all__ = ["count_requests", "measure"]
 

@@ -12,7 +12,7 @@ from benchmarks.driver.growth import COUNT, Drawn, drawn, nothing
 from benchmarks.driver.workload import Call, Operation
 from benchmarks.floor_postgresql import Floor
 from benchmarks.wire import Statement
-from tests.servers import PostgresTarget
+from testbed.servers import PostgresTarget
 
 __all__ = ["OPERATIONS"]
 

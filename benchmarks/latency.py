@@ -16,7 +16,7 @@ from actingweb import db
 from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.db.registry import Backend, load_backend
 from actingweb.embedded.postgres import postgres_environment
-from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
+from testbed.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
 
 ROWS = 1000
 ROUNDS = 300

@@ -31,7 +31,7 @@ from actingweb.embedded.postgres import postgres_environment
 from actingweb.migration.tables import FORMS
 from benchmarks.machine import describe_machine
 from benchmarks.migration_data import fill_tables, write_files
-from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
+from testbed.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
 
 _LOADS = ("plain COPY", "import", "copy")
 _IN_FILES = ("plain COPY", "import", "validate")

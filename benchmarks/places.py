@@ -15,7 +15,7 @@ from actingweb.db.dynamodb import reset_ensure_cache
 from actingweb.db.postgresql.connection import close_pool
 from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.embedded.postgres import postgres_environment
-from tests.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
+from testbed.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
 
 __all__ = ["PostgresPlaces", "dynamodb_in_use", "dynamodb_places", "own_settings", "postgres_places", "use"]
 

@@ -16,9 +16,9 @@ from actingweb.db.postgresql.connection import close_pool
 from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.db.registry import Backend, load_backend
 from benchmarks.operations import OPERATIONS, Operation
-from tests.dynamodb.proxy import spoiling_proxy
-from tests.proxy import tcp_proxy
-from tests.servers import DynamoDBTables, PostgresTables, dynamodb_target, postgres_target
+from testbed.dynamodb_proxy import spoiling_proxy
+from testbed.servers import DynamoDBTables, PostgresTables, dynamodb_target, postgres_target
+from testbed.tcp_proxy import tcp_proxy
 
 Counter = Callable[[], int]
 

@@ -30,7 +30,7 @@ import pytest
 from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.settings import reset_settings
-from tests.servers import (
+from testbed.servers import (
     DynamoDBTables,
     DynamoDBTarget,
     MemoryTables,
@@ -41,8 +41,8 @@ from tests.servers import (
     dynamodb_target,
     postgres_target,
 )
+from testbed.threads import threads_left
 from tests.support import new_id
-from tests.threads import threads_left
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

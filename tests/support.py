@@ -13,10 +13,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-T = TypeVar("T")
+from testbed.threads import PATIENCE as PATIENCE
 
-PATIENCE = 120.0
-"""Seconds after which a test stops waiting and fails; far more than a busy machine takes."""
+T = TypeVar("T")
 
 
 def race(count: int, call: Callable[[], T]) -> list[T]:

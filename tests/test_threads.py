@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.threads import HelperServer, HelperThreads, threads_left
 from tests.support import wait_until
-from tests.threads import HelperServer, HelperThreads, threads_left
 
 
 class _Handler(socketserver.BaseRequestHandler):

@@ -22,8 +22,9 @@ import pytest
 from actingweb.db.verify_tables import required_models
 from actingweb.embedded import dynamodb
 from actingweb.embedded.postgres import PostgresServer
+from testbed.dynamodb_proxy import SpoilingProxy, spoiling_proxy
+from testbed.servers import DynamoDBTables, DynamoDBTarget, PostgresTables, PostgresTarget, dynamodb_target
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import SpoilingProxy, spoiling_proxy
 from tests.faults.private_postgres import Standby
 from tests.faults.test_tls import server as tls_server
 from tests.migration.cli_tool import Tool
@@ -31,7 +32,6 @@ from tests.postgresql.test_pooler import Relays
 from tests.schema.conftest import Place, place
 from tests.schema.databases import database
 from tests.schema.roles import Role, login_role
-from tests.servers import DynamoDBTables, DynamoDBTarget, PostgresTables, PostgresTarget, dynamodb_target
 from tests.support import new_id
 
 if TYPE_CHECKING:

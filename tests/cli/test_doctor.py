@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from actingweb.cli.checks.findings import Level, exit_code, good, stopper, warning
 from actingweb.cli.checks.settings import VARIABLES
 from actingweb.migration.errors import ExitCode
-from tests.servers import PostgresTables
+from testbed.servers import PostgresTables
 
 from .conftest import Doctor
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dynamodb.proxy import Answer, Send, SpoilingProxy, failing
-from tests.servers import DynamoDBTables, DynamoDBTarget
+from testbed.dynamodb_proxy import Answer, Send, SpoilingProxy, failing
+from testbed.servers import DynamoDBTables, DynamoDBTarget
 from tests.support import new_id
 
 from .conftest import Doctor

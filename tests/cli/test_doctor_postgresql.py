@@ -7,13 +7,13 @@ from typing import LiteralString
 
 import pytest
 
+from testbed.servers import PostgresTables, PostgresTarget
 from tests.faults.certificates import HOW_TO_GET_IT, Authority, find_openssl
 from tests.faults.private_postgres import Standby
 from tests.faults.test_tls import ServerOf
 from tests.postgresql.test_pooler import Relays
 from tests.schema.conftest import BASELINE, Place
 from tests.schema.roles import Role
-from tests.servers import PostgresTables, PostgresTarget
 from tests.support import new_id
 
 from .conftest import Doctor, doctor_here, doctor_with

@@ -21,12 +21,12 @@ import pytest
 from actingweb.db import get_attribute, get_property
 from actingweb.db.protocols import DbAttributeProtocol, DbPropertyProtocol
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import SpoilingProxy, spoiling_proxy
+from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import SpoilingProxy, spoiling_proxy
-from tests.proxy import TcpProxy, tcp_proxy
 from tests.support import new_id
 
-from .property_tables import Claims, claims_of
+from .support.property_tables import Claims, claims_of
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from actingweb.db import (
 )
 from actingweb.db.protocols import DbActorProtocol
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import SpoilingProxy, failing
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import SpoilingProxy, failing
 
-from .entities import OWNED, refusal
+from .support.entities import OWNED, refusal
 
 
 @pytest.fixture

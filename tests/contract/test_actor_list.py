@@ -9,7 +9,7 @@ from actingweb.db.protocols import DbActorListProtocol
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 
-from .entities import AWKWARD_TEXTS, refusal
+from .support.entities import AWKWARD_TEXTS, refusal
 
 
 @pytest.fixture

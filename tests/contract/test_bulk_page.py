@@ -9,7 +9,7 @@ from actingweb.db import get_trust
 from actingweb.db.registry import Backend
 from tests.guide.blocks import ROOT, blocks
 
-from .signatures import METHODS
+from .support.signatures import METHODS
 
 PAGE = ROOT / "docs" / "bulk.md"
 

@@ -2,7 +2,7 @@
 
 from actingweb.db.registry import Backend
 
-from .calls import ALL, named, ready
+from .support.calls import ALL, named, ready
 
 # Answers that are falsy because nothing is stored in this form, or nothing is counted.
 FALSY = {

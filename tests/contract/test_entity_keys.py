@@ -11,7 +11,7 @@ from actingweb.db import DbSchemaError, DbUnknownActorError
 from actingweb.db.registry import Backend
 from tests.support import race
 
-from .entities import (
+from .support.entities import (
     ACTOR,
     AWKWARD_TEXTS,
     CREATED_ONCE,

@@ -6,7 +6,7 @@ import pytest
 
 from actingweb.db.registry import Backend
 
-from .entities import AWKWARD_TEXTS, LISTS, Listing, each, refusal
+from .support.entities import AWKWARD_TEXTS, LISTS, Listing, each, refusal
 
 pytestmark = each(LISTS)
 

@@ -24,7 +24,7 @@ from actingweb.db.exceptions import (
 from actingweb.db.registry import Backend
 from tests.support import new_id
 
-from .chain import error_chain, shown_text
+from .support.chain import error_chain, shown_text
 
 BASES: dict[type[Exception], tuple[type[Exception], ...]] = {
     DbError: (Exception,),

@@ -20,13 +20,13 @@ from actingweb.db.exceptions import (
     DbTimeoutError,
 )
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import SpoilingProxy, failing
+from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import SpoilingProxy, failing
-from tests.proxy import TcpProxy
 from tests.support import new_id, require_superuser
 
-from .calls import Call, is_read, requesting
-from .signatures import MODULES
+from .support.calls import Call, is_read, requesting
+from .support.signatures import MODULES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,7 +8,7 @@ import pytest
 
 from actingweb.db.registry import Backend
 
-from .signatures import MODULES
+from .support.signatures import MODULES
 
 NAMES = [
     "actingweb.db.get_actor",

@@ -8,7 +8,18 @@ import pytest
 from actingweb.db.registry import Backend
 from tests.support import new_id
 
-from .entities import CREATED_ONCE, DIFF, ENTITIES, MODIFIABLE, OWNED, PEER_TRUSTEE, TRUST, Entity, each, refusal
+from .support.entities import (
+    CREATED_ONCE,
+    DIFF,
+    ENTITIES,
+    MODIFIABLE,
+    OWNED,
+    PEER_TRUSTEE,
+    TRUST,
+    Entity,
+    each,
+    refusal,
+)
 
 
 def _key_of(entity: Entity, owner_id: str) -> dict[str, Any]:

@@ -18,15 +18,15 @@ from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
 from actingweb.db.registry import Backend
 from actingweb.db.settings import get_settings
+from testbed.dynamodb_proxy import Answer, Send, SpoilingProxy, failing
+from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import Answer, Send, SpoilingProxy, failing
-from tests.proxy import TcpProxy
 from tests.support import ddb_table, new_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from tests.servers import PostgresTables
+    from testbed.servers import PostgresTables
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 real_backends = pytest.mark.backends("dynamodb", "postgresql")

@@ -8,10 +8,10 @@ import pytest
 
 from actingweb.db.exceptions import DbError
 from actingweb.db.registry import Backend
+from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.proxy import TcpProxy
 
-from .calls import ready, requesting
+from .support.calls import ready, requesting
 
 Records = Callable[[], list[logging.LogRecord]]
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from actingweb.db.registry import Backend
-from tests.proxy import TcpProxy
+from testbed.tcp_proxy import TcpProxy
 
-from .calls import ALL
-from .signatures import MODULES, SIGNATURES
+from .support.calls import ALL
+from .support.signatures import MODULES, SIGNATURES
 
 # What a method answers when an argument that it needs is missing.
 MISSING: dict[str, object] = {

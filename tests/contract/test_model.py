@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from actingweb.db.registry import Backend
-from tests.servers import Tables
+from testbed.servers import Tables
 
-from .pair import Pair
-from .steps import GROUPS, SEED, Step, look, steps
+from .support.pair import Pair
+from .support.steps import GROUPS, SEED, Step, look, steps
 
 _EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 _FEW = {"dynamodb": 12, "postgresql": 40, "memory": 100}

@@ -8,7 +8,7 @@ import pytest
 from actingweb.db import DbInputError, DbUnknownActorError, get_property
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
-from tests.contract.property_tables import properties
+from tests.contract.support.property_tables import properties
 from tests.support import new_id
 
 NFC, NFD = "\u00e9", "e\u0301"

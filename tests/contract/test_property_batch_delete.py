@@ -8,7 +8,7 @@ import pytest
 from actingweb.db import DbInputError
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
-from tests.contract.property_tables import properties
+from tests.contract.support.property_tables import properties
 
 
 @pytest.mark.parametrize("collection", [list, tuple, set, dict.fromkeys, iter])

@@ -10,7 +10,7 @@ import pytest
 from actingweb.db import DbConflictError, DbUnknownActorError, get_property, get_property_list
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
-from tests.contract.property_tables import Claims, lookup_table, properties
+from tests.contract.support.property_tables import Claims, lookup_table, properties
 from tests.support import race
 
 LookupRows = Callable[[], Claims]

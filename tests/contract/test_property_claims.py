@@ -10,7 +10,7 @@ from actingweb.db import DbError, DbInputError, get_property, get_property_list
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
-from tests.contract.property_tables import Claims, lookup_table, properties, without_lookup_table
+from tests.contract.support.property_tables import Claims, lookup_table, properties, without_lookup_table
 from tests.support import new_id
 
 ADDRESS = "anna@example.com"

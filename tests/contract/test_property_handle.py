@@ -7,7 +7,7 @@ import pytest
 from actingweb.db import DbInputError, get_property
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
-from tests.contract.property_tables import properties
+from tests.contract.support.property_tables import properties
 
 
 def test_it_is_none_at_first(prop: DbPropertyProtocol) -> None:

@@ -8,7 +8,7 @@ import pytest
 from actingweb.db import DbError, DbInputError, get_property, get_property_list
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
 from actingweb.db.registry import Backend
-from tests.contract.property_tables import Claims, properties
+from tests.contract.support.property_tables import Claims, properties
 
 # In the order of their UTF-8 bytes.
 PLAIN = ["A", "a", "b", "lis", "list", "list;", "listen", "lists:x", "é", "\uffee", "🎈"]

@@ -10,7 +10,7 @@ from actingweb.db import DbError, DbInputError, DbSchemaError, get_property, loa
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.contract.property_tables import Claims, lookup_table
+from tests.contract.support.property_tables import Claims, lookup_table
 
 ADDRESS = "anna@example.com"
 TEXTS = ["100%", "under_score", "a:b", " ", "Anna@Example.com", "é", "e\u0301", "🎈", "\uffee", "x" * 2000]

@@ -10,7 +10,7 @@ import pytest
 from actingweb.db import DbError, DbInputError, DbUnknownActorError, get_property
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
-from tests.contract.property_tables import Claims, lookup_table
+from tests.contract.support.property_tables import Claims, lookup_table
 from tests.support import race
 
 LookupRows = Callable[[], Claims]

@@ -10,7 +10,7 @@ from actingweb.db import DbInputError, get_property
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
-from tests.contract.property_tables import Claims, properties
+from tests.contract.support.property_tables import Claims, properties
 from tests.support import new_id
 
 LookupRows = Callable[[], Claims]

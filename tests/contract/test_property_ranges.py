@@ -8,7 +8,7 @@ import pytest
 from actingweb.db import DbInputError
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
-from tests.contract.property_tables import properties
+from tests.contract.support.property_tables import properties
 
 # In the order of their UTF-8 bytes, which is not that of UTF-16 or of a locale.
 NAMES = ["%", "A", "B", "_", "a", "a%", "a%b", "aXb", "a_", "ab", "b", "e\u0301", "list:x:1", "é", "\uffee", "🎈"]

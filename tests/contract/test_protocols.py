@@ -9,7 +9,7 @@ import pytest
 from actingweb.db import protocols
 from actingweb.db.registry import Backend
 
-from .signatures import METHODS, MODULES, SIGNATURES, parameters_of
+from .support.signatures import METHODS, MODULES, SIGNATURES, parameters_of
 
 LISTS = {
     "DbPropertyList": ["actor_id", "props"],

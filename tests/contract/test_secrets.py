@@ -10,12 +10,12 @@ import pytest
 
 from actingweb.db.exceptions import DbError, DbInputError
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import SpoilingProxy, failing
+from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import SpoilingProxy, failing
-from tests.proxy import TcpProxy
 
-from .calls import Call, loaded, ready, requesting
-from .chain import shown_text
+from .support.calls import Call, loaded, ready, requesting
+from .support.chain import shown_text
 
 CANARY = "Canary7391"
 # Those of `refused_calls` that no backend stores.

@@ -15,7 +15,7 @@ from actingweb.db.protocols import DbSubscriptionProtocol
 from actingweb.db.registry import Backend
 from tests.support import race
 
-from .entities import FLAGS, refusal
+from .support.entities import FLAGS, refusal
 
 UNSET = {"granularity": "", "target": "", "subtarget": "", "resource": "", "sequence": 0, "callback": False}
 

@@ -10,7 +10,7 @@ from actingweb.db import get_subscription_diff, get_subscription_diff_list
 from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
 from actingweb.db.registry import Backend
 
-from .entities import refusal
+from .support.entities import refusal
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from actingweb.db.protocols import DbSubscriptionDiffProtocol
 from actingweb.db.registry import Backend
 from tests.support import race
 
-from .entities import refusal
+from .support.entities import refusal
 
 CALLERS = 8
 

@@ -11,7 +11,7 @@ from actingweb.db.protocols import SubscriptionSuspensionProtocol
 from actingweb.db.registry import Backend
 from tests.support import race
 
-from .entities import AWKWARD_TEXTS, refusal
+from .support.entities import AWKWARD_TEXTS, refusal
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from actingweb.db.exceptions import DbInputError
 from actingweb.db.registry import Backend
 
-from .calls import TIME
-from .signatures import MODULES
-from .writes import ACTOR, JSON, WRITES, Write, stored
+from .support.calls import TIME
+from .support.signatures import MODULES
+from .support.writes import ACTOR, JSON, WRITES, Write, stored
 
 TEXTS = [(write, name) for write in WRITES for name in write.texts]
 ONLY_TEXTS = [(write, name) for write, name in TEXTS if f"{write.name} {name}" not in JSON]

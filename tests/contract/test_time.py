@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from actingweb.db.registry import Backend
-from tests.dynamodb.proxy import SpoilingProxy
+from testbed.dynamodb_proxy import SpoilingProxy
 
-from .calls import loaded, ready
+from .support.calls import loaded, ready
 
 INSTANT = datetime(2024, 1, 2, 12, 0, 0, tzinfo=UTC)
 PRECISE = datetime(2024, 7, 2, 12, 0, 0, 1, tzinfo=UTC)

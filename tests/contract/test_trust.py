@@ -11,7 +11,7 @@ from actingweb.db.protocols import DbTrustProtocol
 from actingweb.db.registry import Backend
 from tests.support import race
 
-from .entities import FLAGS
+from .support.entities import FLAGS
 
 ALWAYS = {
     "baseuri": "",

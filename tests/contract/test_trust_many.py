@@ -9,7 +9,7 @@ from actingweb.db import get_trust
 from actingweb.db.protocols import DbTrustProtocol
 from actingweb.db.registry import Backend
 
-from .entities import refusal
+from .support.entities import refusal
 
 
 @pytest.fixture

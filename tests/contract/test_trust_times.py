@@ -13,7 +13,7 @@ from actingweb.db.protocols import DbTrustProtocol
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 
-from .entities import refusal
+from .support.entities import refusal
 
 TIMES = ["created_at", "last_accessed", "capabilities_fetched_at"]
 NOON = datetime(2024, 1, 2, 12, 0, tzinfo=UTC)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import SpoilingProxy, spoiling_proxy
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import SpoilingProxy, spoiling_proxy
 from tests.support import ddb_table, new_id
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from actingweb.db import get_property
 from actingweb.db.dynamodb import client
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
-from tests.contract.property_tables import Claims, claims_of, lookup_table
+from tests.contract.support.property_tables import Claims, claims_of, lookup_table
 
 pytestmark = pytest.mark.backends("dynamodb")
 

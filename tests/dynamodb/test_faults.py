@@ -31,8 +31,8 @@ from actingweb.db import (
 from actingweb.db.dynamodb.errors import fault_of
 from actingweb.db.dynamodb.transport import transport_to
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import Spoiler, SpoilingProxy, answering, dropped, failing, failing_late, kept, lost, raw
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import Spoiler, SpoilingProxy, answering, dropped, failing, failing_late, kept, lost, raw
 
 pytestmark = pytest.mark.backends("dynamodb")
 

@@ -15,8 +15,8 @@ from actingweb.db import dynamodb as models
 from actingweb.db.dynamodb import _ensure
 from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.registry import Backend, load_backend
+from testbed.dynamodb_proxy import Answer, Send, Spoiler, SpoilingProxy, failing
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import Answer, Send, Spoiler, SpoilingProxy, failing
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

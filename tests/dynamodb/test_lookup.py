@@ -11,7 +11,7 @@ import pytest
 from actingweb.db import DbError, DbInputError, DbSchemaError, get_property
 from actingweb.db.dynamodb import DbPropertyLookup, PropertyLegacy, PropertyLookup, PropertyLookupV2
 from actingweb.db.registry import Backend
-from tests.dynamodb.proxy import Answer, Send, SpoilingProxy, failing
+from testbed.dynamodb_proxy import Answer, Send, SpoilingProxy, failing
 from tests.support import ddb_table
 
 if TYPE_CHECKING:

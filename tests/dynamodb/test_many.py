@@ -20,8 +20,8 @@ from actingweb.db import (
 )
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import Send, SpoilingProxy, cancelled, failing, lost
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import Send, SpoilingProxy, cancelled, failing, lost
 
 pytestmark = pytest.mark.backends("dynamodb")
 

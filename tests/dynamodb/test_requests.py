@@ -26,7 +26,7 @@ from actingweb.db import (
 )
 from actingweb.db.dynamodb import DbPropertyLookup, PropertyLegacy
 from actingweb.db.registry import Backend
-from tests.dynamodb.proxy import SpoilingProxy
+from testbed.dynamodb_proxy import SpoilingProxy
 from tests.support import new_id
 
 pytestmark = pytest.mark.backends("dynamodb")

@@ -17,8 +17,8 @@ from actingweb.db import DbConnectionError, DbError, DbSchemaError, get_actor, g
 from actingweb.db import dynamodb as models
 from actingweb.db.dynamodb import _ensure
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import SpoilingProxy, failing
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import SpoilingProxy, failing
 from tests.support import race
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 from actingweb.embedded import postgres
 from actingweb.embedded.postgres import PostgresConnection, PostgresServer, postgres_environment
 from actingweb.embedded.process import EmbeddedServerError
+from testbed.servers import PostgresTarget
 from tests.embedded.processes import dies_with_parent, process_runs
-from tests.servers import PostgresTarget
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from actingweb.db.exceptions import (
     DbThrottledError,
     DbTimeoutError,
 )
-from tests.dynamodb.proxy import (
+from testbed.dynamodb_proxy import (
     Answer,
     Send,
     Spoiler,

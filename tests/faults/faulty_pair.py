@@ -8,9 +8,9 @@ from typing import Any
 
 from actingweb.db import DbError, DbOutcomeUnknownError
 from actingweb.db.registry import Backend
-from tests.contract.model import Undefined, clean
-from tests.contract.pair import Pair, outcome
-from tests.contract.steps import Step
+from tests.contract.support.model import Undefined, clean
+from tests.contract.support.pair import Pair, outcome
+from tests.contract.support.steps import Step
 
 from .model_faults import Fault, Faults
 from .model_state import Tables, found_rows, lines_of, raw_name

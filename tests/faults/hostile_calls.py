@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from actingweb.db import DbConflictError, DbError, DbInputError, DbUnknownActorError
 from actingweb.db.registry import Backend
-from tests.contract.signatures import METHODS, MODULES, SIGNATURES
+from tests.contract.support.signatures import METHODS, MODULES, SIGNATURES
 from tests.faults.hostile_values import LONG
 from tests.faults.raw_rows import Rows, plain
 

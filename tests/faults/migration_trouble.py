@@ -26,11 +26,11 @@ from actingweb.embedded.postgres import PostgresServer
 from actingweb.migration import batches, commands, export
 from actingweb.migration.launch import script
 from actingweb.migration.target import Target
+from testbed.dynamodb_proxy import Answer, Send, Spoiler, SpoilingProxy, dropped, failing, lost, raw, spoiling_proxy
+from testbed.servers import DynamoDBTables
+from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import Answer, Send, Spoiler, SpoilingProxy, dropped, failing, lost, raw, spoiling_proxy
 from tests.migration.deployment import SmallPages
-from tests.proxy import TcpProxy, tcp_proxy
-from tests.servers import DynamoDBTables
 
 __all__ = ["KILLED", "Ended", "Trouble", "trouble_between"]
 

@@ -13,8 +13,8 @@ from typing import Any, LiteralString
 import psycopg
 
 from actingweb.db.postgresql.connection import get_pool
-from tests.dynamodb.proxy import Answer, Send, SpoilingProxy, late
-from tests.proxy import Forward, TcpProxy
+from testbed.dynamodb_proxy import Answer, Send, SpoilingProxy, late
+from testbed.tcp_proxy import Forward, TcpProxy
 from tests.support import PATIENCE, wait_until
 
 from .dynamodb_faults import KINDS, leaving

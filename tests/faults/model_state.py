@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from actingweb.db.utils import compute_lookup_key
-from tests.contract.model import Key, Row
+from tests.contract.support.model import Key, Row
 
 from .raw_rows import RECORDS, plain
 

@@ -19,11 +19,11 @@ from psycopg import sql
 import actingweb.db
 from actingweb.db import DbError, get_settings
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import Spoiler, damaged, failing, lost, spoiling_proxy
 from tests.conftest import SetEnv
-from tests.contract.calls import Call, ready, requesting
-from tests.contract.chain import error_chain, shown_text
+from tests.contract.support.calls import Call, ready, requesting
+from tests.contract.support.chain import error_chain, shown_text
 from tests.contract.test_secrets import CANARY, refused_calls
-from tests.dynamodb.proxy import Spoiler, damaged, failing, lost, spoiling_proxy
 from tests.support import PATIENCE, new_id
 
 real_backends = pytest.mark.backends("dynamodb", "postgresql")
@@ -221,7 +221,7 @@ logging.basicConfig(level=1, stream=sys.stderr)
 faulthandler.enable()
 logging.getLogger("application").debug("begun")
 from actingweb.db import get_settings, load_backend, reset_settings
-from tests.contract.calls import ready
+from tests.contract.support.calls import ready
 backend = load_backend()
 actor = backend.DbActor.DbActor()
 assert actor.create(sys.argv[1], "someone", os.environ["CANARY"])

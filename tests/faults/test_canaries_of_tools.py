@@ -23,12 +23,12 @@ from actingweb.migration.differences import Difference, Kind, Report, TableResul
 from actingweb.migration.export import export_tables
 from actingweb.migration.rejects import Reject, RejectFile
 from actingweb.migration.tables import FORMS
+from testbed.dynamodb_proxy import failing, spoiling_proxy
+from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
-from tests.contract.calls import ready
-from tests.dynamodb.proxy import failing, spoiling_proxy
+from tests.contract.support.calls import ready
 from tests.migration.cli_tool import Tool
 from tests.migration.deployment import source_of
-from tests.servers import DynamoDBTables, PostgresTables
 from tests.support import PATIENCE, new_id
 
 from .conftest import Amount

@@ -19,7 +19,7 @@ from actingweb.db.postgresql.connection import get_connection, get_connection_st
 from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
-from tests.contract.chain import shown_text
+from tests.contract.support.chain import shown_text
 from tests.postgresql.conftest import conninfo_of
 from tests.support import new_id, race
 

@@ -24,9 +24,7 @@ from actingweb.db import (
     get_subscription,
 )
 from actingweb.db.registry import Backend
-from tests.conftest import SetEnv
-from tests.contract.calls import Call, is_read, requesting
-from tests.dynamodb.proxy import (
+from testbed.dynamodb_proxy import (
     Answer,
     Send,
     Spoiler,
@@ -36,6 +34,8 @@ from tests.dynamodb.proxy import (
     lost,
     spoiling_proxy,
 )
+from tests.conftest import SetEnv
+from tests.contract.support.calls import Call, is_read, requesting
 from tests.support import new_id
 
 from .conftest import LONG, Amount, Figures

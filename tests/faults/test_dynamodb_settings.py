@@ -22,9 +22,9 @@ from actingweb.db import (
     get_property_list,
 )
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import failing, spoiling_proxy
 from tests.conftest import SetEnv
-from tests.contract.calls import Call, requesting
-from tests.dynamodb.proxy import failing, spoiling_proxy
+from tests.contract.support.calls import Call, requesting
 
 pytestmark = pytest.mark.backends("dynamodb")
 

@@ -11,8 +11,8 @@ from actingweb.db import load_backend
 from actingweb.db.postgresql.connection import close_pool
 from actingweb.db.registry import Backend
 from actingweb.embedded.postgres import PostgresServer
+from testbed.tcp_proxy import tcp_proxy
 from tests.conftest import SetEnv
-from tests.proxy import tcp_proxy
 
 from .checking import checked
 from .conftest import Amount, Figures

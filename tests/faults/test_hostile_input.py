@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from actingweb.db import DbInputError
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.utils import sanitize_json_data
+from testbed.servers import DynamoDBTables, MemoryTables, PostgresTables
 from tests.conftest import SetEnv
-from tests.contract.signatures import MODULES, SIGNATURES
-from tests.servers import DynamoDBTables, MemoryTables, PostgresTables
+from tests.contract.support.signatures import MODULES, SIGNATURES
 
 from .conftest import Amount, Figures
 from .hostile_calls import ACTOR, ARGUMENTS, DIFFERENCES, TABLES, Call, Side, usual

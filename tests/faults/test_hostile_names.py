@@ -15,7 +15,7 @@ from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.registry import Backend
 from actingweb.db.settings import Settings
 from tests.conftest import SetEnv
-from tests.contract.calls import ready
+from tests.contract.support.calls import ready
 
 from .conftest import Amount
 from .hostile_values import NAMES

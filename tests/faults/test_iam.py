@@ -21,9 +21,9 @@ from actingweb.db.registry import Backend, load_backend
 from actingweb.db.verify_tables import main as verify
 from actingweb.db.verify_tables import required_models
 from actingweb.migration.export import export_tables
+from testbed.dynamodb_proxy import Seen, SpoilingProxy, lost, spoiling_proxy
 from tests.conftest import SetEnv
-from tests.contract.calls import Call, ready
-from tests.dynamodb.proxy import Seen, SpoilingProxy, lost, spoiling_proxy
+from tests.contract.support.calls import Call, ready
 from tests.migration.tables import first_table_of_claims, source_of
 from tests.support import ddb_table, new_id
 

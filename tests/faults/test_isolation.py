@@ -15,7 +15,7 @@ from psycopg import sql
 from actingweb.db import get_actor, get_attribute, get_peer_trustee, get_property, get_subscription, get_trust
 from actingweb.db.accessors import get_subscription_diff, get_subscription_suspension
 from actingweb.db.registry import Backend
-from tests.contract.signatures import METHODS, SIGNATURES
+from tests.contract.support.signatures import METHODS, SIGNATURES
 
 from .conftest import Amount, Figures
 from .hostile_calls import TABLES, TIME, Call, Side, usual

@@ -14,14 +14,14 @@ import pytest
 
 from actingweb.migration.canonical import Document
 from actingweb.migration.tables import FORMS
+from testbed.dynamodb_proxy import failing
+from testbed.servers import DynamoDBTables
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import failing
 from tests.faults.conftest import Amount, Figures
 from tests.faults.migration_trouble import KILLED, Ended, Trouble, trouble_between
 from tests.migration.loads import Rows, expected, form_key, stored, table_exists, versions
 from tests.migration.tables import put_documents
 from tests.migration.validation import validate
-from tests.servers import DynamoDBTables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

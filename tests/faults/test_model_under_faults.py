@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from actingweb.db.dynamodb import transport
 from actingweb.db.registry import Backend
+from testbed.dynamodb_proxy import spoiling_proxy
+from testbed.servers import Tables
+from testbed.tcp_proxy import tcp_proxy
 from tests.conftest import SetEnv
-from tests.contract.steps import GROUPS, SEED, Step, steps
-from tests.dynamodb.proxy import spoiling_proxy
+from tests.contract.support.steps import GROUPS, SEED, Step, steps
 from tests.postgresql.conftest import conninfo_of
-from tests.proxy import tcp_proxy
-from tests.servers import Tables
 
 from .conftest import Amount, Figures
 from .faulty_pair import FaultyPair

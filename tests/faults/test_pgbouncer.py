@@ -22,9 +22,9 @@ from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.postgresql.migrate import ALEMBIC_INI, upgrade
 from actingweb.db.registry import Backend
 from actingweb.db.settings import get_settings
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.contract.calls import requesting
-from tests.servers import PostgresTarget
+from tests.contract.support.calls import requesting
 from tests.support import new_id
 
 from .answers import Answers, counted, make_counter, work_in_processes

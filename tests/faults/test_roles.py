@@ -22,12 +22,12 @@ from actingweb.db.settings import Settings
 from actingweb.embedded import postgres
 from actingweb.migration.errors import TargetError, UsageError
 from actingweb.migration.target import Target
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.contract.calls import ready
+from tests.contract.support.calls import ready
 from tests.migration.loads import DOCUMENTS, expected, load, stored, write_input
 from tests.migration.validation import validate
 from tests.schema.databases import BYTE_ORDER, database
-from tests.servers import PostgresTarget
 from tests.support import new_id
 
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -23,12 +23,12 @@ from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.postgresql.revision import EARLIER, HEAD
 from actingweb.db.postgresql.schema_check import COMMAND
 from actingweb.db.utils import compute_lookup_key
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
 from tests.schema.alembic_process import finish, start
 from tests.schema.conftest import BASELINE, Place, open_place
 from tests.schema.databases import settings_of
 from tests.schema.rows import fill
-from tests.servers import PostgresTarget
 from tests.support import new_id, wait_until
 
 from .conftest import Amount, Figures

@@ -19,9 +19,9 @@ from actingweb.db import get_property, get_subscription, transaction
 from actingweb.db.exceptions import DbConnectionError, DbError, DbOutcomeUnknownError, DbTimeoutError
 from actingweb.db.postgresql.connection import get_pool
 from actingweb.db.registry import Backend
+from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.conftest import SetEnv
 from tests.postgresql.conftest import conninfo_of
-from tests.proxy import TcpProxy, tcp_proxy
 from tests.support import PATIENCE
 
 from .checking import checked

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from boto3.dynamodb.types import TypeDeserializer
 from psycopg import sql
 
-from tests.servers import DynamoDBTables, DynamoDBTarget, PostgresTarget, dynamodb_target, postgres_target
+from testbed.servers import DynamoDBTables, DynamoDBTarget, PostgresTarget, dynamodb_target, postgres_target
 from tests.support import new_id
 
 Row = Mapping[str, Any]

@@ -14,10 +14,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from actingweb.db.postgresql.migrate import upgrade as migrate
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
 from tests.schema.catalog import describe
 from tests.schema.databases import BYTE_ORDER, database
-from tests.servers import PostgresTarget
 
 from .blocks import GUIDE, ROOT, Block, blocks
 

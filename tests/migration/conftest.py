@@ -9,10 +9,10 @@ from actingweb.db.settings import Settings
 from actingweb.migration import batches
 from actingweb.migration.progress import finish
 from actingweb.migration.target import Target
+from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.migration.cli_tool import Tool
 from tests.migration.loads import DOCUMENTS, write_input
-from tests.servers import DynamoDBTables, PostgresTables
 
 
 @pytest.fixture

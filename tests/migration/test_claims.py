@@ -23,6 +23,7 @@ from actingweb.migration.replay import replay_rejects
 from actingweb.migration.tables import CLAIMS_V1, CLAIMS_V2
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import Summary, copy_tables, import_files
+from testbed.servers import DynamoDBTables
 from tests.conftest import SetEnv
 from tests.migration.loads import (
     Documents,
@@ -35,7 +36,6 @@ from tests.migration.loads import (
 )
 from tests.migration.tables import first_table_of_claims, put_documents, source_of
 from tests.migration.validation import report_path, validate, validate_live
-from tests.servers import DynamoDBTables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

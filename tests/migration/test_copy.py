@@ -11,6 +11,7 @@ from actingweb.migration.progress import Counts
 from actingweb.migration.source import DynamoDBSource
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import LoadOptions, OnCounts, Summary, copy_tables
+from testbed.servers import DynamoDBTables
 from tests.conftest import SetEnv
 from tests.migration.loads import (
     ACTOR,
@@ -25,7 +26,6 @@ from tests.migration.loads import (
     versions,
 )
 from tests.migration.tables import put_documents, source_of
-from tests.servers import DynamoDBTables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -25,7 +25,7 @@ from actingweb.migration.files import FileSource
 from actingweb.migration.manifest import Manifest, read_manifest
 from actingweb.migration.source import DynamoDBSource
 from actingweb.migration.tables import CLAIMS_V2, FORMS
-from tests.dynamodb.proxy import SpoilingProxy, failing, spoiling_proxy
+from testbed.dynamodb_proxy import SpoilingProxy, failing, spoiling_proxy
 from tests.migration.deployment import (
     ACTORS,
     PROPERTIES,

@@ -24,6 +24,7 @@ from actingweb.migration.inputs import Input
 from actingweb.migration.tables import CLAIMS_V2, FORMS
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import copy_tables, import_files
+from testbed.servers import DynamoDBTables, PostgresTables
 from tests.migration.loads import (
     expected,
     load,
@@ -35,7 +36,6 @@ from tests.migration.loads import (
     write_input,
 )
 from tests.migration.tables import put_documents, source_of
-from tests.servers import DynamoDBTables, PostgresTables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,12 +11,12 @@ import pytest
 from actingweb.db.registry import load_backend
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import copy_tables
+from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.contract.test_attribute_numbers import FOREIGN, NUMBERS
 from tests.migration.loads import ACTOR, Documents, load, load_options, rejects_of, write_input
 from tests.migration.tables import put_documents, source_of
 from tests.migration.validation import validate, validate_live
-from tests.servers import DynamoDBTables, PostgresTables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

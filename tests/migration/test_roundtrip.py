@@ -15,13 +15,13 @@ from actingweb.db.registry import load_backend
 from actingweb.migration.canonical import Document
 from actingweb.migration.export import export_tables
 from actingweb.migration.target import Target
+from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.migration.library import expected, known, read, write
 from tests.migration.loads import load
 from tests.migration.nasty import Content, contents, items
 from tests.migration.tables import put_documents, source_of
 from tests.migration.validation import validate, validate_live
-from tests.servers import DynamoDBTables, PostgresTables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -14,11 +14,11 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from actingweb.migration.target import Target
+from testbed.servers import DynamoDBTables, PostgresTables
+from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.migration.cli_tool import Tool
 from tests.migration.loads import DOCUMENTS, write_input
-from tests.proxy import TcpProxy, tcp_proxy
 from tests.schema.test_sessions import LATER_LIMITS, LIMITS, ODD, options
-from tests.servers import DynamoDBTables, PostgresTables
 from tests.support import PATIENCE
 
 if TYPE_CHECKING:

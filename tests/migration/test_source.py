@@ -16,8 +16,8 @@ from actingweb.migration.batches import Batch
 from actingweb.migration.canonical import document_of
 from actingweb.migration.dynamodb import Patience
 from actingweb.migration.errors import SourceError, UsageError
+from testbed.dynamodb_proxy import dropped, failing, lost, raw, spoiling_proxy
 from tests.conftest import SetEnv
-from tests.dynamodb.proxy import dropped, failing, lost, raw, spoiling_proxy
 from tests.migration.deployment import (
     ACTORS,
     PROPERTIES,

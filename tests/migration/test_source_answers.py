@@ -12,8 +12,8 @@ import pytest
 
 from actingweb.migration.dynamodb import Endpoint, Patience
 from actingweb.migration.errors import SourceError
+from testbed.threads import HelperServer
 from tests.conftest import SetEnv
-from tests.threads import HelperServer
 
 _PAGE = json.dumps({"Items": [{"id": {"S": "a"}}], "Count": 1}).encode()
 

@@ -15,12 +15,12 @@ from actingweb.migration.canonical import Document, document_of
 from actingweb.migration.export import export_tables
 from actingweb.migration.progress import Counts
 from actingweb.migration.target import Target
+from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.dynamodb.foreign import CASES, ODD, create_tables
 from tests.migration.loads import ACTOR, load, rejects_of, stored, write_input
 from tests.migration.tables import source_of
 from tests.migration.validation import validate, validate_live
-from tests.servers import DynamoDBTables, PostgresTables
 from tests.support import new_id
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from actingweb.migration.differences import Kind
 from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.tables import FORMS
 from actingweb.migration.target import Target
+from testbed.servers import PostgresTables
 from tests.migration.loads import ACTOR, DOCUMENTS, TIME, Documents, load, properties, write_input
 from tests.migration.loads import versions as versions_of
 from tests.migration.validation import found, report_path, validate
-from tests.servers import PostgresTables
 
 JSON = '{"rate": 1.10, "Key": null, "list": [{"leaf": "x"}, 12345678901234567890123456789012345678], "empty": ""}'
 ATTRIBUTE: Document = {"id": "a1", "bucket_name": "b:k", "bucket": "b", "name": "k", "data": JSON, "timestamp": TIME}

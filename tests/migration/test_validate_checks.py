@@ -17,6 +17,7 @@ from actingweb.migration.differences import Kind
 from actingweb.migration.errors import SourceError, TargetError
 from actingweb.migration.target import Target
 from actingweb.migration.transfer import Summary
+from testbed.servers import PostgresTables
 from tests.migration.loads import (
     ACTOR,
     DOCUMENTS,
@@ -29,7 +30,6 @@ from tests.migration.loads import (
     write_input,
 )
 from tests.migration.validation import found, report_path, validate
-from tests.servers import PostgresTables
 from tests.support import new_id
 
 UNREADABLE: dict[str, list[Document]] = {

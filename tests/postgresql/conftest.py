@@ -14,8 +14,8 @@ import pytest
 from psycopg import sql
 
 from actingweb.db.registry import Backend
+from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.conftest import SetEnv
-from tests.proxy import TcpProxy, tcp_proxy
 from tests.support import new_id, require_superuser, wait_until
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]

@@ -26,7 +26,7 @@ from actingweb.db.registry import Backend
 from actingweb.db.settings import Settings
 from actingweb.migration.target import Target
 from tests.conftest import SetEnv
-from tests.contract.calls import requesting
+from tests.contract.support.calls import requesting
 from tests.support import PATIENCE, new_id
 
 from .conftest import PgConnection, conninfo_of

@@ -16,8 +16,8 @@ from actingweb.db.postgresql.direct import DirectConnection, connect
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
 from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings, Settings
-from tests.proxy import Forward, TcpProxy, tcp_proxy
-from tests.servers import PostgresTarget
+from testbed.servers import PostgresTarget
+from testbed.tcp_proxy import Forward, TcpProxy, tcp_proxy
 from tests.support import new_id
 
 SILENCE, CONNECTING = "0.5", "2"

@@ -23,9 +23,9 @@ from actingweb.db.exceptions import (
 from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.registry import Backend
 from actingweb.db.settings import get_settings
-from tests.alone import AloneRelay, alone_relay
+from testbed.autocommit_relay import AloneRelay, alone_relay
+from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.proxy import TcpProxy
 from tests.support import PATIENCE
 
 from .conftest import PgConnection, conninfo_of

@@ -20,8 +20,8 @@ from actingweb.db import get_actor, get_attribute, get_property
 from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.postgresql.lending import Borrowed
 from actingweb.db.registry import Backend
+from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.proxy import TcpProxy
 from tests.support import new_id
 
 from .conftest import PgConnection, conninfo_of

@@ -16,8 +16,8 @@ from actingweb.db.postgresql.conninfo import connection_string, pool_string
 from actingweb.db.postgresql.login import with_options
 from actingweb.db.postgresql.password import fresh_password, set_password_source
 from actingweb.db.settings import PostgresSettings, Settings
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 from tests.support import new_id
 
 COMMAND = shlex.join(["printf", "asked"])

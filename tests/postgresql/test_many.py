@@ -21,8 +21,8 @@ from actingweb.db import (
 )
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
-from tests.contract.property_tables import properties
-from tests.proxy import TcpProxy
+from testbed.tcp_proxy import TcpProxy
+from tests.contract.support.property_tables import properties
 from tests.support import race
 
 from .conftest import PgConnection

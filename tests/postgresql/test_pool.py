@@ -25,8 +25,8 @@ from actingweb.db.postgresql import connection
 from actingweb.db.postgresql.connection import close_pool, get_connection, get_pool
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.registry import Backend
+from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.proxy import TcpProxy
 from tests.support import PATIENCE, race, wait_until
 
 from .conftest import PgConnection, conninfo_of, end_session

@@ -11,8 +11,8 @@ import pytest
 from actingweb.db import get_property
 from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.registry import Backend
+from testbed.threads import HelperServer
 from tests.conftest import SetEnv
-from tests.threads import HelperServer
 
 from .conftest import PgConnection, conninfo_of
 

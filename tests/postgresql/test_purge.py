@@ -14,8 +14,8 @@ from actingweb.db import get_attribute, transaction
 from actingweb.db.postgresql.attribute import PURGED_AT_ONCE
 from actingweb.db.protocols import DbAttributeProtocol
 from actingweb.db.registry import Backend
-from tests.proxy import TcpProxy
-from tests.servers import PostgresTables
+from testbed.servers import PostgresTables
+from testbed.tcp_proxy import TcpProxy
 from tests.support import PATIENCE
 
 from .conftest import PgConnection

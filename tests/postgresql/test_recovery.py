@@ -22,8 +22,8 @@ from actingweb.db.exceptions import (
 from actingweb.db.postgresql.connection import close_pool, get_connection, get_pool
 from actingweb.db.postgresql.property_lookup import compute_lookup_key
 from actingweb.db.registry import Backend
+from testbed.tcp_proxy import Forward, TcpProxy
 from tests.conftest import SetEnv
-from tests.proxy import Forward, TcpProxy
 from tests.support import PATIENCE, new_id, require_superuser, wait_until
 
 from .conftest import PgConnection, conninfo_of

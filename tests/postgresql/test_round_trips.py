@@ -7,8 +7,8 @@ from actingweb.db.postgresql.connection import get_connection, get_schema_name
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.postgresql.schema_facts import facts_of
 from actingweb.db.registry import Backend
-from tests.contract.calls import requesting
-from tests.proxy import TcpProxy
+from testbed.tcp_proxy import TcpProxy
+from tests.contract.support.calls import requesting
 from tests.support import new_id
 
 pytestmark = pytest.mark.backends("postgresql")

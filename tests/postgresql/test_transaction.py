@@ -26,7 +26,7 @@ from actingweb.db import (
 from actingweb.db.postgresql.connection import get_pool
 from actingweb.db.postgresql.transaction import current
 from actingweb.db.registry import Backend
-from tests.proxy import TcpProxy
+from testbed.tcp_proxy import TcpProxy
 
 from .conftest import PgConnection, end_session
 

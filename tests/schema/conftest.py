@@ -17,8 +17,8 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
 import actingweb.db.postgresql.migrate
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 from tests.support import new_id
 
 from .catalog import describe

@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 from actingweb.embedded import postgres
 from actingweb.embedded.postgres import PostgresServer
 from actingweb.embedded.process import EmbeddedServerError
-from tests.servers import PostgresTarget
+from testbed.servers import PostgresTarget
 from tests.support import new_id, require_superuser
 
 # Before PostgreSQL 13 there is no LOCALE for both.

@@ -9,8 +9,8 @@ from typing import LiteralString
 from psycopg import sql
 
 from actingweb.db.postgresql.connection import close_pool
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 from tests.support import new_id
 
 from .conftest import Place

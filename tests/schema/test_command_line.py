@@ -11,8 +11,8 @@ import pytest
 from psycopg.sql import SQL, Identifier, Literal
 
 from actingweb.db.postgresql.migrate import upgrade
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 from tests.support import PATIENCE, new_id, require_superuser, wait_until
 
 from .alembic_process import DIRECTORY, finish, start

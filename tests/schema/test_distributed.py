@@ -15,8 +15,8 @@ from sqlalchemy.exc import NotSupportedError
 from actingweb.db import get_property, load_backend
 from actingweb.db.postgresql.connection import get_pool
 from actingweb.db.registry import Backend
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 
 from .conftest import BASELINE, Place, open_place
 from .databases import BYTE_ORDER, database

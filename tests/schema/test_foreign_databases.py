@@ -17,8 +17,8 @@ from actingweb.db.registry import Backend
 from actingweb.db.settings import Settings
 from actingweb.migration.errors import UsageError
 from actingweb.migration.target import Target
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 
 from .alembic_process import finish, start
 from .conftest import Place, open_place

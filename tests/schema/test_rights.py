@@ -9,8 +9,8 @@ import pytest
 
 from actingweb.db import DbError, load_backend, transaction
 from actingweb.db.registry import Backend
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 
 from .conftest import Place
 from .roles import Role, login_role

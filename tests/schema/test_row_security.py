@@ -14,8 +14,8 @@ from actingweb.db.registry import Backend
 from actingweb.db.settings import Settings
 from actingweb.migration.errors import UsageError
 from actingweb.migration.target import Target
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 
 from .conftest import BASELINE, Place
 from .roles import Role, login_role

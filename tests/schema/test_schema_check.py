@@ -13,8 +13,8 @@ from actingweb.db import DbSchemaError, load_backend, transaction
 from actingweb.db.postgresql.connection import close_pool, get_connection
 from actingweb.db.postgresql.revision import EARLIER, HEAD
 from actingweb.db.registry import Backend
+from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.servers import PostgresTarget
 from tests.support import new_id, require_superuser
 
 from .conftest import BASELINE, DIRECTORY, Place

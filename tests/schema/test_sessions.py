@@ -16,8 +16,8 @@ from alembic.util import CommandError
 
 from actingweb.db.postgresql.migrate import ALEMBIC_INI
 from actingweb.db.utils import compute_lookup_key
+from testbed.tcp_proxy import tcp_proxy
 from tests.conftest import SetEnv
-from tests.proxy import tcp_proxy
 
 from .alembic_process import finish, start
 from .conftest import Place

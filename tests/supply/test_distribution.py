@@ -133,7 +133,7 @@ def test_the_source_distribution_holds_what_the_wheel_is_built_from_and_what_ope
     needed = _tracked("actingweb", "actingweb_db", "deploy", "docs/guides")
     needed |= {"LICENSE", "README.md", "actingweb_db.pth", "pyproject.toml", "scripts/build_backend.py"}
     assert needed <= names
-    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+    assert not [name for name in names if name.startswith(("tests", "testbed", "benchmarks"))]
 
 
 def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import psycopg
 
 from actingweb.embedded.process import EmbeddedServerError
-from tests.servers import PostgresTarget
+from testbed.servers import PostgresTarget
 from tests.supply.packages import ROOT
 from tests.versions.server import RELEASES, server_of
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from actingweb.embedded.npm import cached_package
 from actingweb.embedded.postgres import PostgresServer, _hand_over
-from tests.servers import SERVER_SETTINGS
+from testbed.servers import SERVER_SETTINGS
 
 __all__ = ["RELEASES", "Release", "server_of"]
 

@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from tests.support import PATIENCE
+PATIENCE = 120.0
+"""Seconds after which a test stops waiting and fails; far more than a busy machine takes."""
 
 # Those of psycopg's pool, which the backend keeps from one test to the next.
 _POOL_THREADS = ("-scheduler", "-worker-")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 
-from tests.threads import HelperServer
+from testbed.threads import HelperServer
 
 _SYNC = b"S\x00\x00\x00\x04"
 _ENCRYPTION_REQUESTS = (80877103, 80877104)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from zlib import crc32
 
-from tests.threads import HelperServer
+from testbed.threads import HelperServer
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from tests.threads import HelperServer
+from testbed.threads import HelperServer
 
 _CHUNK = 65536
 

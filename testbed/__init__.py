@@ -1,0 +1,1 @@
+"""Real servers, proxies and helper threads that tests and benchmarks share."""
