@@ -4,8 +4,9 @@ import time
 from importlib import import_module
 from typing import Any
 
+from actingweb.db.capabilities import Capability
 from actingweb.db.exceptions import ConfigurationError, DbError
-from actingweb.db.registry import load_backend
+from actingweb.db.registry import Backend, load_backend
 from actingweb.db.settings import get_settings
 
 __all__ = ["health"]
@@ -34,19 +35,16 @@ def health(config: Any = None, *, ready: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {"status": "ok", "backend": None}
     try:
         found["backend"] = get_settings().database_backend if config is None else config.database
-        load_backend(None if config is None else config.database)
-        found |= _asked(found["backend"], ready)
+        found |= _asked(load_backend(None if config is None else config.database), ready)
     except Exception as error:  # noqa: BLE001 - the one catch: whoever asks wants a dict, and the class is in it
         found |= {"status": "error", "error": type(error).__name__, "reason": _reason(error)}
     return found | {"milliseconds": round((time.monotonic() - began) * 1000, 1)}
 
 
-def _asked(database: str, ready: bool) -> dict[str, Any]:
-    package = import_module(f"actingweb.db.{database}")
-    ask = getattr(package, "health", None)
-    if ask is None:
+def _asked(backend: Backend, ready: bool) -> dict[str, Any]:
+    if Capability.HEALTH_CHECK not in backend.capabilities:
         return {"checked": False, "note": _NO_CHECK}
-    facts: dict[str, Any] = ask(ready=ready)
+    facts: dict[str, Any] = import_module(f"actingweb.db.{backend.database}").health(ready=ready)
     return facts
 
 

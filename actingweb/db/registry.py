@@ -2,20 +2,30 @@
 
 import importlib
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
-from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.capabilities import Capability
+from actingweb.db.exceptions import ConfigurationError, DbNotSupportedError
 from actingweb.db.settings import get_settings
 
 __all__ = ["BUILT_IN", "GROUP", "Backend", "load_backend"]
 
 BUILT_IN = ("dynamodb", "postgresql")
 GROUP = "actingweb.db.backends"
-"""Entry points of this group name a package with the same nine modules as the built-in backends."""
+"""An entry point of this group names a package with the same nine modules as the built-in backends.
+
+The package may say in `CAPABILITIES`, a frozenset of `Capability`, what it can do that not every backend can.
+"""
+
+_NO_TRANSACTIONS = (
+    "{database} has no transactions over several calls: use set_many and create_many, which store all or nothing, or "
+    "set_if_value_equals and conditional_update_attr, which change only what nobody else has changed"
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,7 @@ class Backend:
     """A loaded backend, usable as the `config` of the accessors."""
 
     database: str
+    capabilities: frozenset[Capability]
     use_lookup_table: bool
     indexed_properties: list[str]
     DbActor: Any
@@ -33,6 +44,16 @@ class Backend:
     DbSubscriptionDiff: Any
     DbTrust: Any
     DbSubscriptionSuspension: Any
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Return a context manager whose calls are one transaction, see `actingweb.db.transaction`.
+
+        Raise `DbNotSupportedError` without `Capability.TRANSACTIONS`.
+        """
+        if Capability.TRANSACTIONS not in self.capabilities:
+            raise DbNotSupportedError("transaction", reason=_NO_TRANSACTIONS.format(database=self.database))
+        context: AbstractContextManager[None] = _module(self.database, "transaction").transaction()
+        return context
 
 
 def load_backend(name: str | None = None) -> Backend:
@@ -46,6 +67,7 @@ def load_backend(name: str | None = None) -> Backend:
         _mount(database, "DATABASE_BACKEND" if name is None else "the backend")
     return Backend(
         database=database,
+        capabilities=getattr(importlib.import_module(f"actingweb.db.{database}"), "CAPABILITIES", frozenset()),
         use_lookup_table=settings.use_property_lookup_table,
         indexed_properties=list(settings.indexed_properties),
         DbActor=_module(database, "actor"),

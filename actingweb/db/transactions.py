@@ -1,13 +1,9 @@
 """Several calls as one transaction, on the backends that can."""
 
 from contextlib import AbstractContextManager
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-from actingweb.db.exceptions import DbNotSupportedError
 from actingweb.db.registry import load_backend
-from actingweb.db.settings import get_settings
 
 __all__ = ["transaction"]
 
@@ -27,17 +23,9 @@ def transaction(config: Any = None) -> AbstractContextManager[None]:
         config: the application's configuration; by default the backend is that of DATABASE_BACKEND.
 
     Raises:
-        DbNotSupportedError: the backend has no such transactions, as DynamoDB, or a call came from another thread or
-            task than the one that began the block.
+        DbNotSupportedError: the backend lacks `Capability.TRANSACTIONS`, as DynamoDB does, or a call came from another
+            thread or task than the one that began the block.
         DbOutcomeUnknownError: the connection was lost before the answer to the commit came.
         DbError: the block ended normally although a call in it had failed; nothing is stored.
     """
-    database = get_settings().database_backend if config is None else config.database
-    load_backend(database)
-    module = f"actingweb.db.{database}.transaction"
-    if find_spec(module) is None:
-        raise DbNotSupportedError(
-            "transaction", reason="this backend has none over several calls: make the calls one by one"
-        )
-    begin: AbstractContextManager[None] = import_module(module).transaction()
-    return begin
+    return load_backend(None if config is None else config.database).transaction()

@@ -1,5 +1,6 @@
 """Storage in DynamoDB, through pynamodb."""
 
+from actingweb.db.capabilities import Capability
 from actingweb.db.dynamodb._ensure import auto_create_enabled, reset_ensure_cache, set_auto_create
 from actingweb.db.dynamodb.actor import Actor, ActorModel, CreatorIndex, DbActor, DbActorList
 from actingweb.db.dynamodb.attribute import Attribute, AttributeModel, DbAttribute, DbAttributeBucketList
@@ -35,7 +36,11 @@ from actingweb.db.dynamodb.subscription_suspension import (
 )
 from actingweb.db.dynamodb.trust import DbTrust, DbTrustList, SecretIndex, Trust, TrustModel
 
+CAPABILITIES = frozenset({Capability.HEALTH_CHECK, Capability.LONG_NUMBERS, Capability.LOOKUP_FALLBACKS})
+"""What DynamoDB can do that not every backend can."""
+
 __all__ = [
+    "CAPABILITIES",
     "Actor",
     "ActorModel",
     "Attribute",

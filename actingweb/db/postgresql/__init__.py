@@ -4,6 +4,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from actingweb.db.capabilities import Capability
+
 try:
     import psycopg as psycopg
 
@@ -34,6 +36,20 @@ if TYPE_CHECKING:
     from actingweb.db.postgresql.trust import DbTrust as DbTrust
     from actingweb.db.postgresql.trust import DbTrustList as DbTrustList
 
+CAPABILITIES = frozenset(
+    {
+        Capability.TRANSACTIONS,
+        Capability.HEALTH_CHECK,
+        Capability.ACTOR_REFERENCES,
+        Capability.KEYS_BY_PARTS,
+        Capability.LARGE_VALUES,
+        Capability.ATOMIC_BATCHES,
+        Capability.CONSISTENT_INDEXES,
+        Capability.PURGE,
+    }
+)
+"""What PostgreSQL can do that not every backend can."""
+
 _MODULES = {
     "DbActor": "actor",
     "DbActorList": "actor",
@@ -55,7 +71,7 @@ _MODULES = {
     "set_password_source": "password",
 }
 
-__all__ = list(_MODULES)
+__all__ = ["CAPABILITIES", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
