@@ -18,4 +18,5 @@ class DbActorList(MemoryRows[ActorRecord], ActorListPolicy):
         yield from self._list()
 
 
-_: tuple[type[DbActorProtocol], type[DbActorListProtocol]] = (DbActor, DbActorList)
+_entity: type[DbActorProtocol] = DbActor
+_list: type[DbActorListProtocol] = DbActorList

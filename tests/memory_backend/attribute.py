@@ -95,4 +95,5 @@ def _delete_all(rows: list[AttributeRecord]) -> int:
     return len(rows)
 
 
-_: tuple[type[DbAttributeProtocol], type[DbAttributeBucketListProtocol]] = (DbAttribute, DbAttributeBucketList)
+_entity: type[DbAttributeProtocol] = DbAttribute
+_list: type[DbAttributeBucketListProtocol] = DbAttributeBucketList

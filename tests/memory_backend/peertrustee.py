@@ -15,4 +15,5 @@ class DbPeerTrusteeList(MemoryRows[PeerTrusteeRecord], PeerTrusteeListPolicy):
     pass
 
 
-_: tuple[type[DbPeerTrusteeProtocol], type[DbPeerTrusteeListProtocol]] = (DbPeerTrustee, DbPeerTrusteeList)
+_entity: type[DbPeerTrusteeProtocol] = DbPeerTrustee
+_list: type[DbPeerTrusteeListProtocol] = DbPeerTrusteeList

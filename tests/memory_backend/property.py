@@ -120,4 +120,5 @@ def _release(actor_id: str, name: str | None = None) -> None:
             DbPropertyLookup._delete(row)
 
 
-_: tuple[type[DbPropertyProtocol], type[DbPropertyListProtocol]] = (DbProperty, DbPropertyList)
+_entity: type[DbPropertyProtocol] = DbProperty
+_list: type[DbPropertyListProtocol] = DbPropertyList

@@ -27,3 +27,6 @@ class DbPropertyLookup(MemoryRows[PropertyLookupRecord], PropertyLookupPolicy):
 
     def _read_v1(self, property_name: str, value: str) -> str | None:
         return None
+
+
+_entity: type[PropertyLookupPolicy] = DbPropertyLookup

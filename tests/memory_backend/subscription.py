@@ -20,4 +20,5 @@ class DbSubscriptionList(MemoryRows[SubscriptionRecord], SubscriptionListPolicy)
     pass
 
 
-_: tuple[type[DbSubscriptionProtocol], type[DbSubscriptionListProtocol]] = (DbSubscription, DbSubscriptionList)
+_entity: type[DbSubscriptionProtocol] = DbSubscription
+_list: type[DbSubscriptionListProtocol] = DbSubscriptionList

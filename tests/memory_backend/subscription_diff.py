@@ -25,7 +25,5 @@ class DbSubscriptionDiffList(MemoryRows[SubscriptionDiffRecord], SubscriptionDif
                     self._delete(row)
 
 
-_: tuple[type[DbSubscriptionDiffProtocol], type[DbSubscriptionDiffListProtocol]] = (
-    DbSubscriptionDiff,
-    DbSubscriptionDiffList,
-)
+_entity: type[DbSubscriptionDiffProtocol] = DbSubscriptionDiff
+_list: type[DbSubscriptionDiffListProtocol] = DbSubscriptionDiffList

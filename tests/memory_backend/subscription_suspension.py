@@ -14,4 +14,4 @@ class DbSubscriptionSuspension(MemoryRows[SubscriptionSuspensionRecord], Subscri
         return self._table().pop((actor_id, target, subtarget), None) is not None
 
 
-_: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension
+_entity: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension

@@ -29,4 +29,5 @@ class DbTrustList(MemoryRows[TrustRecord], TrustListPolicy):
     pass
 
 
-_: tuple[type[DbTrustProtocol], type[DbTrustListProtocol]] = (DbTrust, DbTrustList)
+_entity: type[DbTrustProtocol] = DbTrust
+_list: type[DbTrustListProtocol] = DbTrustList

@@ -48,4 +48,5 @@ class DbActorList(_Rows, ActorListPolicy):
             yield self._row(item)
 
 
-_: tuple[type[DbActorProtocol], type[DbActorListProtocol]] = (DbActor, DbActorList)
+_entity: type[DbActorProtocol] = DbActor
+_list: type[DbActorListProtocol] = DbActorList

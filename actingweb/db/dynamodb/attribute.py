@@ -196,4 +196,5 @@ def _in_chain(row: AttributeRecord, chain_id: Any) -> bool:
     return isinstance(row.data, dict) and "chain_id" in row.data and json_values.equal(row.data["chain_id"], chain_id)
 
 
-_: tuple[type[DbAttributeProtocol], type[DbAttributeBucketListProtocol]] = (DbAttribute, DbAttributeBucketList)
+_entity: type[DbAttributeProtocol] = DbAttribute
+_list: type[DbAttributeBucketListProtocol] = DbAttributeBucketList

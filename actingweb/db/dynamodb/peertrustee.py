@@ -44,4 +44,5 @@ class DbPeerTrusteeList(_Rows, PeerTrusteeListPolicy):
     """The peer trustees of an actor."""
 
 
-_: tuple[type[DbPeerTrusteeProtocol], type[DbPeerTrusteeListProtocol]] = (DbPeerTrustee, DbPeerTrusteeList)
+_entity: type[DbPeerTrusteeProtocol] = DbPeerTrustee
+_list: type[DbPeerTrusteeListProtocol] = DbPeerTrusteeList

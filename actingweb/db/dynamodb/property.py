@@ -277,4 +277,5 @@ class DbPropertyList(_Rows, PropertyListPolicy):
                 yield item
 
 
-_: tuple[type[DbPropertyProtocol], type[DbPropertyListProtocol]] = (DbProperty, DbPropertyList)
+_entity: type[DbPropertyProtocol] = DbProperty
+_list: type[DbPropertyListProtocol] = DbPropertyList

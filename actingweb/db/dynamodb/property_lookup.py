@@ -80,3 +80,6 @@ class DbPropertyLookup(DynamoRows[PropertyLookupRecord], PropertyLookupPolicy):
         """Return the actor that claims a value."""
         row = cls._read(compute_lookup_key(name, value))
         return None if row is None else row.actor_id
+
+
+_entity: type[PropertyLookupPolicy] = DbPropertyLookup

@@ -78,4 +78,5 @@ class DbSubscriptionList(_Rows, SubscriptionListPolicy):
     """The subscriptions of an actor."""
 
 
-_: tuple[type[DbSubscriptionProtocol], type[DbSubscriptionListProtocol]] = (DbSubscription, DbSubscriptionList)
+_entity: type[DbSubscriptionProtocol] = DbSubscription
+_list: type[DbSubscriptionListProtocol] = DbSubscriptionList

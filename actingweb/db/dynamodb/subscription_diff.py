@@ -75,7 +75,5 @@ class DbSubscriptionDiffList(_Rows, SubscriptionDiffListPolicy):
         self._delete_items(item for item in items if self._row(item).seqnr <= seqnr)
 
 
-_: tuple[type[DbSubscriptionDiffProtocol], type[DbSubscriptionDiffListProtocol]] = (
-    DbSubscriptionDiff,
-    DbSubscriptionDiffList,
-)
+_entity: type[DbSubscriptionDiffProtocol] = DbSubscriptionDiff
+_list: type[DbSubscriptionDiffListProtocol] = DbSubscriptionDiffList

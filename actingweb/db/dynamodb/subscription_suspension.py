@@ -46,4 +46,4 @@ class DbSubscriptionSuspension(WipeableRows[SubscriptionSuspensionRecord], Subsc
         return self._delete_if(record, self._is_row(expression, record), expression)
 
 
-_: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension
+_entity: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension

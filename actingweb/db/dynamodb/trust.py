@@ -102,4 +102,5 @@ class DbTrustList(_Rows, TrustListPolicy):
     """The trusts of an actor."""
 
 
-_: tuple[type[DbTrustProtocol], type[DbTrustListProtocol]] = (DbTrust, DbTrustList)
+_entity: type[DbTrustProtocol] = DbTrust
+_list: type[DbTrustListProtocol] = DbTrustList

@@ -34,4 +34,5 @@ class DbActorList(Rows[ActorRecord], ActorListPolicy):
             after = page[-1].id
 
 
-_: tuple[type[DbActorProtocol], type[DbActorListProtocol]] = DbActor, DbActorList
+_entity: type[DbActorProtocol] = DbActor
+_list: type[DbActorListProtocol] = DbActorList

@@ -115,4 +115,5 @@ class DbAttributeBucketList(Rows[AttributeRecord], AttributeBucketListPolicy):
         return dict(read(READ_LATEST, {"id": actor_id, "now": now}))
 
 
-_: tuple[type[DbAttributeProtocol], type[DbAttributeBucketListProtocol]] = DbAttribute, DbAttributeBucketList
+_entity: type[DbAttributeProtocol] = DbAttribute
+_list: type[DbAttributeBucketListProtocol] = DbAttributeBucketList

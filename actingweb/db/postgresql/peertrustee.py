@@ -25,4 +25,5 @@ class DbPeerTrusteeList(Rows[PeerTrusteeRecord], PeerTrusteeListPolicy):
     """The peers that one actor created."""
 
 
-_: tuple[type[DbPeerTrusteeProtocol], type[DbPeerTrusteeListProtocol]] = DbPeerTrustee, DbPeerTrusteeList
+_entity: type[DbPeerTrusteeProtocol] = DbPeerTrustee
+_list: type[DbPeerTrusteeListProtocol] = DbPeerTrusteeList

@@ -205,4 +205,5 @@ def _after(prefix: str) -> str:
     return begin[:-1] + chr(_AFTER_SURROGATES if last == _FIRST_SURROGATE else last)
 
 
-_: tuple[type[DbPropertyProtocol], type[DbPropertyListProtocol]] = DbProperty, DbPropertyList
+_entity: type[DbPropertyProtocol] = DbProperty
+_list: type[DbPropertyListProtocol] = DbPropertyList

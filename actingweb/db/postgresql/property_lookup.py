@@ -35,3 +35,6 @@ class DbPropertyLookup(Rows[PropertyLookupRecord], PropertyLookupPolicy):
 
     def _read_v1(self, property_name: str, value: str) -> str | None:  # noqa: ARG002 - the migration left no such table
         return None
+
+
+_entity: type[PropertyLookupPolicy] = DbPropertyLookup

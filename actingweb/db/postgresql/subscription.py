@@ -28,4 +28,5 @@ class DbSubscriptionList(Rows[SubscriptionRecord], SubscriptionListPolicy):
     """The subscriptions to one actor."""
 
 
-_: tuple[type[DbSubscriptionProtocol], type[DbSubscriptionListProtocol]] = DbSubscription, DbSubscriptionList
+_entity: type[DbSubscriptionProtocol] = DbSubscription
+_list: type[DbSubscriptionListProtocol] = DbSubscriptionList

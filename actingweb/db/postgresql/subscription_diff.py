@@ -52,7 +52,5 @@ class DbSubscriptionDiffList(Rows[SubscriptionDiffRecord], SubscriptionDiffListP
         write(statement, {"id": actor_id, "subid": subid, "seqnr": seqnr})
 
 
-_: tuple[type[DbSubscriptionDiffProtocol], type[DbSubscriptionDiffListProtocol]] = (
-    DbSubscriptionDiff,
-    DbSubscriptionDiffList,
-)
+_entity: type[DbSubscriptionDiffProtocol] = DbSubscriptionDiff
+_list: type[DbSubscriptionDiffListProtocol] = DbSubscriptionDiffList

@@ -25,4 +25,4 @@ class DbSubscriptionSuspension(Rows[SubscriptionSuspensionRecord], SubscriptionS
         return self._wiped(actor_id, target, subtarget) == 1
 
 
-_: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension
+_entity: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension

@@ -38,4 +38,5 @@ class DbTrustList(Rows[TrustRecord], TrustListPolicy):
     """The trust relationships of one actor."""
 
 
-_: tuple[type[DbTrustProtocol], type[DbTrustListProtocol]] = DbTrust, DbTrustList
+_entity: type[DbTrustProtocol] = DbTrust
+_list: type[DbTrustListProtocol] = DbTrustList
