@@ -1,4 +1,4 @@
-"""The stored rows, one record type per table. A column's name, type and place are written here and nowhere else.
+"""The stored rows, one record type per table. Only this module lists the columns, with their types and order.
 
 Both backends derive their SELECT and INSERT lists, item encodings, models and schema from these types.
 """
@@ -6,11 +6,12 @@ Both backends derive their SELECT and INSERT lists, item encodings, models and s
 from collections import namedtuple
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self, dataclass_transform
 
 __all__ = [
     "ActorRecord",
     "AttributeRecord",
+    "EncodedAttribute",
     "PeerTrusteeRecord",
     "PropertyLookupRecord",
     "PropertyRecord",
@@ -22,11 +23,12 @@ __all__ = [
 ]
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 class Record(tuple[Any, ...]):
     """One stored row: read-only, with its fields as attributes and as items (`record.id`, `record["id"]`).
 
     A subclass declares its columns as annotations, in the order of the table; `| None` marks one that may be absent.
-    Times are aware and in UTC.
+    A record is made with a named value for every column. Times are aware and in UTC.
 
     Attributes:
         table: the PostgreSQL table, and the suffix of the DynamoDB table unless that names its own.
@@ -46,19 +48,14 @@ class Record(tuple[Any, ...]):
         cls.key = key
         cls.types = dict(cls.__annotations__)
         cls.fields = tuple(cls.types)
-        # Nothing makes and reads a tuple of named values faster.
-        model = namedtuple(cls.__name__, cls.fields, defaults=[None] * len(cls.fields))  # type: ignore[misc]
+        # No other type of named values is made and read as fast as a named tuple.
+        model = namedtuple(cls.__name__, cls.fields)  # type: ignore[misc]
         for name in ("__new__", *cls.fields):
             setattr(cls, name, model.__dict__[name])
 
-    if TYPE_CHECKING:
-
-        def __new__(cls, **values: Any) -> Self:
-            """Make a record of named values; a field left out is None. Raise `TypeError` for another name."""
-
     @classmethod
     def make(cls, row: Iterable[Any]) -> Self:
-        """Make a record of a row whose values stand in the order of `fields`."""
+        """Return the record of a row whose values are in the order of `fields`."""
         return tuple.__new__(cls, row)
 
     def replace(self, **values: Any) -> Self:
@@ -95,7 +92,7 @@ class Record(tuple[Any, ...]):
 
 
 class ActorRecord(Record, table="actors", key=("id",)):
-    """An actor. `created_at` is PostgreSQL's alone and not read."""
+    """An actor. PostgreSQL's table also has `created_at`, which is never read."""
 
     __slots__ = ()
     id: str
@@ -198,12 +195,29 @@ class SubscriptionSuspensionRecord(Record, table="subscription_suspensions", key
 
 
 class AttributeRecord(Record, table="attributes", key=("id", "bucket", "name")):
-    """An internal attribute: `data` is a JSON value, `ttl_timestamp` the epoch second at which it expires."""
+    """An internal attribute as it is read.
+
+    Attributes:
+        data: the JSON value.
+        ttl_timestamp: the epoch second at which the attribute expires.
+    """
 
     __slots__ = ()
     id: str
     bucket: str
     name: str
     data: Any
+    timestamp: datetime | None
+    ttl_timestamp: int | None
+
+
+class EncodedAttribute(Record, table=AttributeRecord.table, key=AttributeRecord.key):
+    """An internal attribute as it is written: the columns of `AttributeRecord`, but `data` is JSON text."""
+
+    __slots__ = ()
+    id: str
+    bucket: str
+    name: str
+    data: str
     timestamp: datetime | None
     ttl_timestamp: int | None

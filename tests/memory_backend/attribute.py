@@ -1,6 +1,7 @@
-"""Internal attributes. The table holds data as JSON text, so that no caller shares an object with it."""
+"""Internal attributes. Whoever reads one gets a copy of its data."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from actingweb.db.policy.attribute import (
     ttl_deadline,
 )
 from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
-from actingweb.db.records import AttributeRecord
+from actingweb.db.records import AttributeRecord, EncodedAttribute
 from tests.memory_backend.rows import LOCK, MemoryRows
 
 __all__ = ["TTL_CLOCK_SKEW_BUFFER", "DbAttribute", "DbAttributeBucketList", "ttl_deadline"]
@@ -22,29 +23,25 @@ class _Rows(MemoryRows[AttributeRecord]):
     @classmethod
     def _read(cls, *key: Any) -> AttributeRecord | None:
         row = super()._read(*key)
-        return None if row is None else row.replace(data=json_values.decoded(row.data))
+        return None if row is None else row.replace(data=deepcopy(row.data))
 
     @classmethod
     def _list(cls, *key: Any) -> list[AttributeRecord]:
-        return [row.replace(data=json_values.decoded(row.data)) for row in super()._list(*key)]
+        return [row.replace(data=deepcopy(row.data)) for row in super()._list(*key)]
 
 
 class DbAttribute(_Rows, AttributePolicy):
     @classmethod
-    def _put(cls, record: AttributeRecord) -> None:
-        cls._table()[record.key_values()] = record
+    def _put(cls, record: EncodedAttribute) -> None:
+        cls._table()[record.key_values()] = AttributeRecord(**_decoded(record.asdict()))
 
     @classmethod
-    def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
-        cls._table().pop((actor_id, bucket, name), None)
-
-    @classmethod
-    def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
+    def _delete_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
         with LOCK:
             row = cls._read(actor_id, bucket, name)
             live = row is not None and not _expired(row, now)
             if live:
-                cls._remove(actor_id, bucket, name)
+                cls._delete(actor_id, bucket, name)
             return live
 
     @classmethod
@@ -53,7 +50,7 @@ class DbAttribute(_Rows, AttributePolicy):
             row = cls._read(*key)
             if row is None or _expired(row, now) or not json_values.equal(row.data, json_values.decoded(old)):
                 return False
-            cls._table()[key] = cls._table()[key].replace(**changes)
+            cls._table()[key] = cls._table()[key].replace(**_decoded(changes))
             return True
 
     @classmethod
@@ -81,6 +78,11 @@ class DbAttributeBucketList(_Rows, AttributeBucketListPolicy):
         return latest
 
 
+def _decoded(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of an `AttributeRecord`, made of those of an `EncodedAttribute`."""
+    return {**columns, "data": json_values.decoded(columns["data"])}
+
+
 def _expired(row: AttributeRecord, now: int) -> bool:
     return row.ttl_timestamp is not None and row.ttl_timestamp <= now
 
@@ -91,7 +93,7 @@ def _in_chain(row: AttributeRecord, chain_id: Any) -> bool:
 
 def _delete_all(rows: list[AttributeRecord]) -> int:
     for row in rows:
-        DbAttribute._delete(row)
+        DbAttribute._delete(*row.key_values())
     return len(rows)
 
 

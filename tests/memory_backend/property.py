@@ -1,7 +1,7 @@
 """Properties of an actor."""
 
-from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
-from actingweb.db.policy.property_bulk import BulkPropertyPolicy
+from actingweb.db.policy.indexing import LIST_PREFIX, Claim, Stored
+from actingweb.db.policy.property import PropertyListPolicy, PropertyPolicy
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
 from actingweb.db.utils import compute_lookup_key
@@ -9,7 +9,7 @@ from tests.memory_backend.property_lookup import DbPropertyLookup
 from tests.memory_backend.rows import LOCK, MemoryRows
 
 
-class DbProperty(MemoryRows[PropertyRecord], BulkPropertyPolicy):
+class DbProperty(MemoryRows[PropertyRecord], PropertyPolicy):
     def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
         with LOCK:
             if indexed:
@@ -47,19 +47,21 @@ class DbProperty(MemoryRows[PropertyRecord], BulkPropertyPolicy):
             for name in indexed:
                 self._remove(actor_id, name, indexed=True)
 
-    def _divided(self, changes: list[PropertyRecord], chunk_size: int | None) -> list[list[PropertyRecord]]:
-        return [changes]
+    def _divided(
+        self, actor_id: str, values: dict[str, str | None], chunk_size: int | None
+    ) -> list[dict[str, str | None]]:
+        return [values]
 
-    def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
+    def _put_many(self, actor_id: str, values: dict[str, str | None]) -> dict[str, str]:
         with LOCK:
-            claimants = {row.name: self._change_one(row) for row in changes}
+            claimants = {name: self._change(actor_id, name, value) for name, value in values.items()}
         return {name: claimant for name, claimant in claimants.items() if claimant is not None}
 
-    def _change_one(self, change: PropertyRecord) -> str | None:
-        indexed = self._indexed(change.name)
-        if change.value:
-            return self._put(change, indexed).claimant
-        self._remove(change.id, change.name, indexed)
+    def _change(self, actor_id: str, name: str, value: str | None) -> str | None:
+        indexed = self._indexed(name)
+        if value is not None:
+            return self._put(PropertyRecord(id=actor_id, name=name, value=value), indexed).claimant
+        self._remove(actor_id, name, indexed)
         return None
 
     def _claim(self, name: str, value: str) -> Claim | None:
@@ -117,7 +119,7 @@ def _claim(record: PropertyRecord) -> str | None:
 def _release(actor_id: str, name: str | None = None) -> None:
     for row in DbPropertyLookup._list():
         if row.actor_id == actor_id and name in (None, row.property_name):
-            DbPropertyLookup._delete(row)
+            DbPropertyLookup._delete(*row.key_values())
 
 
 _entity: type[DbPropertyProtocol] = DbProperty

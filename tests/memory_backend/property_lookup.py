@@ -22,7 +22,7 @@ class DbPropertyLookup(MemoryRows[PropertyLookupRecord], PropertyLookupPolicy):
             row = self._read(lookup_key)
             if row is None or actor_id not in (None, row.actor_id):
                 return False
-            self._delete(row)
+            self._delete(*row.key_values())
         return True
 
     def _read_v1(self, property_name: str, value: str) -> str | None:

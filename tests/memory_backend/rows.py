@@ -71,5 +71,5 @@ class MemoryRows(EntityBase[R]):
             return row is not None
 
     @classmethod
-    def _delete(cls, record: R) -> None:
-        cls._table().pop(record.key_values(), None)
+    def _delete(cls, *key: Any) -> None:
+        cls._table().pop(key, None)

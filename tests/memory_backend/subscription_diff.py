@@ -22,7 +22,7 @@ class DbSubscriptionDiffList(MemoryRows[SubscriptionDiffRecord], SubscriptionDif
         with LOCK:
             for row in self._list(actor_id):
                 if row.seqnr <= seqnr and subid in (None, row.subid):
-                    self._delete(row)
+                    self._delete(*row.key_values())
 
 
 _entity: type[DbSubscriptionDiffProtocol] = DbSubscriptionDiff

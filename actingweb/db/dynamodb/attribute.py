@@ -22,7 +22,7 @@ from actingweb.db.policy.attribute import (
     ttl_deadline,
 )
 from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
-from actingweb.db.records import AttributeRecord
+from actingweb.db.records import AttributeRecord, EncodedAttribute
 
 __all__ = [
     "CHAIN_SCAN_WARN_ROWS",
@@ -63,7 +63,7 @@ class DbAttribute(_Rows, AttributePolicy):
     """One attribute, or a bucket of them."""
 
     @classmethod
-    def _put(cls, record: AttributeRecord) -> None:
+    def _put(cls, record: EncodedAttribute) -> None:
         item = encode(cls._layout(), record)
         check_item(item)
         expression = Expression()
@@ -71,22 +71,18 @@ class DbAttribute(_Rows, AttributePolicy):
         request = {"Item": item, "ConditionExpression": condition}
         outcome = client.write_if(cls._table(), "PutItem", request | expression.arguments(), repeatable=True)
         if isinstance(outcome, ConditionFailed):
-            cls._taken(outcome, record)
+            cls._taken(outcome, record.key_values())
 
     @classmethod
-    def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
-        cls._delete(AttributeRecord(id=actor_id, bucket=bucket, name=name))
-
-    @classmethod
-    def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
-        record = AttributeRecord(id=actor_id, bucket=bucket, name=name)
+    def _delete_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
+        row_key = (actor_id, bucket, name)
         ttl: StoredAttribute | None = None
         for _ in range(_ATTEMPTS):
             expression = Expression()
-            outcome = cls._try_to_delete(record, _live(expression, bucket, now, ttl), expression)
+            outcome = cls._try_to_delete(row_key, _live(expression, bucket, now, ttl), expression)
             if not isinstance(outcome, ConditionFailed):
                 return True
-            row = cls._stored_row(outcome, record)
+            row = cls._stored_row(outcome, row_key)
             if row is None or _expired(row, now):
                 return False
             ttl = _stored(outcome, "ttl_timestamp")
@@ -94,8 +90,7 @@ class DbAttribute(_Rows, AttributePolicy):
 
     @classmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
-        record = AttributeRecord(id=key[0], bucket=key[1], name=key[2], **changes)
-        check_item(encode(cls._layout(), record))
+        check_item(encode(cls._layout(), _swapped(key, **changes)))
         wanted = json_values.decoded(old)
         data: StoredAttribute | None = {"S": old}
         ttl: StoredAttribute | None = None
@@ -103,7 +98,7 @@ class DbAttribute(_Rows, AttributePolicy):
             refused = cls._swap_exactly(key, data, ttl, changes, now)
             if refused is None:
                 return True
-            row = cls._stored_row(refused, record)
+            row = cls._stored_row(refused, key)
             if row is None or _expired(row, now) or not json_values.equal(row.data, wanted):
                 return False
             data, ttl = _stored(refused, "data"), _stored(refused, "ttl_timestamp")
@@ -182,6 +177,16 @@ def _live(expression: Expression, bucket: str, now: int, ttl: StoredAttribute | 
         return f"{expression.equals('bucket', bucket)} AND {expression.compare('ttl_timestamp', '=', ttl)}"
     later = expression.compare("ttl_timestamp", ">", {"N": str(now)})
     return f"{expression.equals('bucket', bucket)} AND ({expression.absent('ttl_timestamp')} OR {later})"
+
+
+def _swapped(
+    key: tuple[str, str, str], data: str, timestamp: datetime | None = None, ttl_timestamp: int | None = None
+) -> EncodedAttribute:
+    """Return the least that is stored after a swap."""
+    actor_id, bucket, name = key
+    return EncodedAttribute(
+        id=actor_id, bucket=bucket, name=name, data=data, timestamp=timestamp, ttl_timestamp=ttl_timestamp
+    )
 
 
 def _expired(row: AttributeRecord, now: int) -> bool:

@@ -17,7 +17,7 @@ from actingweb.db.dynamodb.limits import check_item
 from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.dynamodb.tables import Layout, meta_of
 from actingweb.db.policy import clock
-from actingweb.db.policy.property import Stored
+from actingweb.db.policy.indexing import Stored
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
 from actingweb.db.utils import compute_lookup_key
 
@@ -117,10 +117,10 @@ def _row_action(change: Change, old: Attribute | None) -> Action:
     expression = Expression()
     same = expression.absent("id") if old is None else holds_value(expression, old)
     condition = {"ConditionExpression": same} | expression.arguments()
-    record = PropertyRecord(id=change.actor_id, name=change.name, value=change.value)
     if change.value is None:
-        return Action("Delete", meta_of(PROPERTIES.suffix), {"Key": key(PROPERTIES, record.key_values())} | condition)
-    item = encode(PROPERTIES, record)
+        row_key = key(PROPERTIES, (change.actor_id, change.name))
+        return Action("Delete", meta_of(PROPERTIES.suffix), {"Key": row_key} | condition)
+    item = encode(PROPERTIES, PropertyRecord(id=change.actor_id, name=change.name, value=change.value))
     check_item(item)
     return Action("Put", meta_of(PROPERTIES.suffix), {"Item": item} | condition)
 

@@ -21,8 +21,8 @@ from actingweb.db.dynamodb.rows import DynamoRows
 from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import Fault, input_error
-from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
-from actingweb.db.policy.property_bulk import BulkPropertyPolicy
+from actingweb.db.policy.indexing import LIST_PREFIX, Claim, Stored
+from actingweb.db.policy.property import PropertyListPolicy, PropertyPolicy
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
 from actingweb.db.records import PropertyRecord
 
@@ -82,7 +82,7 @@ class _Rows(DynamoRows[PropertyRecord]):
             ensure_table(PropertyLegacyModel)
 
 
-class DbProperty(_Rows, BulkPropertyPolicy):
+class DbProperty(_Rows, PropertyPolicy):
     """One property, and the reverse look-up."""
 
     def __init__(self, use_lookup_table: bool | None = None, indexed_properties: list[str] | None = None) -> None:
@@ -113,37 +113,40 @@ class DbProperty(_Rows, BulkPropertyPolicy):
         request = {"Item": self._item(record), "ConditionExpression": holds_value(expression, stored_as(expected))}
         # Twice would be wrong: between the two attempts another caller can have set it back.
         outcome = client.write_if(self._table(), "PutItem", request | expression.arguments(), repeatable=False)
-        return Stored(self._done(outcome, record))
+        return Stored(self._done(outcome, record.key_values()))
 
     def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
         if indexed:
             claims.change_row(Change(actor_id, name, None), self._guess(actor_id, name), lambda _: True)
         else:
-            self._delete(PropertyRecord(id=actor_id, name=name))
+            self._delete(actor_id, name)
 
     def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
         if indexed:
             change = Change(record.id, record.name, None)
             return claims.change_row(change, stored_as(record.value), partial(_is_value, record.value)).done
         expression = Expression()
-        return self._delete_if(record, holds_value(expression, stored_as(record.value)), expression)
+        return self._delete_if(record.key_values(), holds_value(expression, stored_as(record.value)), expression)
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         client.batch_delete(self._table(), (self._key(actor_id, name) for name in plain))
         for names in batched(indexed, claims.ROWS_PER_TRANSACTION):
             claims.delete_rows(actor_id, self._value_ins(actor_id, names))
 
-    def _divided(self, changes: list[PropertyRecord], chunk_size: int | None) -> list[list[PropertyRecord]]:
-        chunks = list(batched(changes, chunk_size or len(changes)))
+    def _divided(
+        self, actor_id: str, values: dict[str, str | None], chunk_size: int | None
+    ) -> list[dict[str, str | None]]:
+        chunks = [dict(chunk) for chunk in batched(values.items(), chunk_size or len(values))]
         for chunk in chunks:
-            actions = (claims.most_actions(row.value) if self._indexed(row.name) else 1 for row in chunk)
-            check_transaction(sum(actions), sum(size_of(self._item(row)) for row in chunk if row.value))
+            actions = (claims.most_actions(value) if self._indexed(name) else 1 for name, value in chunk.items())
+            items = (self._item(_record(actor_id, name, value)) for name, value in chunk.items() if value)
+            check_transaction(sum(actions), sum(map(size_of, items)))
         return chunks
 
-    def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
-        indexed = [Change(row.id, row.name, row.value or None) for row in changes if self._indexed(row.name)]
-        stored = self._value_ins(changes[0].id, [change.name for change in indexed])
-        plain = [self._action(row) for row in changes if not self._indexed(row.name)]
+    def _put_many(self, actor_id: str, values: dict[str, str | None]) -> dict[str, str]:
+        indexed = [Change(actor_id, name, value) for name, value in values.items() if self._indexed(name)]
+        stored = self._value_ins(actor_id, [change.name for change in indexed])
+        plain = [self._action(actor_id, name, value) for name, value in values.items() if not self._indexed(name)]
         return claims.change_rows(indexed, stored, plain)
 
     def _value_ins(self, actor_id: str, names: list[str]) -> dict[str, Attribute]:
@@ -151,11 +154,11 @@ class DbProperty(_Rows, BulkPropertyPolicy):
         items = self._read_items([(actor_id, name) for name in names])
         return {text_of(PropertyRecord, item, "name"): value_in(item) for item in items}
 
-    def _action(self, change: PropertyRecord) -> Action:
+    def _action(self, actor_id: str, name: str, value: str | None) -> Action:
         """Store or delete the row of a plain name."""
-        if change.value:
-            return Action("Put", self._table(), {"Item": self._item(change)} | UNSHOWN)
-        return Action("Delete", self._table(), {"Key": self._key(change.id, change.name)} | UNSHOWN)
+        if value is None:
+            return Action("Delete", self._table(), {"Key": self._key(actor_id, name)} | UNSHOWN)
+        return Action("Put", self._table(), {"Item": self._item(_record(actor_id, name, value))} | UNSHOWN)
 
     def _claim(self, name: str, value: str) -> Claim | None:
         actor_id = DbPropertyLookup._actor_of(name, value)
@@ -239,6 +242,10 @@ class DbProperty(_Rows, BulkPropertyPolicy):
     @staticmethod
     def _key(actor_id: str, name: str) -> Item:
         return key(PROPERTIES, (actor_id, name))
+
+
+def _record(actor_id: str, name: str, value: str) -> PropertyRecord:
+    return PropertyRecord(id=actor_id, name=name, value=value)
 
 
 def _is_value(wanted: str, stored: Attribute | None) -> bool:

@@ -68,9 +68,9 @@ class DbPropertyLookup(DynamoRows[PropertyLookupRecord], PropertyLookupPolicy):
 
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:
         expression = Expression()
-        record = PropertyLookupRecord(lookup_key=lookup_key)
-        own = self._is_row(expression, record) if actor_id is None else expression.equals("actor_id", actor_id)
-        return self._delete_if(record, own, expression)
+        key_values = (lookup_key,)
+        own = self._is_row(expression, key_values) if actor_id is None else expression.equals("actor_id", actor_id)
+        return self._delete_if(key_values, own, expression)
 
     def _read_v1(self, property_name: str, value: str) -> str | None:
         return read_v1(property_name, value)

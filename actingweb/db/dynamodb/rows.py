@@ -63,19 +63,19 @@ class DynamoRows(EntityBase[R]):
         return part is None or text_of(cls.record, item, part) == key_values[1]
 
     @classmethod
-    def _stored_row(cls, refused: ConditionFailed, record: R) -> R | None:
-        """Return the row of `record`'s key that a refused write found, None if there is none.
+    def _stored_row(cls, refused: ConditionFailed, key_values: tuple[Any, ...]) -> R | None:
+        """Return the row of this key that a refused write found, None if there is none.
 
         So a condition that failed since an attribute has another type raises, as a read does.
         """
         item = refused.item
-        return cls._row(item) if item and cls._holds(item, record.key_values()) else None
+        return cls._row(item) if item and cls._holds(item, key_values) else None
 
     @classmethod
-    def _is_row(cls, expression: Expression, record: R) -> str:
-        """Return the condition that the item exists and is of `record`'s key."""
+    def _is_row(cls, expression: Expression, key_values: tuple[Any, ...]) -> str:
+        """Return the condition that the item exists and is of this key."""
         part = cls._layout().part
-        return expression.exists(cls._layout().hash) if part is None else expression.equals(part, record[part])
+        return expression.exists(cls._layout().hash) if part is None else expression.equals(part, key_values[1])
 
     @classmethod
     def _insert(cls, record: R) -> bool:
@@ -92,7 +92,7 @@ class DynamoRows(EntityBase[R]):
 
         Where rows can be modified it may be that even if it differs.
         """
-        stored = cls._taken(refused, record)
+        stored = cls._taken(refused, record.key_values())
         if not refused.repeated:
             return False
         if not cls.unique_rows:
@@ -100,10 +100,10 @@ class DynamoRows(EntityBase[R]):
         return stored == item
 
     @classmethod
-    def _taken(cls, refused: ConditionFailed, record: R) -> Item:
-        """Return the item that a refused write found under `record`'s key, which has to be of its pair."""
+    def _taken(cls, refused: ConditionFailed, key_values: tuple[Any, ...]) -> Item:
+        """Return the item that a refused write found under this key, which has to be of its pair."""
         item = refused.item or {}
-        if not cls._holds(item, record.key_values()):
+        if not cls._holds(item, key_values):
             raise Fault(DbConflictError, "the composed key is taken by another pair of parts: choose another id")
         return item
 
@@ -115,38 +115,40 @@ class DynamoRows(EntityBase[R]):
         request = {
             "Key": key(cls._layout(), record.key_values()),
             "UpdateExpression": "SET " + ", ".join(clauses),
-            "ConditionExpression": cls._is_row(expression, record),
+            "ConditionExpression": cls._is_row(expression, record.key_values()),
         }
         outcome = client.write_if(cls._table(), "UpdateItem", request | expression.arguments(), repeatable=True)
-        return cls._done(outcome, record)
+        return cls._done(outcome, record.key_values())
 
     @classmethod
-    def _done(cls, outcome: dict[str, Any] | ConditionFailed, record: R) -> bool:
+    def _done(cls, outcome: dict[str, Any] | ConditionFailed, key_values: tuple[Any, ...]) -> bool:
         """Tell whether a conditional write was done; if not, what is stored must be readable."""
         if not isinstance(outcome, ConditionFailed):
             return True
-        cls._stored_row(outcome, record)
+        cls._stored_row(outcome, key_values)
         return False
 
     @classmethod
-    def _delete(cls, record: R) -> None:
-        request: dict[str, Any] = {"Key": key(cls._layout(), record.key_values())}
+    def _delete(cls, *key_values: Any) -> None:
+        request: dict[str, Any] = {"Key": key(cls._layout(), key_values)}
         if cls._layout().part is None:
             client.write(cls._table(), "DeleteItem", request)
             return
         expression = Expression()
-        request["ConditionExpression"] = cls._is_row(expression, record)
+        request["ConditionExpression"] = cls._is_row(expression, key_values)
         outcome = client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=True)
-        cls._done(outcome, record)
+        cls._done(outcome, key_values)
 
     @classmethod
-    def _delete_if(cls, record: R, condition: str, expression: Expression) -> bool:
-        """Delete the row of `record`'s key if `condition` holds; tell whether this call did."""
-        return cls._done(cls._try_to_delete(record, condition, expression), record)
+    def _delete_if(cls, key_values: tuple[Any, ...], condition: str, expression: Expression) -> bool:
+        """Delete the row of this key if `condition` holds; tell whether this call did."""
+        return cls._done(cls._try_to_delete(key_values, condition, expression), key_values)
 
     @classmethod
-    def _try_to_delete(cls, record: R, condition: str, expression: Expression) -> dict[str, Any] | ConditionFailed:
-        request = {"Key": key(cls._layout(), record.key_values()), "ConditionExpression": condition}
+    def _try_to_delete(
+        cls, key_values: tuple[Any, ...], condition: str, expression: Expression
+    ) -> dict[str, Any] | ConditionFailed:
+        request = {"Key": key(cls._layout(), key_values), "ConditionExpression": condition}
         # Twice would be wrong: between the two attempts another caller can have made the row anew.
         return client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=False)
 

@@ -41,7 +41,7 @@ class DbSubscription(_Rows, SubscriptionPolicy):
         for _ in range(_ATTEMPTS):
             outcome = self._add(record, by)
             if isinstance(outcome, ConditionFailed):
-                row, item = self._stored_row(outcome, record), outcome.item
+                row, item = self._stored_row(outcome, record.key_values()), outcome.item
                 if row is None or item is None:
                     return None
                 # The database adds to numbers only, and this one has another type.
@@ -68,7 +68,7 @@ class DbSubscription(_Rows, SubscriptionPolicy):
         request = {
             "Key": key(self._layout(), record.key_values()),
             "UpdateExpression": change,
-            "ConditionExpression": f"{self._is_row(expression, record)} AND {condition}",
+            "ConditionExpression": f"{self._is_row(expression, record.key_values())} AND {condition}",
             "ReturnValues": "ALL_NEW",
         }
         return client.write_if(self._table(), "UpdateItem", request | expression.arguments(), repeatable=False)

@@ -42,8 +42,8 @@ class DbSubscriptionSuspension(WipeableRows[SubscriptionSuspensionRecord], Subsc
 
     def _remove(self, actor_id: str, target: str, subtarget: str) -> bool:
         expression = Expression()
-        record = SubscriptionSuspensionRecord(id=actor_id, target=target, subtarget=subtarget)
-        return self._delete_if(record, self._is_row(expression, record), expression)
+        key_values = (actor_id, target, subtarget)
+        return self._delete_if(key_values, self._is_row(expression, key_values), expression)
 
 
 _entity: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension

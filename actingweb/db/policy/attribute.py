@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from actingweb.db.policy import json_values
-from actingweb.db.policy.arguments import integer, text, texts, to_utc
+from actingweb.db.policy.arguments import integer, text, texts, to_utc, without_none
 from actingweb.db.policy.entity import EntityBase
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
-from actingweb.db.records import AttributeRecord
+from actingweb.db.records import AttributeRecord, EncodedAttribute
 
 __all__ = ["TTL_CLOCK_SKEW_BUFFER", "AttributeBucketListPolicy", "AttributePolicy", "ttl_deadline"]
 
@@ -25,13 +25,11 @@ def ttl_deadline(ttl_seconds: int) -> int:
 
 
 class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
-    """In records that go to the verbs, `data` is JSON text; in those that come from them it is the decoded value."""
-
     record: ClassVar[type[AttributeRecord]] = AttributeRecord
 
     @classmethod
     def _encoded(cls, data: Any, name: str) -> str:
-        """Return the argument `name` as the JSON text that is stored or compared. Raise `Fault` if it is no JSON."""
+        """Return the argument `name` as the JSON text that is stored or compared. Raise `Fault` for other values."""
         return json_values.encoded(data, name)
 
     @classmethod
@@ -46,23 +44,26 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
 
     @classmethod
     @abstractmethod
-    def _put(cls, record: AttributeRecord) -> None:
-        """Store the row whole, whether or not it exists."""
+    def _put(cls, record: EncodedAttribute) -> None:
+        """Store the whole row, whether or not it exists."""
 
     @classmethod
     @abstractmethod
-    def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
-        """Delete the row, if it is there."""
+    def _delete(cls, *key: Any) -> None:
+        """Delete the row of this key, if it is there."""
 
     @classmethod
     @abstractmethod
-    def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
-        """Delete the row if it is there and not expired at `now`; one of concurrent callers gets True."""
+    def _delete_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
+        """Delete the row if it is there and not expired at `now`. Exactly one of concurrent callers gets True."""
 
     @classmethod
     @abstractmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
-        """Write these columns if the row is live at `now` and its data equals the JSON text `old` as a JSON value."""
+        """Write these columns of `EncodedAttribute` if the row is live at `now` and its data equals `old`.
+
+        `old` is JSON text; the two are compared as JSON values.
+        """
 
     @classmethod
     @abstractmethod
@@ -97,9 +98,8 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     def get_attr(
         cls, actor_id: str | None = None, bucket: str | None = None, name: str | None = None
     ) -> dict[str, Any] | None:
-        if not actor_id or not bucket or not name:
+        if (key := _key(actor_id, bucket, name)) is None:
             return None
-        key = _key(actor_id, bucket, name)
         row = cls._read(*key) if cls._readable(*key) else None
         return _entry(row) if row is not None and _live(row, time.time()) else None
 
@@ -116,19 +116,18 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
         timestamp: datetime | str | None = None,
         ttl_seconds: int | None = None,
     ) -> bool:
-        if not actor_id or not bucket or not name:
+        if (key := _key(actor_id, bucket, name)) is None:
             return False
-        key = _key(actor_id, bucket, name)
         if not data:
-            cls._remove_key(key)
+            cls._delete_possible(key)
             return True
-        record = AttributeRecord(
+        record = EncodedAttribute(
             id=key[0],
             bucket=key[1],
             name=key[2],
             data=cls._encoded(data, "data"),
             timestamp=to_utc(timestamp, "timestamp"),
-            ttl_timestamp=None if ttl_seconds is None else ttl_deadline(integer(ttl_seconds, "ttl_seconds")),
+            ttl_timestamp=_deadline(ttl_seconds),
         )
         cls._check_key(*key)
         cls._check_record(record)
@@ -138,25 +137,25 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     @classmethod
     @operation("attribute delete")
     def delete_attr(cls, actor_id: str | None = None, bucket: str | None = None, name: str | None = None) -> bool:
-        if not actor_id or not bucket or not name:
+        if (key := _key(actor_id, bucket, name)) is None:
             return False
-        cls._remove_key(_key(actor_id, bucket, name))
+        cls._delete_possible(key)
         return True
 
     @classmethod
-    def _remove_key(cls, key: tuple[str, str, str]) -> None:
+    def _delete_possible(cls, key: tuple[str, str, str]) -> None:
+        """Delete the row, unless no row can have this key."""
         if cls._readable(*key):
-            cls._remove(*key)
+            cls._delete(*key)
 
     @classmethod
     @operation("attribute delete")
     def delete_attr_conditional(
         cls, actor_id: str | None = None, bucket: str | None = None, name: str | None = None
     ) -> bool:
-        if not actor_id or not bucket or not name:
+        if (key := _key(actor_id, bucket, name)) is None:
             return False
-        key = _key(actor_id, bucket, name)
-        return cls._readable(*key) and cls._remove_live(*key, int(time.time()))
+        return cls._readable(*key) and cls._delete_live(*key, int(time.time()))
 
     @classmethod
     @operation("attribute write")
@@ -170,14 +169,10 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
         timestamp: datetime | str | None = None,
         ttl_seconds: int | None = None,
     ) -> bool:
-        if not actor_id or not bucket or not name:
+        if (key := _key(actor_id, bucket, name)) is None:
             return False
-        key = _key(actor_id, bucket, name)
-        changes: dict[str, Any] = {"data": cls._encoded(new_data, "new_data")}
-        if (written := to_utc(timestamp, "timestamp")) is not None:
-            changes["timestamp"] = written
-        if ttl_seconds is not None:
-            changes["ttl_timestamp"] = ttl_deadline(integer(ttl_seconds, "ttl_seconds"))
+        times = {"timestamp": to_utc(timestamp, "timestamp"), "ttl_timestamp": _deadline(ttl_seconds)}
+        changes = {"data": cls._encoded(new_data, "new_data")} | without_none(times)
         cls._check_fields(changes)
         old = cls._encoded(old_data, "old_data")
         return cls._readable(*key) and cls._swap(key, old, changes, int(time.time()))
@@ -266,8 +261,15 @@ class AttributeBucketListPolicy(EntityBase[AttributeRecord], DbAttributeBucketLi
         return True
 
 
-def _key(actor_id: str, bucket: str, name: str) -> tuple[str, str, str]:
+def _key(actor_id: str | None, bucket: str | None, name: str | None) -> tuple[str, str, str] | None:
+    """Return the key of a row; None if a part of it is missing."""
+    if not actor_id or not bucket or not name:
+        return None
     return text(actor_id, "actor_id"), text(bucket, "bucket"), text(name, "name")
+
+
+def _deadline(ttl_seconds: int | None) -> int | None:
+    return None if ttl_seconds is None else ttl_deadline(integer(ttl_seconds, "ttl_seconds"))
 
 
 def _live(row: AttributeRecord, now: float) -> bool:

@@ -69,7 +69,7 @@ class EntityBase(Generic[R]):
                 cls._check_value(name, value)
 
     @classmethod
-    def _check_record(cls, record: R) -> None:
+    def _check_record(cls, record: Record) -> None:
         """Refuse a row with values that the backend cannot hold."""
         for name in _limited(cls.limits, cls.record):
             value = getattr(record, name)
@@ -110,8 +110,8 @@ class Entity(EntityBase[R], ABC):
         """Write these columns of `record`'s row; False if the row is gone."""
 
     @abstractmethod
-    def _delete(self, record: R) -> None:
-        """Delete the row of `record`'s key, if it is there."""
+    def _delete(self, *key: Any) -> None:
+        """Delete the row of this key, if it is there."""
 
     def _get(self, *key: Any) -> R | None:
         """Load the row of this key into the handle; the parts are cleaned texts or integers."""
@@ -140,7 +140,7 @@ class Entity(EntityBase[R], ABC):
         """Delete the handle's row; False without a handle."""
         if self.handle is None:
             return False
-        self._delete(self.handle)
+        self._delete(*self.handle.key_values())
         self.handle = None
         return True
 

@@ -1,70 +1,27 @@
 """Properties of an actor."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from actingweb.db.policy.arguments import stored_text, text, texts
+from actingweb.db.faults import input_error
+from actingweb.db.policy.arguments import mapping, positive, stored_text, text, texts
 from actingweb.db.policy.entity import ActorOwnedEntity, EntityList
+from actingweb.db.policy.indexing import Claim, Indexing, Stored
 from actingweb.db.policy.operation import operation
 from actingweb.db.policy.property_value import stored_value
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
 from actingweb.db.records import PropertyRecord
-from actingweb.db.settings import get_settings
 
-__all__ = ["LIST_PREFIX", "Claim", "PropertyListPolicy", "PropertyPolicy", "Stored"]
-
-LIST_PREFIX = "list:"
-"""Names that begin so are rows of a property list: never indexed, and not among the plain properties."""
+__all__ = ["PropertyListPolicy", "PropertyPolicy"]
 
 
-class Stored(NamedTuple):
-    """How a write of a property ended.
+class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProtocol):
+    """A verb writes the row of an indexed property and its look-up rows in one atomic step, by these rules.
 
-    Attributes:
-        done: whether this call stored the row.
-        claimant: the other actor that keeps a valid claim on the value, if one does.
-    """
-
-    done: bool
-    claimant: str | None = None
-
-
-class Claim(NamedTuple):
-    """What a look-up row says.
-
-    Attributes:
-        actor_id: the actor it names.
-        valid: whether that actor's property still holds exactly this value.
-    """
-
-    actor_id: str
-    valid: bool
-
-
-class _Indexing:
-    """Which properties have look-up rows."""
-
-    _use_lookup_table: bool
-    _indexed_properties: tuple[str, ...] | list[str]
-
-    def _choose_indexing(self, use_lookup_table: bool | None, indexed_properties: list[str] | None) -> None:
-        self._use_lookup_table = (
-            get_settings().use_property_lookup_table if use_lookup_table is None else use_lookup_table
-        )
-        self._indexed_properties = (
-            list(get_settings().indexed_properties) if indexed_properties is None else indexed_properties
-        )
-
-    def _indexed(self, name: str) -> bool:
-        return self._use_lookup_table and name in self._indexed_properties and not name.startswith(LIST_PREFIX)
-
-
-class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProtocol):
-    """The rules of look-up rows, which the verbs with `indexed` keep in one atomic step with the property row.
-
-    Storing an indexed value claims it: the look-up row of name and value names the actor, unless another actor's
-    claim on it is valid. The claim on the value that was there before, and every claim of a deleted row, is released
-    if it is this actor's. A claim whose owner no longer holds the value counts as released.
+    Storing a value claims it: the look-up row of name and value then names the actor, unless another actor has a valid
+    claim on it. The actor's claim on the value that was stored before is released, and so are all its claims of a row
+    that is deleted. A claim is valid as long as the property of the actor that it names holds the value.
     """
 
     record: ClassVar[type[PropertyRecord]] = PropertyRecord
@@ -83,7 +40,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
 
     @abstractmethod
     def _put_if(self, record: PropertyRecord, expected: str, indexed: bool) -> Stored:
-        """Store the row if the stored value is exactly `expected`. An empty value makes no claim."""
+        """Store the row if the stored value is exactly `expected`. An empty value is not claimed."""
 
     @abstractmethod
     def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
@@ -98,12 +55,28 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
         """Delete the rows of these names; each name stands in one of the lists, once."""
 
     @abstractmethod
+    def _divided(
+        self, actor_id: str, values: dict[str, str | None], chunk_size: int | None
+    ) -> list[dict[str, str | None]]:
+        """Divide the values into the transactions that will store them, each of at most `chunk_size` if that is given.
+
+        Refuse them all if one of them, or one of the transactions, cannot be stored.
+        """
+
+    @abstractmethod
+    def _put_many(self, actor_id: str, values: dict[str, str | None]) -> dict[str, str]:
+        """Store these values by name in one atomic step, as `_put` does; None deletes the row, as `_remove` does.
+
+        Return, by name, the other actors that keep valid claims on the values.
+        """
+
+    @abstractmethod
     def _claim(self, name: str, value: str) -> Claim | None:
-        """Return what the look-up row of this name and value says."""
+        """Return what the look-up row of this name and value says, None if there is none."""
 
     @abstractmethod
     def _holder(self, name: str, value: str) -> str | None:
-        """Return, without look-up rows, the smallest id of an actor that holds this value under this name."""
+        """Return the smallest id of an actor whose property of this name has this value, without look-up rows."""
 
     @abstractmethod
     def _range(
@@ -121,7 +94,10 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
 
     @abstractmethod
     def _fallback(self, name: str, value: str) -> str | None:
-        """Return the holder that an older form of look-up knows, confirmed; asked when there is no look-up row."""
+        """Return the actor that an older form of look-up finds, if it still holds the value.
+
+        It is called when there is no look-up row.
+        """
 
     @operation("property read")
     def get(self, actor_id: str | None = None, name: str | None = None) -> str | None:
@@ -144,8 +120,42 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
             self._remove_key(text(actor_id, "actor_id"), text(name, "name"))
             return True
         record = self._new(actor_id, name, encoded)
-        self._settle(record, self._put(record, self._indexed(record.name)))
+        self._finish(record, self._put(record, self._indexed(record.name)))
         return True
+
+    @operation("property write")
+    def set_many(
+        self,
+        actor_id: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        chunk_size: int | None = None,
+    ) -> bool:
+        if not actor_id or not (values or isinstance(values, Mapping)):
+            return False
+        named = mapping(values, "values")
+        size = None if chunk_size is None else positive(chunk_size, "chunk_size")
+        if not all(named):
+            return False
+        if named:
+            self._store_many(text(actor_id, "actor_id"), named, size)
+        return True
+
+    def _store_many(self, actor_id: str, values: Mapping[Any, Any], chunk_size: int | None) -> None:
+        encoded = self._encoded(actor_id, values)
+        for part in self._divided(actor_id, encoded, chunk_size) if encoded else []:
+            for name, claimant in self._put_many(actor_id, part).items():
+                self._report_collision(actor_id, name, claimant)
+
+    def _encoded(self, actor_id: str, values: Mapping[Any, Any]) -> dict[str, str | None]:
+        """Return the texts to store by name, in the order of the names' bytes; None deletes a row, if one can exist."""
+        encoded: dict[str, str | None] = {}
+        for given, value in values.items():
+            stored = stored_value(value) or None
+            name = text(given, "name") if stored is None else self._new(actor_id, given, stored).name
+            if name in encoded:
+                raise input_error("values holds two equal names")
+            encoded[name] = stored
+        return {name: encoded[name] for name in sorted(encoded) if encoded[name] or self._readable(actor_id, name)}
 
     @operation("property delete")
     def delete(self) -> bool:
@@ -164,7 +174,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
         if not actor_id or not name or not (encoded := stored_value(value)):
             return self._unloaded()
         record = self._new(actor_id, name, encoded)
-        return self._settle(record, self._put_new(record, self._indexed(record.name)))
+        return self._finish(record, self._put_new(record, self._indexed(record.name)))
 
     @operation("property conditional set")
     def set_if_value_equals(
@@ -177,14 +187,11 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
         if not actor_id or not name or expected is None or value is None:
             return self._unloaded()
         expected = text(expected, "expected")
-        record = PropertyRecord(
-            id=text(actor_id, "actor_id"), name=text(name, "name"), value=stored_text(value, "value")
-        )
+        record = _record(actor_id, name, stored_text(value, "value"))
         self._check_fields({"value": record.value})
-        possible = self._readable(record.id, record.name)
-        possible = possible and self.limits.field(PropertyRecord, "value", expected) is None
+        possible = self._can_hold(record, expected)
         stored = self._put_if(record, expected, self._indexed(record.name)) if possible else Stored(False)
-        return self._settle(record, stored)
+        return self._finish(record, stored)
 
     @operation("property conditional delete")
     def delete_if_value_equals(
@@ -193,10 +200,12 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
         self.handle = None
         if not actor_id or not name or value is None:
             return False
-        record = PropertyRecord(id=text(actor_id, "actor_id"), name=text(name, "name"), value=text(value, "value"))
-        possible = self._readable(record.id, record.name)
-        possible = possible and self.limits.field(PropertyRecord, "value", record.value) is None
-        return possible and self._remove_if(record, self._indexed(record.name))
+        record = _record(actor_id, name, text(value, "value"))
+        return self._can_hold(record, record.value) and self._remove_if(record, self._indexed(record.name))
+
+    def _can_hold(self, record: PropertyRecord, value: str) -> bool:
+        """Tell whether the row of `record`'s key can exist and have this value."""
+        return self._readable(record.id, record.name) and self.limits.field(PropertyRecord, "value", value) is None
 
     @operation("property batch delete")
     def batch_delete(self, actor_id: str | None = None, names: Any = None) -> None:
@@ -205,9 +214,9 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
             return
         actor_id = text(actor_id, "actor_id")
         wanted = [name for name in wanted if self._readable(actor_id, name)]
-        indexed = [name for name in wanted if self._indexed(name)]
+        plain = [name for name in wanted if not self._indexed(name)]
         if wanted:
-            self._remove_names(actor_id, [name for name in wanted if not self._indexed(name)], indexed)
+            self._remove_names(actor_id, plain, [name for name in wanted if self._indexed(name)])
 
     @operation("property range read")
     def get_range(
@@ -267,31 +276,32 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], _Indexing, DbPropertyProt
         return claim.actor_id
 
     def _new(self, actor_id: object, name: object, value: str) -> PropertyRecord:
+        """Return the record that a write stores. Refuse one that the backend cannot hold."""
         record = PropertyRecord(id=stored_text(actor_id, "actor_id"), name=stored_text(name, "name"), value=value)
         self._check_key(record.id, record.name)
         self._check_fields({"value": value})
         return record
 
-    def _settle(self, record: PropertyRecord, stored: Stored) -> bool:
-        """Take a stored row as the handle, and report a value that stays another actor's."""
+    def _finish(self, record: PropertyRecord, stored: Stored) -> bool:
+        """Set the handle after a write, log a collision, and tell whether the write was done."""
         self.handle = record if stored.done else None
         if stored.claimant is not None:
-            self._report(record.id, record.name, stored.claimant)
+            self._report_collision(record.id, record.name, stored.claimant)
         return stored.done
 
-    def _report(self, actor_id: str, name: str, claimant: str) -> None:
-        """Report a value that stays another actor's."""
+    def _report_collision(self, actor_id: str, name: str, claimant: str) -> None:
+        """Log that another actor keeps its claim on the value that this actor stored."""
         self.log.error("LOOKUP_COLLISION property %s of actor %s is claimed by actor %s", name, actor_id, claimant)
 
     def _bounds(self, actor_id: str | None, lower: str | None, upper: str | None) -> tuple[str, str, str] | None:
-        """Return actor and bounds of a range that can hold a name, else None."""
+        """Return actor and bounds of a range; None if no name can be in it."""
         if not actor_id or lower is None or not upper:
             return None
         actor_id, lower, upper = text(actor_id, "actor_id"), text(lower, "lower"), text(upper, "upper")
         return (actor_id, lower, upper) if lower <= upper and self._readable(actor_id) else None
 
 
-class PropertyListPolicy(EntityList[PropertyRecord], _Indexing, DbPropertyListProtocol):
+class PropertyListPolicy(EntityList[PropertyRecord], Indexing, DbPropertyListProtocol):
     record: ClassVar[type[PropertyRecord]] = PropertyRecord
 
     def __init__(self, use_lookup_table: bool | None = None, indexed_properties: list[str] | None = None) -> None:
@@ -301,7 +311,7 @@ class PropertyListPolicy(EntityList[PropertyRecord], _Indexing, DbPropertyListPr
 
     @abstractmethod
     def _list_plain(self, actor_id: str) -> list[PropertyRecord]:
-        """Return the rows whose name does not begin with `LIST_PREFIX`, by name; those that do are not read."""
+        """Return the rows whose name does not begin with `LIST_PREFIX`, by name, without reading the others."""
 
     @operation("property list")
     def fetch(self, actor_id: str | None = None) -> dict[str, str] | None:
@@ -320,3 +330,8 @@ class PropertyListPolicy(EntityList[PropertyRecord], _Indexing, DbPropertyListPr
     @operation("property delete")
     def delete(self) -> bool:
         return self._delete_all()
+
+
+def _record(actor_id: object, name: object, value: str) -> PropertyRecord:
+    """Return the record that a conditional call compares with what is stored."""
+    return PropertyRecord(id=text(actor_id, "actor_id"), name=text(name, "name"), value=value)

@@ -15,9 +15,9 @@ from actingweb.db.policy.attribute import (
 from actingweb.db.postgresql import jsonb
 from actingweb.db.postgresql.executor import read, write
 from actingweb.db.postgresql.rows import Rows, update_statement, upsert_statement
-from actingweb.db.postgresql.statement import Statement, conditions
+from actingweb.db.postgresql.statement import Statement
 from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
-from actingweb.db.records import AttributeRecord
+from actingweb.db.records import AttributeRecord, EncodedAttribute
 
 __all__ = ["TTL_CLOCK_SKEW_BUFFER", "DbAttribute", "DbAttributeBucketList", "ttl_deadline"]
 
@@ -44,8 +44,8 @@ READ_LATEST = Statement(
     "WHERE id = %(id)s AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s) GROUP BY bucket ORDER BY bucket"
 )
 DELETE_LIVE = Statement(
-    "DELETE FROM {attributes} WHERE {row} AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s)",
-    row=conditions(*AttributeRecord.key),
+    "DELETE FROM {attributes} WHERE id = %(id)s AND bucket = %(bucket)s AND name = %(name)s "
+    "AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s)"
 )
 DELETE_EXPIRED = Statement(_PURGE, chosen=sql.SQL("TRUE"))
 DELETE_EXPIRED_OF_BUCKETS = Statement(_PURGE, chosen=sql.SQL("bucket = ANY(%(buckets)s)"))
@@ -68,16 +68,12 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
         return jsonb.encoded(data, name)
 
     @classmethod
-    def _put(cls, record: AttributeRecord) -> None:
+    def _put(cls, record: EncodedAttribute) -> None:
         write(UPSERT_ATTRIBUTE, record)
 
     @classmethod
-    def _remove(cls, actor_id: str, bucket: str, name: str) -> None:
-        cls._wipe(actor_id, bucket, name)
-
-    @classmethod
-    def _remove_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
-        return write(DELETE_LIVE, (actor_id, bucket, name, now)).rowcount == 1
+    def _delete_live(cls, actor_id: str, bucket: str, name: str, now: int) -> bool:
+        return write(DELETE_LIVE, {"id": actor_id, "bucket": bucket, "name": name, "now": now}).rowcount == 1
 
     @classmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
@@ -86,7 +82,8 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
             tuple(changes),
             " AND COALESCE(data, 'null') = %(old)s::jsonb AND (ttl_timestamp IS NULL OR ttl_timestamp > %(now)s)",
         )
-        return write(statement, (*changes.values(), *key, old, now)).rowcount == 1
+        row = dict(zip(AttributeRecord.key, key, strict=True))
+        return write(statement, {**row, **changes, "old": old, "now": now}).rowcount == 1
 
     @classmethod
     def _wipe_expired(cls, now: int, buckets: list[str]) -> int:

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from actingweb.db.exceptions import DbOutcomeUnknownError
 from actingweb.db.faults import Fault
-from actingweb.db.policy.property import Claim
+from actingweb.db.policy.indexing import Claim
 from actingweb.db.postgresql.executor import BoundStatement, Result, read
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.records import PropertyRecord, Record
@@ -118,18 +118,19 @@ def claim_statements(record: PropertyRecord, if_noted: bool = False) -> list[Bou
     return [(statement, parameters) for statement in (statements if record.value else statements[:1])]
 
 
-def claimant(record: PropertyRecord, outcomes: list[Result]) -> str | None:
-    """Return the other actor that keeps its claim on the value, told by the outcomes of `taking`.
+def claimant(actor_id: str, results: list[Result]) -> str | None:
+    """Return the other actor that keeps its claim on the value, given the results of `claim_statements`.
 
-    Raise `Fault` if the property did not stay as the step before had stored it.
+    Raise `Fault` if the property did not stay as the statement before them had stored it.
     """
-    if not record.value:
+    _, *claim = results
+    if not claim:
         return None
-    _, found, taken = outcomes
+    found, taken = claim
     if not found.rows:
         raise Fault(DbOutcomeUnknownError, _CHANGED_MEANWHILE)
     owner: str = found.rows[0][0]
-    return None if owner == record.id or taken.rowcount else owner
+    return None if owner == actor_id or taken.rowcount else owner
 
 
 def release_statement(actor_id: str, names: list[str]) -> list[BoundStatement]:

@@ -4,8 +4,8 @@ import sys
 from itertools import chain, islice
 from typing import Any
 
-from actingweb.db.policy.property import LIST_PREFIX, Claim, PropertyListPolicy, Stored
-from actingweb.db.policy.property_bulk import BulkPropertyPolicy
+from actingweb.db.policy.indexing import LIST_PREFIX, Claim, Stored
+from actingweb.db.policy.property import PropertyListPolicy, PropertyPolicy
 from actingweb.db.postgresql import claims
 from actingweb.db.postgresql.executor import BoundStatement, execute_pipeline, read, write
 from actingweb.db.postgresql.rows import Rows, upsert_statement
@@ -66,14 +66,14 @@ _ABOVE_ALL_NAMES = chr(sys.maxunicode) * 651
 _FIRST_SURROGATE, _AFTER_SURROGATES = 0xD800, 0xE000
 
 
-class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
+class DbProperty(Rows[PropertyRecord], PropertyPolicy):
     """A property of an actor."""
 
     def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
         return self._stored((UPSERT_PROPERTY, record), record, indexed)
 
     def _put_new(self, record: PropertyRecord, indexed: bool) -> Stored:
-        return self._stored((INSERT_AND_NOTE if indexed else INSERT_PROPERTY, record), record, indexed, True)
+        return self._stored((INSERT_AND_NOTE if indexed else INSERT_PROPERTY, record.asdict()), record, indexed, True)
 
     def _put_if(self, record: PropertyRecord, expected: str, indexed: bool) -> Stored:
         parameters = {**record.asdict(), "expected": expected}
@@ -84,15 +84,17 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
             return Stored(write(*first).rowcount == 1)
         lock = claims.LOCK_ACTOR, {"id": record.id}
         _, stored, *claim = execute_pipeline(lock, first, *claims.claim_statements(record, noted))
-        return Stored(True, claims.claimant(record, claim)) if stored.rowcount else Stored(False)
+        return Stored(True, claims.claimant(record.id, claim)) if stored.rowcount else Stored(False)
 
     def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
         self._remove_names(actor_id, [] if indexed else [name], [name] if indexed else [])
 
     def _remove_if(self, record: PropertyRecord, indexed: bool) -> bool:
+        parameters = record.asdict()
         if not indexed:
-            return write(DELETE_IF_EQUAL, record).rowcount == 1
-        deleted, _ = execute_pipeline((DELETE_AND_NOTE, record), claims.releasing_if_noted(record.id, record.name))
+            return write(DELETE_IF_EQUAL, parameters).rowcount == 1
+        release = claims.releasing_if_noted(record.id, record.name)
+        deleted, _ = execute_pipeline((DELETE_AND_NOTE, parameters), release)
         return deleted.rowcount == 1
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
@@ -104,23 +106,19 @@ class DbProperty(Rows[PropertyRecord], BulkPropertyPolicy):
 
     def _divided(
         self,
-        changes: list[PropertyRecord],
+        actor_id: str,  # noqa: ARG002
+        values: dict[str, str | None],
         chunk_size: int | None,  # noqa: ARG002
-    ) -> list[list[PropertyRecord]]:
-        return [changes]
+    ) -> list[dict[str, str | None]]:
+        return [values]
 
-    def _put_many(self, changes: list[PropertyRecord]) -> dict[str, str]:
-        indexed = [row for row in changes if self._indexed(row.name)]
-        first = _changing(changes)
-        then = [
-            claims.claim_statements(row) if row.value else claims.release_statement(row.id, [row.name])
-            for row in indexed
-        ]
-        outcomes = iter(execute_pipeline(*first, *chain(*then))[len(first) :])
-        claimants = {
-            row.name: claims.claimant(row, list(islice(outcomes, len(steps))))
-            for row, steps in zip(indexed, then, strict=True)
-        }
+    def _put_many(self, actor_id: str, values: dict[str, str | None]) -> dict[str, str]:
+        first = _changing(actor_id, values)
+        # In the order of the names, so that two actors never wait for each other's claims.
+        then = {name: _claiming(actor_id, name, value) for name, value in values.items() if self._indexed(name)}
+        results = iter(execute_pipeline(*first, *chain(*then.values()))[len(first) :])
+        parts = {name: list(islice(results, len(steps))) for name, steps in then.items()}
+        claimants = {name: claims.claimant(actor_id, part) for name, part in parts.items() if values[name] is not None}
         return {name: claimant for name, claimant in claimants.items() if claimant is not None}
 
     def _claim(self, name: str, value: str) -> Claim | None:
@@ -169,21 +167,27 @@ class DbPropertyList(Rows[PropertyRecord], PropertyListPolicy):
 
     @classmethod
     def _wipe(cls, *key: Any) -> None:
-        execute_pipeline((DELETE_ALL, key), *claims.releasing_all(*key))
+        execute_pipeline((DELETE_ALL, {"id": key[0]}), *claims.releasing_all(*key))
 
 
-def _changing(changes: list[PropertyRecord]) -> list[BoundStatement]:
-    """Return the steps that store and delete the rows of one actor."""
-    actor_id = changes[0].id
-    stored = [row for row in changes if row.value]
-    deleted = [row.name for row in changes if not row.value]
+def _changing(actor_id: str, values: dict[str, str | None]) -> list[BoundStatement]:
+    """Return the statements that store and delete the rows of one actor."""
+    stored = {name: value for name, value in values.items() if value is not None}
+    deleted = [name for name, value in values.items() if value is None]
     steps: list[BoundStatement] = [(LOCK_ACTOR_ALONE, {"id": actor_id})]
     if deleted:
         steps.append((DELETE_NAMES, {"id": actor_id, "names": deleted}))
     if stored:
-        names, values = [row.name for row in stored], [row.value for row in stored]
-        steps.append((UPSERT_PROPERTIES, {"id": actor_id, "names": names, "values": values}))
+        columns = {"names": list(stored), "values": list(stored.values())}
+        steps.append((UPSERT_PROPERTIES, {"id": actor_id, **columns}))
     return steps
+
+
+def _claiming(actor_id: str, name: str, value: str | None) -> list[BoundStatement]:
+    """Return the statements that claim a value, or for None release the claims of a deleted row."""
+    if value is None:
+        return claims.release_statement(actor_id, [name])
+    return claims.claim_statements(PropertyRecord(id=actor_id, name=name, value=value))
 
 
 def _pairs(statement: Statement, parameters: dict[str, str]) -> list[tuple[str, str]]:

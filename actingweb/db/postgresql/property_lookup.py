@@ -27,7 +27,7 @@ class DbPropertyLookup(Rows[PropertyLookupRecord], PropertyLookupPolicy):
         if overwrite:
             write(UPSERT_CLAIM, record)
             return None
-        owner: str = write_row(INSERT_OR_READ_CLAIM, record)[0]
+        owner: str = write_row(INSERT_OR_READ_CLAIM, record.asdict())[0]
         return None if owner == record.actor_id else owner
 
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:

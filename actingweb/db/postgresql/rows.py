@@ -1,4 +1,4 @@
-"""The verbs that are alike for all tables, made of the record types."""
+"""The verbs that are the same for all tables. Their statements are made from the record types."""
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -16,7 +16,11 @@ __all__ = ["Rows", "select_many_statement", "select_statement", "update_statemen
 
 
 class Rows(Generic[R]):
-    """The verbs of an entity whose rows are `record`s."""
+    """The verbs of an entity whose rows are `record`s.
+
+    The statements that are made here for a key or a whole record name their parameters in the order of its columns, so
+    they take it as it is. All other statements take their parameters by name.
+    """
 
     record: ClassVar[Any]
     limits: ClassVar[Limits] = LIMITS
@@ -35,7 +39,7 @@ class Rows(Generic[R]):
 
     @classmethod
     def _read_many(cls, actor_id: str, parts: list[str]) -> list[R]:
-        return cls._made(read(select_many_statement(cls.record), (actor_id, parts)))
+        return cls._made(read(select_many_statement(cls.record), {cls.record.key[0]: actor_id, "parts": parts}))
 
     @classmethod
     def _insert(cls, record: R) -> bool:
@@ -44,11 +48,11 @@ class Rows(Generic[R]):
     @classmethod
     def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:
         statement = update_statement(cls.record, tuple(changes))
-        return write(statement, (*changes.values(), *record.key_values())).rowcount == 1
+        return write(statement, {**record.asdict(), **changes}).rowcount == 1
 
     @classmethod
-    def _delete(cls, record: R) -> None:
-        cls._wipe(*record.key_values())
+    def _delete(cls, *key: Any) -> None:
+        cls._wipe(*key)
 
     @classmethod
     def _wipe(cls, *key: Any) -> None:
