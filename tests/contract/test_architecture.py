@@ -98,6 +98,14 @@ def test_every_public_method_is_documented_by_its_protocol(protocol: str) -> Non
     assert [node.name for node in methods if not ast.get_docstring(node)] == []
 
 
+@pytest.mark.parametrize("source", [path for path in SOURCES if path.parent.name == "postgresql"], ids=name_of)
+def test_a_statement_written_by_hand_gets_its_parameters_by_name(source: Path) -> None:
+    """What `rows.py` makes of the columns takes a record or a key as it is; no call spells such a tuple out."""
+    calls = [node for node in nodes(source) if isinstance(node, ast.Call) and len(node.args) == 2]
+    runs = [node for node in calls if ast.unparse(node.func) in ("read", "write", "write_row")]
+    assert [ast.unparse(node) for node in runs if isinstance(node.args[1], ast.Tuple)] == []
+
+
 @pytest.mark.parametrize("database", ["dynamodb", "postgresql"])
 @pytest.mark.parametrize("entity", sorted(ENTITIES))
 def test_a_backends_module_proves_that_its_classes_fit(database: str, entity: str) -> None:

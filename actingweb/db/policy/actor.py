@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from actingweb.db.faults import input_error
-from actingweb.db.policy.arguments import stored_text, text
+from actingweb.db.policy.arguments import stored_text, text, text_or_empty
 from actingweb.db.policy.entity import Entity, EntityList
 from actingweb.db.policy.operation import operation, streaming
 from actingweb.db.protocols import DbActorListProtocol, DbActorProtocol
@@ -49,7 +49,7 @@ class ActorPolicy(Entity[ActorRecord], DbActorProtocol):
             return self._unloaded()
         record = ActorRecord(
             id=stored_text(actor_id, "actor_id"),
-            creator=_canonical(stored_text(creator or "", "creator")),
+            creator=_canonical(text_or_empty(creator, "creator")),
             passphrase=_passphrase(passphrase or ""),
         )
         created = self._create(record)

@@ -1,4 +1,4 @@
-"""What an argument may be, and the form in which it is stored. Everything here raises the `Fault` of `DbInputError`."""
+"""Checks arguments and returns them as they are stored. Every function raises the `Fault` of `DbInputError`."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ __all__ = [
     "positive",
     "stored_text",
     "text",
+    "text_or_empty",
     "texts",
     "to_bool",
     "to_utc",
@@ -25,10 +26,10 @@ _FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 
 
 def text(value: object, name: str) -> str:
-    """Return the argument `name` cleaned, for a comparison or a read."""
+    """Return the argument `name` cleaned, for a read or a comparison."""
     if not isinstance(value, str):
         raise input_error(f"{name} must be text")
-    # Most texts are clean, and spared the call.
+    # Most texts are ASCII and need no call.
     return value if value.__class__ is str and value.isascii() else clean_text(value)
 
 
@@ -43,12 +44,17 @@ def stored_text(value: object, name: str) -> str:
 
 
 def optional_text(value: object, name: str) -> str | None:
-    """Return the argument `name` cleaned, for a write; None stays None."""
+    """Return the argument `name` cleaned, for a write, or None for None."""
     return None if value is None else stored_text(value, name)
 
 
+def text_or_empty(value: object, name: str) -> str:
+    """Return the argument `name` cleaned, for a write; a falsy one is the empty text."""
+    return stored_text(value or "", name)
+
+
 def texts(values: object, name: str) -> list[str]:
-    """Return the truthy members of an iterable of texts, cleaned, each once, in order; a plain text is one."""
+    """Return a text or the members of an iterable of texts, cleaned and in order, without empty and repeated ones."""
     if not values:
         return []
     if isinstance(values, str):
@@ -81,14 +87,14 @@ def mapping(value: object, name: str) -> Mapping[Any, Any]:
 
 
 def to_bool(value: object) -> bool:
-    """Return the truth of a flag: of a text, whether it is none of the words for false; else its truth value."""
+    """Return a flag as a bool. A text is False if it is empty, 0, false, no or off; any other value as in Python."""
     if isinstance(value, str):
         return value.strip().lower() not in _FALSE_WORDS
     return bool(value)
 
 
 def to_utc(value: object, name: str) -> datetime | None:
-    """Return a point in time in UTC from a datetime or ISO 8601 text, naive ones being UTC; None and "" are None."""
+    """Return a datetime or ISO 8601 text as a datetime in UTC, or None for None and "". Naive times are UTC."""
     if value is None or value == "":
         return None
     if value.__class__ is datetime and value.tzinfo is UTC:
@@ -112,5 +118,5 @@ def now() -> datetime:
 
 
 def without_none(changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a modify that were given, those whose value is not None."""
+    """Return the changes whose value is not None: a modify leaves the other columns as they are."""
     return {name: value for name, value in changes.items() if value is not None}

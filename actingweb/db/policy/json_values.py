@@ -1,8 +1,9 @@
-"""JSON values: what may be stored, in which form, and when two are equal."""
+"""JSON values: which may be stored, how they are encoded, and when two are equal."""
 
 import json
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from actingweb.db.exceptions import DbError
@@ -12,23 +13,23 @@ from actingweb.db.utils import clean_text
 __all__ = ["MOST_DIGITS", "decoded", "encoded", "equal", "unreadable", "with_text_keys"]
 
 MOST_DIGITS = 131_072
-"""Digits of a whole number that PostgreSQL holds. Python itself converts fewer: `sys.get_int_max_str_digits()`."""
+"""The most digits of a whole number that PostgreSQL stores. Python converts fewer: `sys.get_int_max_str_digits()`."""
 _MOST_BITS = int(MOST_DIGITS * math.log2(10))
 
 _UNREADABLE = (
-    "stored JSON is unreadable: the text is no JSON, or a number in it has more digits than Python converts: see "
+    "stored JSON is unreadable: the text is not JSON, or a number in it has more digits than Python converts: see "
     "`sys.set_int_max_str_digits`"
 )
 _PLAIN = frozenset({str})
 _AS_IT_IS = frozenset({bool, type(None)})
-# What is encoded has been walked through before, so it does not contain itself.
+# `_checked` has copied what is encoded, so it does not contain itself.
 _encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 
 
 def encoded(data: Any, name: str) -> str:
-    """Return the argument `name` as JSON text of `json.dumps` defaults, surrogates replaced.
+    """Return the argument `name` as JSON text, in the format of `json.dumps`, with surrogates replaced.
 
-    Refuse what is no JSON value, U+0000 anywhere, and objects whose keys become equal.
+    Refuse values that are not JSON, U+0000 anywhere, and objects in which two keys become equal.
     """
     try:
         return _encode(_checked(data, name))
@@ -41,7 +42,7 @@ def encoded(data: Any, name: str) -> str:
 
 
 def _number(text: str) -> int | float:
-    """Return the number that is written with a point or an exponent, as an integer if no float is so large."""
+    """Return a number that has a point or an exponent: as a float, or as an integer if it is too large for a float."""
     number = float(text)
     if math.isfinite(number):
         return number
@@ -57,7 +58,7 @@ _decode = json.JSONDecoder(parse_float=_number).decode
 
 
 def decoded(text: str) -> Any:
-    """Return the value of JSON text. Raise `ValueError` if it is none, or holds a number that Python cannot read."""
+    """Return the value of JSON text. Raise `ValueError` for other text and for a number that Python cannot read."""
     return _decode(text)
 
 
@@ -67,7 +68,7 @@ def unreadable() -> Fault:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Tell whether two decoded values are equal: key order does not matter, 1 equals 1.0, true does not equal 1."""
+    """Tell whether two decoded values are equal. Key order does not matter; 1 equals 1.0; true does not equal 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
@@ -78,7 +79,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def with_text_keys(data: dict[Any, Any], name: str) -> dict[str, Any]:
-    """Return `data` with its keys as JSON writes them. Refuse keys that become equal.
+    """Return `data` with its keys as the texts that JSON writes for them. Refuse keys that become equal.
 
     Raise `TypeError` for a key that JSON cannot write.
     """
@@ -97,29 +98,54 @@ def _key(key: Any) -> str:
 
 
 def _checked(data: Any, name: str) -> Any:
+    """Return a copy of `data` that holds nothing but what JSON can write. Raise `Fault` if there is none."""
     kind = data.__class__
     if kind in _AS_IT_IS or (kind is str and _is_plain(data)):
         return data
-    if isinstance(data, int):
-        if data.bit_length() > _MOST_BITS:
-            raise _too_long(name, MOST_DIGITS)
-        return data
-    if isinstance(data, str):
-        cleaned = clean_text(data)
-        if "\x00" in cleaned:
-            raise input_error(f"{name} contains U+0000")
-        return cleaned
-    if isinstance(data, float):
-        if not math.isfinite(data):
-            raise input_error(f"{name} holds a number that is not finite")
-        return data
-    if isinstance(data, dict):
-        if _has_plain_keys(data):
-            return {key: _checked(value, name) for key, value in data.items()}
-        return {_checked(key, name): _checked(value, name) for key, value in with_text_keys(data, name).items()}
-    if isinstance(data, list | tuple):
-        return [_checked(value, name) for value in data]
-    raise input_error(f"{name} holds a {type(data).__name__}, which is not a JSON value")
+    check = _CHECKS.get(kind) or next((check for base, check in _CHECKS.items() if isinstance(data, base)), None)
+    if check is None:
+        raise input_error(f"{name} holds a {type(data).__name__}, which is not a JSON value")
+    return check(data, name)
+
+
+def _checked_integer(data: int, name: str) -> int:
+    if data.bit_length() > _MOST_BITS:
+        raise _too_long(name, MOST_DIGITS)
+    return data
+
+
+def _checked_text(data: str, name: str) -> str:
+    cleaned = clean_text(data)
+    if "\x00" in cleaned:
+        raise input_error(f"{name} contains U+0000")
+    return cleaned
+
+
+def _checked_float(data: float, name: str) -> float:
+    if not math.isfinite(data):
+        raise input_error(f"{name} holds a number that is not finite")
+    return data
+
+
+def _checked_object(data: dict[Any, Any], name: str) -> dict[str, Any]:
+    if _has_plain_keys(data):
+        return {key: _checked(value, name) for key, value in data.items()}
+    return {_checked(key, name): _checked(value, name) for key, value in with_text_keys(data, name).items()}
+
+
+def _checked_array(data: list[Any] | tuple[Any, ...], name: str) -> list[Any]:
+    return [_checked(value, name) for value in data]
+
+
+# In this order for instances of subclasses.
+_CHECKS: dict[type, Callable[[Any, str], Any]] = {
+    int: _checked_integer,
+    str: _checked_text,
+    float: _checked_float,
+    dict: _checked_object,
+    list: _checked_array,
+    tuple: _checked_array,
+}
 
 
 def _too_long(name: str, digits: int) -> Fault:
@@ -127,7 +153,7 @@ def _too_long(name: str, digits: int) -> Fault:
 
 
 def _has_plain_keys(data: dict[Any, Any]) -> bool:
-    """Tell whether all keys are texts that stay as they are, as nearly always."""
+    """Tell whether all keys are texts that are stored unchanged, as they nearly always are."""
     return set(map(type, data)) <= _PLAIN and _is_plain("".join(data))
 
 

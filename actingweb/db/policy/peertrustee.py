@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
-from actingweb.db.policy.arguments import optional_text, stored_text, text, without_none
+from actingweb.db.policy.arguments import optional_text, stored_text, text, text_or_empty, without_none
 from actingweb.db.policy.entity import Entity, EntityList
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbPeerTrusteeListProtocol, DbPeerTrusteeProtocol
@@ -58,9 +58,9 @@ class PeerTrusteePolicy(Entity[PeerTrusteeRecord], DbPeerTrusteeProtocol):
             PeerTrusteeRecord(
                 id=stored_text(actor_id, "actor_id"),
                 peerid=stored_text(peerid, "peerid"),
-                baseuri=stored_text(baseuri or "", "baseuri"),
+                baseuri=text_or_empty(baseuri, "baseuri"),
                 type=stored_text(peer_type, "peer_type"),
-                passphrase=stored_text(passphrase or "", "passphrase"),
+                passphrase=text_or_empty(passphrase, "passphrase"),
             )
         )
 

@@ -20,13 +20,13 @@ class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffP
 
     @abstractmethod
     def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
-        """Return the diff of the lowest number of this subscription, strongly read."""
+        """Return this subscription's diff with the lowest number, strongly read."""
 
     @abstractmethod
     def _insert_many(self, records: list[SubscriptionDiffRecord]) -> set[tuple[Any, ...]]:
-        """Store those of these rows, of one actor and time and in the order of their different keys, that are new.
+        """Store the rows whose keys are free, and return their keys. Exactly one of concurrent callers stores a row.
 
-        Return their keys. Exactly one of concurrent callers stores a row.
+        The rows have the same actor and time and different keys, and are in the order of these.
         """
 
     @operation("subscription diff read")
@@ -55,15 +55,14 @@ class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffP
     def create_many(
         self, actor_id: str | None = None, diffs: Iterable[tuple[str, int, str | None]] | None = None
     ) -> list[bool]:
-        given = _triples(diffs)
-        moment = now()
-        records = [_record(actor_id, *triple, moment) if actor_id and triple[0] else None for triple in given]
-        new = {record.key_values(): record for record in reversed(records) if record is not None}
-        for key, record in new.items():
+        records = _records(actor_id, _triples(diffs))
+        first = {record.key_values(): record for record in reversed(records) if record is not None}
+        for key, record in first.items():
             self._check_key(*key)
             self._check_record(record)
-        stored = self._insert_many([new[key] for key in sorted(new)]) if new else set()
-        return [record is not None and _is_first(record, new) and record.key_values() in stored for record in records]
+        stored = self._insert_many([first[key] for key in sorted(first)]) if first else set()
+        new = {id(first[key]) for key in stored}
+        return [id(record) in new for record in records]
 
     @operation("subscription diff delete")
     def delete(self) -> bool:
@@ -111,7 +110,7 @@ class SubscriptionDiffListPolicy(EntityList[SubscriptionDiffRecord], DbSubscript
 
 
 def _triples(diffs: object) -> list[tuple[Any, Any, Any]]:
-    """Return the members of an iterable of subscription, number and diff."""
+    """Return the argument `diffs` as a list of subscription id, number and diff."""
     if not diffs:
         return []
     if not isinstance(diffs, Iterable) or isinstance(diffs, str | bytes):
@@ -122,6 +121,12 @@ def _triples(diffs: object) -> list[tuple[Any, Any, Any]]:
     return [(subid, seqnr, diff) for subid, seqnr, diff in triples]
 
 
+def _records(actor_id: str | None, triples: list[tuple[Any, Any, Any]]) -> list[SubscriptionDiffRecord | None]:
+    """Return the record of each triple, None for one that lacks a part of the key."""
+    moment = now()
+    return [_record(actor_id, *triple, moment) if actor_id and triple[0] else None for triple in triples]
+
+
 def _record(actor_id: str, subid: str, seqnr: int, diff: str | None, moment: datetime) -> SubscriptionDiffRecord:
     return SubscriptionDiffRecord(
         id=stored_text(actor_id, "actor_id"),
@@ -130,10 +135,6 @@ def _record(actor_id: str, subid: str, seqnr: int, diff: str | None, moment: dat
         timestamp=moment,
         diff=stored_text("" if diff is None else diff, "diff"),
     )
-
-
-def _is_first(record: SubscriptionDiffRecord, new: dict[tuple[Any, ...], SubscriptionDiffRecord]) -> bool:
-    return new[record.key_values()] is record
 
 
 def _result(row: SubscriptionDiffRecord, content: str) -> dict[str, Any]:

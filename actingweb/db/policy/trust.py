@@ -5,7 +5,16 @@ from abc import abstractmethod
 from datetime import datetime
 from typing import Any, ClassVar
 
-from actingweb.db.policy.arguments import now, optional_text, stored_text, text, to_bool, to_utc, without_none
+from actingweb.db.policy.arguments import (
+    now,
+    optional_text,
+    stored_text,
+    text,
+    text_or_empty,
+    to_bool,
+    to_utc,
+    without_none,
+)
 from actingweb.db.policy.entity import ActorOwnedEntity, EntityList
 from actingweb.db.policy.operation import operation
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
@@ -23,16 +32,16 @@ class TrustPolicy(ActorOwnedEntity[TrustRecord], DbTrustProtocol):
 
     @abstractmethod
     def _read_by_token(self, actor_id: str, token: str) -> TrustRecord | None:
-        """Return a trust of the actor whose secret, strongly read, is `token`."""
+        """Return a trust of the actor whose secret is `token`, strongly read."""
 
     @classmethod
     @abstractmethod
     def _has_token(cls, actor_id: str, token: str) -> bool:
-        """Tell, strongly, whether a trust of the actor has this secret."""
+        """Tell whether a trust of the actor has this secret, by a strongly consistent read."""
 
     @abstractmethod
     def _upsert(self, record: TrustRecord) -> datetime:
-        """Store `record` whole, but keep a stored `created_at`; return the `created_at` now stored."""
+        """Store the whole `record`, but keep a stored `created_at`; return the `created_at` that is stored now."""
 
     @operation("trust read")
     def get(
@@ -87,15 +96,15 @@ class TrustPolicy(ActorOwnedEntity[TrustRecord], DbTrustProtocol):
         record = TrustRecord(
             id=stored_text(actor_id, "actor_id"),
             peerid=stored_text(peerid, "peerid"),
-            baseuri=stored_text(baseuri or "", "baseuri"),
-            type=stored_text(peer_type or "", "peer_type"),
-            relationship=stored_text(relationship or "", "relationship"),
-            secret=stored_text(secret or "", "secret"),
+            baseuri=text_or_empty(baseuri, "baseuri"),
+            type=text_or_empty(peer_type, "peer_type"),
+            relationship=text_or_empty(relationship, "relationship"),
+            secret=text_or_empty(secret, "secret"),
             approved=to_bool(approved),
             verified=to_bool(verified),
             peer_approved=to_bool(peer_approved),
-            verification_token=stored_text(verification_token or "", "verification_token"),
-            desc=stored_text(desc or "", "desc"),
+            verification_token=text_or_empty(verification_token, "verification_token"),
+            desc=text_or_empty(desc, "desc"),
             peer_identifier=optional_text(peer_identifier, "peer_identifier"),
             established_via=optional_text(established_via, "established_via"),
             created_at=created,
@@ -200,7 +209,7 @@ class TrustListPolicy(EntityList[TrustRecord], DbTrustListProtocol):
 
 
 def is_secret(stored: str, token: str) -> bool:
-    """Tell, in a time that does not depend on how much of it is right, whether `token` is the secret of a trust."""
+    """Tell whether `token` is the stored secret. The time does not depend on how much of it is right."""
     return hmac.compare_digest(stored.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
 
 
@@ -209,7 +218,7 @@ def _method(method: object) -> str | None:
 
 
 def _result(record: TrustRecord) -> dict[str, Any]:
-    # All columns at once, as lists have many rows: one by one takes half as long again.
+    # All columns at once: lists have many rows, and reading a record column by column takes half as long again.
     (
         actor_id,
         peerid,
@@ -249,14 +258,18 @@ def _result(record: TrustRecord) -> dict[str, Any]:
         result["established_via"] = established_via
     if any(client):
         result |= {name: value for name, value in zip(_CLIENT, client, strict=True) if value}
-    if created_at:
-        result["created_at"] = created_at.isoformat()
-    if last_accessed:
-        result["last_accessed"] = last_accessed.isoformat()
-    if capabilities_fetched_at:
-        result["capabilities_fetched_at"] = capabilities_fetched_at.isoformat()
     if method := canonical_connection_method(last_connected_via):
         result["last_connected_via"] = method
-    if connected := result.get("last_accessed") or result.get("created_at"):
-        result["last_connected_at"] = connected
+    _add_times(result, created_at, last_accessed, capabilities_fetched_at)
     return result
+
+
+def _add_times(
+    result: dict[str, Any], created_at: datetime | None, last_accessed: datetime | None, fetched_at: datetime | None
+) -> None:
+    if created_at:
+        result["last_connected_at"] = result["created_at"] = created_at.isoformat()
+    if last_accessed:
+        result["last_connected_at"] = result["last_accessed"] = last_accessed.isoformat()
+    if fetched_at:
+        result["capabilities_fetched_at"] = fetched_at.isoformat()
