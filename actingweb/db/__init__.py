@@ -1,7 +1,7 @@
-"""The storage of an ActingWeb application: one interface, DynamoDB or PostgreSQL behind it.
+"""The storage of an ActingWeb application: one interface to DynamoDB or PostgreSQL.
 
-Every accessor takes the application's `config`, on which the backend's modules hang (`config.DbActor` and so on), and
-returns a new object. `load_backend()` returns such an object for the backend that DATABASE_BACKEND names.
+Every accessor takes the application's `config`, whose attributes are the backend's modules (`config.DbActor` and so
+on), and returns a new object. `load_backend()` returns such a `config` for the backend that DATABASE_BACKEND names.
 """
 
 from actingweb.db.accessors import (
@@ -36,7 +36,7 @@ from actingweb.db.exceptions import (
     DbUnknownActorError,
 )
 
-# The contract names what `__all__` holds; this and `transaction` are not among it.
+# `health` and `transaction` are public, but the contract fixes the names in `__all__` without them.
 from actingweb.db.healthcheck import health as health
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
@@ -44,7 +44,7 @@ from actingweb.db.transactions import transaction as transaction
 
 __version__ = "4.0.0"
 __distribution__ = "actingweb-db"
-"""Tells this package from the framework's own storage layer, which has the same name."""
+"""The framework's own storage layer has the same package name; this attribute tells the two apart."""
 
 __all__ = [
     "ConfigurationError",

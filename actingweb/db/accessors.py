@@ -1,4 +1,4 @@
-"""The fifteen accessors: each makes a new object of the backend that hangs on `config`."""
+"""The fifteen accessors. Each makes a new object of the backend whose modules `config` has."""
 
 from collections.abc import Callable
 from typing import Any
@@ -187,7 +187,7 @@ def get_subscription_suspension(config: Any, actor_id: str) -> SubscriptionSuspe
 
     Args:
         config: the application's configuration, with the backend's modules.
-        actor_id: whose targets.
+        actor_id: the actor that has the targets.
 
     Returns:
         A new object of the configured backend.
@@ -223,7 +223,7 @@ def get_attribute_bucket_list(config: Any) -> DbAttributeBucketListProtocol:
 
 
 def get_db_accessors() -> dict[str, Callable[..., Any]]:
-    """Return the fifteen accessors by name without `get_`."""
+    """Return the fifteen accessors, by their names without `get_`."""
     return {
         "actor": get_actor,
         "actor_list": get_actor_list,

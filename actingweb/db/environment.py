@@ -1,4 +1,4 @@
-"""Typed reading of environment variables: one rule for all of them, and a parser for each kind of value."""
+"""Reads environment variables as typed values, with a parser for each kind of value."""
 
 import re
 import shlex
@@ -38,7 +38,7 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _URL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _URL_START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-# Of seconds it is eleven days; neither libpq nor a lock of Python can wait much longer.
+# As seconds it is eleven days; neither libpq nor a Python lock can wait much longer.
 _HIGHEST = 1_000_000
 _REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _TABLE_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,200}")
@@ -49,21 +49,24 @@ _BRACKETS = "[]{}()\"'`"
 class Environment:
     """One captured environment.
 
-    White space around a value is no part of it, nor is a line end, as files have that are mounted as variables; of a
-    password only one final line end is none. An empty variable counts as unset.
+    White space and line ends around a value are removed; files that are mounted as variables have such line ends. Only
+    one final line end of a password is removed. An empty variable counts as unset.
 
-    No variable of a frame that a `ConfigurationError` leaves holds a value: reports of errors show them.
+    When a `ConfigurationError` leaves a frame, no local variable of it holds a value, because error reports show them.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
 
     def get(self, variable: str, default: T, parse: Callable[[str, str], T]) -> T:
-        """Return the value that `parse` makes of text and name of a variable. Raise `ConfigurationError`."""
+        """Return what `parse` returns for text and name of a variable, `default` if it is unset.
+
+        Raise `ConfigurationError` for a bad value.
+        """
         return self._parsed(variable, self._raw(variable).strip(), default, parse)
 
     def untrimmed(self, variable: str, default: T, parse: Callable[[str, str], T]) -> T:
-        """Return the same as `get`, made of the whole text."""
+        """Do what `get` does, but give `parse` the text with the white space around it."""
         return self._parsed(variable, self._raw(variable), default, parse)
 
     def _parsed(self, variable: str, text: str, default: T, parse: Callable[[str, str], T]) -> T:
@@ -85,9 +88,9 @@ class Environment:
 
 
 def parse_bool(text: str, variable: str = "value") -> bool:
-    """Return the truth of `1 true yes on` or `0 false no off` in any case, trimmed.
+    """Return True for `1 true yes on` and False for `0 false no off`, in any case and with white space around.
 
-    Raise `ConfigurationError` naming `variable` for anything else.
+    Raise `ConfigurationError` that names `variable` for anything else.
     """
     word = text.strip().lower()
     if word in _TRUE:
@@ -98,7 +101,7 @@ def parse_bool(text: str, variable: str = "value") -> bool:
 
 
 def has_control(text: str) -> bool:
-    """Tell whether a text has a control character or a line end, which no name has."""
+    """Tell whether a text has a control character or a line end, as no name has."""
     return any(unicodedata.category(character) in _CONTROL for character in text)
 
 
@@ -110,25 +113,25 @@ def plain(text: str, variable: str) -> str:
 
 
 def without_line_end(text: str, _: str = "") -> str:
-    """Return a password without the one line end that a file may have behind it."""
+    """Return a password without the final line end that a file may have."""
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def host(text: str, variable: str) -> str:
-    """Return a host's name, its address, the directory of its socket, or several of these."""
+    """Return the name or address of a host or the directory of its socket, or several of these."""
     if "@" in text:
-        # Not quoted: it looks like a URL, with a password.
+        # The text is not quoted: it looks like a URL, which can hold a password.
         raise ConfigurationError(f"{variable}: must be the name of a host, without user and password")
     return plain(text, variable)
 
 
 def seconds(low: float) -> Callable[[str, str], float]:
-    """Return the parser of seconds from `low` on."""
+    """Return a parser for seconds, at least `low`."""
     return _number(low, float)
 
 
 def count(low: int) -> Callable[[str, str], int]:
-    """Return the parser of whole numbers from `low` on."""
+    """Return a parser for whole numbers, at least `low`."""
     number = _number(low, int)
     return lambda text, variable: int(number(text, variable))
 
@@ -148,7 +151,7 @@ def _number(low: float, kind: type[int] | type[float]) -> Callable[[str, str], f
 
 
 def choice(*allowed: str) -> Callable[[str, str], str]:
-    """Return the parser of one of some words, in any case."""
+    """Return a parser for one of these words, in any case."""
 
     def parse(text: str, variable: str) -> str:
         word = text.lower()
@@ -160,7 +163,7 @@ def choice(*allowed: str) -> Callable[[str, str], str]:
 
 
 def names(text: str, variable: str) -> tuple[str, ...]:
-    """Return names that are separated by commas."""
+    """Return the names in a list that commas separate."""
     found = tuple(name for name in (part.strip() for part in text.split(",")) if name)
     if any(name[0] in _BRACKETS or name[-1] in _BRACKETS for name in found):
         raise ConfigurationError(
@@ -176,13 +179,13 @@ def command(text: str, variable: str) -> tuple[str, ...]:
     except ValueError:
         words = []
     if not words:
-        # Not quoted: what is in it may be secret.
+        # The text is not quoted: it may hold a secret.
         raise ConfigurationError(f"{variable} must be a program and its arguments, quoted as for a shell")
     return tuple(words)
 
 
 def ports(text: str, variable: str) -> str:
-    """Return a port, or several that are separated by commas."""
+    """Return a port, or several that commas separate."""
     found = [port.strip() for port in text.split(",")]
     if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in found):
         raise ConfigurationError(f"{variable} is {text!r}: must be a port from 1 to 65535, or one for each host")
@@ -190,7 +193,7 @@ def ports(text: str, variable: str) -> str:
 
 
 def url(text: str, variable: str) -> str:
-    """Return a URL, with the scheme that libpq has for it, or a conninfo string of keywords and values as it is."""
+    """Return a URL with the scheme that libpq accepts, or a conninfo string of keywords and values unchanged."""
     if text.lower().startswith("jdbc:"):
         raise ConfigurationError(
             f"{variable} has the form of JDBC, jdbc:...: must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
@@ -205,7 +208,7 @@ def url(text: str, variable: str) -> str:
 
 
 def table_prefix(text: str, variable: str) -> str:
-    """Return `text` if names of DynamoDB tables can begin with it. Raise `ConfigurationError` naming `variable`."""
+    """Return `text` if names of DynamoDB tables can begin with it."""
     if _TABLE_PREFIX.fullmatch(text) is None:
         raise ConfigurationError(f"{variable} is {text[:300]!r}: must be up to 200 of A-Z a-z 0-9 _ . -")
     return text
@@ -225,7 +228,7 @@ def endpoint(text: str, variable: str) -> str:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    # The URL's parser drops line ends, the driver does not.
+    # `urlsplit` drops line ends; the driver does not.
     if not usable or not text.isprintable() or " " in text:
         raise ConfigurationError(f"{variable} must be a URL such as http://localhost:8000")
     return text

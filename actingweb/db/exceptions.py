@@ -1,4 +1,4 @@
-"""What a storage call raises. None, False and empty results always mean that the database answered."""
+"""The errors that storage calls raise. None, False and empty results always mean that the database answered."""
 
 from collections.abc import Callable
 
@@ -21,10 +21,10 @@ class DbError(Exception):
     """A storage operation failed.
 
     Args:
-        op: the operation, as `property write`.
-        actor_id: whose data it concerned, if one actor's.
-        reason: a fixed phrase, perhaps with sizes, that says what to do; never a stored value or a secret. The library
-            always gives one.
+        op: the operation, for example `property write`.
+        actor_id: the actor whose data the call concerned, if it was one actor's.
+        reason: what happened and what to do, in fixed phrases and sizes; never a stored value or a secret. The library
+            always gives a reason.
     """
 
     def __init__(self, op: str, actor_id: str | None = None, *, reason: str | None = None) -> None:
@@ -47,23 +47,23 @@ def _rebuild(cls: type[DbError], op: str, actor_id: str | None, reason: str | No
 
 
 class DbConnectionError(DbError):
-    """The database cannot be reached, refused the log-in or dropped the connection."""
+    """The database could not be reached, refused the log-in or dropped the connection."""
 
 
 class DbTimeoutError(DbError):
-    """The database, or a free connection, did not come in time; nothing was written."""
+    """The database did not answer in time, or no connection came free in time; nothing was written."""
 
 
 class DbThrottledError(DbError):
-    """The database refused for now because of too many requests, or work is left after the retries."""
+    """The database refused the request because there are too many, or the retries left some work undone."""
 
 
 class DbConflictError(DbError):
-    """Another pair of key parts holds the composed key, or concurrent transactions kept colliding."""
+    """Another pair of key parts has the same composed key, or concurrent transactions kept colliding."""
 
 
 class DbOutcomeUnknownError(DbError):
-    """A write was sent and no answer came: it may or may not have happened."""
+    """A write was sent, but no answer came: it may or may not have happened."""
 
 
 class DbNotSupportedError(DbError):
@@ -83,4 +83,4 @@ class DbUnknownActorError(DbInputError):
 
 
 class ConfigurationError(Exception):
-    """A setting is wrong; the text names the variable and what it may be, never a secret."""
+    """A setting is wrong. The text names the variable and what it may be; it never holds a secret."""

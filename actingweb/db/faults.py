@@ -1,4 +1,4 @@
-"""How a fault travels from a driver or a rule to the public method that gives it its name."""
+"""Exceptions that travel from a driver or a check to the public method, which turns them into a `DbError`."""
 
 from actingweb.db.exceptions import DbError, DbInputError
 
@@ -6,7 +6,7 @@ __all__ = ["DriverError", "Fault", "input_error"]
 
 
 class DriverError(Exception):
-    """Stands for a driver's exception whose own text can quote stored data.
+    """Replaces a driver's exception, whose own text can quote stored data.
 
     Args:
         name: the driver's exception class.
@@ -21,13 +21,13 @@ class DriverError(Exception):
         super().__init__(" ".join(part for part in (name, code, constraint) if part))
 
 
-class Fault(Exception):  # noqa: N818 - it is never raised to users
-    """An operation failed with `error`, whose operation and actor the caller knows.
+class Fault(Exception):  # noqa: N818 - users never see it
+    """A failure that becomes the public `error` in the method that knows operation and actor.
 
     Args:
-        error: the class to raise.
+        error: the class of the public error.
         reason: see `DbError`.
-        cause: what is chained to it: an exception without stored data or secrets in its text.
+        cause: the exception to chain; its text holds no stored data and no secret.
     """
 
     def __init__(self, error: type[DbError], reason: str, cause: BaseException | None = None) -> None:
@@ -44,5 +44,5 @@ class Fault(Exception):  # noqa: N818 - it is never raised to users
 
 
 def input_error(reason: str) -> Fault:
-    """Return the fault of an argument that is refused for `reason`."""
+    """Return the fault of an argument that cannot be stored for this `reason`."""
     return Fault(DbInputError, reason)

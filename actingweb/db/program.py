@@ -1,4 +1,4 @@
-"""How a program ends when nobody takes what it prints."""
+"""Runs a command-line program, and ends it properly if its output cannot be written."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["CLOSED_PIPE", "run"]
 
 CLOSED_PIPE = 141
-"""The exit code of a program whose reader has gone: 128 and the number of SIGPIPE, as a shell has it."""
+"""The exit code when the reader of stdout has gone: 128 plus the number of SIGPIPE, as in a shell."""
 
 
 def run(main: Callable[[], int | None], failed: int) -> NoReturn:
-    """Run a program and leave the process with the code that `main` returns, once all it printed is out.
+    """Run `main`, write out all that it printed, and exit with the code that it returns.
 
-    If the reader of stdout has gone, it ends quietly with `CLOSED_PIPE`; if stdout is closed from the beginning or
-    cannot be written, with one line on stderr and the code `failed`. What stderr does not take is lost.
+    If the reader of stdout has gone, exit silently with `CLOSED_PIPE`. If stdout is closed from the beginning or cannot
+    be written, print one line on stderr and exit with the code `failed`. Output that stderr cannot take is lost.
     """
     is_closed = sys.stdout is None
     _open_closed()
@@ -38,7 +38,7 @@ def run(main: Callable[[], int | None], failed: int) -> NoReturn:
 
 
 def _open_closed() -> None:
-    """Open what is closed of the three streams, so that no file or socket gets its number."""
+    """Open those of the three streams that are closed, so that no file or socket gets their numbers."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_RDWR)
@@ -49,7 +49,7 @@ def _open_closed() -> None:
 
 
 def _watched(stream: TextIO, failed: int | None) -> TextIO:
-    """Return a stream in the place of stdout or stderr."""
+    """Return a stream that replaces stdout or stderr."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     return io.TextIOWrapper(
@@ -62,7 +62,7 @@ def _watched(stream: TextIO, failed: int | None) -> TextIO:
 
 
 class _Output(io.FileIO):
-    """The descriptor of a stream, whose first failure ends the program unless `failed` is None; no other is noticed."""
+    """The descriptor of a stream. Its first failure ends the program, unless `failed` is None; others are ignored."""
 
     def __init__(self, descriptor: int, failed: int | None) -> None:
         super().__init__(descriptor, "wb", closefd=False)
@@ -80,7 +80,7 @@ class _Output(io.FileIO):
 
     def _written(self, data: ReadableBuffer) -> int:
         while (count := super().write(data)) is None:
-            # It does not wait by itself.
+            # The descriptor is non-blocking: wait until it can be written.
             select.select([], [self], [])
         return count
 

@@ -1,11 +1,16 @@
-"""The interface that applications program against; every backend's classes fit these protocols.
+"""The interface for applications. The classes of every backend fit these protocols.
 
-What holds for every method: an argument that is missing (None or "") never raises; None, False and empty results mean
-that the database answered; a fault raises a `DbError`; an argument that cannot be stored raises `DbInputError` and
-leaves everything as it was. Keys, names and values are text; lone surrogates in them become U+FFFD. Times in results
-are aware UTC datetimes; time arguments are datetimes or ISO 8601 text, naive ones being UTC.
+These rules hold for every method:
 
-A `handle` is None or the loaded row, read-only, with its columns as attributes and items.
+* An argument that is missing (None or "") never raises; the docstrings say what the answer is.
+* None, False and empty results mean that the database answered. A fault raises a `DbError`.
+* An argument that cannot be stored raises `DbInputError`, and nothing changes.
+* Keys, names and values are text. Lone surrogates in them become U+FFFD.
+* Times in results are aware datetimes in UTC, unless a docstring says text. Time arguments are datetimes or ISO 8601
+  text; those without an offset are in UTC.
+
+A `handle` is None or the row that the object loaded or stored. It is read-only and has the columns as attributes and
+as items.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,26 +43,26 @@ class DbActorProtocol(Protocol):
     handle: Any
 
     def get(self, actor_id: str | None = None) -> dict[str, Any] | None:
-        """Load the actor and return its `id`, `creator` and `passphrase`; None if there is none."""
+        """Load an actor and return its `id`, `creator` and `passphrase`; None if there is no such actor."""
 
     def get_by_creator(self, creator: str | None = None) -> list[dict[str, Any]] | None:
-        """Return the actors of a creator by id, None without a creator.
+        """Return the actors of a creator, shaped as by `get` and in the order of their ids; None without a creator.
 
-        A creator with `@` is compared in lower case. The handle is set if there is exactly one. On DynamoDB an actor
-        made a moment ago may be missing: the read goes through an index.
+        A creator that contains `@` is stored and compared in lower case. If there is exactly one actor, it becomes the
+        handle. On DynamoDB an actor created a moment ago may be missing, because the read uses an index.
         """
 
     def create(self, actor_id: str | None = None, creator: str | None = None, passphrase: str | None = None) -> bool:
-        """Store a new actor. False if the id is taken, which changes nothing, or missing."""
+        """Store a new actor. Return False if the id exists already, and change nothing then, or if it is missing."""
 
     def modify(self, creator: str | None = None, passphrase: str | bytes | None = None) -> bool:
-        """Change what is given and not empty; `passphrase` is text or UTF-8. False without a handle or row."""
+        """Change the arguments that are not empty; bytes are UTF-8. False without a handle or if the row is gone."""
 
     def delete(self) -> bool:
         """Delete the handle's actor. False without a handle.
 
-        On PostgreSQL its rows in all other tables but the attributes go with it; on DynamoDB the caller wipes them
-        list by list before.
+        PostgreSQL also deletes the actor's rows in all other tables, except its attributes. On DynamoDB, delete them
+        first, with the list classes.
         """
 
 
@@ -68,19 +73,19 @@ class DbActorListProtocol(Protocol):
     handle: Any
 
     def fetch(self) -> list[dict[str, Any]]:
-        """Return `id` and `creator` of all actors, by id."""
+        """Return `id` and `creator` of all actors, in the order of their ids."""
 
     def iterate(self, page_size: int = 500) -> Iterator[dict[str, Any]]:
-        """Yield `id` and `creator` of all actors in any order, in bounded memory, `page_size` to a request."""
+        """Yield `id` and `creator` of all actors, in any order and in bounded memory; read `page_size` per request."""
 
 
 @runtime_checkable
 class DbPropertyProtocol(Protocol):
-    """One property of an actor: a name and a text.
+    """One property of an actor: a text with a name.
 
-    A property is indexed if look-up mode is on and its name is listed and does not begin with `list:`. The first
-    actor that stores a value of an indexed property claims it, and is found by it until it changes or deletes the
-    property.
+    A property is indexed if USE_PROPERTY_LOOKUP_TABLE is true, INDEXED_PROPERTIES lists its name, and the name does not
+    begin with `list:`. The first actor that stores a value under an indexed name claims it: a reverse look-up of the
+    value returns that actor until it changes or deletes the property.
     """
 
     handle: Any
@@ -89,15 +94,15 @@ class DbPropertyProtocol(Protocol):
         """Return the stored text, None if there is none."""
 
     def get_many(self, actor_id: str | None = None, names: Any = None) -> dict[str, str]:
-        """Return the stored texts of those of these names, or of one given as text, that exist, by name.
+        """Return the stored texts of those of these names that exist, by name. A single name may be given as text.
 
-        The handle stays as it is.
+        The handle does not change.
         """
 
     def set(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
-        """Store a value: text as it is, anything else as JSON or else its `str`. None and "" delete.
+        """Store a value: a text as it is, another value as JSON or, if it is not JSON, as its `str`.
 
-        False only if the actor or name is missing.
+        None and "" delete the property. False only if the actor or the name is missing.
         """
 
     def set_many(
@@ -106,25 +111,26 @@ class DbPropertyProtocol(Protocol):
         values: Mapping[str, Any] | None = None,
         chunk_size: int | None = None,
     ) -> bool:
-        """Store values by name, each as `set` does, all of them or none. The handle stays as it is.
+        """Store several values by name, as `set` does, either all of them or none. The handle does not change.
 
-        False only if the actor, the values or a name is missing, which changes nothing; no values at all are True. A
-        value or name that cannot be stored, and names that become equal, raise `DbInputError` before anything is
-        stored.
+        Return False, and change nothing, if the actor, the values or a name is missing; an empty mapping is True.
+        Raise `DbInputError`, before anything is stored, for a name or value that cannot be stored, and for names that
+        become equal when they are cleaned.
 
-        PostgreSQL stores any number in one transaction. On DynamoDB one holds at most 100 actions and 4 MB; a plain
-        name counts as one action, an indexed one as four, or two if its value is empty. More raise `DbInputError`, or
-        go in transactions of `chunk_size` names each, in the order of the names: a fault then leaves those stored that
-        went before, and the call can be repeated.
+        PostgreSQL stores any number of values in one transaction. A transaction of DynamoDB holds at most 100 actions
+        and 4 MB: a plain name takes one action, an indexed name four, or two if its value is empty. A larger call
+        raises `DbInputError` unless `chunk_size` is given. It is then divided, in the order of the names, into
+        transactions of `chunk_size` names each. After a fault the earlier transactions are stored, and the call can be
+        repeated.
         """
 
     def delete(self) -> bool:
         """Delete the handle's property. False without a handle."""
 
     def get_actor_id_from_property(self, name: str | None = None, value: str | None = None) -> str | None:
-        """Return the actor whose property of this name holds exactly this value, None if there is none.
+        """Return the actor whose property of this name has exactly this value, None if there is none.
 
-        In look-up mode only indexed names can be asked for, and only the actor with the claim is found.
+        With USE_PROPERTY_LOOKUP_TABLE, only indexed names are found, and only the actor that claims the value.
         """
 
     def get_range(
@@ -135,9 +141,9 @@ class DbPropertyProtocol(Protocol):
         keys_only: bool = False,
         consistent_read: bool = True,
     ) -> dict[str, str]:
-        """Return the properties with lower <= name <= upper in bytes, by name; with `keys_only`, "" for values.
+        """Return the properties with lower <= name <= upper in bytes, in the order of their names.
 
-        `lower=""` is the start; `upper=""` is nothing.
+        With `keys_only` all values are "". `lower=""` begins with the first name; `upper=""` finds nothing.
         """
 
     def get_prefix(
@@ -147,15 +153,15 @@ class DbPropertyProtocol(Protocol):
         keys_only: bool = False,
         consistent_read: bool = True,
     ) -> dict[str, str]:
-        """Return the properties whose name begins with `prefix`, by name; with `keys_only`, "" for values."""
+        """Return the properties whose name begins with `prefix`, by name; with `keys_only` all values are ""."""
 
     def get_last_in_range(
         self, actor_id: str | None = None, lower: str | None = None, upper: str | None = None
     ) -> str | None:
-        """Return the byte-greatest name with lower <= name <= upper, None if there is none."""
+        """Return the greatest name, in bytes, with lower <= name <= upper; None if there is none."""
 
     def create_if_not_exists(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
-        """Store a value as `set` does if there is none yet; True if this call stored it. Empty values: False."""
+        """Store a value as `set` does if there is none yet; True if this call stored it. False for an empty value."""
 
     def set_if_value_equals(
         self,
@@ -164,15 +170,15 @@ class DbPropertyProtocol(Protocol):
         expected: str | None = None,
         value: str | None = None,
     ) -> bool:
-        """Store the text `value`, "" included, if the stored text is exactly `expected`; True if it was."""
+        """Store the text `value`, which may be "", if the stored text is exactly `expected`; True if it was stored."""
 
     def delete_if_value_equals(
         self, actor_id: str | None = None, name: str | None = None, value: str | None = None
     ) -> bool:
-        """Delete the property if the stored text is exactly `value`; True if it was."""
+        """Delete the property if the stored text is exactly `value`; True if it was deleted."""
 
     def batch_delete(self, actor_id: str | None = None, names: Any = None) -> None:
-        """Delete the properties of these names, or of one name given as text. Absent ones are fine."""
+        """Delete the properties of these names; a single name may be given as text. Absent ones are ignored."""
 
 
 @runtime_checkable
@@ -190,7 +196,7 @@ class DbPropertyListProtocol(Protocol):
         """Return all properties, by name; None without an actor."""
 
     def delete(self) -> bool:
-        """Delete all properties of the actor last fetched, and its claims. False without a fetch."""
+        """Delete all properties and claims of the actor that was last fetched. False without a fetch."""
 
 
 @runtime_checkable
@@ -198,8 +204,8 @@ class DbTrustProtocol(Protocol):
     """One trust relationship of an actor with a peer.
 
     Results always have the texts `id`, `peerid`, `baseuri`, `type`, `relationship`, `secret`, `desc` and
-    `verification_token` and the flags `approved`, `peer_approved` and `verified`; the other columns and
-    `last_connected_at` only when they are not empty, times as ISO 8601 text.
+    `verification_token` and the bools `approved`, `peer_approved` and `verified`. They have the other columns and
+    `last_connected_at` only if these are not empty. Times are ISO 8601 text.
     """
 
     handle: Any
@@ -207,12 +213,12 @@ class DbTrustProtocol(Protocol):
     def get(
         self, actor_id: str | None = None, peerid: str | None = None, token: str | None = None
     ) -> dict[str, Any] | None:
-        """Return the actor's trust with a peer, or without `peerid` the one whose secret is `token`; else None."""
+        """Return the trust with a peer or, without `peerid`, the one whose secret is `token`; None if there is none."""
 
     def get_many(self, actor_id: str | None = None, peerids: Any = None) -> list[dict[str, Any]]:
-        """Return the actor's trusts with these peers, or with one given as text, as `get` does, by peer.
+        """Return the trusts with these peers, shaped as by `get`, by peer. A single peer may be given as text.
 
-        Peers without a trust are left out. The handle stays as it is.
+        Peers without a trust are left out. The handle does not change.
         """
 
     def create(
@@ -241,10 +247,10 @@ class DbTrustProtocol(Protocol):
         aw_version: str | None = None,
         capabilities_fetched_at: datetime | str | None = None,
     ) -> bool:
-        """Store a trust, replacing one with the same peer but for its `created_at`. False without actor or peer.
+        """Store a trust. One with the same peer is replaced, except its `created_at`. False without actor or peer.
 
-        `created_at` defaults to now, `last_accessed` to the `created_at` argument or now, `last_connected_via` to
-        `established_via`. Flags given as text are False for "", 0, false, no and off.
+        `created_at` defaults to now, `last_accessed` to the argument `created_at` or now, `last_connected_via` to
+        `established_via`. Flags may be text: "", 0, false, no and off are False.
         """
 
     def modify(
@@ -269,9 +275,9 @@ class DbTrustProtocol(Protocol):
         aw_version: str | None = None,
         capabilities_fetched_at: datetime | str | None = None,
     ) -> bool:
-        """Change what is not None; empty `baseuri`, `secret`, `desc`, `verification_token` and times count as None.
+        """Change the arguments that are not None. False without a handle or if the row is gone.
 
-        False without a handle or when the row is gone.
+        An empty `baseuri`, `secret`, `desc`, `verification_token` or time counts as None.
         """
 
     def delete(self) -> bool:
@@ -291,10 +297,10 @@ class DbTrustListProtocol(Protocol):
     trusts: list[dict[str, Any]] | None
 
     def fetch(self, actor_id: str | None = None) -> list[dict[str, Any]]:
-        """Return the actor's trusts by peer, shaped as by `DbTrust.get`."""
+        """Return the actor's trusts, shaped as by `DbTrust.get`, in the order of the peers."""
 
     def delete(self) -> bool:
-        """Delete all trusts of the actor last fetched. False without a fetch."""
+        """Delete all trusts of the actor that was last fetched. False without a fetch."""
 
 
 @runtime_checkable
@@ -306,7 +312,7 @@ class DbPeerTrusteeProtocol(Protocol):
     def get(
         self, actor_id: str | None = None, peer_type: str | None = None, peerid: str | None = None
     ) -> dict[str, Any] | Literal[False] | None:
-        """Return the peer trustee, or without `peerid` the only one of a type; None if none, False if several."""
+        """Return the peer trustee or, without `peerid`, the only one of a type; None for none, False for several."""
 
     def create(
         self,
@@ -316,10 +322,10 @@ class DbPeerTrusteeProtocol(Protocol):
         baseuri: str | None = None,
         passphrase: str | None = None,
     ) -> bool:
-        """Store a new peer trustee. False if it exists, which changes nothing, or actor, peer or type is missing."""
+        """Store a new peer trustee. False, without a change, if it exists or actor, peer or type is missing."""
 
     def modify(self, peer_type: str | None = None, baseuri: str | None = None, passphrase: str | None = None) -> bool:
-        """Change what is given and not empty. False without a handle or when the row is gone."""
+        """Change the arguments that are not empty. False without a handle or if the row is gone."""
 
     def delete(self) -> bool:
         """Delete the handle's peer trustee. False without a handle."""
@@ -334,10 +340,10 @@ class DbPeerTrusteeListProtocol(Protocol):
     peertrustees: list[dict[str, Any]] | None
 
     def fetch(self, actor_id: str | None = None) -> list[dict[str, Any]]:
-        """Return the actor's peer trustees by peer."""
+        """Return the actor's peer trustees in the order of the peers."""
 
     def delete(self) -> bool:
-        """Delete all peer trustees of the actor last fetched. False without a fetch."""
+        """Delete all peer trustees of the actor that was last fetched. False without a fetch."""
 
 
 @runtime_checkable
@@ -367,7 +373,7 @@ class DbSubscriptionProtocol(Protocol):
         seqnr: int = 0,
         callback: bool | str = False,
     ) -> bool:
-        """Store a new subscription. False if it exists, which changes nothing, or a part of the key is missing."""
+        """Store a new subscription. False, without a change, if it exists or a part of the key is missing."""
 
     def modify(
         self,
@@ -380,16 +386,16 @@ class DbSubscriptionProtocol(Protocol):
         seqnr: int | None = None,
         callback: bool | str | None = None,
     ) -> bool:
-        """Change what is given; empty texts count as not given. False without a handle or when the row is gone.
+        """Change the arguments that are not None; empty texts count as None. False without a handle or row.
 
-        Raise `DbInputError` for another `peerid` or `subid` than the row's: the key cannot change.
+        Raise `DbInputError` if `peerid` or `subid` differs from the row's, because a key cannot change.
         """
 
     def increment_seqnr(self, by: int = 1) -> int | None:
-        """Add to the sequence number atomically and return the new one; None without a handle or row."""
+        """Add to the sequence number in one atomic step and return the new one; None without a handle or row."""
 
     def delete(self) -> bool:
-        """Delete the handle's subscription, not its diffs. False without a handle."""
+        """Delete the handle's subscription, but not its diffs. False without a handle."""
 
 
 @runtime_checkable
@@ -401,17 +407,18 @@ class DbSubscriptionListProtocol(Protocol):
     subscriptions: list[dict[str, Any]] | None
 
     def fetch(self, actor_id: str | None = None) -> list[dict[str, Any]]:
-        """Return the actor's subscriptions by peer and subscription id."""
+        """Return the actor's subscriptions in the order of peer and subscription id."""
 
     def delete(self) -> bool:
-        """Delete all subscriptions of the actor last fetched. False without a fetch."""
+        """Delete all subscriptions of the actor that was last fetched. False without a fetch."""
 
 
 @runtime_checkable
 class DbSubscriptionDiffProtocol(Protocol):
-    """One change that a subscription has not delivered yet.
+    """One diff: a change that a subscription has not delivered yet.
 
-    Results have `id`, `subscriptionid`, `timestamp` (of the create), `data` and the int `sequence`.
+    Results have the texts `id`, `subscriptionid` and `data`, `timestamp`, the time of the create, and the int
+    `sequence`.
     """
 
     handle: Any
@@ -419,23 +426,23 @@ class DbSubscriptionDiffProtocol(Protocol):
     def get(
         self, actor_id: str | None = None, subid: str | None = None, seqnr: int | None = None
     ) -> dict[str, Any] | None:
-        """Return the diff of a number, or of the lowest number for None. Without any argument, the handle's."""
+        """Return the diff with a number, or with the lowest one for None; without any argument, the handle's diff."""
 
     def create(
         self, actor_id: str | None = None, subid: str | None = None, diff: str | None = "", seqnr: int = 1
     ) -> bool:
-        """Store a new diff. False if the number is taken, which changes nothing, or actor or id is missing."""
+        """Store a new diff. False, without a change, if the number exists or actor or subscription is missing."""
 
     def create_many(
         self, actor_id: str | None = None, diffs: Iterable[tuple[str, int, str | None]] | None = None
     ) -> list[bool]:
-        """Store new diffs, given as `(subid, seqnr, diff)`, and return for each, in order, what `create` answers.
+        """Store new diffs, given as `(subid, seqnr, diff)`, and return for each, in order, what `create` returns.
 
-        Of two with one number the first is stored. All have the time of this call. The handle stays as it is. What
-        cannot be stored raises `DbInputError` before anything is stored.
+        Of two with the same number the first is stored. All get the time of this call. The handle does not change.
+        A diff that cannot be stored raises `DbInputError` before any is stored.
 
-        PostgreSQL stores them in one statement. On DynamoDB up to 100, or 4 MB, go in one transaction, more in several:
-        a fault then leaves those stored that went before.
+        PostgreSQL stores all in one statement. DynamoDB stores up to 100 diffs or 4 MB in one transaction, and more in
+        several; after a fault the earlier transactions are stored.
         """
 
     def delete(self) -> bool:
@@ -452,10 +459,16 @@ class DbSubscriptionDiffListProtocol(Protocol):
     diffs: list[dict[str, Any]] | None
 
     def fetch(self, actor_id: str | None = None, subid: str | None = None) -> list[dict[str, Any]]:
-        """Return a subscription's diffs by number, or all of the actor's by number and id. The text is `diff`."""
+        """Return a subscription's diffs by number, or all of the actor's by number and subscription.
+
+        Results are shaped as by `DbSubscriptionDiff.get`, but the text is `diff` instead of `data`.
+        """
 
     def delete(self, seqnr: int | None = None) -> bool:
-        """Delete what was last fetched up to and including a number, all for None or 0. False without a fetch."""
+        """Delete the diffs last fetched with numbers up to `seqnr`; all for None or 0. False without a fetch.
+
+        Diffs that were stored after the fetch are deleted, too.
+        """
 
 
 @runtime_checkable
@@ -468,13 +481,13 @@ class SubscriptionSuspensionProtocol(Protocol):
         """Tell whether the target, or this subtarget of it, is suspended."""
 
     def suspend(self, target: str, subtarget: str | None = None) -> bool:
-        """Suspend exactly this pair; True if it was not suspended before."""
+        """Suspend exactly this pair; True if this call suspended it."""
 
     def resume(self, target: str, subtarget: str | None = None) -> bool:
-        """Resume exactly this pair; True if it was suspended."""
+        """Resume exactly this pair; True if this call resumed it."""
 
     def get_all_suspended(self) -> list[tuple[str, str | None]]:
-        """Return the suspended pairs, sorted."""
+        """Return the suspended pairs of target and subtarget, sorted; the subtarget of a whole target is None."""
 
     def delete_all(self) -> bool:
         """Resume everything. False without an actor."""
@@ -484,8 +497,8 @@ class SubscriptionSuspensionProtocol(Protocol):
 class DbAttributeProtocol(Protocol):
     """Internal attributes of an actor: JSON values by bucket and name.
 
-    An entry is `{"data": value, "timestamp": datetime or None}`. An expired attribute is absent for everything but the
-    deletes that sweep. All methods can be called on the class.
+    An entry is `{"data": value, "timestamp": datetime or None}`. An expired attribute counts as absent, except that
+    the deletes of several attributes delete it. All methods can be called on the class.
     """
 
     @classmethod
@@ -514,20 +527,24 @@ class DbAttributeProtocol(Protocol):
         timestamp: datetime | str | None = None,
         ttl_seconds: int | None = None,
     ) -> bool:
-        """Store an attribute whole: what is left out is cleared. Falsy data deletes. False if a key part is missing.
+        """Store an attribute; arguments that are left out are cleared. Falsy data deletes it.
 
-        `ttl_seconds` counts from now; the row stays an hour longer, for servers whose clocks differ.
+        The attribute expires `ttl_seconds` from now and one hour more, because the clocks of servers differ. False if
+        a part of the key is missing.
         """
 
     @classmethod
     def delete_attr(cls, actor_id: str | None = None, bucket: str | None = None, name: str | None = None) -> bool:
-        """Delete an attribute; True also if there was none. False if a key part is missing."""
+        """Delete an attribute; True even if there was none. False if a part of the key is missing."""
 
     @classmethod
     def delete_attr_conditional(
         cls, actor_id: str | None = None, bucket: str | None = None, name: str | None = None
     ) -> bool:
-        """Delete an attribute; True only if this call removed it. If it raises, the caller has not won."""
+        """Delete an attribute; True only if this call deleted it. Exactly one of concurrent callers gets True.
+
+        A caller that gets an error must not act as if it had deleted the attribute.
+        """
 
     @classmethod
     def conditional_update_attr(
@@ -540,24 +557,26 @@ class DbAttributeProtocol(Protocol):
         timestamp: datetime | str | None = None,
         ttl_seconds: int | None = None,
     ) -> bool:
-        """Replace the data if it equals `old_data` as a JSON value; True if it did. Never makes an attribute.
+        """Replace the data if it equals `old_data` as a JSON value; True if it was replaced.
 
-        `timestamp` and the time to live stay unless they are given.
+        It never creates an attribute. `timestamp` and the time to live stay as they are unless they are given.
         """
 
     @classmethod
     def delete_bucket(cls, actor_id: str | None = None, bucket: str | None = None) -> bool:
-        """Delete a bucket; True also if it was empty. False without actor or bucket."""
+        """Delete a bucket; True even if it was empty. False without actor or bucket."""
 
     @classmethod
     def delete_expired(cls, now_epoch: int | None = None, buckets: Any = None) -> int:
-        """Delete what expired before `now_epoch` (seconds, default now), in these buckets or all; return how many.
+        """Delete the attributes, in these buckets or in all, that are expired at `now_epoch`; return how many.
 
-        PostgreSQL deletes 10,000 rows in one transaction and goes on until none is left; a fault leaves what is deleted
-        by then deleted, and the call can be repeated. A row that another call is writing or deleting is not waited for:
-        whether or not it stays expired, the next purge looks at it again.
+        `now_epoch` is in seconds and defaults to now.
 
-        On DynamoDB 0, without a request: the table's own time to live does it.
+        PostgreSQL deletes up to 10,000 rows in each transaction until none is left. After a fault the earlier
+        transactions stay done, and the call can be repeated. It skips rows that another call is writing or deleting;
+        the next purge looks at them again.
+
+        On DynamoDB the call returns 0 without a request, because the table's time to live deletes the rows.
         """
 
     @classmethod
@@ -570,7 +589,7 @@ class DbAttributeProtocol(Protocol):
     ) -> int:
         """Delete the attributes in these buckets whose data is an object with this `chain_id`; return how many.
 
-        The one named `defer_name` goes last, when all others are gone.
+        The attribute named `defer_name` is deleted when all others are.
         """
 
 
@@ -584,8 +603,8 @@ class DbAttributeBucketListProtocol(Protocol):
 
     @classmethod
     def fetch_timestamps(cls, actor_id: str | None = None) -> dict[str, datetime | None] | None:
-        """Return the latest timestamp in each bucket, None where no attribute has one; None without an actor."""
+        """Return the latest timestamp of each bucket, None if no attribute in it has one; None without an actor."""
 
     @classmethod
     def delete(cls, actor_id: str | None = None) -> bool:
-        """Delete all attributes of the actor; True also if there were none. False without an actor."""
+        """Delete all attributes of the actor; True even if there were none. False without an actor."""

@@ -1,4 +1,4 @@
-"""Which backends there are, and how one is loaded."""
+"""Finds and loads a backend."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""The settings of the storage layer, read from the environment once and validated."""
+"""The settings of the storage layer, which are read from the environment once and validated."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _REGION_VARIABLES = ("AWS_DEFAULT_REGION", "AWS_REGION")
 
 
 class _Captured(dict[str, str]):
-    """Variables that no `repr` shows."""
+    """Environment variables whose `repr` hides them."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} variables>"
@@ -32,12 +32,12 @@ class PostgresSettings:
     """How to reach PostgreSQL. Times are seconds.
 
     Attributes:
-        url: beats `host` to `user`.
-        url_variable: which variable has it.
-        named: which of `host`, `port` and `user` are set; `password` and `password_command` belong to these.
-        libpq: which of libpq's own variables are set that say who logs in where.
-        password_command: a program and its arguments, asked for the password of each new connection.
-        timeout: how long one call waits for the server's answer.
+        url: takes precedence over `host`, `port`, `name` and `user`.
+        url_variable: the variable that `url` comes from.
+        named: those of `host`, `port` and `user` that are set; `password` and `password_command` belong to these.
+        libpq: those of libpq's own variables for server, user and password that are set.
+        password_command: a program and its arguments; it prints the password for each new connection.
+        timeout: how long a call waits for the server's answer.
     """
 
     url: str | None = field(repr=False)
@@ -66,11 +66,11 @@ class PostgresSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings every backend shares and those of DynamoDB; `postgresql` holds the rest, validated when first used.
+    """The settings that all backends share and those of DynamoDB. PostgreSQL's are validated when `postgresql` is used.
 
     Attributes:
-        aws_region: the region that a variable names.
-        aws_db_timeout: seconds that one call may take in all, attempts included; of many rows, each page or batch.
+        aws_region: the region that a variable names, None if none does.
+        aws_db_timeout: seconds that one call may take with all its attempts; for many rows, each page or batch.
     """
 
     database_backend: str

@@ -1,4 +1,4 @@
-"""Whether the process has the threads that it had when this package was loaded."""
+"""Checks that gevent did not replace threads after this package was imported."""
 
 import threading
 
@@ -10,9 +10,9 @@ _local = threading.local
 
 
 def require_same_threads() -> None:
-    """Raise `ConfigurationError` if greenlets took the place of threads after this package was loaded.
+    """Raise `ConfigurationError` if greenlets replaced threads after this package was imported.
 
-    Its locks and what it keeps for each thread would be those of threads, and greenlets would get each other's.
+    The package's locks and thread-local values would then belong to threads, and greenlets would share them.
     """
     if threading.local is not _local:
         raise ConfigurationError(

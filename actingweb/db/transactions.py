@@ -1,4 +1,4 @@
-"""Several calls as one transaction, on the backends that can."""
+"""Several calls as one transaction."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,15 +9,15 @@ __all__ = ["transaction"]
 
 
 def transaction(config: Any = None) -> AbstractContextManager[None]:
-    """Make the calls of a `with` block one transaction: all they write is stored at its end, or nothing.
+    """Make the calls of a `with` block one transaction: at its end either all that they wrote is stored, or nothing.
 
-    The block holds one connection, and all calls of its thread (its asyncio task, in an event loop) use it. They see
-    each other's writes; others see them after the block. An exception that leaves the block undoes all of it. A block
-    inside a block is a savepoint: an exception that leaves it undoes what the inner block did, and the outer one can go
-    on. A call's `DbError` therefore has to leave the block it was raised in.
+    The block holds one connection. All calls of its thread, or in an event loop of its asyncio task, use it. They see
+    each other's writes; other threads and processes see them after the block. An exception that leaves the block undoes
+    all of it. A block inside a block is a savepoint: an exception that leaves it undoes only the inner block, and the
+    outer one can go on. So let the `DbError` of a call leave the block in which it was raised.
 
-    No call in a block is repeated: `DbConflictError` and `DbConnectionError` mean that nothing is stored, and the whole
-    block may be run again.
+    The layer repeats no call in a block. After `DbConflictError` and `DbConnectionError` nothing is stored, and the
+    application may run the whole block again.
 
     Args:
         config: the application's configuration; by default the backend is that of DATABASE_BACKEND.

@@ -20,7 +20,7 @@ _KNOWN_METHODS = frozenset({"trust", "subscription", "mcp"})
 def clean_text(text: str) -> str:
     """Return `text` as a plain `str`, each lone surrogate, which has no UTF-8 form, replaced by U+FFFD."""
     if text.__class__ is not str:
-        # A subclass can tell another length or content than it has.
+        # The methods of a subclass can return another length or content than it has.
         text = str.__str__(text)
     if text.isascii():
         return text
@@ -32,15 +32,15 @@ def clean_text(text: str) -> str:
 
 
 def ensure_timezone_aware_iso(dt: datetime) -> str:
-    """Return `dt` in ISO 8601; a naive value is UTC, an aware one keeps its offset."""
+    """Return `dt` as ISO 8601 text. A naive value is in UTC; an aware one keeps its offset."""
     return (dt.replace(tzinfo=UTC) if dt.tzinfo is None else dt).isoformat()
 
 
 def sanitize_json_data(data: Any, *, log_source: str = "") -> Any:
     """Return a copy of `data` with every surrogate in its texts and keys replaced by U+FFFD.
 
-    With `log_source`, one WARNING counts the texts that changed. Raise `DbInputError` if two keys become equal, or if
-    `data` is nested too deeply.
+    With `log_source`, log one WARNING with the number of texts that changed. Raise `DbInputError` if two keys become
+    equal, or if `data` is nested too deeply.
     """
     changed: list[None] = []
     try:
@@ -80,5 +80,5 @@ def canonical_connection_method(method: object) -> str | None:
 
 
 def compute_lookup_key(property_name: str, value: str) -> str:
-    """Return the key of a reverse look-up row: hex SHA-256 of name, zero byte and value in UTF-8. Never changes."""
+    """Return the key of a look-up row: the hex SHA-256 of name, zero byte and value in UTF-8. This never changes."""
     return hashlib.sha256(f"{clean_text(property_name)}\x00{clean_text(value)}".encode()).hexdigest()

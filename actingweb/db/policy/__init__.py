@@ -1,4 +1,4 @@
-"""The behaviour that both backends share, one module per entity: argument rules, encodings, handles, result shapes.
+"""The behaviour that all backends share, one module per entity: argument rules, encodings, handles, result shapes.
 
-A backend subclasses these classes and implements their `_verbs`, which only do I/O.
+A backend subclasses these classes and implements their abstract methods, the verbs, which only do I/O.
 """

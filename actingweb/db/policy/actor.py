@@ -76,7 +76,7 @@ class ActorListPolicy(EntityList[ActorRecord], DbActorListProtocol):
 
     @abstractmethod
     def _stream(self, page_size: int) -> Iterator[ActorRecord]:
-        """Yield all actors in any order, `page_size` per request, in bounded memory."""
+        """Yield all actors in any order, in bounded memory; read `page_size` of them in each request."""
 
     @operation("actor list")
     def fetch(self) -> list[dict[str, Any]]:

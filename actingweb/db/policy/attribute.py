@@ -16,7 +16,7 @@ from actingweb.db.records import AttributeRecord, EncodedAttribute
 __all__ = ["TTL_CLOCK_SKEW_BUFFER", "AttributeBucketListPolicy", "AttributePolicy", "ttl_deadline"]
 
 TTL_CLOCK_SKEW_BUFFER = 3600
-"""Seconds that a row outlives its time to live, for servers whose clocks differ."""
+"""Seconds that a row is kept after its time to live, because the clocks of servers differ."""
 
 
 def ttl_deadline(ttl_seconds: int) -> int:
@@ -35,12 +35,12 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     @classmethod
     @abstractmethod
     def _read(cls, actor_id: str, bucket: str, name: str) -> AttributeRecord | None:
-        """Return the row, expired or not, strongly read."""
+        """Return the row, even if it is expired, by a strongly consistent read."""
 
     @classmethod
     @abstractmethod
     def _list(cls, *key: Any) -> list[AttributeRecord]:
-        """Return the rows whose key begins with these parts, expired ones too, by key, strongly read."""
+        """Return the rows whose key begins with these parts, even expired ones, in its order, strongly read."""
 
     @classmethod
     @abstractmethod
@@ -73,14 +73,14 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     @classmethod
     @abstractmethod
     def _wipe_expired(cls, now: int, buckets: list[str]) -> int:
-        """Delete the rows expired at `now`, in these buckets or in all if there are none; return how many."""
+        """Delete the rows that are expired at `now`, in these buckets or, for no bucket, in all; return how many."""
 
     @classmethod
     @abstractmethod
     def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:
-        """Delete the rows of these buckets whose data is an object with this `chain_id`, given as JSON text.
+        """Delete the rows of these buckets whose data is an object with this `chain_id`; return how many.
 
-        The row named `last` goes when all others are gone. Return how many went.
+        `chain_id` is JSON text. The row named `last` is deleted when all others are.
         """
 
     @classmethod
@@ -217,12 +217,12 @@ class AttributeBucketListPolicy(EntityBase[AttributeRecord], DbAttributeBucketLi
     @classmethod
     @abstractmethod
     def _list(cls, *key: Any) -> list[AttributeRecord]:
-        """Return the actor's rows, expired ones too, in the order of the key, strongly read."""
+        """Return the actor's rows, even expired ones, in the order of the key, by strongly consistent reads."""
 
     @classmethod
     @abstractmethod
     def _latest(cls, actor_id: str, now: int) -> dict[str, datetime | None]:
-        """Return the buckets with rows that are live at `now`, in order, and the latest timestamp of those rows."""
+        """Return, in order, the buckets with rows that are not expired at `now`, with the latest timestamp of these."""
 
     @classmethod
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What all entity classes have in common: handle, limits of keys, and the verbs that a backend implements once."""
+"""What all entity classes share: the handle, the limits of keys, and the verbs that a backend implements once."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -16,27 +16,30 @@ R = TypeVar("R", bound=Record)
 
 
 class Limits(ABC):
-    """What a backend's columns can hold. Each method returns why not, naming limit and size, or None."""
+    """What a backend's columns can hold.
+
+    A method returns None if the value fits, else the reason why it does not, with limit and size.
+    """
 
     @abstractmethod
     def key(self, record: type[Record], values: tuple[Any, ...]) -> str | None:
-        """Judge the leading parts of a primary key of `record`'s table."""
+        """Check the leading parts of a primary key of `record`'s table."""
 
     @abstractmethod
     def field(self, record: type[Record], name: str, value: str) -> str | None:
-        """Judge a text column outside the primary key, written or looked up."""
+        """Check a text for a column outside the primary key, to be written or looked up."""
 
     @abstractmethod
     def number(self, value: int) -> str | None:
-        """Judge an integer column."""
+        """Check a number for an integer column."""
 
     def limited(self, record: type[Record]) -> frozenset[str]:
-        """Return the columns of `record` that can be given values which it cannot hold; a subclass adds texts."""
+        """Return the columns of `record` that have a limit: the integers, and those that a subclass adds."""
         return frozenset(name for name, kind in record.types.items() if kind in (int, int | None))
 
 
 class EntityBase(Generic[R]):
-    """What the bases of entities and of their lists have in common."""
+    """The base of entities and of their lists."""
 
     record: ClassVar[type[Record]]
     limits: ClassVar[Limits]
@@ -53,7 +56,7 @@ class EntityBase(Generic[R]):
 
     @classmethod
     def _check_key(cls, *key: Any) -> None:
-        """Refuse leading key parts that cannot be stored."""
+        """Raise `Fault` for leading key parts that cannot be stored."""
         for index, value in enumerate(key):
             if isinstance(value, str) and "\x00" in value:
                 raise input_error(f"{cls.record.key[index]} contains U+0000")
@@ -62,7 +65,7 @@ class EntityBase(Generic[R]):
 
     @classmethod
     def _check_fields(cls, values: Mapping[str, Any]) -> None:
-        """Refuse column values that the backend cannot hold; the texts among them are clean and without U+0000."""
+        """Raise `Fault` for column values that the backend cannot hold; texts are clean and without U+0000."""
         for name in _limited(cls.limits, cls.record):
             value = values.get(name)
             if value is not None:
@@ -70,7 +73,7 @@ class EntityBase(Generic[R]):
 
     @classmethod
     def _check_record(cls, record: Record) -> None:
-        """Refuse a row with values that the backend cannot hold."""
+        """Raise `Fault` for a row with values that the backend cannot hold."""
         for name in _limited(cls.limits, cls.record):
             value = getattr(record, name)
             if value is not None:
@@ -90,7 +93,7 @@ def _limited(limits: Limits, record: type[Record]) -> frozenset[str]:
 
 
 class Entity(EntityBase[R], ABC):
-    """An object that loads, changes and deletes one row at a time, which its handle shows."""
+    """An object that loads, changes and deletes one row at a time. Its handle is the row."""
 
     handle: R | None
 
@@ -99,27 +102,27 @@ class Entity(EntityBase[R], ABC):
 
     @abstractmethod
     def _read(self, *key: Any) -> R | None:
-        """Return the row of this key, strongly read."""
+        """Return the row of this key, None if there is none, by a strongly consistent read."""
 
     @abstractmethod
     def _insert(self, record: R) -> bool:
-        """Store a new row; False if the key exists. Exactly one of concurrent callers gets True."""
+        """Store a new row; return False if its key exists. Exactly one of concurrent callers gets True."""
 
     @abstractmethod
     def _update(self, record: R, changes: Mapping[str, Any]) -> bool:
-        """Write these columns of `record`'s row; False if the row is gone."""
+        """Write these columns of `record`'s row; return False if the row is gone."""
 
     @abstractmethod
     def _delete(self, *key: Any) -> None:
         """Delete the row of this key, if it is there."""
 
     def _get(self, *key: Any) -> R | None:
-        """Load the row of this key into the handle; the parts are cleaned texts or integers."""
+        """Load the row of this key into the handle and return it; the parts are cleaned texts or integers."""
         self.handle = self._read(*key) if self._readable(*key) else None
         return self.handle
 
     def _create(self, record: R) -> bool:
-        """Insert `record`, checked, and take it as the handle; False if its key exists."""
+        """Check and insert `record`, and make it the handle; return False if its key exists."""
         self._check_key(*record.key_values())
         self._check_record(record)
         created = self._insert(record)
@@ -127,7 +130,7 @@ class Entity(EntityBase[R], ABC):
         return created
 
     def _modify(self, changes: Mapping[str, Any]) -> bool:
-        """Write the fields given to the handle's row; False without a handle or when the row is gone."""
+        """Write these columns of the handle's row; return False without a handle or if the row is gone."""
         if self.handle is None:
             return False
         if not changes:
@@ -137,7 +140,7 @@ class Entity(EntityBase[R], ABC):
         return self.handle is not None
 
     def _delete_handle(self) -> bool:
-        """Delete the handle's row; False without a handle."""
+        """Delete the handle's row; return False without a handle."""
         if self.handle is None:
             return False
         self._delete(*self.handle.key_values())
@@ -145,20 +148,20 @@ class Entity(EntityBase[R], ABC):
         return True
 
     def _unloaded(self) -> Literal[False]:
-        """Clear the handle and answer False: the row was not made or changed."""
+        """Clear the handle and return False, because no row was made or changed."""
         self.handle = None
         return False
 
 
 class ActorOwnedEntity(Entity[R], ABC):
-    """An entity whose key is an actor and one text more, its part."""
+    """An entity whose key is an actor id and one more text, the part."""
 
     @abstractmethod
     def _read_many(self, actor_id: str, parts: list[str]) -> list[R]:
-        """Return the rows of these parts, each given once, in any order, strongly read."""
+        """Return the actor's rows with these different parts, in any order, by strongly consistent reads."""
 
     def _get_many(self, actor_id: str | None, parts: object, name: str) -> list[R]:
-        """Return the rows of the parts that the argument `name` gives, in the order of the key."""
+        """Return the rows of `parts`, which is the argument `name`, in the order of the key."""
         wanted = texts(parts, name)
         if not actor_id:
             return []
@@ -169,7 +172,7 @@ class ActorOwnedEntity(Entity[R], ABC):
 
 
 class EntityList(EntityBase[R], ABC):
-    """An object that lists and wipes the rows of one actor."""
+    """An object that lists and deletes the rows of one actor."""
 
     handle: None
     actor_id: str | None
@@ -180,7 +183,7 @@ class EntityList(EntityBase[R], ABC):
 
     @abstractmethod
     def _list(self, *key: Any) -> list[R]:
-        """Return the rows whose key begins with these parts, in the order of the key, strongly read."""
+        """Return the rows whose key begins with these parts, in its order, by strongly consistent reads."""
 
     @abstractmethod
     def _wipe(self, *key: Any) -> None:
@@ -192,7 +195,7 @@ class EntityList(EntityBase[R], ABC):
         return self._list(self.actor_id) if self.actor_id and self._readable(self.actor_id) else []
 
     def _delete_all(self) -> bool:
-        """Delete the remembered actor's rows; False if there was no fetch."""
+        """Delete the rows of the actor last fetched; return False if there was no fetch."""
         if not self.actor_id:
             return False
         if self._readable(self.actor_id):

@@ -1,4 +1,4 @@
-"""The frame of every public method: faults get the name of the operation and of the actor."""
+"""Wraps every public method: a fault inside it is raised as a `DbError` with the operation and the actor."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     def decorate(method: Callable[P, T]) -> Callable[P, T]:
         @wraps(method)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-            # Without a function's cost: this is on the way of all calls.
+            # Inlined: every public call runs this.
             outermost = call.began is None
             if outermost:
                 call.began = monotonic()
@@ -39,10 +39,10 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             finally:
                 if outermost:
                     call.began = None
-                # A report that shows the variables of each frame must not find the arguments in this one.
+                # Error reports can show the variables of each frame: this frame must not hold the arguments.
                 del args, kwargs
-            # Outside the handler: the fault, which knows the driver's exception, must not become the context. It begins
-            # its traceback here: the frames below hold what is stored.
+            # Raised outside the handler, so that the fault and the driver's exception do not become the context. The
+            # traceback begins here, because the frames below hold stored data.
             raise error
 
         return wrapper
@@ -51,7 +51,7 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def streaming(op: str) -> Callable[[Callable[P, Iterator[T]]], Callable[P, Iterator[T]]]:
-    """Decorate a public generator method like `operation`."""
+    """Do for a public generator method what `operation` does for others."""
 
     def decorate(method: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
         @wraps(method)
@@ -81,4 +81,4 @@ def _named(fault: Fault, op: str, method: Callable[..., Any], args: tuple[Any, .
 
 
 def _too_deep() -> Fault:
-    return Fault(DbError, "the data is nested too deeply for what is left of the stack: call from fewer nested calls")
+    return Fault(DbError, "the data is nested too deeply for the rest of the stack: call from fewer nested calls")

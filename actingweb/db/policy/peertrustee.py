@@ -17,7 +17,7 @@ class PeerTrusteePolicy(Entity[PeerTrusteeRecord], DbPeerTrusteeProtocol):
 
     @abstractmethod
     def _read_by_type(self, actor_id: str, peer_type: str) -> list[PeerTrusteeRecord]:
-        """Return the actor's peer trustees of a type; more than two need not be read."""
+        """Return the actor's peer trustees of a type; two are enough, if there are more."""
 
     @operation("peer trustee read")
     def get(
@@ -34,7 +34,7 @@ class PeerTrusteePolicy(Entity[PeerTrusteeRecord], DbPeerTrusteeProtocol):
         return None if self.handle is None else self.handle.asdict()
 
     def _get_by_type(self, actor_id: str, peer_type: str) -> bool:
-        """Load the only row of this type; False if there are several."""
+        """Load the only row of this type, if there is one; return False if there are several."""
         readable = self._readable(actor_id) and self.limits.field(PeerTrusteeRecord, "type", peer_type) is None
         rows = self._read_by_type(actor_id, peer_type) if readable else []
         if len(rows) > 1:

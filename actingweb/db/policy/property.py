@@ -52,7 +52,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
 
     @abstractmethod
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
-        """Delete the rows of these names; each name stands in one of the lists, once."""
+        """Delete the rows of these different names, which are divided into plain and indexed ones."""
 
     @abstractmethod
     def _divided(
@@ -90,7 +90,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
 
     @abstractmethod
     def _last(self, actor_id: str, lower: str, upper: str) -> str | None:
-        """Return the byte-greatest name with lower <= name <= upper, strongly read."""
+        """Return the greatest name in bytes with lower <= name <= upper, by a strongly consistent read."""
 
     @abstractmethod
     def _fallback(self, name: str, value: str) -> str | None:

@@ -14,7 +14,7 @@ __all__ = ["PropertyLookupPolicy"]
 
 
 class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
-    """The look-up rows themselves, whether or not a property agrees.
+    """Reads and writes look-up rows as they are: no method compares them with properties.
 
     Every method raises `DbError` for a fault.
     """
@@ -23,19 +23,19 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
 
     @abstractmethod
     def _point(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
-        """Store the row unless, without `overwrite`, it is another actor's; return that actor, else None."""
+        """Store the row and return None; without `overwrite`, if it names another actor, only return that actor."""
 
     @abstractmethod
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:
-        """Delete the row, with `actor_id` only if it is that actor's; False if there was none."""
+        """Delete the row, with `actor_id` only if it names that actor; return False if it was not deleted."""
 
     @abstractmethod
     def _read_v1(self, property_name: str, value: str) -> str | None:
-        """Return the actor that the first form of the table names, None if it has no row or does not exist."""
+        """Return the actor that the first form of the table names, None without such a table or row."""
 
     @operation("property lookup read")
     def get(self, property_name: str | None = None, value: str | None = None) -> str | None:
-        """Return the actor that the row of name and value names, None if there is none or an argument is missing."""
+        """Return the actor that the row of name and value names; None without a row or an argument."""
         if not property_name or not value:
             self.handle = None
             return None
@@ -50,9 +50,10 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
         actor_id: str | None = None,
         overwrite: bool = False,
     ) -> bool:
-        """Make the row name `actor_id`. True if it is new or already did so, or `overwrite` re-points it.
+        """Let the row of name and value name `actor_id`; with `overwrite`, even if it names another actor.
 
-        False if it is another actor's, logged as ERROR LOOKUP_COLLISION, or if an argument is missing.
+        Return whether it does now. False means that it names another actor, which is logged as ERROR LOOKUP_COLLISION,
+        or that an argument is missing.
         """
         if not property_name or not value or not actor_id:
             return self._unloaded()
@@ -79,9 +80,9 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
 
     @operation("property lookup delete")
     def delete(self, property_name: str | None = None, value: str | None = None) -> bool:
-        """Delete the row of name and value, or without arguments the handle's if it still is its actor's.
+        """Delete the row of name and value; without arguments the handle's, if it still names the same actor.
 
-        False if there was no row, or no handle.
+        False if there was no such row, or no handle.
         """
         if property_name is None and value is None:
             return self._delete_own()

@@ -1,4 +1,4 @@
-"""The text that is stored for the value of a property."""
+"""Which text is stored for the value of a property."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["stored_value"]
 
 
 def stored_value(value: Any) -> str:
-    """Return the text that is stored for a value; empty for None and ""."""
+    """Return the text that is stored for a value: a text itself, "" for None, else its JSON or its `str`."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -25,7 +25,7 @@ def stored_value(value: Any) -> str:
 
 
 def _with_text_keys(value: Any) -> Any:
-    """Return a JSON value whose keys and texts are cleaned; refuse objects in which two keys become equal."""
+    """Return the value with cleaned keys and texts. Refuse objects in which two keys become equal."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):

@@ -18,7 +18,7 @@ class SubscriptionPolicy(Entity[SubscriptionRecord], DbSubscriptionProtocol):
 
     @abstractmethod
     def _increment(self, record: SubscriptionRecord, by: int) -> SubscriptionRecord | None:
-        """Add to the number of `record`'s row in one atomic step; return the whole row, None if it is gone."""
+        """Add to the number of `record`'s row in one atomic step; return the new row, None if it is gone."""
 
     @operation("subscription read")
     def get(

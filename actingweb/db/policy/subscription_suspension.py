@@ -20,19 +20,19 @@ class SubscriptionSuspensionPolicy(EntityBase[SubscriptionSuspensionRecord], Sub
 
     @abstractmethod
     def _read_any(self, actor_id: str, target: str, subtargets: list[str]) -> bool:
-        """Tell, strongly, whether the target is suspended with any of these subtargets."""
+        """Tell, by strongly consistent reads, whether the target is suspended with any of these subtargets."""
 
     @abstractmethod
     def _insert(self, record: SubscriptionSuspensionRecord) -> bool:
-        """Store a new row; False if it exists."""
+        """Store a new row; return False if it exists."""
 
     @abstractmethod
     def _remove(self, actor_id: str, target: str, subtarget: str) -> bool:
-        """Delete a row; False if there was none."""
+        """Delete a row; return False if there was none."""
 
     @abstractmethod
     def _list(self, *key: Any) -> list[SubscriptionSuspensionRecord]:
-        """Return the actor's rows in the order of the key, strongly read."""
+        """Return the actor's rows in the order of the key, by strongly consistent reads."""
 
     @abstractmethod
     def _wipe(self, *key: Any) -> None:

@@ -16,7 +16,7 @@ READ_PAGE = Statement("SELECT {columns} FROM {actors} WHERE id > %(after)s ORDER
 
 
 class DbActor(Rows[ActorRecord], ActorPolicy):
-    """An actor. `delete` removes all it owns but its attributes."""
+    """An actor. `delete` also deletes all rows that belong to it, except its attributes."""
 
     def _read_by_creator(self, creator: str) -> list[ActorRecord]:
         return self._made(read(READ_BY_CREATOR, {"creator": creator}))

@@ -22,14 +22,15 @@ from actingweb.db.records import AttributeRecord, EncodedAttribute
 __all__ = ["TTL_CLOCK_SKEW_BUFFER", "DbAttribute", "DbAttributeBucketList", "ttl_deadline"]
 
 PURGED_AT_ONCE = 10_000
-"""Rows that `delete_expired` deletes in one transaction."""
+"""How many rows `delete_expired` deletes in one transaction."""
 _LEAST_NUMBER = -(2**63)
 
 
-# From `start` on, so that no batch passes again what the one before deleted. The planner does not know what a subquery
-# says: it takes the order of the index, where it might otherwise sort, and makes one plan for all calls, where it might
-# plan each for its times, which takes longer than to purge a few rows. By ctid, as it might find so many keys by a scan
-# of the table. A row that changes at this moment can be found and not deleted, so the two are counted apart.
+# Each batch begins at `start`, so that it does not scan the index entries of rows that earlier batches deleted.
+# The parameters are subqueries because the planner does not know their values: it then reads in the order of the index
+# instead of sorting, and one plan serves all calls, where planning each call takes longer than purging a few rows.
+# Rows are deleted by ctid, because for so many keys the planner might scan the table.
+# A row that another transaction changes meanwhile may be found but not deleted, so both numbers are counted.
 _PURGE: LiteralString = (
     "WITH expired AS (SELECT ctid, ttl_timestamp FROM {attributes} "
     "WHERE ttl_timestamp >= (SELECT %(start)s::bigint) AND ttl_timestamp <= (SELECT %(now)s::bigint) AND {chosen} "
@@ -53,7 +54,7 @@ DELETE_CHAIN = Statement(
     "DELETE FROM {attributes} WHERE id = %(id)s AND bucket = ANY(%(buckets)s) "
     "AND data -> 'chain_id' = %(chain_id)s::jsonb"
 )
-# The index holds the text of the chain id, which two equal numbers need not share.
+# The index is on the text of the chain id. Equal numbers can have different texts, so only a text can use the index.
 DELETE_TEXT_CHAIN = Statement(
     "DELETE FROM {attributes} WHERE id = %(id)s AND bucket = ANY(%(buckets)s) "
     "AND data -> 'chain_id' = %(chain_id)s::jsonb AND data ->> 'chain_id' = %(chain_id)s::jsonb #>> '{{}}'"

@@ -1,7 +1,7 @@
-"""The look-up rows that go with writes of indexed properties, as steps of the same transaction.
+"""Statements for the look-up rows of indexed properties, in the same transaction as the write of the property.
 
-Each step runs on a fresh snapshot after the locks of those before it: the property row orders the writers of one
-property, the look-up row those of one value.
+Each statement sees what was committed before it began. The lock on the property row orders the writers of one property,
+the lock on the look-up row those of one value.
 """
 
 from typing import LiteralString
@@ -32,9 +32,9 @@ READ_CLAIM = Statement(
     "ON held.id = claim.actor_id AND held.name = %(name)s AND held.value = %(value)s "
     "WHERE claim.lookup_key = %(lookup_key)s"
 )
-# An actor is deleted from the actor down; whoever went up, from a property to the actor, would meet it halfway.
+# Deleting an actor locks the actor first and its properties then. Locking in another order could deadlock with that.
 LOCK_ACTOR = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR KEY SHARE")
-# Whether the statement made by `noting` changed its row. A server that does not keep the note tells nothing else.
+# Whether the statement made by `noting` changed its row. It is true, too, if the server does not keep the setting.
 _NOTED = sql.SQL("current_setting('actingweb.changed', true) IS DISTINCT FROM '0'")
 _ALWAYS = sql.SQL("TRUE")
 _NOTING: LiteralString = (
@@ -44,7 +44,7 @@ _NOTING: LiteralString = (
 
 
 def _taking(condition: sql.SQL) -> tuple[Statement, Statement, Statement]:
-    """Return the statements that release an actor's other claims, lock or insert its claim and take a released one."""
+    """Return the statements that delete an actor's other claims, insert or lock the claim, and take a released one."""
     return (
         Statement(
             "DELETE FROM {property_lookup} AS claim USING {properties} AS mine "
@@ -73,7 +73,7 @@ def _taking(condition: sql.SQL) -> tuple[Statement, Statement, Statement]:
 
 DELETE_OTHER_CLAIMS, INSERT_OR_LOCK_CLAIM, UPDATE_RELEASED_CLAIM = TAKING = _taking(_ALWAYS)
 TAKING_IF_NOTED = _taking(_NOTED)
-# Whoever takes up a claim again keeps it locked until its property can be seen by the statement after this one.
+# An actor that renews a claim holds this lock until it commits, so the statement after this one sees its property.
 LOCK_CLAIMS_OF_NAMES = Statement(
     "SELECT FROM {property_lookup} WHERE actor_id = %(id)s AND property_name = ANY(%(names)s) FOR UPDATE"
 )
@@ -100,18 +100,18 @@ _CHANGED_MEANWHILE = (
 
 
 def noting(change: LiteralString, record: type[Record] | None = None) -> Statement:
-    """Return a statement that notes, for the rest of the transaction, whether `change` changed its one row.
+    """Return a statement that runs `change` and records, for the rest of the transaction, whether it changed its row.
 
-    A change of no row locks none: what is stored may become, between the statements that follow, what the call was
-    to store, and cease to be it. So it does not tell them whether they have anything to do.
+    The statements that follow cannot find this out themselves. A change of no row locks none, so another transaction
+    may meanwhile store the very value that the call wanted to store.
     """
     return Statement(_NOTING.replace("{change}", change), record)
 
 
 def claim_statements(record: PropertyRecord, if_noted: bool = False) -> list[BoundStatement]:
-    """Return the steps that release the actor's other claims and claim the value of `record` if they can.
+    """Return the statements that release the actor's other claims and claim the value of `record` if it is free.
 
-    The step before them has stored `record`, or with `if_noted` has noted whether it did.
+    The statement before them has stored `record` or, with `if_noted`, was made by `noting` and tells whether it did.
     """
     parameters = {**record.asdict(), "lookup_key": compute_lookup_key(record.name, record.value)}
     statements = TAKING_IF_NOTED if if_noted else TAKING
@@ -134,21 +134,21 @@ def claimant(actor_id: str, results: list[Result]) -> str | None:
 
 
 def release_statement(actor_id: str, names: list[str]) -> list[BoundStatement]:
-    """Return the steps that remove the actor's claims under these names, of which it has no property any more."""
+    """Return the statements that delete the actor's claims under these names, except those of existing properties."""
     parameters = {"id": actor_id, "names": names}
     return [(LOCK_CLAIMS_OF_NAMES, parameters), (DELETE_CLAIMS_OF_NAMES, parameters)]
 
 
 def releasing_if_noted(actor_id: str, name: str) -> BoundStatement:
-    """Return the step that removes the actor's claims under a name if the step before it, made by `noting`, deleted it.
+    """Return the statement that deletes the actor's claims under a name if the one before it deleted the property.
 
-    That step keeps the property from being stored again meanwhile.
+    That one was made by `noting`, and its lock prevents that the property is stored again meanwhile.
     """
     return DELETE_CLAIMS_IF_NOTED, {"id": actor_id, "names": [name]}
 
 
 def releasing_all(actor_id: str) -> list[BoundStatement]:
-    """Return the steps that remove the actor's claims under all names of which it has no property any more."""
+    """Return the statements that delete all claims of the actor, except those of existing properties."""
     parameters = {"id": actor_id}
     return [(LOCK_CLAIMS, parameters), (DELETE_CLAIMS, parameters)]
 

@@ -19,7 +19,7 @@ UPSERT_PROPERTY = upsert_statement(PropertyRecord)
 _INSERT = "INSERT INTO {properties} ({columns}) VALUES (%(id)s, %(name)s, %(value)s) ON CONFLICT ({key}) DO NOTHING"
 INSERT_PROPERTY = Statement(_INSERT, PropertyRecord)
 INSERT_AND_NOTE = claims.noting(_INSERT, PropertyRecord)
-# Calls for one actor take turns, so that they never wait for one another in a ring.
+# Calls for one actor take turns, so that they never deadlock with each other.
 LOCK_ACTOR_ALONE = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR NO KEY UPDATE")
 UPSERT_PROPERTIES = Statement(
     "INSERT INTO {properties} ({columns}) "
@@ -195,13 +195,13 @@ def _pairs(statement: Statement, parameters: dict[str, str]) -> list[tuple[str, 
 
 
 def _bounds(actor_id: str, lower: str, upper: str) -> dict[str, str]:
-    """Return the bounds as PostgreSQL can take them: no name holds U+0000, so what follows one does not matter."""
+    """Return the bounds without U+0000, which PostgreSQL rejects: no name contains it, so the range is the same."""
     least, nul, _ = lower.partition("\x00")
     return {"id": actor_id, "lower": f"{least}\x01" if nul else least, "upper": upper.partition("\x00")[0]}
 
 
 def _after(prefix: str) -> str:
-    """Return the least text above all that begin with `prefix`."""
+    """Return the least text that is greater than all texts that begin with `prefix`."""
     begin = prefix.rstrip(chr(sys.maxunicode))
     if not begin:
         return _ABOVE_ALL_NAMES

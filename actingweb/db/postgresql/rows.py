@@ -65,7 +65,7 @@ class Rows(Generic[R]):
 
     @classmethod
     def _made(cls, rows: list[tuple[Any, ...]]) -> list[R]:
-        """Return the records of rows."""
+        """Return the rows as records."""
         return list(map(cls.record.make, rows))
 
 
@@ -80,7 +80,7 @@ def select_statement(record: type[Record], parts: int) -> Statement:
 
 @cache
 def select_many_statement(record: type[Record]) -> Statement:
-    """Return what reads the rows of one actor whose second key part is one of `parts`."""
+    """Return the statement that reads the rows of one actor whose second key part is one of `parts`."""
     return Statement(
         "SELECT {columns} FROM {table} WHERE {conditions} AND {part} = ANY(%(parts)s)",
         record,
@@ -104,7 +104,7 @@ def _delete(record: type[Record], parts: int) -> Statement:
 
 
 def upsert_statement(record: type[Record], kept: tuple[str, ...] = (), returning: LiteralString = "") -> Statement:
-    """Return what stores a whole row; a column of `kept` that is not null stays as it is."""
+    """Return the statement that stores a whole row; it keeps a stored value of a column in `kept` that is not null."""
     others = [name for name in record.fields if name not in record.key]
     template: LiteralString = (
         "INSERT INTO {table} AS stored ({columns}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {changes}"
@@ -119,7 +119,7 @@ def upsert_statement(record: type[Record], kept: tuple[str, ...] = (), returning
 
 @lru_cache(maxsize=1024)
 def update_statement(record: type[Record], names: tuple[str, ...], condition: LiteralString = "") -> Statement:
-    """Return what writes the columns `names` of one row, if `condition`, which begins with AND, holds."""
+    """Return the statement that writes the columns `names` of one row if `condition` holds, which begins with AND."""
     template: LiteralString = "UPDATE {table} SET {changes} WHERE {row}"
     return Statement(template + condition, record, changes=assignments(*names), row=conditions(*record.key))
 

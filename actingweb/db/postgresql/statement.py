@@ -1,4 +1,4 @@
-"""SQL statements, whose table names get the schema when they are first run."""
+"""SQL statements with named parameters. Their table names get the schema when a statement is first run."""
 
 import re
 from functools import cache
@@ -16,11 +16,11 @@ _PLACEHOLDER = re.compile(rb"%(?:\((\w+)\)s|%)")
 
 
 class Query(NamedTuple):
-    """A statement as libpq takes it.
+    """A statement in the form that libpq takes.
 
     Attributes:
-        text: the SQL, with `$1` and so on where the parameters go.
-        names: the names of the parameters, in that order.
+        text: the SQL, with the placeholders `$1`, `$2` and so on.
+        names: the names of the parameters, in the order of their numbers.
     """
 
     text: bytes
@@ -31,9 +31,10 @@ class Statement:
     """One SQL statement with named parameters.
 
     Args:
-        template: the SQL; `{actors}` stands for that table, `{table}`, `{columns}` and `{key}` for those of `record`.
-        record: the type of the rows it is about.
-        parts: what stands for other names in braces.
+        template: the SQL. `{actors}` stands for the table of that name, `{table}`, `{columns}` and `{key}` for table,
+            columns and key of `record`.
+        record: the type of the rows.
+        parts: the SQL for other names in braces.
     """
 
     __slots__ = ("_parts", "_query", "_record", "_schema", "_template")
@@ -46,14 +47,14 @@ class Statement:
         self._query = Query(b"", ())
 
     def query(self, schema: str) -> Query:
-        """Return the SQL for the tables in `schema`, for libpq."""
+        """Return the statement for the tables in `schema`, in the form that libpq takes."""
         if schema != self._schema:
             self._query = _positional(self.text(schema))
             self._schema = schema
         return self._query
 
     def text(self, schema: str) -> bytes:
-        """Return the SQL for the tables in `schema`, for psycopg, with `%(name)s` where the parameters go."""
+        """Return the SQL for the tables in `schema`, with psycopg's placeholders `%(name)s`."""
         parts: dict[str, Any] = _tables(schema) | self._parts
         if self._record is not None:
             key = self._record.key
@@ -77,19 +78,19 @@ def _positional(text: bytes) -> Query:
 
 
 def columns(*names: str) -> sql.Composable:
-    """Return a list of columns."""
+    """Return the names of columns, separated by commas."""
     return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def conditions(*names: str) -> sql.Composable:
-    """Return the condition that each column has the value of the parameter of its name."""
+    """Return the condition that each column equals the parameter with its name."""
     if not names:
         return sql.SQL("TRUE")
     return sql.SQL(" AND ").join(_equation(name) for name in names)
 
 
 def assignments(*names: str) -> sql.Composable:
-    """Return what sets each column to the parameter of its name."""
+    """Return the assignments that set each column to the parameter with its name."""
     return sql.SQL(", ").join(_equation(name) for name in names)
 
 
@@ -100,5 +101,5 @@ def _equation(name: str) -> sql.Composable:
 @cache
 def _tables(schema: str) -> dict[str, sql.Composable]:
     types = (getattr(records, name) for name in records.__all__ if name != Record.__name__)
-    # The driver reads a single % as the beginning of a parameter.
+    # psycopg reads a single % as the beginning of a placeholder.
     return {record.table: sql.Identifier(schema.replace("%", "%%"), record.table) for record in types}
