@@ -24,7 +24,7 @@ def lookup_mode_enabled() -> bool:
 
 
 def required_models(use_lookup_table: bool | None = None) -> "list[type[TableModel]]":
-    """Return the models whose tables must exist, with or without the look-up table; None takes the setting."""
+    """Return the models whose tables must exist, in lookup mode or not, by default as the settings say."""
     from actingweb.db import dynamodb as models
 
     lookup = lookup_mode_enabled() if use_lookup_table is None else use_lookup_table
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(required_table_names(options.lookup)))
             return 0
         present, missing = verify_tables(options.lookup)
-    except Exception as error:  # noqa: BLE001 - the command prints the text of every error
+    except Exception as error:  # noqa: BLE001 - the one catch of the command: its text is the answer
         print(error, file=sys.stderr)
         return 2
     for name in missing:
@@ -81,9 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m actingweb.db.verify_tables", description=__doc__)
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--lookup-table", dest="lookup", action="store_true", default=None, help="with look-up table")
-    mode.add_argument("--legacy", dest="lookup", action="store_false", default=None, help="without look-up table")
-    parser.add_argument("--list", action="store_true", help="only print the names of the tables; send AWS no request")
+    mode.add_argument("--lookup-table", dest="lookup", action="store_true", default=None, help="as in lookup mode")
+    mode.add_argument("--legacy", dest="lookup", action="store_false", default=None, help="as in legacy mode")
+    parser.add_argument("--list", action="store_true", help="list the required tables and ask AWS nothing")
     return parser.parse_args(argv)
 
 
@@ -92,7 +92,7 @@ def _read_settings_afresh() -> None:
     backend = get_settings().database_backend
     if backend != "dynamodb":
         raise ConfigurationError(
-            f"DATABASE_BACKEND is {backend!r}: this command checks DynamoDB's tables only; Alembic manages PostgreSQL's"
+            f"DATABASE_BACKEND is {backend!r}: only DynamoDB's tables are checked here, PostgreSQL's are Alembic's"
         )
     from actingweb.db.dynamodb import reset_ensure_cache
 
@@ -100,7 +100,7 @@ def _read_settings_afresh() -> None:
 
 
 def _report_ttl() -> None:
-    """Print a line if DynamoDB does not remove expired attributes. Nothing is printed if this may not be asked."""
+    """Say so if expired attributes are not removed. Not being allowed to know is no news."""
     from actingweb.db.dynamodb import Attribute
 
     if Attribute.ttl_enabled() is False:
@@ -108,7 +108,7 @@ def _report_ttl() -> None:
 
 
 def _report_problems(use_lookup_table: bool | None) -> bool:
-    """Print what is wrong with the keys and indexes of the tables that exist; return whether anything is."""
+    """Say what is wrong with the keys and indexes of the tables that were found; tell whether anything is."""
     from actingweb.db.dynamodb.table_check import problems_of
 
     problems = [problem for model in required_models(use_lookup_table) for problem in problems_of(model)]
