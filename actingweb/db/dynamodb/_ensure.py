@@ -4,6 +4,7 @@ import logging
 import threading
 from typing import Any, Protocol
 
+from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.errors import fault_of
 from actingweb.db.dynamodb.legacy_lookup import forget_fallbacks
 from actingweb.db.dynamodb.models import TableModel, in_use
@@ -12,7 +13,6 @@ from actingweb.db.dynamodb.tables import forget_names
 from actingweb.db.dynamodb.transport import forget_transports
 from actingweb.db.exceptions import ConfigurationError, DbSchemaError
 from actingweb.db.faults import Fault
-from actingweb.db.policy import clock
 from actingweb.db.settings import get_settings, reset_settings
 
 __all__ = ["auto_create_enabled", "ensure_table", "reset_ensure_cache", "set_auto_create"]
@@ -76,7 +76,7 @@ def ensure_table(model: _Creatable) -> None:
 
 def _make(model: _Creatable) -> None:
     try:
-        with clock.stopped():
+        with deadline.suspended():
             if not model.exists() and model.create_table(wait=True) is not False:
                 logger.warning(_CREATED, _name(model))
     except ConfigurationError:

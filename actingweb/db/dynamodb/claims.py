@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from actingweb.db.dynamodb import client
+from actingweb.db.dynamodb import client, deadline
 from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.client import Action
 from actingweb.db.dynamodb.expressions import Expression
@@ -16,7 +16,6 @@ from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
 from actingweb.db.dynamodb.limits import check_item
 from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.dynamodb.tables import Layout, meta_of
-from actingweb.db.policy import clock
 from actingweb.db.policy.indexing import Stored
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
 from actingweb.db.utils import compute_lookup_key
@@ -222,7 +221,7 @@ def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
     """
     pairs = values.items()
     for chunk in batched(pairs, ROWS_PER_TRANSACTION, lambda pair: size_of({"value": pair[1]}), _BYTES_PER_TRANSACTION):
-        clock.restart()
+        deadline.restart()
         change_rows([Change(actor_id, name, None) for name, _ in chunk], dict(chunk), [])
 
 

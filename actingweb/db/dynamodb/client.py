@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
+from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, code_of, reasons_of
 from actingweb.db.dynamodb.items import Item
@@ -17,7 +18,6 @@ from actingweb.db.dynamodb.tables import TableMeta
 from actingweb.db.dynamodb.transport import RequestFailed
 from actingweb.db.exceptions import DbConflictError, DbThrottledError
 from actingweb.db.faults import Fault
-from actingweb.db.policy import clock
 
 __all__ = [
     "UNSHOWN",
@@ -126,7 +126,7 @@ def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[s
         last = page.get("LastEvaluatedKey")
         start = {"ExclusiveStartKey": last} if last else None
         if start:
-            clock.restart()
+            deadline.restart()
 
 
 def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> list[Item]:
@@ -134,7 +134,7 @@ def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> lis
     found: list[Item] = []
     for number, chunk in enumerate(batched(keys, _GETS_PER_REQUEST)):
         if number:
-            clock.restart()
+            deadline.restart()
         _resend(table, chunk, lambda keys: _get_some(table, keys, arguments, found))
     return found
 
@@ -166,7 +166,7 @@ def batch_delete(table: TableMeta, keys: Iterable[Item]) -> None:
 
     try:
         for chunk in batched(keys, _DELETES_PER_REQUEST):
-            clock.restart()
+            deadline.restart()
             _resend(table, chunk, delete)
     except Fault as fault:
         raise Fault(fault.error, f"{fault.reason}; {done} items are done", fault.cause) from None

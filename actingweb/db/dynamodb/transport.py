@@ -22,12 +22,12 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from pynamodb.connection.base import Connection
 
+from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.errors import OutOfTimeError, fault_of, judge, of_credentials
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
-from actingweb.db.policy import clock
 from actingweb.db.settings import get_settings
 from actingweb.db.threads import require_same_threads
 
@@ -119,15 +119,15 @@ class Transport:
         repeated when no attempt was executed. Raise `RequestFailed`.
         """
         require_same_threads()
-        started = clock.began()
+        ends = deadline.ends_after(self._seconds)
         executed = False
         attempt = 1
         if self.broken is not None:
             raise RequestFailed(self.broken, executed, Sent(operation, request))
-        if self._seconds - (time.monotonic() - started) < self._least_seconds:
+        if ends - time.monotonic() < self._least_seconds:
             raise RequestFailed(OutOfTimeError(), executed, Sent(operation, request))
         while True:
-            left = self._seconds - (time.monotonic() - started)
+            left = ends - time.monotonic()
             error = self._try(operation, request, left, repeatable)
             if isinstance(error, dict):
                 return error, executed
@@ -135,7 +135,7 @@ class Transport:
             executed = executed or verdict.executed
             allowed = CONFLICT_ATTEMPTS if verdict.error is DbConflictError else self._attempts
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
-            left = self._seconds - (time.monotonic() - started) - pause
+            left = ends - time.monotonic() - pause
             hopeless = not verdict.transient or (verdict.executed and not repeatable)
             if hopeless or attempt >= allowed or left < self._least_seconds:
                 raise RequestFailed(error, executed, Sent(operation, request))
@@ -237,7 +237,7 @@ def transport_to(region: str, host: str | None) -> Transport:
         return transport
     asked = time.monotonic()
     settings = get_settings()
-    with clock.stopped(), _lock:
+    with deadline.suspended(), _lock:
         transport = _transports.get((region, host))
         # Those who waited share the failure; whoever comes later tries again.
         if transport is None or (transport.broken is not None and transport.made < asked):

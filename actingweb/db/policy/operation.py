@@ -1,6 +1,7 @@
 """Wraps every public method: a fault inside it is raised as a `DbError` with the operation and the actor."""
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
 from time import monotonic
@@ -8,13 +9,26 @@ from typing import Any, ParamSpec, TypeVar
 
 from actingweb.db.exceptions import DbError
 from actingweb.db.faults import Fault
-from actingweb.db.policy.clock import call
 from actingweb.db.utils import clean_text
 
-__all__ = ["operation", "streaming"]
+__all__ = ["current_call", "operation", "streaming"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class _Call(threading.local):
+    """The public call that a thread is in.
+
+    Attributes:
+        began: when it began, by `time.monotonic`; None outside of calls. A backend that bounds the time of a whole call
+            counts from here, and may move it.
+    """
+
+    began: float | None = None
+
+
+current_call = _Call()
 
 
 def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -24,9 +38,9 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         @wraps(method)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
             # Inlined: every public call runs this.
-            outermost = call.began is None
+            outermost = current_call.began is None
             if outermost:
-                call.began = monotonic()
+                current_call.began = monotonic()
             error: DbError
             try:
                 return method(*args, **kwargs)
@@ -38,7 +52,7 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
                 error = _named(_too_deep(), op, method, args, kwargs)
             finally:
                 if outermost:
-                    call.began = None
+                    current_call.began = None
                 # Error reports can show the variables of each frame: this frame must not hold the arguments.
                 del args, kwargs
             # Raised outside the handler, so that the fault and the driver's exception do not become the context. The
