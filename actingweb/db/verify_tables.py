@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.faults import Fault
 from actingweb.db.program import run
 from actingweb.db.settings import get_settings, reset_settings
 
 if TYPE_CHECKING:
+    from actingweb.db.dynamodb.layouts import Layout
     from actingweb.db.dynamodb.models import TableModel
+    from actingweb.db.dynamodb.table_check import Description
 
 __all__ = ["lookup_mode_enabled", "main", "required_models", "required_table_names", "verify_tables"]
 
@@ -25,34 +28,21 @@ def lookup_mode_enabled() -> bool:
 
 def required_models(use_lookup_table: bool | None = None) -> "list[type[TableModel]]":
     """Return the models whose tables must exist, in lookup mode or not, by default as the settings say."""
-    from actingweb.db import dynamodb as models
+    from actingweb.db.dynamodb.models import model_of
 
-    lookup = lookup_mode_enabled() if use_lookup_table is None else use_lookup_table
-    required: list[type[TableModel]] = [
-        models.Actor,
-        models.Attribute,
-        models.PeerTrustee,
-        models.Property if lookup else models.PropertyLegacy,
-        models.Subscription,
-        models.SubscriptionDiff,
-        models.SubscriptionSuspension,
-        models.Trust,
-    ]
-    return [*required, models.PropertyLookupV2] if lookup else required
+    return list(map(model_of, _required(use_lookup_table)))
 
 
 def required_table_names(use_lookup_table: bool | None = None) -> list[str]:
     """Return the names of the tables that must exist."""
-    return [_name(model) for model in required_models(use_lookup_table)]
+    return list(map(_name, _required(use_lookup_table)))
 
 
 def verify_tables(use_lookup_table: bool | None = None) -> tuple[list[str], list[str]]:
-    """Return the names of the required tables that exist and of those that do not."""
-    present: list[str] = []
-    missing: list[str] = []
-    for model in required_models(use_lookup_table):
-        (present if model.exists() else missing).append(_name(model))
-    return present, missing
+    """Return the names of the required tables that exist and of those that do not. Raise `DbError`."""
+    found = _described(use_lookup_table)
+    present = [_name(layout) for layout, table in found.items() if table is not None]
+    return present, [_name(layout) for layout, table in found.items() if table is None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,19 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.list:
             print("\n".join(required_table_names(options.lookup)))
             return 0
-        present, missing = verify_tables(options.lookup)
+        found = _described(options.lookup)
     except Exception as error:  # noqa: BLE001 - the one catch of the command: its text is the answer
         print(error, file=sys.stderr)
         return 2
+    missing = [_name(layout) for layout, table in found.items() if table is None]
     for name in missing:
         print(f"MISSING  {name}")
     if missing:
         print(f"{len(missing)} required table(s) missing", file=sys.stderr)
-        _report_problems(options.lookup)
+        _report_problems(found)
         return 1
-    print(f"All {len(present)} required tables exist.")
+    print(f"All {len(found)} required tables exist.")
     _report_ttl()
-    return 1 if _report_problems(options.lookup) else 0
+    return 1 if _report_problems(found) else 0
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -99,26 +90,50 @@ def _read_settings_afresh() -> None:
     reset_ensure_cache()
 
 
+def _required(use_lookup_table: bool | None) -> "list[Layout]":
+    from actingweb.db.dynamodb.layouts import required_layouts
+
+    return required_layouts(lookup_mode_enabled() if use_lookup_table is None else use_lookup_table)
+
+
+def _described(use_lookup_table: bool | None) -> "dict[Layout, Description | None]":
+    """Return the description of each required table, None for one that is missing. Raise `DbError`."""
+    from actingweb.db.dynamodb.table_check import describe
+
+    try:
+        return {layout: describe(layout, wait=True) for layout in _required(use_lookup_table)}
+    except Fault as fault:
+        error = fault.named("table check", None)
+    raise error
+
+
 def _report_ttl() -> None:
-    """Say so if expired attributes are not removed. Not being allowed to know is no news."""
-    from actingweb.db.dynamodb import Attribute
+    """Say so if expired attributes are not deleted. Not being allowed to know is not reported."""
+    from actingweb.db.dynamodb.layouts import ATTRIBUTES
+    from actingweb.db.dynamodb.table_check import ttl_enabled
 
-    if Attribute.ttl_enabled() is False:
-        print(f"TTL OFF  {_name(Attribute)}", file=sys.stderr)
+    try:
+        enabled = ttl_enabled(ATTRIBUTES)
+    except Fault:
+        return
+    if not enabled:
+        print(f"TTL OFF  {_name(ATTRIBUTES)}", file=sys.stderr)
 
 
-def _report_problems(use_lookup_table: bool | None) -> bool:
+def _report_problems(found: "dict[Layout, Description | None]") -> bool:
     """Say what is wrong with the keys and indexes of the tables that were found; tell whether anything is."""
-    from actingweb.db.dynamodb.table_check import problems_of
+    from actingweb.db.dynamodb.table_check import problems_in
 
-    problems = [problem for model in required_models(use_lookup_table) for problem in problems_of(model)]
+    problems = [problem for layout, table in found.items() if table for problem in problems_in(layout, table)]
     for problem in problems:
         print(problem, file=sys.stderr)
     return bool(problems)
 
 
-def _name(model: "type[TableModel]") -> str:
-    name: str = model.Meta.table_name
+def _name(layout: "Layout") -> str:
+    from actingweb.db.dynamodb.tables import table_of
+
+    name: str = table_of(layout).table_name
     return name
 
 

@@ -30,6 +30,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, from_json
 
 from actingweb.db.dynamodb.items import Item, encode
+from actingweb.db.dynamodb.layouts import Layout, compose
 from actingweb.db.dynamodb.stored_types import (
     Attribute,
     column_of,
@@ -38,7 +39,6 @@ from actingweb.db.dynamodb.stored_types import (
     moment_of,
     value_of,
 )
-from actingweb.db.dynamodb.tables import Layout, compose
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.jsonb import normalized
 from actingweb.db.postgresql.limits import ID_CHARACTERS, IDS, LIMITS

@@ -170,7 +170,7 @@ def test_the_interface_loads_no_driver() -> None:
 
 
 @pytest.mark.parametrize(
-    ("database", "modules", "driver"), [("dynamodb", DYNAMODB, "pynamodb"), ("postgresql", POSTGRESQL, "psycopg")]
+    ("database", "modules", "driver"), [("dynamodb", DYNAMODB, "botocore"), ("postgresql", POSTGRESQL, "psycopg")]
 )
 def test_a_backend_loads_only_its_own_driver(database: str, modules: tuple[str, ...], driver: str) -> None:
     loaded = packages_after(*modules)
@@ -184,6 +184,28 @@ def test_operations_load_only_their_own_driver(backend: Backend, actor_id: str) 
         f"{OPERATIONS.format(actor=actor_id)}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     )
     assert not set(loaded) & FORBIDDEN[backend.database]
+
+
+@pytest.mark.backends("dynamodb")
+def test_calls_load_no_pynamodb(backend: Backend, actor_id: str) -> None:
+    """Only whoever asks for a model loads PynamoDB, and whatever creates a table."""
+    code = f"""{OPERATIONS.format(actor=actor_id)}
+import sys
+from actingweb.db import health, verify_tables
+assert health(ready=True)["status"] == "ok"
+assert verify_tables.verify_tables()[1] == []
+print("pynamodb" in sys.modules)
+from actingweb.db.dynamodb.actor import Actor
+print("pynamodb" in sys.modules)
+"""
+    assert output_of(code) == ["False", "True"]
+
+
+@pytest.mark.parametrize("entity", [None, *ENTITIES])
+def test_a_name_that_is_no_model_is_an_attribute_error(entity: str | None) -> None:
+    module = importlib.import_module(".".join(["actingweb.db.dynamodb", *([entity] if entity else [])]))
+    with pytest.raises(AttributeError, match=f"{module.__name__}.* no attribute 'Nothing'"):
+        _ = module.Nothing
 
 
 @pytest.mark.parametrize("module", ["pydantic", "alembic", "sqlalchemy", "typer", "rich"])

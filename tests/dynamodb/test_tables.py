@@ -308,8 +308,9 @@ class TestModels:
         assert get_trust(backend).get("a", "p") is None
 
     def test_they_share_the_client(self, backend: Backend) -> None:
-        one, other = models.Actor._get_connection(), models.Trust._get_connection()
-        assert one.connection.client is other.connection.client
+        one: Any = models.Actor._get_connection().connection.client
+        other: Any = models.Trust._get_connection().connection.client
+        assert one.transport is other.transport
 
 
 class TestVerify:

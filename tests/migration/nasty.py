@@ -8,7 +8,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from actingweb.db.dynamodb.tables import compose
+from actingweb.db.dynamodb.layouts import compose
 from actingweb.migration.canonical import Document, TableForm
 from actingweb.migration.tables import FORMS
 

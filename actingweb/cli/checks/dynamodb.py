@@ -8,17 +8,15 @@ from typing import NamedTuple
 
 from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
 from actingweb.cli.checks.settings import Sources, without_user
-from actingweb.db.dynamodb import Actor, Attribute, client
+from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.errors import fault_of
-from actingweb.db.dynamodb.models import TableModel
-from actingweb.db.dynamodb.probe import described, is_denied, touched
-from actingweb.db.dynamodb.table_check import Description, Problem, problems_in
-from actingweb.db.dynamodb.tables import names_of
+from actingweb.db.dynamodb.layouts import ACTORS, ATTRIBUTES, Layout, required_layouts
+from actingweb.db.dynamodb.table_check import Description, Problem, describe, is_denied, probe, problems_in, ttl_enabled
+from actingweb.db.dynamodb.tables import names_of, table_of
 from actingweb.db.dynamodb.transport import RequestFailed, Transport
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import Settings
-from actingweb.db.verify_tables import required_models
 
 __all__ = ["findings"]
 
@@ -29,14 +27,14 @@ _CLOCK_SECONDS = 5.0
 _WHERE = "check AWS_DB_PREFIX, AWS_DEFAULT_REGION and the account of the credentials"
 _NAMES_SHOWN = 5
 
-Tables = dict[type[TableModel], Description]
+Tables = dict[Layout, Description]
 
 
 def findings(sources: Sources) -> Iterator[Finding]:
     """Yield what is found; if there is no way to the tables, why not."""
     settings = sources.settings
     try:
-        transport = Actor.Meta.transport()
+        transport = table_of(ACTORS).transport()
     except ConfigurationError as error:
         yield stopper("settings", "DynamoDB", str(error))
         return
@@ -47,7 +45,7 @@ def findings(sources: Sources) -> Iterator[Finding]:
     yield good(_SIDE, "credentials", f"found by {transport.credentials_method}")
     yield _endpoint(transport, sources)
     try:
-        touched(Actor)
+        probe(ACTORS)
     except Fault as fault:
         yield stopper(_SIDE, "connection", fault.reason)
         return
@@ -56,7 +54,7 @@ def findings(sources: Sources) -> Iterator[Finding]:
     yield from _auto_create(settings)
     tables: Tables = {}
     yield from _tables(settings, tables)
-    if Attribute in tables:
+    if ATTRIBUTES in tables:
         yield from _time_to_live()
     yield from _recovery(tables)
     yield from _streams(tables)
@@ -86,7 +84,7 @@ def _is_of_profile(region: str) -> bool:
 
 
 def _endpoint(transport: Transport, sources: Sources) -> Finding:
-    url = without_user(str(transport.meta.endpoint_url))
+    url = without_user(transport.endpoint_url)
     if sources.settings.aws_db_host is not None:
         return good(_SIDE, "endpoint", f"{url} (AWS_DB_HOST, {sources.origin('AWS_DB_HOST')})")
     for variable in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"):
@@ -126,10 +124,10 @@ class _Trip(NamedTuple):
 
 
 def _trip(transport: Transport) -> _Trip:
-    key = {name: {"S": "doctor"} for name in Actor.layout.key_names}
+    key = {name: {"S": "doctor"} for name in ACTORS.key_names}
     began = time.perf_counter()
     try:
-        answer, _ = transport.call("GetItem", {"TableName": Actor.Meta.table_name, "Key": key}, repeatable=True)
+        answer, _ = transport.call("GetItem", {"TableName": table_of(ACTORS).table_name, "Key": key}, repeatable=True)
     except RequestFailed as failure:
         # An answer too, as where there is no table.
         answer = getattr(failure.error, "response", {})
@@ -144,29 +142,29 @@ def _trip(transport: Transport) -> _Trip:
 def _tables(settings: Settings, found: Tables) -> Iterator[Finding]:
     """Yield what is wrong with the tables, and put those that could be described into `found`."""
     missing = []
-    for model in required_models():
-        name = str(model.Meta.table_name)
+    for layout in required_layouts(settings.use_property_lookup_table):
+        name = str(table_of(layout).table_name)
         try:
-            table = described(model)
+            table = describe(layout)
         except Fault as fault:
-            yield from _undescribed(model, fault)
+            yield from _undescribed(layout, fault)
             continue
         if table is None:
             missing.append(name)
             continue
-        found[model] = table
-        yield from _table(model, table)
+        found[layout] = table
+        yield from _table(layout, table)
     yield from _missing(missing, settings)
 
 
-def _undescribed(model: type[TableModel], fault: Fault) -> Iterator[Finding]:
+def _undescribed(layout: Layout, fault: Fault) -> Iterator[Finding]:
     """Yield what can be told of a table without the right to have it described."""
-    name = f"table {model.Meta.table_name}"
+    name = f"table {table_of(layout).table_name}"
     if not is_denied(fault):
         yield stopper(_SIDE, name, fault.reason)
         return
     try:
-        exists = touched(model)
+        exists = probe(layout)
     except Fault as other:
         yield stopper(_SIDE, name, other.reason)
         return
@@ -176,9 +174,9 @@ def _undescribed(model: type[TableModel], fault: Fault) -> Iterator[Finding]:
         yield stopper(_SIDE, name, "does not exist, or may not be seen", _WHERE)
 
 
-def _table(model: type[TableModel], table: Description) -> Iterator[Finding]:
+def _table(layout: Layout, table: Description) -> Iterator[Finding]:
     check = f"table {table['TableName']}"
-    problems = problems_in(model, table)
+    problems = problems_in(layout, table)
     for problem in problems:
         text = f"{problem.kind.lower()} {problem.text}".rstrip()
         if problem.of_key:
@@ -186,16 +184,16 @@ def _table(model: type[TableModel], table: Description) -> Iterator[Finding]:
         elif _passes(problem):
             yield warning(_SIDE, check, text, "wait until it is ACTIVE")
         else:
-            yield stopper(_SIDE, check, text, _remedy(model, problem))
+            yield stopper(_SIDE, check, text, _remedy(layout, problem))
     if not problems:
-        parts = "key and index" if model.index_keys() else "key"
+        parts = "key and index" if layout.indexes else "key"
         yield good(_SIDE, check, f"{table.get('TableStatus', 'ACTIVE')}, {parts} as needed")
 
 
-def _remedy(model: type[TableModel], problem: Problem) -> str:
+def _remedy(layout: Layout, problem: Problem) -> str:
     needed = [
         f"{name} with the hash key {key} (S) and all attributes"
-        for name, key in model.index_keys().items()
+        for name, key in layout.indexes.items()
         if problem.text.startswith(name)
     ]
     if not needed:
@@ -221,13 +219,13 @@ def _missing(names: list[str], settings: Settings) -> Iterator[Finding]:
 
 def _other_prefixes(settings: Settings) -> Iterator[Finding]:
     """Yield which other prefixes there are tables of, since the one of the settings may be mistyped."""
-    suffix = f"_{Actor.layout.suffix}"
+    suffix = f"_{ACTORS.suffix}"
     try:
-        answer, _ = Actor.Meta.transport().call("ListTables", {}, repeatable=True)
+        answer, _ = table_of(ACTORS).transport().call("ListTables", {}, repeatable=True)
     except RequestFailed as failure:
         yield unchecked(_SIDE, "prefix", _lacking(failure.fault(of_write=False), "ListTables"))
         return
-    ours = names_of(settings.aws_db_prefix, Actor.layout.suffix)
+    ours = names_of(settings.aws_db_prefix, ACTORS.suffix)
     others = sorted(name for name in answer["TableNames"] if name.endswith(suffix) and name not in ours)
     if others:
         shown = ", ".join(name.removesuffix(suffix) for name in others[:_NAMES_SHOWN])
@@ -246,24 +244,24 @@ def _auto_create(settings: Settings) -> Iterator[Finding]:
 def _time_to_live() -> Iterator[Finding]:
     """Yield whether expired attributes are removed."""
     try:
-        told = client.read(Attribute.Meta, "DescribeTimeToLive", {})["TimeToLiveDescription"]
+        enabled = ttl_enabled(ATTRIBUTES)
     except Fault as fault:
         yield unchecked(_SIDE, "time to live", _lacking(fault, "DescribeTimeToLive"))
         return
-    name, status = Attribute.Meta.table_name, told["TimeToLiveStatus"]
-    if status in ("ENABLED", "ENABLING"):
+    name = table_of(ATTRIBUTES).table_name
+    if enabled:
         yield good(_SIDE, "time to live", f"on for {name}")
     else:
-        advice = f"enable it on the attribute {Attribute.layout.ttl} with `aws dynamodb update-time-to-live`"
+        advice = f"enable it on the attribute {ATTRIBUTES.ttl} with `aws dynamodb update-time-to-live`"
         yield warning(_SIDE, "time to live", f"off for {name}: expired attributes stay for ever", advice)
 
 
 def _recovery(tables: Tables) -> Iterator[Finding]:
     """Yield whether the tables can be brought back to an earlier moment."""
     off = []
-    for model, table in tables.items():
+    for layout, table in tables.items():
         try:
-            told = client.read(model.Meta, "DescribeContinuousBackups", {})["ContinuousBackupsDescription"]
+            told = client.read(table_of(layout), "DescribeContinuousBackups", {})["ContinuousBackupsDescription"]
         except Fault as fault:
             yield unchecked(_SIDE, "recovery", _lacking(fault, "DescribeContinuousBackups"))
             return

@@ -1,17 +1,17 @@
-"""Tables that are missing are created at first use, unless that is switched off."""
+"""Creates a missing table at its first use, unless that is switched off."""
 
 import logging
 import threading
 from typing import Any, Protocol
 
 from actingweb.db.dynamodb import deadline
-from actingweb.db.dynamodb.errors import fault_of
+from actingweb.db.dynamodb.errors import fault_of, in_use
+from actingweb.db.dynamodb.layouts import Layout
 from actingweb.db.dynamodb.legacy_lookup import forget_fallbacks
-from actingweb.db.dynamodb.models import TableModel, in_use
-from actingweb.db.dynamodb.table_check import problems_of
-from actingweb.db.dynamodb.tables import forget_names
+from actingweb.db.dynamodb.table_check import describe, problems_in
+from actingweb.db.dynamodb.tables import forget_names, table_of
 from actingweb.db.dynamodb.transport import forget_transports
-from actingweb.db.exceptions import ConfigurationError, DbSchemaError
+from actingweb.db.exceptions import ConfigurationError, DbError, DbSchemaError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import get_settings, reset_settings
 
@@ -61,46 +61,69 @@ def reset_ensure_cache() -> None:
     reset_settings()
 
 
-def ensure_table(model: _Creatable) -> None:
-    """Create the model's table if it is missing, at the first call for its name. Raise `DbError` if that fails."""
-    if (model, _name(model)) in _ensured:
+def ensure_table(table: Layout | _Creatable) -> None:
+    """Create the table of a layout or model if it is missing, at the first call for its name.
+
+    Raise `DbError` if that fails.
+    """
+    table = getattr(table, "layout", table)
+    if (table, _name(table)) in _ensured:
         return
     if not auto_create_enabled():
         _log_flag()
         return
-    with _locks.setdefault(model, threading.Lock()):
-        if (model, _name(model)) not in _ensured:
-            _make(model)
-            _ensured.add((model, _name(model)))
+    with _locks.setdefault(table, threading.Lock()):
+        if (table, _name(table)) not in _ensured:
+            _create_if_missing(table)
+            _ensured.add((table, _name(table)))
 
 
-def _make(model: _Creatable) -> None:
+def _create_if_missing(table: Layout | _Creatable) -> None:
     try:
         with deadline.suspended():
-            if not model.exists() and model.create_table(wait=True) is not False:
-                logger.warning(_CREATED, _name(model))
-    except ConfigurationError:
+            if isinstance(table, Layout):
+                _create_or_check(table)
+            elif not table.exists():
+                _create(table)
+    except (ConfigurationError, DbError):
         raise
     except Exception as error:  # noqa: BLE001 - raised again as what it means
         if in_use(error):
             return
-        fault = fault_of(error)
+        fault = error if isinstance(error, Fault) else fault_of(_driver_error(error))
         raise fault.named("table check", None) from fault.cause
-    if isinstance(model, type) and issubclass(model, TableModel):
-        _check(model)
 
 
-def _check(model: type[TableModel]) -> None:
-    """Say what is wrong with an existing table; raise `DbSchemaError` if no request to it can be right."""
-    for problem in problems_of(model):
+def _create_or_check(layout: Layout) -> None:
+    """Create the table, or say what is wrong with it; raise `DbSchemaError` if every request to it would be wrong."""
+    found = describe(layout, wait=True)
+    if found is None:
+        # Loading PynamoDB takes time, and hardly any process creates a table.
+        from actingweb.db.dynamodb.models import model_of
+
+        _create(model_of(layout))
+        return
+    for problem in problems_in(layout, found):
         if problem.of_key:
             reason = f"table {problem.table} is not ActingWeb's, as its key shows: {problem.text}; check AWS_DB_PREFIX"
             raise Fault(DbSchemaError, reason).named("table check", None)
         logger.warning("table check: %s", problem)
 
 
-def _name(model: _Creatable) -> str | None:
-    return getattr(getattr(model, "Meta", None), "table_name", None)
+def _create(model: _Creatable) -> None:
+    if model.create_table(wait=True) is not False:
+        logger.warning(_CREATED, _name(model))
+
+
+def _driver_error(error: Exception) -> Exception:
+    """Return botocore's exception behind PynamoDB's."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, Exception) else error
+
+
+def _name(table: Layout | _Creatable) -> str | None:
+    meta = table_of(table) if isinstance(table, Layout) else getattr(table, "Meta", None)
+    return getattr(meta, "table_name", None)
 
 
 def _log_flag() -> None:

@@ -1,36 +1,28 @@
 """Actors."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.layouts import ACTORS
+from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.limits import DynamoLimits
-from actingweb.db.dynamodb.models import TableIndex, TableModel
 from actingweb.db.dynamodb.rows import WipeableRows
-from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.actor import ActorListPolicy, ActorPolicy
 from actingweb.db.protocols import DbActorListProtocol, DbActorProtocol
 from actingweb.db.records import ActorRecord
 
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import Actor, ActorModel, CreatorIndex
+else:
+    __getattr__ = lazy_models(__name__)
+
 __all__ = ["Actor", "ActorModel", "CreatorIndex", "DbActor", "DbActorList"]
 
 
-class CreatorIndex(TableIndex, name="creator-index", attribute="creator"):
-    """Actors by creator."""
-
-
-class ActorModel(TableModel):
-    """The table of actors."""
-
-    layout = Layout(ActorRecord, "actors", sparse=frozenset({"creator"}))
-    creator_index = CreatorIndex()
-
-
-Actor = ActorModel
-
-
 class _Rows(WipeableRows[ActorRecord]):
-    model = ActorModel
-    limits = DynamoLimits(ActorModel.layout, indexed=("creator",))
+    layout = ACTORS
+    limits = DynamoLimits(ACTORS)
 
 
 class DbActor(_Rows, ActorPolicy):

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, encode_field, key
+from actingweb.db.dynamodb.layouts import ATTRIBUTES
+from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.limits import DynamoLimits, check_item
-from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.stored_types import Attribute as StoredAttribute
-from actingweb.db.dynamodb.tables import Layout, TableMeta
+from actingweb.db.dynamodb.tables import Table
 from actingweb.db.policy import json_values
 from actingweb.db.policy.attribute import (
     TTL_CLOCK_SKEW_BUFFER,
@@ -23,6 +24,11 @@ from actingweb.db.policy.attribute import (
 )
 from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
 from actingweb.db.records import AttributeRecord, EncodedAttribute
+
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import Attribute, AttributeModel
+else:
+    __getattr__ = lazy_models(__name__)
 
 __all__ = [
     "CHAIN_SCAN_WARN_ROWS",
@@ -40,22 +46,13 @@ CHAIN_SCAN_WARN_ROWS = 1000
 _ATTEMPTS = 8
 
 
-class AttributeModel(TableModel):
-    """The table of attributes."""
-
-    layout = Layout(AttributeRecord, "attributes", composed="bucket_name", ttl="ttl_timestamp")
-
-
-Attribute = AttributeModel
-
-
 class _Rows(WipeableRows[AttributeRecord]):
-    model = AttributeModel
-    limits = DynamoLimits(AttributeModel.layout)
+    layout = ATTRIBUTES
+    limits = DynamoLimits(ATTRIBUTES)
 
     @classmethod
-    def _table(cls) -> TableMeta:
-        ensure_table(cls.model)
+    def _table(cls) -> Table:
+        ensure_table(cls.layout)
         return super()._table()
 
 
@@ -64,7 +61,7 @@ class DbAttribute(_Rows, AttributePolicy):
 
     @classmethod
     def _put(cls, record: EncodedAttribute) -> None:
-        item = encode(cls._layout(), record)
+        item = encode(cls.layout, record)
         check_item(item)
         expression = Expression()
         condition = f"{expression.absent('id')} OR {expression.equals('bucket', record.bucket)}"
@@ -90,7 +87,7 @@ class DbAttribute(_Rows, AttributePolicy):
 
     @classmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
-        check_item(encode(cls._layout(), _swapped(key, **changes)))
+        check_item(encode(cls.layout, _swapped(key, **changes)))
         wanted = json_values.decoded(old)
         data: StoredAttribute | None = {"S": old}
         ttl: StoredAttribute | None = None
@@ -118,7 +115,7 @@ class DbAttribute(_Rows, AttributePolicy):
         clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
         same = expression.absent("data") if data is None else expression.compare("data", "=", data)
         request = {
-            "Key": key(cls._layout(), row_key),
+            "Key": key(cls.layout, row_key),
             "UpdateExpression": "SET " + ", ".join(clauses),
             "ConditionExpression": f"{_live(expression, row_key[1], now, ttl)} AND {same}",
         }
@@ -137,8 +134,8 @@ class DbAttribute(_Rows, AttributePolicy):
         deferred: list[Item] = []
         for bucket in buckets:
             rows = [row for row in cls._scanned(actor_id, bucket) if _in_chain(row, wanted)]
-            keys = [key(cls._layout(), row.key_values()) for row in rows if row.name != last]
-            deferred += [key(cls._layout(), row.key_values()) for row in rows if row.name == last]
+            keys = [key(cls.layout, row.key_values()) for row in rows if row.name != last]
+            deferred += [key(cls.layout, row.key_values()) for row in rows if row.name == last]
             client.batch_delete(cls._table(), keys)
             count += len(rows)
         client.batch_delete(cls._table(), deferred)

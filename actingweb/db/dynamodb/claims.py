@@ -13,15 +13,15 @@ from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.client import Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
+from actingweb.db.dynamodb.layouts import PROPERTIES, PROPERTY_LOOKUPS
 from actingweb.db.dynamodb.limits import check_item
 from actingweb.db.dynamodb.stored_types import Attribute
-from actingweb.db.dynamodb.tables import Layout, meta_of
+from actingweb.db.dynamodb.tables import table_of
 from actingweb.db.policy.indexing import Stored
 from actingweb.db.records import PropertyLookupRecord, PropertyRecord
 from actingweb.db.utils import compute_lookup_key
 
 __all__ = [
-    "PROPERTIES",
     "ROWS_PER_TRANSACTION",
     "Change",
     "change_row",
@@ -33,11 +33,8 @@ __all__ = [
     "value_in",
 ]
 
-PROPERTIES = Layout(PropertyRecord, "properties")
-LOOKUPS = Layout(PropertyLookupRecord, "property_lookup_v2")
-
-_ROUNDS = 20
-_ROUNDS_WITHOUT_PAUSE = 3
+_ATTEMPTS = 20
+_ATTEMPTS_WITHOUT_PAUSE = 3
 ROWS_PER_TRANSACTION = 50
 _BYTES_PER_TRANSACTION = 1_000_000
 
@@ -51,16 +48,16 @@ class Change(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """An action of a transaction, and what to learn about if its condition fails."""
+    """An action of a transaction, and what is learnt from its failed condition: see `_learn`."""
 
     about: str
-    name: str
+    change: Change
     action: Action
 
 
 @dataclass
 class _Known:
-    """What is believed to be stored.
+    """What is believed to be stored that concerns one change.
 
     Attributes:
         old: the value of the row as it is stored, None if there is no row.
@@ -74,28 +71,57 @@ class _Known:
     other_holds: bool = False
     unclaimed: str | None = None
 
+    @property
+    def keeper(self) -> str | None:
+        """The other actor that keeps its claim on the new value."""
+        return self.other_claimant if self.other_holds else None
+
 
 def change_row(change: Change, guess: Attribute | None, allowed: Callable[[Attribute | None], bool]) -> Stored:
     """Change the row and its claims, if `allowed` accepts the value as it is stored, which `guess` guesses.
 
     Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
-    known = _Known(guess)
-    for round_number in range(_ROUNDS):
-        steps = list(_steps(change, known))
-        refused = client.transact([step.action for step in steps])
+    row = _Known(guess)
+    done = _transact([change], {change.name: row}, [], lambda: allowed(row.old))
+    return Stored(True, row.keeper) if done else Stored(False)
+
+
+def change_rows(changes: list[Change], guesses: dict[str, Attribute], others: list[Action]) -> dict[str, str]:
+    """Change rows of different names and their claims, and do `others`, in one transaction.
+
+    `guesses` has the values that the rows are guessed to hold, as they are stored, by name. Return, by name, the other
+    actors that keep their claims on the new values. Raise `Fault`, of `DbConflictError` if others keep changing the
+    rows.
+    """
+    known = {change.name: _Known(guesses.get(change.name)) for change in changes}
+    _transact(changes, known, others, lambda: True)
+    return {name: row.keeper for name, row in known.items() if row.keeper}
+
+
+def _transact(
+    changes: list[Change], known: dict[str, _Known], others: list[Action], allowed: Callable[[], bool]
+) -> bool:
+    """Send the transaction until it is done, or until `allowed` refuses what a failed condition told.
+
+    Tell whether it is done. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    """
+    for attempt in range(_ATTEMPTS):
+        steps = [step for change in changes for step in _steps(change, known[change.name])]
+        refused = client.transact([*(step.action for step in steps), *others])
         if refused is None:
-            return Stored(True, known.other_claimant if known.other_holds else None)
+            return True
         for index, item in refused.items():
-            _learn(change, known, steps[index].about, item)
-        if not allowed(known.old):
-            return Stored(False)
-        _settle_down(round_number)
+            _learn(steps[index], known[steps[index].change.name], item)
+        if not allowed():
+            return False
+        if attempt >= _ATTEMPTS_WITHOUT_PAUSE:
+            client.pause(attempt - _ATTEMPTS_WITHOUT_PAUSE)
     raise client.collided()
 
 
 def _steps(change: Change, known: _Known) -> Iterator[_Step]:
-    yield _Step("row", change.name, _row_action(change, known.old))
+    yield _Step("row", change, _row_action(change, known.old))
     if change.value:
         yield from _claim_steps(change, change.value, known)
     # A value that is no text claims nothing.
@@ -107,8 +133,8 @@ def _steps(change: Change, known: _Known) -> Iterator[_Step]:
 def _release_step(change: Change, old: str, unclaimed: bool) -> _Step:
     """Release the claim on the old value, or make sure that it still is not the actor's."""
     if unclaimed:
-        return _Step("unclaimed", change.name, _check_unclaimed(change.actor_id, change.name, old))
-    return _Step("release", change.name, _release(change.actor_id, change.name, old))
+        return _Step("unclaimed", change, _check_unclaimed(change.actor_id, change.name, old))
+    return _Step("release", change, _release(change.actor_id, change.name, old))
 
 
 def _row_action(change: Change, old: Attribute | None) -> Action:
@@ -118,10 +144,10 @@ def _row_action(change: Change, old: Attribute | None) -> Action:
     condition = {"ConditionExpression": same} | expression.arguments()
     if change.value is None:
         row_key = key(PROPERTIES, (change.actor_id, change.name))
-        return Action("Delete", meta_of(PROPERTIES.suffix), {"Key": row_key} | condition)
+        return Action("Delete", table_of(PROPERTIES), {"Key": row_key} | condition)
     item = encode(PROPERTIES, PropertyRecord(id=change.actor_id, name=change.name, value=change.value))
     check_item(item)
-    return Action("Put", meta_of(PROPERTIES.suffix), {"Item": item} | condition)
+    return Action("Put", table_of(PROPERTIES), {"Item": item} | condition)
 
 
 def stored_as(value: str) -> Attribute:
@@ -145,35 +171,37 @@ def holds_value(expression: Expression, value: Attribute) -> str:
 def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
     """Claim the new value, or make sure that the other claimant keeps it with right, or has lost it."""
     if known.other_claimant is None:
-        yield _Step("claim", change.name, _claim(change.actor_id, change.name, value, change.actor_id))
+        yield _Step("claim", change, _claim(change.actor_id, change.name, value, change.actor_id))
         return
     yield _Step(
         "other claimant",
-        change.name,
+        change,
         _check_other_claimant(known.other_claimant, change.name, value, known.other_holds),
     )
     if not known.other_holds:
-        yield _Step("claim", change.name, _claim(change.actor_id, change.name, value, known.other_claimant))
+        yield _Step("claim", change, _claim(change.actor_id, change.name, value, known.other_claimant))
 
 
 def _claim(actor_id: str, name: str, value: str, owner: str) -> Action:
     """Claim the value, if it is unclaimed or `owner`'s."""
     record = PropertyLookupRecord(lookup_key=compute_lookup_key(name, value), property_name=name, actor_id=actor_id)
-    return Action("Put", meta_of(LOOKUPS.suffix), {"Item": encode(LOOKUPS, record)} | _free_or_of(owner))
+    return Action("Put", table_of(PROPERTY_LOOKUPS), {"Item": encode(PROPERTY_LOOKUPS, record)} | _free_or_of(owner))
 
 
 def _release(actor_id: str, name: str, value: str) -> Action:
     """Delete the claim on the value, if it is the actor's."""
-    lookup_key = key(LOOKUPS, (compute_lookup_key(name, value),))
-    return Action("Delete", meta_of(LOOKUPS.suffix), {"Key": lookup_key} | _free_or_of(actor_id))
+    lookup_key = key(PROPERTY_LOOKUPS, (compute_lookup_key(name, value),))
+    return Action("Delete", table_of(PROPERTY_LOOKUPS), {"Key": lookup_key} | _free_or_of(actor_id))
 
 
 def _check_unclaimed(actor_id: str, name: str, value: str) -> Action:
     expression = Expression()
     others = expression.compare("actor_id", "<>", {"S": actor_id})
     condition = {"ConditionExpression": f"{expression.absent('lookup_key')} OR {others}"}
-    lookup_key = key(LOOKUPS, (compute_lookup_key(name, value),))
-    return Action("ConditionCheck", meta_of(LOOKUPS.suffix), {"Key": lookup_key} | condition | expression.arguments())
+    lookup_key = key(PROPERTY_LOOKUPS, (compute_lookup_key(name, value),))
+    return Action(
+        "ConditionCheck", table_of(PROPERTY_LOOKUPS), {"Key": lookup_key} | condition | expression.arguments()
+    )
 
 
 def _free_or_of(actor_id: str) -> dict[str, Any]:
@@ -189,29 +217,29 @@ def _check_other_claimant(other_claimant: str, name: str, value: str, holds: boo
     else:
         condition = f"{expression.absent('id')} OR {expression.compare('value', '<>', {'S': value})}"
     arguments = {"Key": key(PROPERTIES, (other_claimant, name)), "ConditionExpression": condition}
-    return Action("ConditionCheck", meta_of(PROPERTIES.suffix), arguments | expression.arguments())
+    return Action("ConditionCheck", table_of(PROPERTIES), arguments | expression.arguments())
 
 
-def _learn(change: Change, known: _Known, about: str, item: Item | None) -> None:
-    """Take over what a failed condition tells."""
-    if about == "row":
+def _learn(step: _Step, known: _Known, item: Item | None) -> None:
+    """Note what the failed condition of a step tells: `item` is what is stored in its place."""
+    if step.about == "row":
         known.old = None if item is None else value_in(item)
-    elif about == "release":
+    elif step.about == "release":
         known.unclaimed = (known.old or {}).get("S")
-    elif about == "unclaimed":
+    elif step.about == "unclaimed":
         known.unclaimed = None
-    elif about == "claim":
+    elif step.about == "claim":
         claimant = None if item is None else text_of(PropertyLookupRecord, item, "actor_id")
-        known.other_claimant = None if claimant == change.actor_id else claimant
-        known.other_holds = known.other_claimant is not None and _holds(known.other_claimant, change)
+        known.other_claimant = None if claimant == step.change.actor_id else claimant
+        known.other_holds = known.other_claimant is not None and _holds(known.other_claimant, step.change)
     else:
-        known.other_holds = _value(item) == change.value
+        known.other_holds = _value(item) == step.change.value
 
 
 def _holds(actor_id: str, change: Change) -> bool:
     """Tell, strongly, whether this actor's property holds the new value."""
     request = {"Key": key(PROPERTIES, (actor_id, change.name)), "ConsistentRead": True}
-    return _value(client.read(meta_of(PROPERTIES.suffix), "GetItem", request).get("Item")) == change.value
+    return _value(client.read(table_of(PROPERTIES), "GetItem", request).get("Item")) == change.value
 
 
 def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
@@ -228,33 +256,6 @@ def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
 def most_actions(value: str | None) -> int:
     """Return how many actions, at most, a change of one row to this value takes."""
     return 4 if value else 2
-
-
-def change_rows(changes: list[Change], guesses: dict[str, Attribute], others: list[Action]) -> dict[str, str]:
-    """Change rows of different names and their claims, and do `others`, in one transaction.
-
-    `guesses` has the values that the rows are guessed to hold, as they are stored, by name. Return, by name, the other
-    actors that keep their claims on the new values. Raise `Fault`, of `DbConflictError` if others keep changing the
-    rows.
-    """
-    wanted = {change.name: change for change in changes}
-    known = {name: _Known(guesses.get(name)) for name in wanted}
-    for round_number in range(_ROUNDS):
-        steps = [step for name, change in wanted.items() for step in _steps(change, known[name])]
-        refused = client.transact([*(step.action for step in steps), *others])
-        if refused is None:
-            return {name: row.other_claimant for name, row in known.items() if row.other_claimant and row.other_holds}
-        for index, item in refused.items():
-            step = steps[index]
-            _learn(wanted[step.name], known[step.name], step.about, item)
-        _settle_down(round_number)
-    raise client.collided()
-
-
-def _settle_down(round_number: int) -> None:
-    """Wait a little when others keep changing the same rows."""
-    if round_number >= _ROUNDS_WITHOUT_PAUSE:
-        client.pause(round_number - _ROUNDS_WITHOUT_PAUSE)
 
 
 def _value(item: Item | None) -> str | None:

@@ -1,7 +1,4 @@
-"""The one door to the database: every request of the entities goes through here, and every fault is mapped here.
-
-Requests name a table by its `TableMeta`.
-"""
+"""Every request of the entities, and of the table checks, is made here; failures become faults here."""
 
 import random
 import time
@@ -12,9 +9,9 @@ from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.batching import batched
-from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, code_of, reasons_of
+from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, reasons_of
 from actingweb.db.dynamodb.items import Item
-from actingweb.db.dynamodb.tables import TableMeta
+from actingweb.db.dynamodb.tables import Table
 from actingweb.db.dynamodb.transport import RequestFailed
 from actingweb.db.exceptions import DbConflictError, DbThrottledError
 from actingweb.db.faults import Fault
@@ -23,6 +20,7 @@ __all__ = [
     "UNSHOWN",
     "Action",
     "ConditionFailed",
+    "attempt",
     "batch_delete",
     "batch_get",
     "collided",
@@ -60,11 +58,11 @@ class Action(NamedTuple):
     """One action of a transaction: `kind` is Put, Delete or ConditionCheck."""
 
     kind: str
-    table: TableMeta
+    table: Table
     arguments: Request
 
 
-def read(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
+def read(table: Table, operation: str, request: Request) -> dict[str, Any]:
     """Return the answer to a read. Raise `Fault`."""
     outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
     if isinstance(outcome, RequestFailed):
@@ -72,7 +70,7 @@ def read(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
     return outcome[0]
 
 
-def write(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
+def write(table: Table, operation: str, request: Request) -> dict[str, Any]:
     """Return the answer to a write of one item that has no condition and can be done twice. Raise `Fault`."""
     outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
     if isinstance(outcome, RequestFailed):
@@ -80,9 +78,7 @@ def write(table: TableMeta, operation: str, request: Request) -> dict[str, Any]:
     return outcome[0]
 
 
-def write_if(
-    table: TableMeta, operation: str, request: Request, *, repeatable: bool
-) -> dict[str, Any] | ConditionFailed:
+def write_if(table: Table, operation: str, request: Request, *, repeatable: bool) -> dict[str, Any] | ConditionFailed:
     """Return the answer to a conditional write of one item, or how its condition failed. Raise `Fault`.
 
     `repeatable`: doing it twice is the same as doing it once; the condition may tell whether it was done before.
@@ -92,7 +88,7 @@ def write_if(
     )
     if not isinstance(outcome, RequestFailed):
         return outcome[0]
-    if code_of(outcome.error) == CONDITION_FAILED:
+    if outcome.code == CONDITION_FAILED:
         return ConditionFailed(_old_item(outcome.error), outcome.executed)
     raise outcome.fault(of_write=True)
 
@@ -104,20 +100,20 @@ def transact(actions: list[Action]) -> dict[int, Item | None] | None:
     """
     token = uuid.uuid4().hex
 
-    def build(names: dict[TableMeta, str]) -> tuple[str, Request]:
+    def build(names: dict[Table, str]) -> tuple[str, Request]:
         items = [{kind: {"TableName": names[table]} | ALL_OLD | arguments} for kind, table, arguments in actions]
         return "TransactWriteItems", {"TransactItems": items, "ClientRequestToken": token}
 
     outcome = _send([action.table for action in actions], build, repeatable=True)
     if not isinstance(outcome, RequestFailed):
         return None
-    if code_of(outcome.error) == CONDITION_FAILED:
+    if outcome.code == CONDITION_FAILED:
         reasons = enumerate(reasons_of(outcome.error))
         return {index: reason.get("Item") for index, reason in reasons if reason["Code"] == "ConditionalCheckFailed"}
     raise outcome.fault(of_write=True)
 
 
-def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[str, Any]]:
+def pages(table: Table, operation: str, request: Request) -> Iterator[dict[str, Any]]:
     """Yield the answers to a Query or Scan, page by page, each in the time of a call. Raise `Fault`."""
     start: Request | None = {}
     while start is not None:
@@ -129,7 +125,7 @@ def pages(table: TableMeta, operation: str, request: Request) -> Iterator[dict[s
             deadline.restart()
 
 
-def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> list[Item]:
+def batch_get(table: Table, keys: Iterable[Item], arguments: Request) -> list[Item]:
     """Return the items of these different keys that exist, strongly read, in any order. Raise `Fault`."""
     found: list[Item] = []
     for number, chunk in enumerate(batched(keys, _GETS_PER_REQUEST)):
@@ -139,7 +135,7 @@ def batch_get(table: TableMeta, keys: Iterable[Item], arguments: Request) -> lis
     return found
 
 
-def _get_some(table: TableMeta, keys: list[Item], arguments: Request, found: list[Item]) -> list[Item]:
+def _get_some(table: Table, keys: list[Item], arguments: Request, found: list[Item]) -> list[Item]:
     """Read items into `found`; return the keys that the database left for later."""
     request = {"Keys": keys, "ConsistentRead": True} | arguments
     outcome = _send([table], lambda names: ("BatchGetItem", {"RequestItems": {names[table]: request}}), repeatable=True)
@@ -151,7 +147,7 @@ def _get_some(table: TableMeta, keys: list[Item], arguments: Request, found: lis
     return left[0] if left else []
 
 
-def batch_delete(table: TableMeta, keys: Iterable[Item]) -> None:
+def batch_delete(table: Table, keys: Iterable[Item]) -> None:
     """Delete the items of these different keys, in batches that have each the time of a call.
 
     Raise `Fault`, of `DbThrottledError` if some items are left; its reason tells how many are done.
@@ -172,7 +168,7 @@ def batch_delete(table: TableMeta, keys: Iterable[Item]) -> None:
         raise Fault(fault.error, f"{fault.reason}; {done} items are done", fault.cause) from None
 
 
-def _delete_some(table: TableMeta, keys: list[Item]) -> list[Item]:
+def _delete_some(table: Table, keys: list[Item]) -> list[Item]:
     """Delete items; return the keys that the database left for later."""
     requests = [{"DeleteRequest": {"Key": key}} for key in keys]
     outcome = _send(
@@ -183,13 +179,13 @@ def _delete_some(table: TableMeta, keys: list[Item]) -> list[Item]:
     return [rest["DeleteRequest"]["Key"] for left in outcome[0].get("UnprocessedItems", {}).values() for rest in left]
 
 
-def _resend(table: TableMeta, keys: list[Item], send: Callable[[list[Item]], list[Item]]) -> None:
+def _resend(table: Table, keys: list[Item], send: Callable[[list[Item]], list[Item]]) -> None:
     """Send keys, and again those that `send` returns as left over."""
     left = send(keys)
-    for attempt in range(table.max_retry_attempts):
+    for repetition in range(table.max_retry_attempts):
         if not left:
             return
-        pause(attempt)
+        pause(repetition)
         left = send(left)
     if left:
         repetitions = table.max_retry_attempts
@@ -202,39 +198,40 @@ def collided() -> Fault:
     return Fault(DbConflictError, "concurrent writes kept colliding: try again")
 
 
-def pause(attempt: int) -> None:
-    """Wait before repetition number `attempt`, counted from 0."""
-    time.sleep(random.uniform(0.5, 1.0) * min(0.05 * 2**attempt, 1.0))
+def pause(repetition: int) -> None:
+    """Wait before a repetition, the first of which is number 0."""
+    time.sleep(random.uniform(0.5, 1.0) * min(0.05 * 2**repetition, 1.0))
 
 
 def _send(
-    tables: list[TableMeta], build: Callable[[dict[TableMeta, str]], tuple[str, Request]], *, repeatable: bool
+    tables: list[Table], build: Callable[[dict[Table, str]], tuple[str, Request]], *, repeatable: bool
 ) -> tuple[dict[str, Any], bool] | RequestFailed:
     """Send a request; while it is not known which of two names a table has, try them."""
     tables = list(dict.fromkeys(tables))
     failures: list[RequestFailed] = []
     for chosen in product(*(table.names() for table in tables)):
         names = dict(zip(tables, chosen, strict=True))
-        outcome = _attempt(tables[0], *build(names), repeatable)
-        if not isinstance(outcome, RequestFailed) or code_of(outcome.error) not in (NOT_FOUND, DENIED):
+        outcome = attempt(tables[0], *build(names), repeatable=repeatable)
+        if not isinstance(outcome, RequestFailed) or outcome.code not in (NOT_FOUND, DENIED):
             _settle(names, outcome)
             return outcome
         failures.append(outcome)
     return failures[0]
 
 
-def _attempt(
-    table: TableMeta, operation: str, request: Request, repeatable: bool
+def attempt(
+    table: Table, operation: str, request: Request, *, repeatable: bool
 ) -> tuple[dict[str, Any], bool] | RequestFailed:
+    """Send a request to the endpoint of a table; return what `Transport.call` returns, or why it failed."""
     try:
         return table.transport().call(operation, request, repeatable)
     except RequestFailed as failure:
         return failure
 
 
-def _settle(names: dict[TableMeta, str], outcome: object) -> None:
+def _settle(names: dict[Table, str], outcome: object) -> None:
     """Keep the names that an answer proves."""
-    if not isinstance(outcome, RequestFailed) or code_of(outcome.error) == CONDITION_FAILED:
+    if not isinstance(outcome, RequestFailed) or outcome.code == CONDITION_FAILED:
         for table, name in names.items():
             if len(table.names()) > 1:
                 table.settle(name)

@@ -5,7 +5,6 @@ from typing import Any
 
 from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
-from pynamodb.exceptions import PynamoDBException
 
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.exceptions import (
@@ -29,6 +28,7 @@ __all__ = [
     "OutOfTimeError",
     "code_of",
     "fault_of",
+    "in_use",
     "judge",
     "of_credentials",
     "reasons_of",
@@ -244,7 +244,6 @@ def fault_of(error: Exception, executed: bool = False, sent: Sent | None = None)
     `executed`: it was a write of which any attempt may have been executed. `sent`: the request, so that the reason says
     what it concerned.
     """
-    error = _driver_error(error)
     verdict = judge(error)
     code = code_of(error)
     cause = DriverError(type(error).__name__, code)
@@ -279,7 +278,6 @@ def _reason_with(verdict: Classification, code: str | None, sent: Sent) -> str:
     return _reason(verdict, code)
 
 
-def _driver_error(error: Exception) -> Exception:
-    """Return botocore's exception behind pynamodb's."""
-    cause = error.cause if isinstance(error, PynamoDBException) else None
-    return cause if isinstance(cause, Exception) else error
+def in_use(error: Exception) -> bool:
+    """Tell whether creating a table failed because it exists."""
+    return "ResourceInUseException" in str(error)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar, cast
 
+from actingweb.db.dynamodb.layouts import Layout
 from actingweb.db.dynamodb.stored_types import Attribute, column_of, is_needed, missing, reader_of, value_of
-from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.records import Record
 
 __all__ = ["Item", "decode", "encode", "encode_field", "key", "size_of", "text_of"]

@@ -4,16 +4,15 @@ from collections.abc import Callable
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.errors import DENIED, MissingIndexFault
-from actingweb.db.dynamodb.items import text_of
+from actingweb.db.dynamodb.items import key, text_of
+from actingweb.db.dynamodb.layouts import PROPERTY_LOOKUPS_V1
 from actingweb.db.dynamodb.limits import HASH_BYTES, RANGE_BYTES, too_long
-from actingweb.db.dynamodb.tables import meta_of
+from actingweb.db.dynamodb.tables import table_of
 from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import DriverError, Fault
 from actingweb.db.records import PropertyLookupRecord
 
-__all__ = ["V1_SUFFIX", "forget_fallbacks", "no_index", "once_known", "read_v1", "v1_actor"]
-
-V1_SUFFIX = "property_lookup"
+__all__ = ["forget_fallbacks", "no_index", "once_known", "read_v1", "v1_actor"]
 
 _gone: set[str] = set()
 
@@ -54,8 +53,8 @@ def v1_actor(property_name: str, value: str) -> str | None:
 def _read_v1(property_name: str, value: str) -> str | None:
     if too_long("property_name", property_name, HASH_BYTES) or too_long("value", value, RANGE_BYTES):
         return None
-    key = {"property_name": {"S": property_name}, "value": {"S": value}}
-    item = client.read(meta_of(V1_SUFFIX), "GetItem", {"Key": key, "ConsistentRead": True}).get("Item")
+    request = {"Key": key(PROPERTY_LOOKUPS_V1, (property_name, value)), "ConsistentRead": True}
+    item = client.read(table_of(PROPERTY_LOOKUPS_V1), "GetItem", request).get("Item")
     return text_of(PropertyLookupRecord, item, "actor_id") if item else None
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from actingweb.db.dynamodb.items import Item, size_of
-from actingweb.db.dynamodb.tables import DELIMITER, Layout, compose
+from actingweb.db.dynamodb.layouts import DELIMITER, Layout, compose
 from actingweb.db.faults import input_error
 from actingweb.db.policy.entity import Limits
 from actingweb.db.records import Record
@@ -38,11 +38,11 @@ def too_long(name: str, value: str, limit: int) -> str | None:
 
 
 class DynamoLimits(Limits):
-    """The limits of one table; `indexed` are its attributes that are keys of an index."""
+    """The limits of one table."""
 
-    def __init__(self, layout: Layout, indexed: tuple[str, ...] = ()) -> None:
+    def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._indexed = frozenset(indexed)
+        self._indexed = frozenset(layout.indexes.values())
 
     def key(self, record: type[Record], values: tuple[Any, ...]) -> str | None:
         hash_problem = too_long(record.key[0], values[0], HASH_BYTES) if values else None

@@ -1,15 +1,18 @@
-"""The seam to pynamodb: models whose attributes come from the record types, on the one client of their endpoint."""
+"""The PynamoDB models of the tables, for maintenance and for creating tables.
+
+Importing the backend and serving calls does not load this module: `lazy_models` does when a model is asked for.
+"""
 
 import logging
-import time
 from collections.abc import Callable
 from datetime import datetime
-from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from botocore.exceptions import ClientError
 from pynamodb.attributes import (
-    Attribute,
+    Attribute as Column,
+)
+from pynamodb.attributes import (
     BooleanAttribute,
     JSONAttribute,
     NumberAttribute,
@@ -22,46 +25,102 @@ from pynamodb.exceptions import PynamoDBException, TableError
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
-from actingweb.db.dynamodb.errors import NOT_FOUND, code_of, judge
-from actingweb.db.dynamodb.tables import Layout, TableMeta, meta_of
-from actingweb.db.dynamodb.transport import RequestFailed
+from actingweb.db.dynamodb.errors import in_use, judge
+from actingweb.db.dynamodb.layouts import (
+    ACTORS,
+    ATTRIBUTES,
+    PEER_TRUSTEES,
+    PROPERTIES,
+    PROPERTIES_WITH_INDEX,
+    PROPERTY_LOOKUPS,
+    PROPERTY_LOOKUPS_V1,
+    SUBSCRIPTION_DIFFS,
+    SUBSCRIPTION_SUSPENSIONS,
+    SUBSCRIPTIONS,
+    TRUSTS,
+    Layout,
+)
+from actingweb.db.dynamodb.stored_types import column_of
+from actingweb.db.dynamodb.table_check import try_to_describe
+from actingweb.db.dynamodb.tables import Table, table_of
+from actingweb.db.dynamodb.transport import RequestFailed, Transport
 
-__all__ = ["TableIndex", "TableModel", "in_use"]
+__all__ = [
+    "Actor",
+    "ActorModel",
+    "Attribute",
+    "AttributeModel",
+    "CreatorIndex",
+    "PeerTrustee",
+    "PeerTrusteeModel",
+    "Property",
+    "PropertyIndex",
+    "PropertyLegacy",
+    "PropertyLegacyModel",
+    "PropertyLookup",
+    "PropertyLookupModel",
+    "PropertyLookupV2",
+    "PropertyLookupV2Model",
+    "PropertyModel",
+    "SecretIndex",
+    "Subscription",
+    "SubscriptionDiff",
+    "SubscriptionDiffModel",
+    "SubscriptionModel",
+    "SubscriptionSuspension",
+    "SubscriptionSuspensionModel",
+    "TableIndex",
+    "TableModel",
+    "Trust",
+    "TrustModel",
+    "model_of",
+]
 
 logger = logging.getLogger(__name__)
 
-_ATTRIBUTES: dict[Any, Callable[..., Attribute[Any]]] = {
+_COLUMNS: dict[Any, Callable[..., Column[Any]]] = {
     str: UnicodeAttribute,
     bool: BooleanAttribute,
     int: NumberAttribute,
     datetime: UTCDateTimeAttribute,
     Any: JSONAttribute,
 }
-_CREATION_POLL_SECONDS = 0.5
+_READS = frozenset({"BatchGetItem", "DescribeTable", "DescribeTimeToLive", "GetItem", "ListTables", "Query", "Scan"})
+
+
+class _Client:
+    """What PynamoDB uses of botocore's client, on the transport of the calls."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.meta = SimpleNamespace(endpoint_url=transport.endpoint_url)
+
+    def _make_api_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self.transport.call(operation, request, operation in _READS)[0]
+        except RequestFailed as failure:
+            error = failure.error
+        # PynamoDB expects the driver's exceptions.
+        raise error
 
 
 class _SharedConnection(Connection):
-    """A connection on the one client of its endpoint."""
+    """A connection that sends its requests by the transport of the calls."""
 
-    def __init__(self, meta: TableMeta) -> None:
-        super().__init__(meta.region, meta.host)
-        self._meta = meta
+    def __init__(self, table: Table) -> None:
+        super().__init__(table.region, table.host)
+        self._table = table
 
     @property
     def client(self) -> Any:
-        return self._meta.transport()
+        return _Client(self._table.transport())
 
 
 class TableModel(Model):
-    """A pynamodb model of a stored record. A subclass sets `layout`; its attributes follow from that.
-
-    Attributes:
-        described: the table as `exists` last saw it.
-    """
+    """A PynamoDB model of a stored record. A subclass sets `layout`, from which its attributes follow."""
 
     layout: ClassVar[Layout]
-    described: ClassVar[dict[str, Any] | None] = None
-    Meta: TableMeta  # type: ignore[assignment]
+    Meta: Table  # type: ignore[assignment]
 
     if TYPE_CHECKING:
 
@@ -69,9 +128,9 @@ class TableModel(Model):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.Meta = meta_of(cls.layout.suffix)
-        for name, kind in cls.layout.record.types.items():
-            _declare(cls, name, _attribute(cls.layout, name, kind))
+        cls.Meta = table_of(cls.layout)
+        for name in cls.layout.record.types:
+            _declare(cls, name, _column(cls.layout, name))
         if cls.layout.composed:
             _declare(cls, cls.layout.composed, UnicodeAttribute(range_key=True))
 
@@ -86,46 +145,19 @@ class TableModel(Model):
 
     @classmethod
     def exists(cls) -> bool:
-        """Tell whether the table exists, under any of the names that it may have; wait while it is being created."""
-        for name in cls.Meta.names():
-            cls.described = cls._described_as(name)
-            if cls.described is not None:
-                cls.Meta.settle(name)
-                return True
-        return False
+        """Tell whether the table exists, under any name that it may have; wait while it is being created.
 
-    @classmethod
-    def _described_as(cls, name: str) -> dict[str, Any] | None:
-        """Return the description of the table of this name, None if there is none."""
-        try:
-            while (table := cls._asked("DescribeTable", name)["Table"])["TableStatus"] == "CREATING":
-                time.sleep(_CREATION_POLL_SECONDS)
-        except TableError as error:
-            if isinstance(error.cause, ClientError) and code_of(error.cause) == NOT_FOUND:
-                return None
-            raise
-        return dict(table)
-
-    @classmethod
-    def index_keys(cls) -> dict[str, str]:
-        """Return the hash attribute of each index, by the index's name."""
-        return {
-            name: index._hash_key_attribute().attr_name  # type: ignore[no-untyped-call]
-            for name, index in cls._indexes.items()
-        }
-
-    @classmethod
-    def _asked(cls, operation: str, name: str) -> dict[str, Any]:
-        """Return the answer to a question about the table of this name. Raise pynamodb's `TableError`."""
-        try:
-            return cls.Meta.transport().call(operation, {"TableName": name}, repeatable=True)[0]
-        except RequestFailed as failure:
-            error = failure.error
-        raise TableError(f"table {name} cannot be described: {judge(error).reason}", error)
+        Raise PynamoDB's `TableError`.
+        """
+        outcome = try_to_describe(cls.layout, wait=True)
+        if isinstance(outcome, RequestFailed):
+            name, error = outcome.sent.request["TableName"], outcome.error
+            raise TableError(f"table {name} cannot be described: {judge(error).reason}", error)
+        return outcome is not None
 
     @classmethod
     def create_table(cls, *args: Any, **kwargs: Any) -> bool:
-        """Create the table and enable its time to live; False if it is there. Another creator is waited for."""
+        """Create the table and enable its time to live; False if it exists. Another creator is waited for."""
         if cls.exists():
             return False
         try:
@@ -138,48 +170,136 @@ class TableModel(Model):
 
     @classmethod
     def update_ttl(cls, ignore_update_ttl_errors: bool) -> None:  # noqa: ARG003
-        """Enable the time to live, if the table has one; a refusal is a WARNING."""
+        """Enable the time to live, if the table has one; a refusal is logged as a WARNING."""
         if cls.layout.ttl:
             try:
                 cls._get_connection().update_time_to_live(cls.layout.ttl)
             except PynamoDBException:
                 logger.warning("time to live could not be enabled on %s", cls.Meta.table_name)
 
-    @classmethod
-    def ttl_enabled(cls) -> bool | None:
-        """Tell whether the table removes expired items by itself; None if that cannot be found out."""
-        try:
-            answer = cls._asked("DescribeTimeToLive", cls.Meta.table_name)
-        except TableError:
-            return None
-        return answer["TimeToLiveDescription"]["TimeToLiveStatus"] in ("ENABLED", "ENABLING")
-
     def to_dict(self) -> dict[str, Any]:
         """Return the stored attributes as a dict that `json.dumps` takes."""
         return self.to_simple_dict()
 
 
-def in_use(error: Exception) -> bool:
-    """Tell whether creating a table failed because it exists."""
-    return "ResourceInUseException" in str(error)
-
-
-def _attribute(layout: Layout, name: str, kind: Any) -> Attribute[Any]:
+def _column(layout: Layout, name: str) -> Column[Any]:
     """Return the attribute of a column; all but keys may be absent."""
-    column = next(part for part in get_args(kind) or (kind,) if part is not NoneType)
     is_hash, is_range = name == layout.hash, name == layout.range
-    return _ATTRIBUTES[column](hash_key=is_hash, range_key=is_range, null=not is_hash and not is_range)
+    make = _COLUMNS[column_of(layout.record.types[name])]
+    return make(hash_key=is_hash, range_key=is_range, null=not is_hash and not is_range)
 
 
-def _declare(owner: type, name: str, attribute: Attribute[Any]) -> None:
-    setattr(owner, name, attribute)
-    attribute.__set_name__(owner, name)
+def _declare(owner: type, name: str, column: Column[Any]) -> None:
+    setattr(owner, name, column)
+    column.__set_name__(owner, name)
 
 
 class TableIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
-    """A global secondary index called `name` on one text `attribute`, with all attributes of the table."""
+    """The one global secondary index of a layout."""
 
-    def __init_subclass__(cls, *, name: str, attribute: str) -> None:
+    def __init_subclass__(cls, *, layout: Layout) -> None:
+        ((name, attribute),) = layout.indexes.items()
         cls.Meta = type("Meta", (), {"index_name": name, "projection": AllProjection()})
         _declare(cls, attribute, UnicodeAttribute(hash_key=True))
         super().__init_subclass__()  # type: ignore[no-untyped-call]
+
+
+class CreatorIndex(TableIndex, layout=ACTORS):
+    """Actors by creator."""
+
+
+class ActorModel(TableModel):
+    """The table of actors."""
+
+    layout = ACTORS
+    creator_index = CreatorIndex()
+
+
+class AttributeModel(TableModel):
+    """The table of attributes."""
+
+    layout = ATTRIBUTES
+
+
+class PeerTrusteeModel(TableModel):
+    """The table of peer trustees."""
+
+    layout = PEER_TRUSTEES
+
+
+class PropertyModel(TableModel):
+    """The table of properties."""
+
+    layout = PROPERTIES
+
+
+class PropertyIndex(TableIndex, layout=PROPERTIES_WITH_INDEX):
+    """Properties by value."""
+
+
+class PropertyLegacyModel(TableModel):
+    """The table of properties with the index that the legacy reverse look-up needs."""
+
+    layout = PROPERTIES_WITH_INDEX
+    property_index = PropertyIndex()
+
+
+class PropertyLookupModel(TableModel):
+    """The first look-up table, which the library reads and never creates."""
+
+    layout = PROPERTY_LOOKUPS_V1
+
+
+class PropertyLookupV2Model(TableModel):
+    """The table of look-up rows."""
+
+    layout = PROPERTY_LOOKUPS
+
+
+class SubscriptionModel(TableModel):
+    """The table of subscriptions."""
+
+    layout = SUBSCRIPTIONS
+
+
+class SubscriptionDiffModel(TableModel):
+    """The table of diffs."""
+
+    layout = SUBSCRIPTION_DIFFS
+
+
+class SubscriptionSuspensionModel(TableModel):
+    """The table of suspended targets."""
+
+    layout = SUBSCRIPTION_SUSPENSIONS
+
+
+class SecretIndex(TableIndex, layout=TRUSTS):
+    """Trusts by secret."""
+
+
+class TrustModel(TableModel):
+    """The table of trusts."""
+
+    layout = TRUSTS
+    secret_index = SecretIndex()
+
+
+Actor = ActorModel
+Attribute = AttributeModel
+PeerTrustee = PeerTrusteeModel
+Property = PropertyModel
+PropertyLegacy = PropertyLegacyModel
+PropertyLookup = PropertyLookupModel
+PropertyLookupV2 = PropertyLookupV2Model
+Subscription = SubscriptionModel
+SubscriptionDiff = SubscriptionDiffModel
+SubscriptionSuspension = SubscriptionSuspensionModel
+Trust = TrustModel
+
+_MODELS: dict[Layout, type[TableModel]] = {model.layout: model for model in TableModel.__subclasses__()}
+
+
+def model_of(layout: Layout) -> type[TableModel]:
+    """Return the model of a layout."""
+    return _MODELS[layout]

@@ -1,29 +1,27 @@
 """Peers that an actor itself created."""
 
+from typing import TYPE_CHECKING
+
 from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.layouts import PEER_TRUSTEES
+from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.limits import DynamoLimits
-from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import WipeableRows
-from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.peertrustee import PeerTrusteeListPolicy, PeerTrusteePolicy
 from actingweb.db.protocols import DbPeerTrusteeListProtocol, DbPeerTrusteeProtocol
 from actingweb.db.records import PeerTrusteeRecord
 
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import PeerTrustee, PeerTrusteeModel
+else:
+    __getattr__ = lazy_models(__name__)
+
 __all__ = ["DbPeerTrustee", "DbPeerTrusteeList", "PeerTrustee", "PeerTrusteeModel"]
 
 
-class PeerTrusteeModel(TableModel):
-    """The table of peer trustees."""
-
-    layout = Layout(PeerTrusteeRecord, "peertrustees")
-
-
-PeerTrustee = PeerTrusteeModel
-
-
 class _Rows(WipeableRows[PeerTrusteeRecord]):
-    model = PeerTrusteeModel
-    limits = DynamoLimits(PeerTrusteeModel.layout)
+    layout = PEER_TRUSTEES
+    limits = DynamoLimits(PEER_TRUSTEES)
 
 
 class DbPeerTrustee(_Rows, PeerTrusteePolicy):

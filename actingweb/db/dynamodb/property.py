@@ -1,21 +1,21 @@
 """Properties of an actor."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actingweb.db.dynamodb import claims, client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.batching import batched
-from actingweb.db.dynamodb.claims import PROPERTIES, Change, holds_value, stored_as, value_in
+from actingweb.db.dynamodb.claims import Change, holds_value, stored_as, value_in
 from actingweb.db.dynamodb.client import UNSHOWN, Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
+from actingweb.db.dynamodb.layouts import PROPERTIES, PROPERTIES_WITH_INDEX, PROPERTY_LOOKUPS
+from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.legacy_lookup import no_index, once_known, v1_actor
 from actingweb.db.dynamodb.limits import INDEX_BYTES, DynamoLimits, check_item, check_transaction, too_long
-from actingweb.db.dynamodb.models import TableIndex, TableModel
-from actingweb.db.dynamodb.property_lookup import DbPropertyLookup, PropertyLookupV2Model
+from actingweb.db.dynamodb.property_lookup import DbPropertyLookup
 from actingweb.db.dynamodb.ranges import between
 from actingweb.db.dynamodb.rows import DynamoRows
 from actingweb.db.dynamodb.stored_types import Attribute
@@ -25,6 +25,11 @@ from actingweb.db.policy.indexing import LIST_PREFIX, Claim, Stored
 from actingweb.db.policy.property import PropertyListPolicy, PropertyPolicy
 from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
 from actingweb.db.records import PropertyRecord
+
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import Property, PropertyIndex, PropertyLegacy, PropertyLegacyModel, PropertyModel
+else:
+    __getattr__ = lazy_models(__name__)
 
 __all__ = [
     "DbProperty",
@@ -43,43 +48,18 @@ _LEGACY_INDEX_MISSING = (
 )
 
 
-# A key of an index cannot be empty.
-_WITH_INDEX = replace(PROPERTIES, sparse=frozenset({"value"}))
-
-
-class PropertyModel(TableModel):
-    """The table of properties."""
-
-    layout = PROPERTIES
-
-
-class PropertyIndex(TableIndex, name="property-index", attribute="value"):
-    """Properties by value."""
-
-
-class PropertyLegacyModel(TableModel):
-    """The table of properties with the index that the legacy reverse look-up needs."""
-
-    layout = PROPERTIES
-    property_index = PropertyIndex()
-
-
-Property = PropertyModel
-PropertyLegacy = PropertyLegacyModel
-
-
 class _Rows(DynamoRows[PropertyRecord]):
-    model = PropertyModel
+    layout = PROPERTIES
     limits = DynamoLimits(PROPERTIES)
 
     _use_lookup_table: bool
 
     def _ensure_tables(self) -> None:
         if self._use_lookup_table:
-            ensure_table(PropertyModel)
-            ensure_table(PropertyLookupV2Model)
+            ensure_table(PROPERTIES)
+            ensure_table(PROPERTY_LOOKUPS)
         else:
-            ensure_table(PropertyLegacyModel)
+            ensure_table(PROPERTIES_WITH_INDEX)
 
 
 class DbProperty(_Rows, PropertyPolicy):
@@ -235,7 +215,7 @@ class DbProperty(_Rows, PropertyPolicy):
         return row is not None and row.value == value
 
     def _item(self, record: PropertyRecord) -> Item:
-        item = encode(PROPERTIES if self._use_lookup_table else _WITH_INDEX, record)
+        item = encode(PROPERTIES if self._use_lookup_table else PROPERTIES_WITH_INDEX, record)
         check_item(item)
         return item
 

@@ -1,17 +1,29 @@
 """Look-up rows of indexed properties: the present table, and the first form of it, which is only read."""
 
+from typing import TYPE_CHECKING
+
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import encode
-from actingweb.db.dynamodb.legacy_lookup import V1_SUFFIX, read_v1
+from actingweb.db.dynamodb.layouts import PROPERTY_LOOKUPS
+from actingweb.db.dynamodb.lazy_models import lazy_models
+from actingweb.db.dynamodb.legacy_lookup import read_v1
 from actingweb.db.dynamodb.limits import DynamoLimits, check_item
-from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import DynamoRows
-from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.property_lookup import PropertyLookupPolicy
-from actingweb.db.records import PropertyLookupRecord, Record
+from actingweb.db.records import PropertyLookupRecord
 from actingweb.db.utils import compute_lookup_key
+
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import (
+        PropertyLookup,
+        PropertyLookupModel,
+        PropertyLookupV2,
+        PropertyLookupV2Model,
+    )
+else:
+    __getattr__ = lazy_models(__name__)
 
 __all__ = [
     "DbPropertyLookup",
@@ -23,39 +35,14 @@ __all__ = [
 ]
 
 
-class _FirstRecord(Record, table="property_lookup", key=("property_name", "value")):
-    """A row of the first form of the table."""
-
-    __slots__ = ()
-    property_name: str
-    value: str
-    actor_id: str
-
-
-class PropertyLookupModel(TableModel):
-    """The first form of the table, read only and never created by the library."""
-
-    layout = Layout(_FirstRecord, V1_SUFFIX)
-
-
-class PropertyLookupV2Model(TableModel):
-    """The table of look-up rows."""
-
-    layout = Layout(PropertyLookupRecord, "property_lookup_v2")
-
-
-PropertyLookup = PropertyLookupModel
-PropertyLookupV2 = PropertyLookupV2Model
-
-
 class DbPropertyLookup(DynamoRows[PropertyLookupRecord], PropertyLookupPolicy):
     """One look-up row."""
 
-    model = PropertyLookupV2Model
-    limits = DynamoLimits(PropertyLookupV2Model.layout)
+    layout = PROPERTY_LOOKUPS
+    limits = DynamoLimits(PROPERTY_LOOKUPS)
 
     def _point(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
-        item = encode(self._layout(), record)
+        item = encode(self.layout, record)
         check_item(item)
         if overwrite:
             client.write(self._table(), "PutItem", {"Item": item})

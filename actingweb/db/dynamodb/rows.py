@@ -1,4 +1,4 @@
-"""The verbs that every entity shares, over the table of its model."""
+"""The reads and writes that the entities share."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, cast
@@ -8,9 +8,9 @@ from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, decode, encode, encode_field, key, text_of
+from actingweb.db.dynamodb.layouts import DELIMITER, Layout
 from actingweb.db.dynamodb.limits import check_item
-from actingweb.db.dynamodb.models import TableModel
-from actingweb.db.dynamodb.tables import DELIMITER, Layout, TableMeta
+from actingweb.db.dynamodb.tables import Table, table_of
 from actingweb.db.exceptions import DbConflictError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
 from actingweb.db.policy.entity import EntityBase, R
@@ -21,13 +21,13 @@ _CONFIRMED_AT_ONCE = 100
 
 
 class DynamoRows(EntityBase[R]):
-    """The verbs over the table of `model`. Constructors ensure the table.
+    """Reads and writes rows of the table of `layout`. Constructors create a missing table.
 
-    A composed key is one text for several pairs of parts; its first part, which is stored too, tells which pair holds
-    it. Reads verify it and writes depend on it.
+    Different key parts can join to the same range key (`a:b`+`c`, `a`+`b:c`); the stored first part says whose item it
+    is. Reads verify it, and writes have it in their condition.
     """
 
-    model: ClassVar[type[TableModel]]
+    layout: ClassVar[Layout]
     unique_rows: ClassVar[bool] = False
     """Whether a row tells who inserted it: it holds the moment of that, and is never modified."""
 
@@ -36,15 +36,11 @@ class DynamoRows(EntityBase[R]):
         self._ensure_tables()
 
     def _ensure_tables(self) -> None:
-        ensure_table(self.model)
+        ensure_table(self.layout)
 
     @classmethod
-    def _layout(cls) -> Layout:
-        return cls.model.layout
-
-    @classmethod
-    def _table(cls) -> TableMeta:
-        return cls.model.Meta
+    def _table(cls) -> Table:
+        return table_of(cls.layout)
 
     @classmethod
     def _row(cls, item: Item) -> R:
@@ -52,14 +48,14 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _read(cls, *key_values: Any) -> R | None:
-        request = {"Key": key(cls._layout(), key_values), "ConsistentRead": True}
+        request = {"Key": key(cls.layout, key_values), "ConsistentRead": True}
         item = client.read(cls._table(), "GetItem", request).get("Item")
         return cls._row(item) if item and cls._holds(item, key_values) else None
 
     @classmethod
     def _holds(cls, item: Item, key_values: tuple[Any, ...]) -> bool:
         """Tell whether the item of this composed key belongs to this pair."""
-        part = cls._layout().part
+        part = cls.layout.first_part
         return part is None or text_of(cls.record, item, part) == key_values[1]
 
     @classmethod
@@ -74,15 +70,15 @@ class DynamoRows(EntityBase[R]):
     @classmethod
     def _is_row(cls, expression: Expression, key_values: tuple[Any, ...]) -> str:
         """Return the condition that the item exists and is of this key."""
-        part = cls._layout().part
-        return expression.exists(cls._layout().hash) if part is None else expression.equals(part, key_values[1])
+        part = cls.layout.first_part
+        return expression.exists(cls.layout.hash) if part is None else expression.equals(part, key_values[1])
 
     @classmethod
     def _insert(cls, record: R) -> bool:
-        item = encode(cls._layout(), record)
+        item = encode(cls.layout, record)
         check_item(item)
         expression = Expression()
-        request = {"Item": item, "ConditionExpression": expression.absent(cls._layout().hash)}
+        request = {"Item": item, "ConditionExpression": expression.absent(cls.layout.hash)}
         outcome = client.write_if(cls._table(), "PutItem", request | expression.arguments(), repeatable=True)
         return not isinstance(outcome, ConditionFailed) or cls._own(record, item, outcome)
 
@@ -109,11 +105,11 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:
-        check_item(encode(cls._layout(), record.replace(**changes)))
+        check_item(encode(cls.layout, record.replace(**changes)))
         expression = Expression()
         clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
         request = {
-            "Key": key(cls._layout(), record.key_values()),
+            "Key": key(cls.layout, record.key_values()),
             "UpdateExpression": "SET " + ", ".join(clauses),
             "ConditionExpression": cls._is_row(expression, record.key_values()),
         }
@@ -130,8 +126,8 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _delete(cls, *key_values: Any) -> None:
-        request: dict[str, Any] = {"Key": key(cls._layout(), key_values)}
-        if cls._layout().part is None:
+        request: dict[str, Any] = {"Key": key(cls.layout, key_values)}
+        if cls.layout.first_part is None:
             client.write(cls._table(), "DeleteItem", request)
             return
         expression = Expression()
@@ -148,7 +144,7 @@ class DynamoRows(EntityBase[R]):
     def _try_to_delete(
         cls, key_values: tuple[Any, ...], condition: str, expression: Expression
     ) -> dict[str, Any] | ConditionFailed:
-        request = {"Key": key(cls._layout(), key_values), "ConditionExpression": condition}
+        request = {"Key": key(cls.layout, key_values), "ConditionExpression": condition}
         # Twice would be wrong: between the two attempts another caller can have made the row anew.
         return client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=False)
 
@@ -160,12 +156,12 @@ class DynamoRows(EntityBase[R]):
     @classmethod
     def _key_attributes(cls) -> list[str]:
         """Return the attributes that a wipe needs: the key, and what verifies it."""
-        part = cls._layout().part
-        return [*cls._layout().key_names, *([part] if part else [])]
+        part = cls.layout.first_part
+        return [*cls.layout.key_names, *([part] if part else [])]
 
     @classmethod
     def _delete_items(cls, items: Iterator[Item]) -> None:
-        names = cls._layout().key_names
+        names = cls.layout.key_names
         client.batch_delete(cls._table(), ({name: item[name] for name in names} for item in items))
 
     @classmethod
@@ -183,10 +179,10 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _key_condition(cls, expression: Expression, key_values: tuple[Any, ...]) -> str:
-        condition = expression.equals(cls._layout().hash, key_values[0])
+        condition = expression.equals(cls.layout.hash, key_values[0])
         if len(key_values) > 1:
             prefix = expression.value({"S": DELIMITER.join(key_values[1:]) + DELIMITER})
-            condition += f" AND begins_with({expression.name(cls._layout().range or '')}, {prefix})"
+            condition += f" AND begins_with({expression.name(cls.layout.range or '')}, {prefix})"
         return condition
 
     @classmethod
@@ -221,7 +217,7 @@ class DynamoRows(EntityBase[R]):
     @classmethod
     def _read_items(cls, keys: list[tuple[Any, ...]]) -> list[Item]:
         """Return the items of these different keys, strongly read, in any order."""
-        return client.batch_get(cls._table(), [key(cls._layout(), values) for values in keys], {}) if keys else []
+        return client.batch_get(cls._table(), [key(cls.layout, values) for values in keys], {}) if keys else []
 
 
 class WipeableRows(DynamoRows[R]):

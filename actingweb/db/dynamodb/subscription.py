@@ -1,37 +1,33 @@
 """Subscriptions of peers to an actor."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import encode_field, key
+from actingweb.db.dynamodb.layouts import SUBSCRIPTIONS
+from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.limits import DynamoLimits
-from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.stored_types import Attribute
-from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.subscription import SubscriptionListPolicy, SubscriptionPolicy
 from actingweb.db.protocols import DbSubscriptionListProtocol, DbSubscriptionProtocol
 from actingweb.db.records import SubscriptionRecord
+
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import Subscription, SubscriptionModel
+else:
+    __getattr__ = lazy_models(__name__)
 
 __all__ = ["DbSubscription", "DbSubscriptionList", "Subscription", "SubscriptionModel"]
 
 _ATTEMPTS = 8
 
 
-class SubscriptionModel(TableModel):
-    """The table of subscriptions."""
-
-    layout = Layout(SubscriptionRecord, "subscriptions", composed="peer_sub_id")
-
-
-Subscription = SubscriptionModel
-
-
 class _Rows(WipeableRows[SubscriptionRecord]):
-    model = SubscriptionModel
-    limits = DynamoLimits(SubscriptionModel.layout)
+    layout = SUBSCRIPTIONS
+    limits = DynamoLimits(SUBSCRIPTIONS)
 
 
 class DbSubscription(_Rows, SubscriptionPolicy):
@@ -66,7 +62,7 @@ class DbSubscription(_Rows, SubscriptionPolicy):
         self, record: SubscriptionRecord, change: str, condition: str, expression: Expression
     ) -> dict[str, Any] | ConditionFailed:
         request = {
-            "Key": key(self._layout(), record.key_values()),
+            "Key": key(self.layout, record.key_values()),
             "UpdateExpression": change,
             "ConditionExpression": f"{self._is_row(expression, record.key_values())} AND {condition}",
             "ReturnValues": "ALL_NEW",

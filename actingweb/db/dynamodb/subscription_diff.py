@@ -1,35 +1,31 @@
 """Changes that a subscription has not delivered yet."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.client import UNSHOWN, Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, size_of
+from actingweb.db.dynamodb.layouts import SUBSCRIPTION_DIFFS
+from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES, DynamoLimits, check_item
-from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import WipeableRows
-from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
 from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
 from actingweb.db.records import SubscriptionDiffRecord
 
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import SubscriptionDiff, SubscriptionDiffModel
+else:
+    __getattr__ = lazy_models(__name__)
+
 __all__ = ["DbSubscriptionDiff", "DbSubscriptionDiffList", "SubscriptionDiff", "SubscriptionDiffModel"]
 
 
-class SubscriptionDiffModel(TableModel):
-    """The table of diffs."""
-
-    layout = Layout(SubscriptionDiffRecord, "subscriptiondiffs", composed="subid_seqnr")
-
-
-SubscriptionDiff = SubscriptionDiffModel
-
-
 class _Rows(WipeableRows[SubscriptionDiffRecord]):
-    model = SubscriptionDiffModel
-    limits = DynamoLimits(SubscriptionDiffModel.layout)
+    layout = SUBSCRIPTION_DIFFS
+    limits = DynamoLimits(SUBSCRIPTION_DIFFS)
 
 
 class DbSubscriptionDiff(_Rows, SubscriptionDiffPolicy):
@@ -42,7 +38,7 @@ class DbSubscriptionDiff(_Rows, SubscriptionDiffPolicy):
         return min(rows, key=lambda row: row.seqnr, default=None)
 
     def _insert_many(self, records: list[SubscriptionDiffRecord]) -> set[tuple[Any, ...]]:
-        items = {record.key_values(): encode(self._layout(), record) for record in records}
+        items = {record.key_values(): encode(self.layout, record) for record in records}
         for item in items.values():
             check_item(item)
         created: set[tuple[Any, ...]] = set()
@@ -62,7 +58,7 @@ class DbSubscriptionDiff(_Rows, SubscriptionDiffPolicy):
     def _insertion(self, item: Item) -> Action:
         # A repetition after a lost answer carries the token of the first attempt and is not refused for its own items.
         expression = Expression()
-        free = {"ConditionExpression": expression.absent(self._layout().hash)} | expression.arguments()
+        free = {"ConditionExpression": expression.absent(self.layout.hash)} | expression.arguments()
         return Action("Put", self._table(), {"Item": item} | free | UNSHOWN)
 
 

@@ -1,36 +1,29 @@
 """Suspended targets."""
 
+from typing import TYPE_CHECKING
+
 from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.layouts import SUBSCRIPTION_SUSPENSIONS
+from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.limits import DynamoLimits
-from actingweb.db.dynamodb.models import TableModel
 from actingweb.db.dynamodb.rows import WipeableRows
-from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.subscription_suspension import SubscriptionSuspensionPolicy
 from actingweb.db.protocols import SubscriptionSuspensionProtocol
 from actingweb.db.records import SubscriptionSuspensionRecord
 
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import SubscriptionSuspension, SubscriptionSuspensionModel
+else:
+    __getattr__ = lazy_models(__name__)
+
 __all__ = ["DbSubscriptionSuspension", "SubscriptionSuspension", "SubscriptionSuspensionModel"]
-
-
-class SubscriptionSuspensionModel(TableModel):
-    """The table of suspended targets."""
-
-    layout = Layout(
-        SubscriptionSuspensionRecord,
-        "subscription_suspensions",
-        composed="target_key",
-        sparse=frozenset({"subtarget"}),
-    )
-
-
-SubscriptionSuspension = SubscriptionSuspensionModel
 
 
 class DbSubscriptionSuspension(WipeableRows[SubscriptionSuspensionRecord], SubscriptionSuspensionPolicy):
     """The suspended targets of an actor."""
 
-    model = SubscriptionSuspensionModel
-    limits = DynamoLimits(SubscriptionSuspensionModel.layout)
+    layout = SUBSCRIPTION_SUSPENSIONS
+    limits = DynamoLimits(SUBSCRIPTION_SUSPENSIONS)
     unique_rows = True
 
     def __init__(self, actor_id: str | None) -> None:

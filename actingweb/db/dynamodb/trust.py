@@ -1,44 +1,35 @@
 """Trust relationships."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, text_of
+from actingweb.db.dynamodb.layouts import TRUSTS
+from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.limits import DynamoLimits, check_item
-from actingweb.db.dynamodb.models import TableIndex, TableModel
 from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.stored_types import Attribute, value_of
-from actingweb.db.dynamodb.tables import Layout
 from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, is_secret
 from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
 from actingweb.db.records import TrustRecord
+
+if TYPE_CHECKING:
+    from actingweb.db.dynamodb.models import SecretIndex, Trust, TrustModel
+else:
+    __getattr__ = lazy_models(__name__)
 
 __all__ = ["DbTrust", "DbTrustList", "SecretIndex", "Trust", "TrustModel"]
 
 _ATTEMPTS = 8
 
 
-class SecretIndex(TableIndex, name="secret-index", attribute="secret"):
-    """Trusts by secret."""
-
-
-class TrustModel(TableModel):
-    """The table of trusts."""
-
-    layout = Layout(TrustRecord, "trusts", sparse=frozenset({"secret"}))
-    secret_index = SecretIndex()
-
-
-Trust = TrustModel
-
-
 class _Rows(WipeableRows[TrustRecord]):
-    model = TrustModel
-    limits = DynamoLimits(TrustModel.layout, indexed=("secret",))
+    layout = TRUSTS
+    limits = DynamoLimits(TRUSTS)
 
 
 class DbTrust(_Rows, TrustPolicy):
@@ -51,7 +42,7 @@ class DbTrust(_Rows, TrustPolicy):
 
     @classmethod
     def _has_token(cls, actor_id: str, token: str) -> bool:
-        ensure_table(cls.model)
+        ensure_table(cls.layout)
         expression = Expression()
         request = {
             "ConsistentRead": True,
@@ -62,7 +53,7 @@ class DbTrust(_Rows, TrustPolicy):
         return any(is_secret(text_of(TrustRecord, item, "secret"), token) for item in cls._pages(request, expression))
 
     def _upsert(self, record: TrustRecord) -> datetime:
-        layout = self._layout()
+        layout = self.layout
         item = encode(layout, record)
         check_item(item)
         null: Attribute | None = None
@@ -77,7 +68,7 @@ class DbTrust(_Rows, TrustPolicy):
     def _upsert_once(self, item: Item, null: Attribute | None) -> dict[str, Any] | ConditionFailed:
         """Store the item, but keep a stored `created_at` unless it is stored as `null`; refuse one that is no text."""
         expression = Expression()
-        row_key = {name: item.pop(name) for name in self._layout().key_names}
+        row_key = {name: item.pop(name) for name in self.layout.key_names}
         missing = [name for name in TrustRecord.fields if name not in item and name not in row_key]
         created_at = expression.name("created_at")
         if null is None:
