@@ -38,7 +38,7 @@ REFUSING = "http://127.0.0.1:1"
 # Error code, what is raised, what its reason says.
 ANSWERS: list[tuple[str, type[DbError], str]] = [
     ("ExpiredTokenException", DbError, "the AWS credentials have expired: renew them"),
-    ("UnrecognizedClientException", DbError, "the AWS credentials are not known: check access key"),
+    ("UnrecognizedClientException", DbError, "AWS does not know the credentials: check access key"),
     ("InvalidSignatureException", DbError, "the signature is wrong: check the AWS secret key and the clock"),
     ("IncompleteSignatureException", DbError, "the signature is wrong"),
     ("MissingAuthenticationTokenException", DbError, "no AWS credentials were found: set AWS_ACCESS_KEY_ID"),

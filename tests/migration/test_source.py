@@ -170,7 +170,7 @@ def test_passing_faults_cost_no_row(ddb: DynamoDBClient, spoiler: Any) -> None:
         (failing("ThrottlingException"), "throttles requests"),
         (failing("AccessDeniedException"), "access denied: .*dynamodb:Scan"),
         (failing("ExpiredTokenException"), "expired: .*--resume"),
-        (failing("UnrecognizedClientException"), "credentials are not known: check access key"),
+        (failing("UnrecognizedClientException"), "AWS does not know the credentials: check access key"),
         (failing("ValidationException", message="injected"), "refused the request"),
         (raw(b"{}"), "no page of a scan"),
         (raw(b"<html>"), "no page of a scan"),

@@ -110,7 +110,7 @@ class DbAttribute(_Rows, AttributePolicy):
         changes: Mapping[str, Any],
         now: int,
     ) -> ConditionFailed | None:
-        """Write the changes if the row is live and its data is stored exactly so."""
+        """Write the changes if the row is live and its stored data and time to live are exactly these."""
         expression = Expression()
         clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
         same = expression.absent("data") if data is None else expression.compare("data", "=", data)
@@ -119,7 +119,7 @@ class DbAttribute(_Rows, AttributePolicy):
             "UpdateExpression": "SET " + ", ".join(clauses),
             "ConditionExpression": f"{_live(expression, row_key[1], now, ttl)} AND {same}",
         }
-        # Twice would be wrong: between the two attempts another caller can have swapped it back.
+        # Not repeatable: between two attempts another caller can have swapped the data back.
         outcome = client.write_if(cls._table(), "UpdateItem", request | expression.arguments(), repeatable=False)
         return outcome if isinstance(outcome, ConditionFailed) else None
 
@@ -166,9 +166,10 @@ class DbAttributeBucketList(_Rows, AttributeBucketListPolicy):
 
 
 def _live(expression: Expression, bucket: str, now: int, ttl: StoredAttribute | None = None) -> str:
-    """Return the condition that the row is there, of this bucket, and not expired.
+    """Return the condition that the row exists in this bucket and has not expired.
 
-    `ttl` is what was found to be stored and not to be expired: no condition compares it with a number, if it is none.
+    `ttl` is a stored time to live that was found not to have expired. It is compared exactly: if it is not stored as a
+    number, no condition can compare it with the time.
     """
     if ttl is not None:
         return f"{expression.equals('bucket', bucket)} AND {expression.compare('ttl_timestamp', '=', ttl)}"

@@ -1,4 +1,4 @@
-"""Many parts, divided into as few requests as hold them."""
+"""Divides many parts into batches, one for each request."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -11,15 +11,15 @@ T = TypeVar("T")
 def batched(
     parts: Iterable[T], most: int, size_of: Callable[[T], int] = lambda _: 0, room: int = 0
 ) -> Iterator[list[T]]:
-    """Yield the parts in lists of at most `most`, whose sizes together are at most `room` unless one alone is more."""
-    pack: list[T] = []
+    """Yield the parts in batches of at most `most` parts and `room` bytes; a larger part is a batch of its own."""
+    batch: list[T] = []
     filled = 0
     for part in parts:
         size = size_of(part)
-        if pack and (len(pack) == most or filled + size > room):
-            yield pack
-            pack, filled = [], 0
-        pack.append(part)
+        if batch and (len(batch) == most or filled + size > room):
+            yield batch
+            batch, filled = [], 0
+        batch.append(part)
         filled += size
-    if pack:
-        yield pack
+    if batch:
+        yield batch

@@ -1,7 +1,7 @@
-"""Property rows that change together with the look-up rows that claim their values.
+"""Changes property rows together with the look-up rows that claim their values.
 
-A transaction is sent on a guess of what is stored. Where a condition fails it tells what is stored instead, and the
-transaction is made again from that.
+Each transaction is built from what is believed to be stored. A failed condition tells what is stored instead, and the
+transaction is built and sent again.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ _BYTES_PER_TRANSACTION = 1_000_000
 
 
 class Change(NamedTuple):
-    """A new value of an indexed property; None deletes the row."""
+    """A new value of an indexed property, or None to delete its row."""
 
     actor_id: str
     name: str
@@ -48,7 +48,7 @@ class Change(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """An action of a transaction, and what is learnt from its failed condition: see `_learn`."""
+    """An action of a transaction. `about` names what its failed condition tells, see `_learn`."""
 
     about: str
     change: Change
@@ -57,13 +57,13 @@ class _Step(NamedTuple):
 
 @dataclass
 class _Known:
-    """What is believed to be stored that concerns one change.
+    """What is believed to be stored, as far as it concerns one change.
 
     Attributes:
-        old: the value of the row as it is stored, None if there is no row.
-        other_claimant: the other actor whose claim on the new value is stored.
-        other_holds: whether that actor's property holds the value.
-        unclaimed: an old value whose claim is another actor's.
+        old: the stored value of the row, None if there is no row.
+        other_claimant: the other actor that claims the new value, None if there is none.
+        other_holds: whether that actor's property holds the value, so that its claim is valid.
+        unclaimed: an old value that another actor, or nobody, claims.
     """
 
     old: Attribute | None
@@ -73,14 +73,15 @@ class _Known:
 
     @property
     def keeper(self) -> str | None:
-        """The other actor that keeps its claim on the new value."""
+        """The other actor whose claim on the new value is valid."""
         return self.other_claimant if self.other_holds else None
 
 
 def change_row(change: Change, guess: Attribute | None, allowed: Callable[[Attribute | None], bool]) -> Stored:
-    """Change the row and its claims, if `allowed` accepts the value as it is stored, which `guess` guesses.
+    """Change a row and its claims if `allowed` accepts the stored value.
 
-    Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    `guess` is the value that is probably stored, None for no row: if it is right, one transaction is enough. Raise
+    `Fault`, of `DbConflictError` if others keep changing the rows.
     """
     row = _Known(guess)
     done = _transact([change], {change.name: row}, [], lambda: allowed(row.old))
@@ -88,11 +89,10 @@ def change_row(change: Change, guess: Attribute | None, allowed: Callable[[Attri
 
 
 def change_rows(changes: list[Change], guesses: dict[str, Attribute], others: list[Action]) -> dict[str, str]:
-    """Change rows of different names and their claims, and do `others`, in one transaction.
+    """Change rows of distinct names and their claims, and execute the actions `others`, in one transaction.
 
-    `guesses` has the values that the rows are guessed to hold, as they are stored, by name. Return, by name, the other
-    actors that keep their claims on the new values. Raise `Fault`, of `DbConflictError` if others keep changing the
-    rows.
+    `guesses` has the values that are probably stored, by name. Return, by name, the other actors whose claims on the
+    new values are valid and stay. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
     known = {change.name: _Known(guesses.get(change.name)) for change in changes}
     _transact(changes, known, others, lambda: True)
@@ -102,9 +102,9 @@ def change_rows(changes: list[Change], guesses: dict[str, Attribute], others: li
 def _transact(
     changes: list[Change], known: dict[str, _Known], others: list[Action], allowed: Callable[[], bool]
 ) -> bool:
-    """Send the transaction until it is done, or until `allowed` refuses what a failed condition told.
+    """Send the transaction until it succeeds or `allowed` rejects what a failed condition told.
 
-    Tell whether it is done. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    Return whether it succeeded. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
     for attempt in range(_ATTEMPTS):
         steps = [step for change in changes for step in _steps(change, known[change.name])]
@@ -131,14 +131,14 @@ def _steps(change: Change, known: _Known) -> Iterator[_Step]:
 
 
 def _release_step(change: Change, old: str, unclaimed: bool) -> _Step:
-    """Release the claim on the old value, or make sure that it still is not the actor's."""
+    """Release the claim on the old value, or check that the actor still does not have it."""
     if unclaimed:
         return _Step("unclaimed", change, _check_unclaimed(change.actor_id, change.name, old))
     return _Step("release", change, _release(change.actor_id, change.name, old))
 
 
 def _row_action(change: Change, old: Attribute | None) -> Action:
-    """Write or delete the row, if it holds the old value."""
+    """Write or delete the row on condition that it holds the old value."""
     expression = Expression()
     same = expression.absent("id") if old is None else holds_value(expression, old)
     condition = {"ConditionExpression": same} | expression.arguments()
@@ -151,17 +151,17 @@ def _row_action(change: Change, old: Attribute | None) -> Action:
 
 
 def stored_as(value: str) -> Attribute:
-    """Return how a value is stored."""
+    """Return the stored form of a value."""
     return {"S": value}
 
 
 def value_in(item: Item) -> Attribute:
-    """Return the value of a property's item as it is stored; an empty one may be left out of the item."""
+    """Return the stored form of the value in a property's item; an empty value may be left out of the item."""
     return item.get("value", stored_as(""))
 
 
 def holds_value(expression: Expression, value: Attribute) -> str:
-    """Return the condition that the row is there with this value, stored exactly so, or left out if it is empty."""
+    """Return the condition that the row exists and holds exactly this stored value, or lacks it if it is empty."""
     same = expression.compare("value", "=", value)
     if value != stored_as(""):
         return same
@@ -169,7 +169,7 @@ def holds_value(expression: Expression, value: Attribute) -> str:
 
 
 def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
-    """Claim the new value, or make sure that the other claimant keeps it with right, or has lost it."""
+    """Claim the new value, unless another claimant holds it; check that this claimant still does, or does not."""
     if known.other_claimant is None:
         yield _Step("claim", change, _claim(change.actor_id, change.name, value, change.actor_id))
         return
@@ -183,13 +183,13 @@ def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
 
 
 def _claim(actor_id: str, name: str, value: str, owner: str) -> Action:
-    """Claim the value, if it is unclaimed or `owner`'s."""
+    """Claim the value on condition that nobody or `owner` claims it."""
     record = PropertyLookupRecord(lookup_key=compute_lookup_key(name, value), property_name=name, actor_id=actor_id)
     return Action("Put", table_of(PROPERTY_LOOKUPS), {"Item": encode(PROPERTY_LOOKUPS, record)} | _free_or_of(owner))
 
 
 def _release(actor_id: str, name: str, value: str) -> Action:
-    """Delete the claim on the value, if it is the actor's."""
+    """Delete the claim on the value on condition that it is the actor's or absent."""
     lookup_key = key(PROPERTY_LOOKUPS, (compute_lookup_key(name, value),))
     return Action("Delete", table_of(PROPERTY_LOOKUPS), {"Key": lookup_key} | _free_or_of(actor_id))
 
@@ -221,7 +221,7 @@ def _check_other_claimant(other_claimant: str, name: str, value: str, holds: boo
 
 
 def _learn(step: _Step, known: _Known, item: Item | None) -> None:
-    """Note what the failed condition of a step tells: `item` is what is stored in its place."""
+    """Update what is believed from the failed condition of a step, which found `item`."""
     if step.about == "row":
         known.old = None if item is None else value_in(item)
     elif step.about == "release":
@@ -237,15 +237,15 @@ def _learn(step: _Step, known: _Known, item: Item | None) -> None:
 
 
 def _holds(actor_id: str, change: Change) -> bool:
-    """Tell, strongly, whether this actor's property holds the new value."""
+    """Read, with strong consistency, whether this actor's property holds the new value."""
     request = {"Key": key(PROPERTIES, (actor_id, change.name)), "ConsistentRead": True}
     return _value(client.read(table_of(PROPERTIES), "GetItem", request).get("Item")) == change.value
 
 
 def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
-    """Delete the actor's rows of these names, guessed to be stored with these values, and the claims on what they hold.
+    """Delete an actor's rows and the claims on their values; `values` has the probably stored values by name.
 
-    Each transaction has the time of a call. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    Each transaction has the time of a whole call. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
     """
     pairs = values.items()
     for chunk in batched(pairs, ROWS_PER_TRANSACTION, lambda pair: size_of({"value": pair[1]}), _BYTES_PER_TRANSACTION):
@@ -254,7 +254,7 @@ def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
 
 
 def most_actions(value: str | None) -> int:
-    """Return how many actions, at most, a change of one row to this value takes."""
+    """Return how many actions changing a row to this value takes at most."""
     return 4 if value else 2
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.batching import batched
-from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND, reasons_of
+from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND
 from actingweb.db.dynamodb.items import Item
 from actingweb.db.dynamodb.tables import Table
 from actingweb.db.dynamodb.transport import RequestFailed
@@ -17,7 +17,7 @@ from actingweb.db.exceptions import DbConflictError, DbThrottledError
 from actingweb.db.faults import Fault
 
 __all__ = [
-    "UNSHOWN",
+    "WITHOUT_OLD_ITEM",
     "Action",
     "ConditionFailed",
     "attempt",
@@ -32,9 +32,9 @@ __all__ = [
     "write_if",
 ]
 
-ALL_OLD = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-UNSHOWN = {"ReturnValuesOnConditionCheckFailure": "NONE"}
-"""Among the arguments of an action: what is stored is not wanted if its condition fails."""
+_WITH_OLD_ITEM = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+WITHOUT_OLD_ITEM = {"ReturnValuesOnConditionCheckFailure": "NONE"}
+"""Arguments of an action whose failed condition need not tell which item is stored."""
 
 _DELETES_PER_REQUEST = 25
 _GETS_PER_REQUEST = 100
@@ -46,8 +46,8 @@ class ConditionFailed(NamedTuple):
     """A write whose condition did not hold.
 
     Attributes:
-        item: what is stored, None if there is no item.
-        repeated: whether an earlier attempt of this very write may have been executed.
+        item: the stored item, None if there is none.
+        repeated: whether an earlier attempt of the same write may have been executed.
     """
 
     item: Item | None
@@ -71,7 +71,7 @@ def read(table: Table, operation: str, request: Request) -> dict[str, Any]:
 
 
 def write(table: Table, operation: str, request: Request) -> dict[str, Any]:
-    """Return the answer to a write of one item that has no condition and can be done twice. Raise `Fault`."""
+    """Return the answer to an unconditional write of one item, which may be executed twice. Raise `Fault`."""
     outcome = _send([table], lambda names: (operation, {"TableName": names[table]} | request), repeatable=True)
     if isinstance(outcome, RequestFailed):
         raise outcome.fault(of_write=True)
@@ -81,40 +81,42 @@ def write(table: Table, operation: str, request: Request) -> dict[str, Any]:
 def write_if(table: Table, operation: str, request: Request, *, repeatable: bool) -> dict[str, Any] | ConditionFailed:
     """Return the answer to a conditional write of one item, or how its condition failed. Raise `Fault`.
 
-    `repeatable`: doing it twice is the same as doing it once; the condition may tell whether it was done before.
+    `repeatable`: executing it twice has the same effect as once, though the condition may fail the second time.
     """
     outcome = _send(
-        [table], lambda names: (operation, {"TableName": names[table]} | ALL_OLD | request), repeatable=repeatable
+        [table],
+        lambda names: (operation, {"TableName": names[table]} | _WITH_OLD_ITEM | request),
+        repeatable=repeatable,
     )
     if not isinstance(outcome, RequestFailed):
         return outcome[0]
     if outcome.code == CONDITION_FAILED:
-        return ConditionFailed(_old_item(outcome.error), outcome.executed)
+        return ConditionFailed(outcome.item, outcome.executed)
     raise outcome.fault(of_write=True)
 
 
 def transact(actions: list[Action]) -> dict[int, Item | None] | None:
-    """Do all actions or none. Return None when they are done, else what is stored where a condition failed.
+    """Execute all actions or none. Return None if they were executed, else the items that failed conditions found.
 
-    The result has the index of each action whose condition failed. Raise `Fault`.
+    The items are listed by the index of their action, with None where there is no item. Raise `Fault`.
     """
     token = uuid.uuid4().hex
 
     def build(names: dict[Table, str]) -> tuple[str, Request]:
-        items = [{kind: {"TableName": names[table]} | ALL_OLD | arguments} for kind, table, arguments in actions]
+        items = [{kind: {"TableName": names[table]} | _WITH_OLD_ITEM | arguments} for kind, table, arguments in actions]
         return "TransactWriteItems", {"TransactItems": items, "ClientRequestToken": token}
 
     outcome = _send([action.table for action in actions], build, repeatable=True)
     if not isinstance(outcome, RequestFailed):
         return None
     if outcome.code == CONDITION_FAILED:
-        reasons = enumerate(reasons_of(outcome.error))
+        reasons = enumerate(outcome.reasons)
         return {index: reason.get("Item") for index, reason in reasons if reason["Code"] == "ConditionalCheckFailed"}
     raise outcome.fault(of_write=True)
 
 
 def pages(table: Table, operation: str, request: Request) -> Iterator[dict[str, Any]]:
-    """Yield the answers to a Query or Scan, page by page, each in the time of a call. Raise `Fault`."""
+    """Yield the answers to a Query or Scan, page by page. Each page has the time of a whole call. Raise `Fault`."""
     start: Request | None = {}
     while start is not None:
         page = read(table, operation, request | start)
@@ -148,9 +150,9 @@ def _get_some(table: Table, keys: list[Item], arguments: Request, found: list[It
 
 
 def batch_delete(table: Table, keys: Iterable[Item]) -> None:
-    """Delete the items of these different keys, in batches that have each the time of a call.
+    """Delete the items of distinct keys in batches, each of which has the time of a whole call.
 
-    Raise `Fault`, of `DbThrottledError` if some items are left; its reason tells how many are done.
+    Raise `Fault`, of `DbThrottledError` if the database left items undeleted; its reason tells how many are deleted.
     """
     done = 0
 
@@ -169,7 +171,7 @@ def batch_delete(table: Table, keys: Iterable[Item]) -> None:
 
 
 def _delete_some(table: Table, keys: list[Item]) -> list[Item]:
-    """Delete items; return the keys that the database left for later."""
+    """Delete items; return the keys that the database did not process."""
     requests = [{"DeleteRequest": {"Key": key}} for key in keys]
     outcome = _send(
         [table], lambda names: ("BatchWriteItem", {"RequestItems": {names[table]: requests}}), repeatable=True
@@ -180,7 +182,7 @@ def _delete_some(table: Table, keys: list[Item]) -> list[Item]:
 
 
 def _resend(table: Table, keys: list[Item], send: Callable[[list[Item]], list[Item]]) -> None:
-    """Send keys, and again those that `send` returns as left over."""
+    """Send keys, and send those again that `send` returns as not processed."""
     left = send(keys)
     for repetition in range(table.max_retry_attempts):
         if not left:
@@ -194,7 +196,7 @@ def _resend(table: Table, keys: list[Item], send: Callable[[list[Item]], list[It
 
 
 def collided() -> Fault:
-    """Return the fault of a write that others outran too often."""
+    """Return the fault of a write that kept colliding with concurrent writes."""
     return Fault(DbConflictError, "concurrent writes kept colliding: try again")
 
 
@@ -206,7 +208,7 @@ def pause(repetition: int) -> None:
 def _send(
     tables: list[Table], build: Callable[[dict[Table, str]], tuple[str, Request]], *, repeatable: bool
 ) -> tuple[dict[str, Any], bool] | RequestFailed:
-    """Send a request; while it is not known which of two names a table has, try them."""
+    """Send a request; try every name that its tables may have while it is not known which one they have."""
     tables = list(dict.fromkeys(tables))
     failures: list[RequestFailed] = []
     for chosen in product(*(table.names() for table in tables)):
@@ -230,12 +232,8 @@ def attempt(
 
 
 def _settle(names: dict[Table, str], outcome: object) -> None:
-    """Keep the names that an answer proves."""
+    """Keep the names that the outcome proves to be right."""
     if not isinstance(outcome, RequestFailed) or outcome.code == CONDITION_FAILED:
         for table, name in names.items():
             if len(table.names()) > 1:
                 table.settle(name)
-
-
-def _old_item(error: Exception) -> Item | None:
-    return getattr(error, "response", {}).get("Item")

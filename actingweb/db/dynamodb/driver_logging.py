@@ -1,4 +1,4 @@
-"""Silence for the driver's loggers, which write whole requests and answers at DEBUG."""
+"""Silences the driver's loggers, which write whole requests and answers at DEBUG."""
 
 import logging
 import threading
@@ -37,7 +37,7 @@ for _name in _TALKATIVE:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Drop what the driver logs at DEBUG in this thread."""
+    """Drop what the driver logs at DEBUG in this thread during the block."""
     _calls.running += 1
     try:
         yield

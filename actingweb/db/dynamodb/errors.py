@@ -1,4 +1,4 @@
-"""What a failed request means: which error it is, whether it may have been executed, whether repeating can help."""
+"""Classifies failed requests: which error it is, whether the request may have run, whether repeating it can help."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,10 +27,10 @@ __all__ = [
     "MissingIndexFault",
     "OutOfTimeError",
     "code_of",
+    "credentials_error",
     "fault_of",
     "in_use",
     "judge",
-    "of_credentials",
     "reasons_of",
 ]
 
@@ -49,7 +49,7 @@ _UNREACHABLE = "the endpoint cannot be reached: check AWS_DB_HOST, or AWS_DEFAUL
 
 
 class OutOfTimeError(Exception):
-    """The time of a call is over before its next request."""
+    """The time of a call ran out before its next request."""
 
 
 @dataclass(frozen=True)
@@ -74,23 +74,23 @@ _CONFLICT = Classification(DbConflictError, "concurrent transactions kept collid
 _DENIED = Classification(DbError, "access denied: the IAM policy lacks a permission")
 _EXPIRED = Classification(DbError, "the AWS credentials have expired: renew them")
 _UNKNOWN = Classification(
-    DbError, "the AWS credentials are not known: check access key, session token and AWS_DEFAULT_REGION"
+    DbError, "AWS does not know the credentials: check access key, session token and AWS_DEFAULT_REGION"
 )
 _BAD_SIGNATURE = Classification(DbError, "the signature is wrong: check the AWS secret key and the clock")
 _NO_CREDENTIALS = Classification(
     DbError, "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the host a role"
 )
 _INCOMPLETE = Classification(DbError, "the AWS credentials are incomplete: an access key needs a secret key")
-_BAD_FILE = Classification(DbError, "the AWS configuration file is wrong: mend it")
+_BAD_FILE = Classification(DbError, "the AWS configuration file is wrong: correct it")
 _NOT_FETCHED = Classification(
-    DbError, "the AWS credentials could not be fetched from where the AWS settings say: check these"
+    DbError, "the AWS credentials could not be fetched: check the AWS settings that say where they come from"
 )
 _FAILED = Classification(DbError, f"the database failed to answer: {_TRY_LATER}", executed=True, transient=True)
 _REFUSED = Classification(DbError, "the database refused the request: the cause names its code")
 
 _INVALID = Classification(DbError, f"the database refused the request: {_VERIFY}")
 _NO_TABLE = Classification(DbSchemaError, _CREATE_TABLES)
-# Whether an index is gone for good, and need not be asked again, is said in words only.
+# Only the message of the error tells a missing index from one that is being created.
 _MISSING_INDEX = Classification(DbSchemaError, f"an index is missing: {_VERIFY}")
 
 _CODES = {
@@ -167,7 +167,7 @@ _CLASSES: tuple[tuple[type[Exception], Classification], ...] = (
     (OSError, _NOT_FETCHED),
     (
         botocore.ProfileNotFound,
-        Classification(DbError, "there is no AWS profile of the name that AWS_PROFILE says: mend it"),
+        Classification(DbError, "AWS_PROFILE names a profile that does not exist: correct it"),
     ),
     (botocore.ConfigParseError, _BAD_FILE),
     (botocore.InvalidConfigError, _BAD_FILE),
@@ -182,7 +182,7 @@ _CLASSES: tuple[tuple[type[Exception], Classification], ...] = (
 
 
 def judge(error: Exception) -> Classification:
-    """Return what a failed request means, by the first table that knows it."""
+    """Return the classification of a driver's exception."""
     if isinstance(error, botocore.ClientError):
         return _judge_answer(error)
     return next((verdict for known, verdict in _CLASSES if isinstance(error, known)), _REFUSED)
@@ -200,7 +200,11 @@ def _judge_answer(error: botocore.ClientError) -> Classification:
 
 
 def code_of(error: Exception) -> str | None:
-    """Return the AWS error code; for a cancelled transaction that of its first cause, if no condition failed."""
+    """Return the AWS error code.
+
+    Of a cancelled transaction it is `CONDITION_FAILED` if a condition failed, else the code of the first action that
+    failed.
+    """
     if not isinstance(error, botocore.ClientError):
         return None
     causes = [cause for cause in map(_cause_code, reasons_of(error)) if cause]
@@ -211,8 +215,16 @@ def code_of(error: Exception) -> str | None:
 
 def reasons_of(error: Exception) -> list[Any]:
     """Return why each action of a cancelled transaction failed, in order."""
-    response: dict[str, Any] = dict(error.response) if isinstance(error, botocore.ClientError) else {}
-    return list(response.get("CancellationReasons") or ())
+    return list(_response(error).get("CancellationReasons") or ())
+
+
+def item_of(error: Exception) -> dict[str, Any] | None:
+    """Return the item that a failed condition found, if there is one."""
+    return _response(error).get("Item")
+
+
+def _response(error: Exception) -> dict[str, Any]:
+    return dict(error.response) if isinstance(error, botocore.ClientError) else {}
 
 
 def _cause_code(reason: Any) -> str | None:
@@ -226,8 +238,8 @@ def _message(error: botocore.ClientError) -> str:
     return " ".join(texts)
 
 
-def of_credentials(error: Exception) -> Exception:
-    """Return what a failure to make a client is; where its network failed, it could not fetch credentials."""
+def credentials_error(error: Exception) -> Exception:
+    """Return why a client cannot be made; a network error means that credentials could not be fetched."""
     of_network = (botocore.ConnectionError, botocore.HTTPClientError, botocore.InvalidIMDSEndpointError)
     if isinstance(error, botocore.BotoCoreError) and not isinstance(error, of_network):
         return error
@@ -239,10 +251,12 @@ class MissingIndexFault(Fault):
 
 
 def fault_of(error: Exception, executed: bool = False, sent: Sent | None = None) -> Fault:
-    """Return the fault of a request that finally failed with a driver's exception.
+    """Return the fault of a request that failed for good.
 
-    `executed`: it was a write of which any attempt may have been executed. `sent`: the request, so that the reason says
-    what it concerned.
+    Args:
+        error: the driver's exception.
+        executed: whether the request was a write of which any attempt may have been executed.
+        sent: the request, so that the reason names what it concerned.
     """
     verdict = judge(error)
     code = code_of(error)
@@ -263,7 +277,7 @@ def _reason(verdict: Classification, code: str | None) -> str:
 
 
 def _reason_with(verdict: Classification, code: str | None, sent: Sent) -> str:
-    """Return the reason of a verdict with what the request concerned."""
+    """Return the reason of a verdict, with the table, index or permission that the request concerned."""
     if verdict is _DENIED:
         return f"{verdict.reason}: {sent.permissions} on {sent.place}"
     if verdict is _NO_TABLE:
@@ -271,8 +285,8 @@ def _reason_with(verdict: Classification, code: str | None, sent: Sent) -> str:
     if verdict is _MISSING_INDEX:
         return f"an index is missing: {sent.place}; {_VERIFY}"
     if verdict is _INVALID and sent.index:
-        # In no words that are known: as far as can be told, an index that is being made or deleted.
-        return f"an index cannot be read, perhaps it is being made: {sent.place}; {_VERIFY}"
+        # The message is none of the known ones; most likely the index is being created or deleted.
+        return f"an index cannot be read, perhaps it is being created: {sent.place}; {_VERIFY}"
     if verdict is _INVALID:
         return f"the database refused a request to {sent.place}: {_VERIFY}"
     return _reason(verdict, code)

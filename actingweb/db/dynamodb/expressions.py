@@ -1,4 +1,4 @@
-"""Expressions, with a placeholder for each attribute name and value."""
+"""Builds expressions, with a placeholder for each attribute name and value."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["Expression"]
 
 
 class Expression:
-    """Makes the texts of one request's expressions and collects the names and values they stand for."""
+    """Builds the expressions of one request and collects their attribute names and values."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -33,7 +33,7 @@ class Expression:
         return self.compare(attribute, "=", {"S": text})
 
     def equals_or_unclear(self, attribute: str, text: str) -> str:
-        """Return the condition that an attribute is this text, or has another type, so that the reader has to judge."""
+        """Return the condition that an attribute is this text or has another type, so that the caller has to look."""
         return f"({self.equals(attribute, text)} OR ({self.exists(attribute)} AND NOT {self.has_type(attribute, 'S')}))"
 
     def has_type(self, attribute: str, stored: str) -> str:

@@ -1,4 +1,4 @@
-"""Items as they are stored: the encoding of every column, and records from items."""
+"""Encodes records as items and decodes items to records."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ def _absent(record: type[Record], name: str) -> Any:
 
 
 def text_of(record: type[Record], item: Item, name: str) -> str:
-    """Return the text of an attribute, "" if there is none, as `decode` does. Raise the `Fault` of `DbError`."""
+    """Return the text of an attribute, "" if there is none, as `decode` does. Raise `Fault` if it is no text."""
     attribute = item.get(name)
     if attribute is not None and "S" in attribute:
         text: str = attribute["S"]
@@ -50,7 +50,7 @@ def text_of(record: type[Record], item: Item, name: str) -> str:
 
 
 def decode(record: type[R], item: Item) -> R:
-    """Return the record of an item. Raise the `Fault` of `DbError` for a value whose meaning is not certain."""
+    """Return the record of an item. Raise `Fault`, of `DbError`, for a value whose meaning is not certain."""
     values = []
     for name, stored, decoder, absent in _readers(record):
         attribute = item.get(name)
@@ -58,7 +58,7 @@ def decode(record: type[R], item: Item) -> R:
             values.append(absent)
         elif attribute is None or stored not in attribute:
             values.append(_unusual(record, name, attribute))
-        elif decoder is str:  # as most are, and texts already
+        elif decoder is str:  # most columns, and they are texts already
             values.append(attribute[stored])
         else:
             try:
@@ -86,12 +86,12 @@ def _writers(record: type[Record]) -> dict[str, Callable[[Any], dict[str, Any]]]
 
 
 def encode_field(record: type[Record], name: str, value: Any) -> dict[str, Any]:
-    """Return the stored form of a column's value; JSON is given as text."""
+    """Return the stored form of a column's value; a JSON value is passed as text."""
     return _writers(record)[name](value)
 
 
 def encode(layout: Layout, record: Record) -> Item:
-    """Return the item of a record, without what is None or sparse and empty."""
+    """Return the item of a record, without None and without empty texts that are sparse."""
     item = {
         name: encoder(value)
         for (name, encoder), value in zip(_writers(layout.record).items(), record, strict=True)

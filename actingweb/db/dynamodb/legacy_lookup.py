@@ -23,7 +23,7 @@ def forget_fallbacks() -> None:
 
 
 def once_known(fallback: str, ask: Callable[[], str | None], absent: Callable[[Fault], bool]) -> str | None:
-    """Return what a fallback answers; one that proves `absent`, or forbidden, is not asked again."""
+    """Return what a fallback answers. One that proves absent, or forbidden, is not asked again."""
     if fallback in _gone:
         return None
     try:

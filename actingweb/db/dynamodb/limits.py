@@ -1,4 +1,4 @@
-"""What the database can hold. Sizes are bytes of UTF-8."""
+"""The limits of the database. Sizes are bytes of UTF-8."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ class DynamoLimits(Limits):
         return super().limited(record) | (self._indexed if record is self._layout.record else frozenset())
 
     def number(self, value: int) -> str | None:
-        # Longer ones have no text in Python either.
+        # Python, too, limits the digits of a number that it converts to text.
         if abs(value) < 10**DIGITS:
             return None
         return f"a number has more than {DIGITS} digits"
@@ -79,7 +79,7 @@ def check_item(item: Item) -> None:
 
 
 def check_transaction(actions: int, size: int) -> None:
-    """Refuse so many actions, on items of so many bytes, that one transaction cannot hold them."""
+    """Refuse a transaction of too many actions, or of items with too many bytes."""
     if actions > TRANSACTION_ACTIONS:
         raise input_error(
             f"the values need up to {actions} actions, the limit of a transaction is {TRANSACTION_ACTIONS}: "

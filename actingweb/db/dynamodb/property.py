@@ -8,7 +8,7 @@ from actingweb.db.dynamodb import claims, client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.claims import Change, holds_value, stored_as, value_in
-from actingweb.db.dynamodb.client import UNSHOWN, Action
+from actingweb.db.dynamodb.client import WITHOUT_OLD_ITEM, Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
 from actingweb.db.dynamodb.layouts import PROPERTIES, PROPERTIES_WITH_INDEX, PROPERTY_LOOKUPS
@@ -91,7 +91,7 @@ class DbProperty(_Rows, PropertyPolicy):
             return claims.change_row(Change(*record), stored_as(expected), partial(_is_value, expected))
         expression = Expression()
         request = {"Item": self._item(record), "ConditionExpression": holds_value(expression, stored_as(expected))}
-        # Twice would be wrong: between the two attempts another caller can have set it back.
+        # Not repeatable: between two attempts another caller can have set the value back.
         outcome = client.write_if(self._table(), "PutItem", request | expression.arguments(), repeatable=False)
         return Stored(self._done(outcome, record.key_values()))
 
@@ -111,7 +111,7 @@ class DbProperty(_Rows, PropertyPolicy):
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         client.batch_delete(self._table(), (self._key(actor_id, name) for name in plain))
         for names in batched(indexed, claims.ROWS_PER_TRANSACTION):
-            claims.delete_rows(actor_id, self._value_ins(actor_id, names))
+            claims.delete_rows(actor_id, self._stored_values(actor_id, names))
 
     def _divided(
         self, actor_id: str, values: dict[str, str | None], chunk_size: int | None
@@ -125,20 +125,20 @@ class DbProperty(_Rows, PropertyPolicy):
 
     def _put_many(self, actor_id: str, values: dict[str, str | None]) -> dict[str, str]:
         indexed = [Change(actor_id, name, value) for name, value in values.items() if self._indexed(name)]
-        stored = self._value_ins(actor_id, [change.name for change in indexed])
+        stored = self._stored_values(actor_id, [change.name for change in indexed])
         plain = [self._action(actor_id, name, value) for name, value in values.items() if not self._indexed(name)]
         return claims.change_rows(indexed, stored, plain)
 
-    def _value_ins(self, actor_id: str, names: list[str]) -> dict[str, Attribute]:
-        """Return, by name, the values of the rows that exist, as they are stored."""
+    def _stored_values(self, actor_id: str, names: list[str]) -> dict[str, Attribute]:
+        """Return the stored values of the rows that exist, by name."""
         items = self._read_items([(actor_id, name) for name in names])
         return {text_of(PropertyRecord, item, "name"): value_in(item) for item in items}
 
     def _action(self, actor_id: str, name: str, value: str | None) -> Action:
-        """Store or delete the row of a plain name."""
+        """Return the action that stores or deletes the row of a name that is not indexed."""
         if value is None:
-            return Action("Delete", self._table(), {"Key": self._key(actor_id, name)} | UNSHOWN)
-        return Action("Put", self._table(), {"Item": self._item(_record(actor_id, name, value))} | UNSHOWN)
+            return Action("Delete", self._table(), {"Key": self._key(actor_id, name)} | WITHOUT_OLD_ITEM)
+        return Action("Put", self._table(), {"Item": self._item(_record(actor_id, name, value))} | WITHOUT_OLD_ITEM)
 
     def _claim(self, name: str, value: str) -> Claim | None:
         actor_id = DbPropertyLookup._actor_of(name, value)
@@ -153,7 +153,7 @@ class DbProperty(_Rows, PropertyPolicy):
             raise Fault(DbSchemaError, _LEGACY_INDEX_MISSING, fault.cause) from None
 
     def _listed_holder(self, name: str, value: str) -> str | None:
-        """Return the smallest id of an actor that the index lists and that, strongly read, holds the value."""
+        """Return the smallest id of the actors that the index has for the value and that a strong read confirms."""
         if too_long("value", value, INDEX_BYTES):
             return None
         listed = [self._row(item) for item in self._indexed_items("property-index", "value", value)]
@@ -194,7 +194,7 @@ class DbProperty(_Rows, PropertyPolicy):
     def _pairs(
         self, actor_id: str, condition: str, expression: Expression, keys_only: bool, options: dict[str, Any]
     ) -> Iterator[tuple[str, str]]:
-        """Yield name and value, "" with `keys_only`, of the names that a condition selects."""
+        """Yield names and values, with `keys_only` names and "", that a key condition selects."""
         request = {
             "KeyConditionExpression": f"{expression.equals('id', actor_id)} AND {condition}",
             "ProjectionExpression": expression.project(["name"] if keys_only else ["name", "value"]),
@@ -203,14 +203,14 @@ class DbProperty(_Rows, PropertyPolicy):
             yield text_of(PropertyRecord, item, "name"), text_of(PropertyRecord, item, "value")
 
     def _guess(self, actor_id: str, name: str) -> Attribute | None:
-        """Return the value that the handle shows for this row."""
+        """Return the value that the handle has of this row, None if the handle is of another row."""
         handle = self.handle
         known = handle is not None and (handle.id, handle.name) == (actor_id, name)
         return stored_as(handle.value) if handle is not None and known else None
 
     @classmethod
     def _stores(cls, actor_id: str, name: str, value: str) -> bool:
-        """Tell, strongly, whether the row holds this value."""
+        """Read, with strong consistency, whether the row holds this value."""
         row = cls._read(actor_id, name)
         return row is not None and row.value == value
 
@@ -229,7 +229,7 @@ def _record(actor_id: str, name: str, value: str) -> PropertyRecord:
 
 
 def _is_value(wanted: str, stored: Attribute | None) -> bool:
-    """Tell whether a row is there with this value. Raise the `Fault` of one that is no text."""
+    """Tell whether a row exists and holds this value. Raise `Fault` if the stored value is no text."""
     return stored is not None and text_of(PropertyRecord, {"value": stored}, "value") == wanted
 
 
@@ -254,7 +254,7 @@ class DbPropertyList(_Rows, PropertyListPolicy):
         claims.delete_rows(key_values[0], claimed)
 
     def _unclaimed(self, key_values: tuple[Any, ...], claimed: dict[str, Attribute]) -> Iterator[Item]:
-        """Yield the items of plain names; put the values of indexed names, as they are stored, into `claimed`."""
+        """Yield the items of names that are not indexed; put the stored values of the others into `claimed`."""
         attributes = ["id", "name", "value"] if self._use_lookup_table else ["id", "name"]
         for item in self._items(key_values, attributes):
             name = text_of(PropertyRecord, item, "name")

@@ -1,4 +1,4 @@
-"""Look-up rows of indexed properties: the present table, and the first form of it, which is only read."""
+"""Look-up rows of indexed properties: the present table, and the first one, which is only read."""
 
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,7 @@ class DbPropertyLookup(DynamoRows[PropertyLookupRecord], PropertyLookupPolicy):
 
     @classmethod
     def _actor_of(cls, name: str, value: str) -> str | None:
-        """Return the actor that claims a value."""
+        """Return the actor that claims a value, None if nobody does."""
         row = cls._read(compute_lookup_key(name, value))
         return None if row is None else row.actor_id
 

@@ -11,7 +11,7 @@ _LAST_CHARACTER = "\U0010ffff"
 def between(expression: Expression, lower: str, upper: str) -> str:
     """Return a key condition that selects at least the names from `lower` to `upper`.
 
-    The database refuses empty bounds and such as are longer than a key.
+    The database refuses bounds that are empty or longer than a key, so longer ones are cut to a wider range.
     """
     below = _shortened(upper, RANGE_BYTES - len(_LAST_CHARACTER.encode()))
     below = upper if below == upper or not too_long("", upper, RANGE_BYTES) else below + _LAST_CHARACTER

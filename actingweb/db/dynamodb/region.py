@@ -22,7 +22,7 @@ def region_of(settings: Settings, profile: str | None = None) -> str:
     failure: str
     try:
         with silenced():
-            # Not what botocore takes for its region: for that a variable that is blank counts.
+            # botocore's own region would not do: it takes a blank variable for a region.
             found = str(AWSSession(profile=profile).get_scoped_config().get("region", "")).strip()
         return region(found, "the region of the AWS profile") if found else DEFAULT_REGION
     except (BotoCoreError, OSError, ValueError) as error:

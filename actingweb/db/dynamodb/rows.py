@@ -29,7 +29,7 @@ class DynamoRows(EntityBase[R]):
 
     layout: ClassVar[Layout]
     unique_rows: ClassVar[bool] = False
-    """Whether a row tells who inserted it: it holds the moment of that, and is never modified."""
+    """Whether a stored row shows which insert stored it: rows hold the time of their insert and are never modified."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -54,7 +54,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _holds(cls, item: Item, key_values: tuple[Any, ...]) -> bool:
-        """Tell whether the item of this composed key belongs to this pair."""
+        """Tell whether an item belongs to this key and not to other parts that join to the same range key."""
         part = cls.layout.first_part
         return part is None or text_of(cls.record, item, part) == key_values[1]
 
@@ -62,14 +62,14 @@ class DynamoRows(EntityBase[R]):
     def _stored_row(cls, refused: ConditionFailed, key_values: tuple[Any, ...]) -> R | None:
         """Return the row of this key that a refused write found, None if there is none.
 
-        So a condition that failed since an attribute has another type raises, as a read does.
+        Raise if the row cannot be decoded, as a read does: an attribute of another type can make a condition fail.
         """
         item = refused.item
         return cls._row(item) if item and cls._holds(item, key_values) else None
 
     @classmethod
     def _is_row(cls, expression: Expression, key_values: tuple[Any, ...]) -> str:
-        """Return the condition that the item exists and is of this key."""
+        """Return the condition that the item exists and belongs to this key."""
         part = cls.layout.first_part
         return expression.exists(cls.layout.hash) if part is None else expression.equals(part, key_values[1])
 
@@ -84,9 +84,9 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _own(cls, record: R, item: Item, refused: ConditionFailed) -> bool:
-        """Tell whether the stored item is what an earlier attempt of this very insert stored.
+        """Tell whether an earlier attempt of the same insert stored the item that a later attempt found.
 
-        Where rows can be modified it may be that even if it differs.
+        Raise `Fault`, of `DbOutcomeUnknownError`, where rows can be modified, as the item then proves nothing.
         """
         stored = cls._taken(refused, record.key_values())
         if not refused.repeated:
@@ -97,10 +97,11 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _taken(cls, refused: ConditionFailed, key_values: tuple[Any, ...]) -> Item:
-        """Return the item that a refused write found under this key, which has to be of its pair."""
+        """Return the item that a refused write found. Raise `Fault` if it belongs to other parts of the key."""
         item = refused.item or {}
         if not cls._holds(item, key_values):
-            raise Fault(DbConflictError, "the composed key is taken by another pair of parts: choose another id")
+            reason = "other key parts that join to the same range key are stored: choose another id"
+            raise Fault(DbConflictError, reason)
         return item
 
     @classmethod
@@ -118,7 +119,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _done(cls, outcome: dict[str, Any] | ConditionFailed, key_values: tuple[Any, ...]) -> bool:
-        """Tell whether a conditional write was done; if not, what is stored must be readable."""
+        """Tell whether a conditional write was executed. Raise if it was not and the stored row cannot be decoded."""
         if not isinstance(outcome, ConditionFailed):
             return True
         cls._stored_row(outcome, key_values)
@@ -145,7 +146,7 @@ class DynamoRows(EntityBase[R]):
         cls, key_values: tuple[Any, ...], condition: str, expression: Expression
     ) -> dict[str, Any] | ConditionFailed:
         request = {"Key": key(cls.layout, key_values), "ConditionExpression": condition}
-        # Twice would be wrong: between the two attempts another caller can have made the row anew.
+        # Not repeatable: between two attempts another caller can have created the row again.
         return client.write_if(cls._table(), "DeleteItem", request | expression.arguments(), repeatable=False)
 
     @classmethod
@@ -155,7 +156,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _key_attributes(cls) -> list[str]:
-        """Return the attributes that a wipe needs: the key, and what verifies it."""
+        """Return the attributes that a wipe reads: the key, and the first part of a composed one."""
         part = cls.layout.first_part
         return [*cls.layout.key_names, *([part] if part else [])]
 
@@ -166,7 +167,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _items(cls, key_values: tuple[Any, ...], attributes: list[str] | None = None) -> Iterator[Item]:
-        """Yield the items whose key begins with these parts, strongly read; without parts all of the table."""
+        """Yield the items whose key begins with these parts, read with strong consistency; without parts all items."""
         expression = Expression()
         request: dict[str, Any] = {"ConsistentRead": True}
         if key_values:
@@ -194,14 +195,14 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _indexed_items(cls, index: str, attribute: str, text: str) -> Iterator[Item]:
-        """Yield the items that a global secondary index lists under a text; they may be out of date."""
+        """Yield the items that a global secondary index has for a text; they may be out of date."""
         expression = Expression()
         request = {"IndexName": index, "KeyConditionExpression": expression.equals(attribute, text)}
         return cls._pages(request, expression)
 
     @classmethod
     def _confirmed(cls, rows: list[R]) -> list[R]:
-        """Return the first 100 of these rows as they are, strongly read in one request, in the order of the key."""
+        """Read the first 100 of these rows again, with strong consistency, in one request; return them by key."""
         found = cls._read_keys(sorted(row.key_values() for row in rows)[:_CONFIRMED_AT_ONCE])
         return sorted(found, key=lambda row: row.key_values())
 
@@ -211,17 +212,17 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _read_keys(cls, keys: list[tuple[Any, ...]]) -> list[R]:
-        """Return the rows of these different keys, which are not composed, strongly read, in any order."""
+        """Return the rows of distinct keys, which are not composed, read with strong consistency, in any order."""
         return list(map(cls._row, cls._read_items(keys)))
 
     @classmethod
     def _read_items(cls, keys: list[tuple[Any, ...]]) -> list[Item]:
-        """Return the items of these different keys, strongly read, in any order."""
+        """Return the items of distinct keys, read with strong consistency, in any order."""
         return client.batch_get(cls._table(), [key(cls.layout, values) for values in keys], {}) if keys else []
 
 
 class WipeableRows(DynamoRows[R]):
-    """Rows that nothing depends on, so that a wipe deletes them alone."""
+    """Rows that no other rows depend on, so that a wipe simply deletes them."""
 
     @classmethod
     def _wipe(cls, *key_values: Any) -> None:
@@ -229,6 +230,6 @@ class WipeableRows(DynamoRows[R]):
 
 
 def _unproven() -> Fault:
-    """Return the fault of a write of which only its caller could say whether it was done."""
-    reason = "no answer to a write, and what is stored does not tell whose it is: read, then decide"
+    """Return the fault of an insert that got no answer and may or may not have stored what is there now."""
+    reason = "no answer to a write, and the stored row does not show which write stored it: read, then decide"
     return Fault(DbOutcomeUnknownError, reason)

@@ -1,4 +1,4 @@
-"""What a request concerns, so that an error can name it."""
+"""The request behind an error: which tables, index and permissions it concerned."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ class Sent:
 
     @property
     def place(self) -> str:
-        """The table and index that it concerns, in words; of several tables it is one."""
+        """The tables, any of which may be meant, and the index that it concerns, in words."""
         table = f"table {' or '.join(self._tables())}"
         return f"{self.index} of {table}" if self.index else table
 

@@ -1,15 +1,15 @@
-"""What a stored attribute means, in the type of the layout or in another that boto3 or another tool gave it.
+"""Reads stored attributes, in the type of the layout or in another type that boto3 or another tool wrote.
 
-One rule for every column, for the library and for the migration:
+The library and the migration read every column by the same rules:
 
-* NULL is None. It reads as an absent attribute does where the library takes None for the column: in optional columns
-  and in texts that may be empty, but not in keys, in the value of a property or in a look-up row.
-* A text is S. A number is no text: which digits were written, `007` or `7.0`, it does not tell.
-* A flag is BOOL; the numbers 1 and 0, which PynamoDB once wrote; in S `true`, `false`, `1`, `0`, in any case.
+* NULL is None. It reads like an absent attribute in optional columns and in texts that may be empty. It is a fault in
+  keys, in the value of a property and in look-up rows.
+* A text is S. A number is not read as a text: it does not tell whether `007` or `7.0` was written.
+* A flag is BOOL, or N 1 or 0, which PynamoDB once wrote, or S `true`, `false`, `1` or `0`, in any case.
 * A number is whole, in N or in S: `7`, `7.0`, `7E0`.
-* A time is ISO 8601 text in S. A number does not tell seconds from milliseconds.
-* A JSON value is JSON text in S, or BOOL, N, M or L, whose members are values of their own. Sets and binary values are
-  none, nor is a number with more digits than a float has.
+* A time is ISO 8601 text in S. A number is not read as a time: it does not tell seconds from milliseconds.
+* A JSON value is JSON text in S, or BOOL, N, M or L, whose members are JSON values themselves. Sets, binary values and
+  numbers with more digits than a float has are no JSON values.
 
 Everything else is a fault that names the attribute and its type, never the value.
 """
@@ -43,7 +43,7 @@ Attribute = dict[str, Any]
 """A stored attribute: its type, as `S`, and its content."""
 
 MAY_BE_EMPTY = frozenset({"subtarget"})
-"""The part of a key that may be empty, and is left out then."""
+"""The part of a key that may be empty, and is then left out."""
 
 _NEVER_NONE = frozenset({"value", "actor_id", "property_name"})
 """Texts outside keys that are never None."""
@@ -55,22 +55,22 @@ _DATE_DIGITS = 8
 
 
 class _UnclearError(ValueError):
-    """A value in an attribute whose meaning is not certain; the text says what it is."""
+    """The meaning of a stored value is not certain; the text says what the value is."""
 
 
 def moment_of(text: str) -> datetime:
-    """Return the time, in UTC, that ISO 8601 text says; a naive one is UTC. Raise `ValueError`."""
+    """Return the time, in UTC, of an ISO 8601 text; a naive one is taken as UTC. Raise `ValueError`."""
     value = datetime.fromisoformat(text)
     if value.tzinfo is UTC:
         return value
     if text.isdigit() and len(text) > _DATE_DIGITS:
-        # Milliseconds of an epoch can look like a time of another century.
+        # Epoch milliseconds can look like a time of another century.
         raise ValueError("digits are no time")
     return in_utc(value)
 
 
 def in_utc(value: datetime) -> datetime:
-    """Return a time in UTC, a naive one being in UTC. Raise `ValueError`."""
+    """Return a time in UTC; a naive one is taken as UTC. Raise `ValueError`."""
     if value.tzinfo is UTC:
         return value
     try:
@@ -104,7 +104,7 @@ def _whole(text: str) -> int:
 
 
 def _number(text: str) -> int | float:
-    """Return the number of JSON that is exactly this one."""
+    """Return exactly this number, as an int or a float."""
     number = _decimal(text)
     if number == int(number):
         return int(number)
@@ -154,7 +154,7 @@ _MEMBERS: dict[str, Callable[[Any], Any]] = {
     "L": _list,
 }
 _READERS: dict[Any, dict[str, Callable[[Any], Any]]] = {
-    # The first type of each is that of the layout.
+    # The first type of each is the layout's.
     str: {"S": str},
     bool: {"BOOL": bool, "N": _flag_of_number, "S": _flag_of_text},
     int: {"N": _whole_number, "S": _whole},
@@ -171,13 +171,13 @@ def column_of(declared: Any) -> Any:
 
 @cache
 def reader_of(record: type[Record], name: str) -> tuple[str, Callable[[Any], Any]]:
-    """Return the type in which the layout stores a column, and what reads it or raises `ValueError`."""
+    """Return the type in which the layout stores a column, and the function that reads it or raises `ValueError`."""
     return next(iter(_READERS[column_of(record.types[name])].items()))
 
 
 @cache
 def is_needed(record: type[Record], name: str) -> bool:
-    """Tell whether every item has this column: it is part of a key, or names another row."""
+    """Tell whether every item must have this column: it is part of the key, or names an actor."""
     return (name in record.key and name not in MAY_BE_EMPTY) or name == "actor_id"
 
 
@@ -189,9 +189,9 @@ def _may_be_none(record: type[Record], name: str) -> bool:
 
 
 def value_of(record: type[Record], name: str, attribute: Attribute) -> Any:
-    """Return what a stored attribute means in a column; None if it says that there is no value.
+    """Return the value of a stored attribute in a column, None if there is no value.
 
-    Raise the `Fault` of `DbError` if that is not certain.
+    Raise `Fault`, of `DbError`, if its meaning is not certain.
     """
     ((stored, content),) = attribute.items()
     if stored == "NULL" and _may_be_none(record, name):
@@ -212,7 +212,7 @@ def value_of(record: type[Record], name: str, attribute: Attribute) -> Any:
 
 
 def missing(name: str) -> Fault:
-    """Return the fault of an item without an attribute that every item has."""
+    """Return the fault of an item that lacks an attribute which every item must have."""
     return _unclear(f"the stored item has no attribute {name}")
 
 

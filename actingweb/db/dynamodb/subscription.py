@@ -40,20 +40,20 @@ class DbSubscription(_Rows, SubscriptionPolicy):
                 row, item = self._stored_row(outcome, record.key_values()), outcome.item
                 if row is None or item is None:
                     return None
-                # The database adds to numbers only, and this one has another type.
+                # The number is stored in another type, and the database adds to numbers only.
                 outcome = self._replace(record, item["seqnr"], row.seqnr + by)
             if not isinstance(outcome, ConditionFailed):
                 return self._row(outcome["Attributes"])
         raise client.collided()
 
     def _add(self, record: SubscriptionRecord, by: int) -> dict[str, Any] | ConditionFailed:
-        """Add to the number, if it is stored as one."""
+        """Add to the number on condition that it is stored as a number."""
         expression = Expression()
         change = f"ADD {expression.name('seqnr')} {expression.value({'N': str(by)})}"
         return self._renumber(record, change, expression.absent_or_of_type("seqnr", "N"), expression)
 
     def _replace(self, record: SubscriptionRecord, stored: Attribute, number: int) -> dict[str, Any] | ConditionFailed:
-        """Store the number, if what is stored is exactly this."""
+        """Store the number on condition that exactly `stored` is stored."""
         expression = Expression()
         change = f"SET {expression.assign('seqnr', encode_field(SubscriptionRecord, 'seqnr', number))}"
         return self._renumber(record, change, expression.compare("seqnr", "=", stored), expression)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.batching import batched
-from actingweb.db.dynamodb.client import UNSHOWN, Action
+from actingweb.db.dynamodb.client import WITHOUT_OLD_ITEM, Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, size_of
 from actingweb.db.dynamodb.layouts import SUBSCRIPTION_DIFFS
@@ -56,10 +56,10 @@ class DbSubscriptionDiff(_Rows, SubscriptionDiffPolicy):
         return set(items)
 
     def _insertion(self, item: Item) -> Action:
-        # A repetition after a lost answer carries the token of the first attempt and is not refused for its own items.
+        # An attempt after a lost answer carries the same token, so the items that the first one stored do not fail it.
         expression = Expression()
         free = {"ConditionExpression": expression.absent(self.layout.hash)} | expression.arguments()
-        return Action("Put", self._table(), {"Item": item} | free | UNSHOWN)
+        return Action("Put", self._table(), {"Item": item} | free | WITHOUT_OLD_ITEM)
 
 
 class DbSubscriptionDiffList(_Rows, SubscriptionDiffListPolicy):

@@ -10,7 +10,16 @@ from botocore.exceptions import BotoCoreError
 
 from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.botocore_client import BotocoreClient
-from actingweb.db.dynamodb.errors import Classification, OutOfTimeError, code_of, fault_of, judge, of_credentials
+from actingweb.db.dynamodb.errors import (
+    Classification,
+    OutOfTimeError,
+    code_of,
+    credentials_error,
+    fault_of,
+    item_of,
+    judge,
+    reasons_of,
+)
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
@@ -45,6 +54,16 @@ class RequestFailed(Exception):  # noqa: N818 - it never leaves this package
         """The AWS error code, see `code_of`."""
         return code_of(self.error)
 
+    @property
+    def reasons(self) -> list[Any]:
+        """Why each action of a cancelled transaction failed, in order."""
+        return reasons_of(self.error)
+
+    @property
+    def item(self) -> dict[str, Any] | None:
+        """The item that a failed condition found, if there is one."""
+        return item_of(self.error)
+
     def fault(self, *, of_write: bool) -> Fault:
         """Return the fault; of a write that may have been executed it is an unknown outcome."""
         return fault_of(self.error, of_write and self.executed, self.sent)
@@ -71,7 +90,7 @@ class Transport:
         try:
             self._client = BotocoreClient(region, host, self._connect_seconds, seconds)
         except (BotoCoreError, OSError, ValueError, KeyError) as error:
-            self.broken = of_credentials(error)
+            self.broken = credentials_error(error)
         self.made = time.monotonic()
 
     def call(self, operation: str, request: dict[str, Any], repeatable: bool) -> tuple[dict[str, Any], bool]:

@@ -66,7 +66,10 @@ class DbTrust(_Rows, TrustPolicy):
         raise client.collided()
 
     def _upsert_once(self, item: Item, null: Attribute | None) -> dict[str, Any] | ConditionFailed:
-        """Store the item, but keep a stored `created_at` unless it is stored as `null`; refuse one that is no text."""
+        """Store the item but keep the stored `created_at`, on condition that it is a text or absent.
+
+        With `null`, replace the stored `created_at` on condition that it is stored exactly so.
+        """
         expression = Expression()
         row_key = {name: item.pop(name) for name in self.layout.key_names}
         missing = [name for name in TrustRecord.fields if name not in item and name not in row_key]
