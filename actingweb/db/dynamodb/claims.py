@@ -63,7 +63,7 @@ class _Known:
         old: the stored value of the row, None if there is no row.
         other_claimant: the other actor that claims the new value, None if there is none.
         other_holds: whether that actor's property holds the value, so that its claim is valid.
-        unclaimed: an old value that another actor, or nobody, claims.
+        unclaimed: an old value that another actor claims, so that there is nothing to release.
     """
 
     old: Attribute | None
@@ -131,7 +131,7 @@ def _steps(change: Change, known: _Known) -> Iterator[_Step]:
 
 
 def _release_step(change: Change, old: str, unclaimed: bool) -> _Step:
-    """Release the claim on the old value, or check that the actor still does not have it."""
+    """Release the claim on the old value, or check that the actor still has none."""
     if unclaimed:
         return _Step("unclaimed", change, _check_unclaimed(change.actor_id, change.name, old))
     return _Step("release", change, _release(change.actor_id, change.name, old))
@@ -169,7 +169,7 @@ def holds_value(expression: Expression, value: Attribute) -> str:
 
 
 def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
-    """Claim the new value, unless another claimant holds it; check that this claimant still does, or does not."""
+    """Claim the new value, unless another actor's claim is valid; check that it still is, or still is not."""
     if known.other_claimant is None:
         yield _Step("claim", change, _claim(change.actor_id, change.name, value, change.actor_id))
         return

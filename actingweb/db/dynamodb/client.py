@@ -128,7 +128,7 @@ def pages(table: Table, operation: str, request: Request) -> Iterator[dict[str, 
 
 
 def batch_get(table: Table, keys: Iterable[Item], arguments: Request) -> list[Item]:
-    """Return the items of these different keys that exist, strongly read, in any order. Raise `Fault`."""
+    """Return the items of distinct keys that exist, read with strong consistency, in any order. Raise `Fault`."""
     found: list[Item] = []
     for number, chunk in enumerate(batched(keys, _GETS_PER_REQUEST)):
         if number:
@@ -138,7 +138,7 @@ def batch_get(table: Table, keys: Iterable[Item], arguments: Request) -> list[It
 
 
 def _get_some(table: Table, keys: list[Item], arguments: Request, found: list[Item]) -> list[Item]:
-    """Read items into `found`; return the keys that the database left for later."""
+    """Read items into `found`; return the keys that the database did not process."""
     request = {"Keys": keys, "ConsistentRead": True} | arguments
     outcome = _send([table], lambda names: ("BatchGetItem", {"RequestItems": {names[table]: request}}), repeatable=True)
     if isinstance(outcome, RequestFailed):
