@@ -1,21 +1,6 @@
 """The tables that move, parents before children."""
 
-from actingweb.db.dynamodb.layouts import (
-    ACTORS as ACTOR_LAYOUT,
-)
-from actingweb.db.dynamodb.layouts import (
-    ATTRIBUTES,
-    PEER_TRUSTEES,
-    PROPERTY_LOOKUPS,
-    PROPERTY_LOOKUPS_V1,
-    SUBSCRIPTION_DIFFS,
-    SUBSCRIPTION_SUSPENSIONS,
-    SUBSCRIPTIONS,
-    TRUSTS,
-)
-from actingweb.db.dynamodb.layouts import (
-    PROPERTIES as PROPERTY_LAYOUT,
-)
+from actingweb.db.dynamodb import layouts
 from actingweb.db.records import PropertyLookupRecord
 from actingweb.migration.canonical import TableForm
 
@@ -25,14 +10,14 @@ FORMS: tuple[TableForm, ...] = tuple(
     map(
         TableForm,
         (
-            ACTOR_LAYOUT,
-            PROPERTY_LAYOUT,
-            ATTRIBUTES,
-            TRUSTS,
-            PEER_TRUSTEES,
-            SUBSCRIPTIONS,
-            SUBSCRIPTION_DIFFS,
-            SUBSCRIPTION_SUSPENSIONS,
+            layouts.ACTORS,
+            layouts.PROPERTIES,
+            layouts.ATTRIBUTES,
+            layouts.TRUSTS,
+            layouts.PEER_TRUSTEES,
+            layouts.SUBSCRIPTIONS,
+            layouts.SUBSCRIPTION_DIFFS,
+            layouts.SUBSCRIPTION_SUSPENSIONS,
         ),
     )
 )
@@ -42,8 +27,8 @@ ACTORS, PROPERTIES = FORMS[:2]
 LOOK_UPS = PropertyLookupRecord.table
 """The table of look-up rows, which follow from properties and claims."""
 
-CLAIMS_V2 = TableForm(PROPERTY_LOOKUPS, "property_lookup_v2")
-CLAIMS_V1 = TableForm(PROPERTY_LOOKUPS_V1, "property_lookup_v1")
+CLAIMS_V2 = TableForm(layouts.PROPERTY_LOOKUPS, "property_lookup_v2")
+CLAIMS_V1 = TableForm(layouts.PROPERTY_LOOKUPS_V1, "property_lookup_v1")
 """The first form of the table of claims, which few deployments have."""
 
 CLAIMS = (CLAIMS_V2, CLAIMS_V1)

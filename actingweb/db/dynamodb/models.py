@@ -25,21 +25,9 @@ from pynamodb.exceptions import PynamoDBException, TableError
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
+from actingweb.db.dynamodb import layouts
 from actingweb.db.dynamodb.errors import in_use, judge
-from actingweb.db.dynamodb.layouts import (
-    ACTORS,
-    ATTRIBUTES,
-    PEER_TRUSTEES,
-    PROPERTIES,
-    PROPERTIES_WITH_INDEX,
-    PROPERTY_LOOKUPS,
-    PROPERTY_LOOKUPS_V1,
-    SUBSCRIPTION_DIFFS,
-    SUBSCRIPTION_SUSPENSIONS,
-    SUBSCRIPTIONS,
-    TRUSTS,
-    Layout,
-)
+from actingweb.db.dynamodb.layouts import Layout
 from actingweb.db.dynamodb.stored_types import column_of
 from actingweb.db.dynamodb.table_check import try_to_describe
 from actingweb.db.dynamodb.tables import Table, table_of
@@ -204,84 +192,84 @@ class TableIndex(GlobalSecondaryIndex[Any]):  # type: ignore[no-untyped-call]
         super().__init_subclass__()  # type: ignore[no-untyped-call]
 
 
-class CreatorIndex(TableIndex, layout=ACTORS):
+class CreatorIndex(TableIndex, layout=layouts.ACTORS):
     """Actors by creator."""
 
 
 class ActorModel(TableModel):
     """The table of actors."""
 
-    layout = ACTORS
+    layout = layouts.ACTORS
     creator_index = CreatorIndex()
 
 
 class AttributeModel(TableModel):
     """The table of attributes."""
 
-    layout = ATTRIBUTES
+    layout = layouts.ATTRIBUTES
 
 
 class PeerTrusteeModel(TableModel):
     """The table of peer trustees."""
 
-    layout = PEER_TRUSTEES
+    layout = layouts.PEER_TRUSTEES
 
 
 class PropertyModel(TableModel):
     """The table of properties."""
 
-    layout = PROPERTIES
+    layout = layouts.PROPERTIES
 
 
-class PropertyIndex(TableIndex, layout=PROPERTIES_WITH_INDEX):
+class PropertyIndex(TableIndex, layout=layouts.PROPERTIES_WITH_INDEX):
     """Properties by value."""
 
 
 class PropertyLegacyModel(TableModel):
     """The table of properties with the index that the legacy reverse look-up needs."""
 
-    layout = PROPERTIES_WITH_INDEX
+    layout = layouts.PROPERTIES_WITH_INDEX
     property_index = PropertyIndex()
 
 
 class PropertyLookupModel(TableModel):
     """The first look-up table, which the library reads and never creates."""
 
-    layout = PROPERTY_LOOKUPS_V1
+    layout = layouts.PROPERTY_LOOKUPS_V1
 
 
 class PropertyLookupV2Model(TableModel):
     """The table of look-up rows."""
 
-    layout = PROPERTY_LOOKUPS
+    layout = layouts.PROPERTY_LOOKUPS
 
 
 class SubscriptionModel(TableModel):
     """The table of subscriptions."""
 
-    layout = SUBSCRIPTIONS
+    layout = layouts.SUBSCRIPTIONS
 
 
 class SubscriptionDiffModel(TableModel):
     """The table of diffs."""
 
-    layout = SUBSCRIPTION_DIFFS
+    layout = layouts.SUBSCRIPTION_DIFFS
 
 
 class SubscriptionSuspensionModel(TableModel):
     """The table of suspended targets."""
 
-    layout = SUBSCRIPTION_SUSPENSIONS
+    layout = layouts.SUBSCRIPTION_SUSPENSIONS
 
 
-class SecretIndex(TableIndex, layout=TRUSTS):
+class SecretIndex(TableIndex, layout=layouts.TRUSTS):
     """Trusts by secret."""
 
 
 class TrustModel(TableModel):
     """The table of trusts."""
 
-    layout = TRUSTS
+    layout = layouts.TRUSTS
     secret_index = SecretIndex()
 
 
