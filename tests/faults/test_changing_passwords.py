@@ -111,7 +111,7 @@ def test_new_connections_use_the_new_password_and_old_ones_live_on(backend: Back
 
 def set_aside(held: PgConnection) -> None:
     """Let the pool have no other connection than one that is in use."""
-    get_pool().forget_idle()
+    get_pool().drain()
     assert get_pool().get_stats()["pool_size"] == 1
     assert not held.closed
 
@@ -121,7 +121,7 @@ def test_a_change_under_way_costs_nobody_a_call(backend: Backend, role: Role, to
     for _ in range(3):
         role.change()
         told(role.password)
-        get_pool().forget_idle()
+        get_pool().drain()
         assert race(8, lambda: read(backend)) == [None] * 8
 
 
@@ -172,7 +172,7 @@ def test_idle_connections_serve_while_there_is_no_password(backend: Backend, rol
     assert read(backend) is None
     told("")
     assert read(backend) is None
-    get_pool().forget_idle()
+    get_pool().drain()
     with pytest.raises(DbConnectionError):
         read(backend)
     told(role.password)

@@ -208,6 +208,78 @@ def test_after_a_restart_of_the_server_the_first_call_succeeds(backend: Backend,
     assert size() == 1
 
 
+def test_a_connection_is_given_back_once(backend: Backend) -> None:
+    pool = get_pool()
+    held = pool.getconn()
+    pool.putconn(held)
+    with pytest.raises(ValueError, match="has not lent"):
+        pool.putconn(held)
+    assert pool.getconn() is held
+    assert pool.getconn() is not held
+
+
+def test_the_figures_count_all_requests_and_idle_connections(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="3")
+    with get_connection(), get_connection(), get_connection():
+        pass
+    with get_connection():
+        pass
+    figures = get_pool().pop_stats()
+    assert {name: figures[name] for name in ("requests_num", "pool_size", "pool_available", "connections_num")} == {
+        "requests_num": 4,
+        "pool_size": 3,
+        "pool_available": 3,
+        "connections_num": 3,
+    }
+    assert "requests_errors" not in figures
+    assert get_pool().get_stats()["requests_num"] == 0
+
+
+def test_draining_closes_idle_connections_now_and_those_in_use_later(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="3")
+    pool = get_pool()
+    held = [pool.getconn() for _ in range(3)]
+    for one in held[:2]:
+        pool.putconn(one)
+    pool.drain()
+    assert [one.closed for one in held] == [True, True, False]
+    assert size() == 1
+    pool.putconn(held[2])
+    assert held[2].closed
+    assert size() == 0
+    assert read(backend) is None
+    assert size() == 1
+
+
+def test_an_old_connection_is_closed_though_it_is_always_in_use(
+    backend: Backend, set_env: SetEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_env(PG_POOL_MAX_SIZE="2")
+    monkeypatch.setattr("actingweb.db.postgresql.pool._KEPT_SECONDS", 0.0)
+    pool = get_pool()
+    lasting = pool.getconn()
+    pool.putconn(lasting)
+    assert not lasting.closed
+    lasting.close()
+    pool.max_lifetime = 0.0
+    old = pool.getconn()
+    pool.putconn(old)
+    assert old.closed
+    assert size() == 0
+
+
+def test_check_closes_the_idle_connections_that_do_not_answer(backend: Backend, pg: PgConnection) -> None:
+    pool = get_pool()
+    held = [pool.getconn() for _ in range(4)]
+    for one in held:
+        pool.putconn(one)
+    for one in held[:3]:
+        end_session(pg, one.info.backend_pid)
+    pool.check()
+    assert [one.closed for one in held] == [True, True, True, False]
+    assert size() == 1
+
+
 def test_a_notice_does_not_cost_a_connection(backend: Backend, pg: PgConnection) -> None:
     with get_connection() as one:
         one.execute("LISTEN news")
@@ -285,6 +357,8 @@ def test_a_child_process_has_a_pool_of_its_own(backend: Backend, actor_id: str) 
     child = os.fork()
     if child == 0:
         right = actor.get(actor_id) is not None and get_pool() is not parents and parents.closed
+        with suppress(PoolClosed):
+            right = right and parents.getconn() is None
         with get_connection() as own:
             right = right and own.info.backend_pid != pid
         close_pool()

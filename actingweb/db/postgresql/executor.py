@@ -82,7 +82,7 @@ def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
         # Outside the handler: the driver's error, whose text can quote data, must not become the context.
         if lost:
             if concerns_others(failure):
-                pool.forget_idle()
+                pool.drain()
             safe = repeatable or (is_rolled_back(failure, pool.distributed is False) and pool.pooled is False)
             _judge_loss(failure, safe, attempt)
         elif is_conflict(failure) and attempt < _TRIES:

@@ -1,17 +1,17 @@
 """The connection pool."""
 
-from threading import Lock, Thread
+from threading import RLock
 from time import monotonic
 from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool
-from psycopg_pool.pool import MaintenanceTask, ShrinkPool
+from psycopg_pool import PoolClosed
 
 from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.conninfo import pool_string
 from actingweb.db.postgresql.password import fresh_password
+from actingweb.db.postgresql.pool_internals import CallerOpenedPool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.settings import PostgresSettings
 from actingweb.db.threads import require_same_threads
@@ -19,13 +19,15 @@ from actingweb.db.threads import require_same_threads
 __all__ = ["Pool"]
 
 _OPTIONS: dict[str, Any] = {"autocommit": True, "context": ADAPTERS}
+_KEPT_SECONDS = 60.0
 
 
-class Pool(ConnectionPool[PooledConnection]):
-    """A pool whose callers make the connections they lack, so that a failure to connect is theirs at once.
+class Pool(CallerOpenedPool[PooledConnection]):
+    """A psycopg_pool `ConnectionPool` whose callers open connections, with a short way to the idle ones.
 
-    No connection is made before it is needed; `min_size` of them outlive idle times. Nor are the pool's threads, which
-    make connections for callers who wait and close those that are idle.
+    Up to `min_size` idle connections are kept here, the last used on top, and taken again without psycopg_pool's
+    bookkeeping, which costs as much as a tenth of a read. psycopg_pool has lent them; once a minute each goes back to
+    it, and is closed there if it is old. All other idle connections are psycopg_pool's.
 
     Attributes:
         schema: where the tables are.
@@ -39,154 +41,142 @@ class Pool(ConnectionPool[PooledConnection]):
         """Raise `ConfigurationError` if the settings make no conninfo string."""
         self.schema = settings.schema
         self.has_known_schema = False
-        self._settings = settings
         self.pooled = {"on": True, "off": False}.get(settings.pooler)
         self.distributed = {"on": True, "off": False}.get(settings.explicit_transactions)
-        self._failure: psycopg.Error | None = None
-        self._has_threads = False
-        self._starting = Lock()
+        self._settings = settings
+        self._is_abandoned = False
+        self._keeps = True
+        self._kept: list[PooledConnection] = []
+        self._kept_lock = RLock()
+        self._taken = 0
+        self._askers = 0
+        self._drained = 0.0
         super().__init__(
             pool_string(settings),
             connection_class=PooledConnection,
-            kwargs=_OPTIONS,
+            kwargs=self._options,
             configure=self._set_up,
-            min_size=0,
+            min_size=settings.pool_min_size,
             max_size=settings.pool_max_size,
             timeout=settings.pool_timeout,
-            # A lost connection gives its place back at once, and the next caller makes another.
-            reconnect_timeout=0,
-            num_workers=1,
-            open=False,
         )
-        self._min_size = settings.pool_min_size
-        self.open()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the pool is closed, or another process's."""
+        return self._is_abandoned or super().closed
 
     def getconn(self, timeout: float | None = None) -> PooledConnection:
-        """Return a connection that lives as far as can be told without a round trip.
+        """Return a connection that is alive, as far as can be told without a round trip.
 
-        Raise `psycopg.Error` if none can be made, `PoolTimeout` if none is given back within `timeout` seconds.
+        Raise `psycopg.Error` if none can be opened, `PoolTimeout` if none is given back within `timeout` seconds.
         """
         while True:
-            connection = self._ready() or self._grown() or super().getconn(timeout)
+            connection = self._take() or self._ask(timeout)
             if not connection.has_input() or self._answers(connection):
                 return connection
-            self._discard(connection)
+            self.discard(connection)
 
     def putconn(self, conn: PooledConnection) -> None:
-        """Take a connection back; a closed one makes room for another."""
-        if self._returned(conn):
+        """Take a connection back; a closed one makes room for another. Raise `ValueError` if it is not lent."""
+        is_fit = (
+            conn.pgconn.transaction_status == TransactionStatus.IDLE
+            and conn.lent_at > self._drained
+            and monotonic() < conn.lent_at + _KEPT_SECONDS
+        )
+        with self._kept_lock:
+            if conn.lender is not self:
+                raise ValueError(f"the pool {self.name!r} has not lent {conn}")
+            conn.lender = None
+            # Whoever asks psycopg_pool gets the connection there.
+            if is_fit and not self._askers and len(self._kept) < self.min_size and self._keeps:
+                self._kept.append(conn)
+                return
+        if self._is_abandoned:
             return
-        if conn.closed and not self.closed:
-            self._discard(conn)
+        if conn.closed:
+            self.discard(conn)
         else:
             super().putconn(conn)
 
-    def run_task(self, task: MaintenanceTask) -> None:
-        """Have a task done by one of the pool's threads."""
-        if not self._has_threads:
-            self._start_threads()
-        super().run_task(task)
+    def drain(self) -> None:
+        """Close the idle connections now, and those in use when they are given back."""
+        super().drain()
+        self._drained = monotonic()
+        self._give_back()
 
-    def reconnect_failed(self) -> None:
-        """Give those who wait for a connection, when there is none left, the reason for it."""
-        with self._lock:
-            waiting = [] if self._nconns else list(self._waiting)
-            if waiting:
-                self._waiting.clear()
-        for client in waiting:
-            client.fail(self._failure or psycopg.OperationalError("no connection left"))
+    def check(self) -> None:
+        """Close the idle connections that do not answer."""
+        self._give_back()
+        super().check()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Close the pool. A connection in use is closed when it is given back."""
+        if not self.closed:
+            super().close(timeout)
+            self._keeps = False
+            self._give_back()
+
+    def get_stats(self) -> dict[str, int]:
+        """Return psycopg_pool's figures of the use of the pool."""
+        return self._with_kept(super().get_stats())
+
+    def pop_stats(self) -> dict[str, int]:
+        """Return what `get_stats` does, and let all counters begin again."""
+        stats, self._taken = self._with_kept(super().pop_stats()), 0
+        return stats
 
     def abandon(self) -> None:
-        """Forget the connections without a word to the server, which are another process's."""
-        self._closed = True
+        """Forget the connections without a word to the server: they are another process's, as locks and threads are."""
+        self._is_abandoned = True
+        self._keeps = False
+        self._kept, self._kept_lock = [], RLock()
 
-    def forget_idle(self) -> None:
-        """Close the connections that nobody uses: what cut one without a word has cut them too."""
-        with self._lock:
-            idle = list(self._pool)
-            self._pool.clear()
-            self._nconns -= len(idle)
-            self._nconns_min = 0
-        for connection in idle:
-            self._close_connection(connection)
+    def __del__(self) -> None:
+        if not self._is_abandoned:
+            super().__del__()
 
-    def _ready(self) -> PooledConnection | None:
-        """Return a connection that nobody uses. This is the way of nearly all requests, so it is short."""
-        with self._lock:
-            connection = self._get_ready_connection(None)
-            if connection is not None:
-                connection._pool = self
-                self._stats[self._REQUESTS_NUM] += 1
-        return connection
-
-    def _returned(self, connection: PooledConnection) -> bool:
-        """Take back a connection that needs no care and that nobody waits for, as nearly all; tell whether it is so."""
-        if (
-            connection.pgconn.transaction_status != TransactionStatus.IDLE
-            or connection._pool is not self
-            or connection._created_at <= self._drained_at
-            or connection._expire_at <= monotonic()
-        ):
-            return False
-        with self._lock:
-            if self._waiting or self._closed or self._pool_full_event:
-                return False
-            connection._pool = None
-            self._pool.append(connection)
-        return True
-
-    def _grown(self) -> PooledConnection | None:
-        """Return a new connection; None if the pool has no room for one, or need of it."""
-        require_same_threads()
-        with self._lock:
-            if self._closed or self._pool or self._nconns >= self._max_size:
+    def _take(self) -> PooledConnection | None:
+        """Return a connection that was kept. If there is none, the caller is noted as one who asks psycopg_pool."""
+        with self._kept_lock:
+            if not self._kept:
+                self._askers += 1
                 return None
-            self._nconns += 1
+            connection = self._kept.pop()
+            connection.lender = self
+            self._taken += 1
+            return connection
+
+    def _ask(self, timeout: float | None) -> PooledConnection:
+        """Return a connection of psycopg_pool's."""
         try:
-            connection = self._connect()
-        except BaseException:
-            with self._lock:
-                self._nconns -= 1
-            self.reconnect_failed()
-            raise
-        if not self._has_threads and self._nconns > self._min_size:
-            self._start_threads()
+            if self._is_abandoned:
+                raise PoolClosed(f"the pool {self.name!r} is another process's")
+            require_same_threads()
+            connection = super().getconn(timeout)
+        finally:
+            with self._kept_lock:
+                self._askers -= 1
+        connection.lender = self
+        connection.lent_at = monotonic()
         return connection
 
-    def _start_workers(self) -> None:
-        """Leave the threads for later."""
+    def _give_back(self) -> None:
+        """Give what was kept back to psycopg_pool."""
+        with self._kept_lock:
+            kept, self._kept = self._kept, []
+        for connection in kept:
+            super().putconn(connection)
 
-    def _start_initial_tasks(self) -> None:
-        """Leave the closing of idle connections for when there are some."""
+    def _with_kept(self, stats: dict[str, int]) -> dict[str, int]:
+        stats["requests_num"] = stats.get("requests_num", 0) + self._taken
+        stats["pool_available"] += len(self._kept)
+        return stats
 
-    def _start_threads(self) -> None:
-        with self._starting:
-            if not self._has_threads:
-                self._has_threads = True
-                super()._start_workers()
-                self.schedule_task(ShrinkPool(self), self.max_idle)
-
-    def _signal_stop_worker(self) -> list[Thread]:
-        with self._starting:
-            self._has_threads = True  # none starts from now on
-        return super()._signal_stop_worker()
-
-    def _connect(self, timeout: float | None = None) -> PooledConnection:
-        try:
-            password = fresh_password(self._settings)
-            if password is not None:
-                self.kwargs = {**_OPTIONS, "password": password}
-            return super()._connect(timeout)
-        except psycopg.Error as error:
-            self._failure = error
-            raise
-
-    def _discard(self, connection: PooledConnection) -> None:
-        self._close_connection(connection)
-        with self._lock:
-            self._nconns -= 1
-            if self._waiting:
-                self._maybe_grow_pool()
+    def _options(self) -> dict[str, Any]:
+        """Return the arguments of a new connection."""
+        password = fresh_password(self._settings)
+        return _OPTIONS if password is None else {**_OPTIONS, "password": password}
 
     def _set_up(self, connection: PooledConnection) -> None:
         connection.set_up(self._settings.timeout)

@@ -55,9 +55,13 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     Attributes:
         has_input: tell, without a round trip, whether the server sent something that nobody asked for.
+        lender: the pool that has lent it, None while it is idle.
+        lent_at: when psycopg_pool lent it, by the monotonic clock.
     """
 
     silence = math.inf
+    lender: object = None
+    lent_at = 0.0
     has_input: Callable[[], object]
     _await_input: Callable[[], object]
     _await_room: Callable[[], object]

@@ -56,6 +56,6 @@ def _ask(question: Callable[[PooledConnection, Pool], T]) -> T:
             pool.putconn(connection)
         # Outside the handler, as the driver's error must not become the context.
         if lost and concerns_others(failure):
-            pool.forget_idle()
+            pool.drain()
         if not lost or attempt == _CONNECTIONS or isinstance(failure, NoAnswerError):
             raise fault_of(failure)
