@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TextIO
@@ -24,6 +26,8 @@ def run(main: Callable[[], int | None], failed: int) -> NoReturn:
     If the reader of stdout has gone, exit silently with `CLOSED_PIPE`. If stdout is closed from the beginning or cannot
     be written, print one line on stderr and exit with the code `failed`. Output that stderr cannot take is lost.
     """
+    # Runs last. Python then gives signals their default action, by which a late Ctrl-C would replace the exit code.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     is_closed = sys.stdout is None
     _open_closed()
     sys.stderr = _watched(sys.stderr, None)

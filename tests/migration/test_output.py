@@ -13,6 +13,7 @@ import pytest
 from actingweb.migration.target import Target
 from tests.migration.cli_tool import ROOT, SCRIPT, Tool
 from tests.migration.loads import DOCUMENTS, expected, stored
+from tests.support import PATIENCE
 
 Completed = subprocess.CompletedProcess[str]
 
@@ -116,3 +117,18 @@ def test_errors_that_nobody_reads_change_nothing(tool: Tool, target: Target) -> 
 def test_the_demo_ends_so_too() -> None:
     code, errors = without_reader([sys.executable, "-m", "examples.run_demo"])
     assert (code, "Traceback" in errors, "BrokenPipe" in errors) == (141, False, False)
+
+
+def test_a_late_ctrl_c_leaves_the_exit_code_as_it_is() -> None:
+    """Of a second one, which comes while the interpreter is shutting down."""
+    program = (
+        "import os, signal\n"
+        "from actingweb.db.program import run\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, process=os.getpid(), number=signal.SIGINT):\n"
+        "        kill(process, number)\n"
+        "late = Late()\n"
+        "run(lambda: 130, 7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (130, "")
