@@ -1,4 +1,4 @@
-"""The one door to the driver: runs statements, each call in one round trip, and maps errors."""
+"""The executor: runs the statements of a call in one round trip, repeats what is safe to repeat, and maps errors."""
 
 import random
 import time
@@ -17,7 +17,7 @@ from actingweb.db.postgresql.schema_check import with_schema_hint
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.postgresql.transaction import current
 
-__all__ = ["BoundStatement", "Result", "execute_pipeline", "read", "write", "write_row"]
+__all__ = ["BoundStatement", "Result", "execute_pipeline", "read", "repeated", "write", "write_row"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -59,17 +59,18 @@ def execute_pipeline(*steps: BoundStatement) -> list[Result]:
     return _run(change, False)
 
 
-def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
-    """Return what `work` does with a connection; repeat it as long as it certainly had no effect and may succeed.
+def repeated(
+    take: Callable[[], tuple[Pool, PooledConnection]], work: Callable[[PooledConnection, Pool], T], repeatable: bool
+) -> T:
+    """Return what `work` does with a connection that `take` takes out of the pool. Raise `Fault`.
 
-    In a transaction it is done once, with its connection.
+    `work` is repeated while it certainly had no effect and may succeed, and if it is `repeatable`, also after its
+    connection was lost.
     """
-    if (open_transaction := current()) is not None:
-        return open_transaction.run(work)
     attempt = 0
     while True:
         attempt += 1
-        pool, connection = acquire()
+        pool, connection = take()
         try:
             return work(connection, pool)
         except (psycopg.Error, UnicodeEncodeError) as error:
@@ -81,20 +82,27 @@ def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
             pool.putconn(connection)
         # Outside the handler: the driver's error, whose text can quote data, must not become the context.
         if lost:
-            if concerns_others(failure):
-                pool.drain()
-            safe = repeatable or (is_rolled_back(failure, pool.distributed is False) and pool.pooled is False)
-            _judge_loss(failure, safe, attempt)
+            _require_another_try(failure, pool, repeatable, attempt)
         elif is_conflict(failure) and attempt < _TRIES:
             time.sleep(random.uniform(0, min(_SLOWEST_BACK_OFF, _BACK_OFF * 2**attempt)))
         else:
             raise with_schema_hint(failure, pool, _CHECK_SECONDS)
 
 
-def _judge_loss(failure: Exception, safe: bool, attempt: int) -> None:
-    """Raise `Fault` unless the call may be repeated on another connection."""
+def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
+    """Return what `work` does, in the open transaction if there is one."""
+    if (open_transaction := current()) is not None:
+        return open_transaction.run(work)
+    return repeated(acquire, work, repeatable)
+
+
+def _require_another_try(failure: Exception, pool: Pool, repeatable: bool, attempt: int) -> None:
+    """Raise `Fault` unless what failed with its connection may be tried on another one."""
+    if concerns_others(failure):
+        pool.drain()
     fault = fault_of(failure)
-    if not safe:
+    was_rolled_back = pool.pooled is False and is_rolled_back(failure, pool.distributed is False)
+    if not repeatable and not was_rolled_back:
         raise Fault(DbOutcomeUnknownError, _UNKNOWN, fault.cause)
     if attempt >= _CONNECTIONS or isinstance(failure, NoAnswerError):
         raise fault

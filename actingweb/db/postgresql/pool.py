@@ -20,6 +20,8 @@ __all__ = ["Pool"]
 
 _OPTIONS: dict[str, Any] = {"autocommit": True, "context": ADAPTERS}
 _KEPT_SECONDS = 60.0
+# With none at all psycopg_pool does not even give an idle connection.
+_LEAST_TIMEOUT = 0.1
 
 
 class Pool(CallerOpenedPool[PooledConnection]):
@@ -153,7 +155,7 @@ class Pool(CallerOpenedPool[PooledConnection]):
             if self._is_abandoned:
                 raise PoolClosed(f"the pool {self.name!r} is another process's")
             require_same_threads()
-            connection = super().getconn(timeout)
+            connection = super().getconn(None if timeout is None else max(timeout, _LEAST_TIMEOUT))
         finally:
             with self._kept_lock:
                 self._askers -= 1
