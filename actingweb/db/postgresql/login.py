@@ -16,6 +16,8 @@ __all__ = ["is_password_used", "is_same_log_in", "log_in", "with_options"]
 
 _MIGRATION_VARIABLE = "PG_MIGRATION_URL"
 _PORT = "5432"
+_FIELDS = {"host": "host", "port": "port", "dbname": "name", "user": "user"}
+"""The fields of the settings, by libpq's parameters."""
 _WHOSE = ("host", "port", "user")
 """What a password belongs to."""
 _KEPT_PASSWORDS = ("password", "passfile", "service")
@@ -64,27 +66,28 @@ def with_options(settings: PostgresSettings, options: dict[str, str], password: 
     `ConfigurationError` as `log_in` does.
     """
     owner = _owner(settings)
-    is_foreign = any(owner.get(name, value) != value for name, value in options.items())
-    if password or is_foreign:
+    keeps_password = not password and all(owner.get(name, value) == value for name, value in options.items())
+    if not keeps_password:
         settings = replace(settings, password=password or "", password_command=None)
-    if not settings.url:
-        one_port = _PORT if "," in settings.port and "host" in options else settings.port
-        return replace(
-            settings,
-            host=options.get("host", settings.host),
-            port=options.get("port", one_port),
-            name=options.get("dbname", settings.name),
-            user=options.get("user", settings.user),
-        )
-    url = parsed(settings.url, settings.url_variable)
-    if password or is_foreign:
-        url["password"] = password or ""
+    if settings.url:
+        return replace(settings, url=_url(settings, options, None if keeps_password else settings.password))
+    if "host" in options and "," in settings.port:
+        settings = replace(settings, port=_PORT)
+    changed: dict[str, Any] = {_FIELDS[name]: value for name, value in options.items()}
+    return replace(settings, **changed)
+
+
+def _url(settings: PostgresSettings, options: dict[str, str], password: str | None) -> str:
+    """Return the URL of the settings in which `options` win, and `password` unless it is None."""
+    url = parsed(settings.url or "", settings.url_variable)
+    if password is not None:
+        url["password"] = password
     if "host" in options:
         # These belong to the hosts before.
         url.pop("hostaddr", None)
         if "," in str(url.get("port", "")):
             del url["port"]
-    return replace(settings, url=make_conninfo("", **url | options))
+    return make_conninfo("", **url | options)
 
 
 def _owner(settings: PostgresSettings) -> dict[str, str]:
@@ -122,13 +125,22 @@ def _closed(parameters: dict[str, Any], settings: PostgresSettings, variable: st
     has_user, has_password = bool(parameters.get("user")), bool(parameters.get("password"))
     if parameters.get("service") or not (has_host or has_user or has_password):
         return parameters
-    named = {"PGHOST": has_host, "PGHOSTADDR": has_host, "PGUSER": has_user, "PGSERVICE": has_host and has_user}
-    others = [other for other, is_named in named.items() if not is_named and other in settings.libpq]
-    if has_password and others:
+    if has_password and (other := _target_variable(has_host, has_user, settings.libpq)):
         # No variable of this frame holds a password: reports of errors show them.
         del parameters
-        raise ConfigurationError(f"{variable}: must name host and user of its password, which {others[0]} would")
-    blank = ({} if has_password else {"password": "PGPASSWORD"}) | (
-        {"hostaddr": "PGHOSTADDR", "port": "PGPORT"} if has_host else {}
-    )
-    return {name: "" for name, other in blank.items() if settings.libpq & {other, "PGSERVICE"}} | parameters
+        raise ConfigurationError(f"{variable}: must name host and user of its password, which {other} would")
+    return _blanks(has_host, has_password, settings.libpq) | parameters
+
+
+def _target_variable(has_host: bool, has_user: bool, libpq: frozenset[str]) -> str | None:
+    """Return the variable of libpq's that would add the host or the user that is missing."""
+    named = {"PGHOST": has_host, "PGHOSTADDR": has_host, "PGUSER": has_user, "PGSERVICE": has_host and has_user}
+    return next((variable for variable, is_named in named.items() if not is_named and variable in libpq), None)
+
+
+def _blanks(has_host: bool, has_password: bool, libpq: frozenset[str]) -> dict[str, Any]:
+    """Return empty parameters, which keep libpq's variables from adding theirs."""
+    variables = {} if has_password else {"password": "PGPASSWORD"}
+    if has_host:
+        variables |= {"hostaddr": "PGHOSTADDR", "port": "PGPORT"}
+    return {name: "" for name, variable in variables.items() if libpq & {variable, "PGSERVICE"}}

@@ -106,17 +106,25 @@ def _problem(text: str, parameters: dict[str, Any]) -> str | None:
     hosts = f"{parameters.get('host', '')}{parameters.get('hostaddr', '')}"
     if "@" in hosts or (_is_url(text) and _has_stray_at(text)):
         return f"there is an @ in the host, or behind it: {_ENCODE}"
-    ports = str(parameters.get("port", "")).split(",")
-    if not all(port == "" or (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536) for port in ports):
+    if not all(map(_is_port, str(parameters.get("port", "")).split(","))):
         # Not quoted: in a URL whose password has a / or an @ it is a part of that.
         return f"port: must be from 1 to 65535; {_ENCODE}" if _is_url(text) else "port: must be from 1 to 65535"
-    for name, value in parameters.items():
-        if name not in _SECRETS and has_control(str(value)):
-            return f"{name}: must be without control characters and line ends"
-        if name in _CHOICES and value not in ("", *_CHOICES[name]):
-            return f"{name}: must be one of {', '.join(_CHOICES[name])}"
-        if name in _NUMBERS and value and not _NUMBER.fullmatch(str(value)):
-            return f"{name}: must be a whole number"
+    problems = (_problem_of(name, str(value)) for name, value in parameters.items())
+    return next(filter(None, problems), None)
+
+
+def _is_port(text: str) -> bool:
+    """Tell whether a text is a port, or leaves it to libpq."""
+    return text == "" or (re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) < 65536)
+
+
+def _problem_of(name: str, value: str) -> str | None:
+    if name not in _SECRETS and has_control(value):
+        return f"{name}: must be without control characters and line ends"
+    if name in _CHOICES and value not in ("", *_CHOICES[name]):
+        return f"{name}: must be one of {', '.join(_CHOICES[name])}"
+    if name in _NUMBERS and value and not _NUMBER.fullmatch(value):
+        return f"{name}: must be a whole number"
     return None
 
 
