@@ -23,8 +23,10 @@ from actingweb.db.exceptions import (
 )
 from actingweb.db.postgresql import connection
 from actingweb.db.postgresql.connection import close_pool, get_connection, get_pool
+from actingweb.db.postgresql.password import set_password_source
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.registry import Backend
+from actingweb.db.settings import get_settings
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
 from tests.support import PATIENCE, race, wait_until
@@ -95,6 +97,25 @@ def test_a_closed_pool_starts_no_threads(backend: Backend, set_env: SetEnv) -> N
     close_pool()
     pool.check()
     assert threads_of(pool) == []
+
+
+def test_a_connection_opened_while_the_pool_is_closed_starts_no_threads(backend: Backend, set_env: SetEnv) -> None:
+    set_env(PG_POOL_MIN_SIZE="0")
+    password = get_settings().postgresql.password
+
+    def close_meanwhile() -> str:
+        close_pool()
+        return password
+
+    pool = get_pool()
+    set_password_source(close_meanwhile)
+    try:
+        held = pool.getconn()
+    finally:
+        set_password_source(None)
+    assert threads_of(pool) == []
+    pool.putconn(held)
+    assert held.closed
 
 
 def test_connections_that_nobody_needs_for_long_are_closed_but_for_the_fewest(
@@ -212,7 +233,7 @@ def test_a_connection_is_given_back_once(backend: Backend) -> None:
     pool = get_pool()
     held = pool.getconn()
     pool.putconn(held)
-    with pytest.raises(ValueError, match="has not lent"):
+    with pytest.raises(ValueError, match="has not lent: "):
         pool.putconn(held)
     assert pool.getconn() is held
     assert pool.getconn() is not held

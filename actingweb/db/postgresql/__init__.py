@@ -75,7 +75,7 @@ __all__ = ["CAPABILITIES", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a class when it is asked for: Alembic needs this package without them."""
+    """Import a class on first use: Alembic imports this package and needs none of them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

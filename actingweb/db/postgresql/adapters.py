@@ -1,7 +1,7 @@
-"""How values become parameters and columns become values, whatever the application sets for all of psycopg.
+"""Conversion between Python values and columns, independent of what the application registers with psycopg.
 
-psycopg's own maps are the process's: `psycopg.adapters` and `set_json_loads` change them for everyone. These are made
-of its defaults and belong to the layer.
+`psycopg.adapters` and `set_json_loads` apply to the whole process. The maps here are built from psycopg's defaults and
+belong to this library.
 """
 
 import json
@@ -25,7 +25,7 @@ def _defaults() -> AdaptersMap:
     types = TypesRegistry()
     register_default_types(types)
     adapters = AdaptersMap(types=types)
-    # As psycopg does for its own map, in this order.
+    # In the same order as psycopg does for its own map.
     register_default_adapters(adapters)
     register_dbapi20_adapters(adapters)
     register_all_arrays(adapters)
@@ -49,7 +49,7 @@ def _loaders() -> AdaptersMap:
 
 
 ADAPTERS = _defaults()
-"""psycopg's defaults: for connections whose SQL is run by psycopg's cursors."""
+"""psycopg's defaults, for SQL that is run by psycopg's cursors."""
 
 LOADERS = _loaders()
-"""For the results of the layer's own statements."""
+"""For the results of the library's own statements."""

@@ -1,7 +1,7 @@
-"""How a connection is made whose failure has an SQLSTATE.
+"""Connecting so that the error of a refused connection contains the SQLSTATE.
 
-libpq keeps the code of a refused log-in to itself, and the text comes in the server's language. With its verbose
-messages the code stands in the text, between the severity and the message: `FATAL:  53300: sorry, ...`.
+libpq does not report the SQLSTATE of a refused connection, only a message in the server's language. With verbose
+messages the code stands between severity and message: `FATAL:  53300: sorry, ...`.
 """
 
 import ctypes
@@ -28,12 +28,12 @@ _WAITS = {PollingStatus.READING: Wait.R, PollingStatus.WRITING: Wait.W}
 
 
 def codes_of(error: Exception) -> list[str]:
-    """Return the SQLSTATEs with which servers refused a connection, in the order in which they were tried."""
+    """Return the SQLSTATEs with which the servers refused the connection, in the order in which they were tried."""
     return [found[1] for line in str(error).splitlines() if (found := _CODE.search(line))]
 
 
 def connect(conninfo: str, **options: Any) -> PQGenConn[PGconn]:
-    """Do as `psycopg.generators.connect` does; the text of its error has the SQLSTATE, wherever libpq tells it."""
+    """Do what `psycopg.generators.connect` does, with the SQLSTATE in the text of the error where libpq provides it."""
     set_verbosity = _set_verbosity()
     if set_verbosity is None:
         plain: PGconn = yield from generators.connect(conninfo, **options)
@@ -57,11 +57,11 @@ def connect(conninfo: str, **options: Any) -> PQGenConn[PGconn]:
 
 @cache
 def _set_verbosity() -> Callable[[Any, int], object] | None:
-    """Return libpq's `PQsetErrorVerbosity`, which psycopg leaves out; None if the libpq in use cannot be reached."""
+    """Return libpq's `PQsetErrorVerbosity`, which psycopg does not wrap; None if the libpq in use cannot be loaded."""
     module = sys.modules[pq.PGconn.__module__]
     path = find_libpq_full_path() if pq.__impl__ == "python" else module.__file__
     try:
-        # What an extension module was linked to is found through the module.
+        # The symbols of the library that an extension module is linked to can be looked up through the module.
         library = ctypes.CDLL(path)
         function = library.PQsetErrorVerbosity
         if library.PQlibVersion() != pq.version():

@@ -1,4 +1,4 @@
-"""The pool of this process, and connections for callers with SQL of their own."""
+"""The connection pool of this process, and connections for callers that run their own SQL."""
 
 import os
 import threading
@@ -51,7 +51,7 @@ def get_schema_name() -> str:
 
 
 def get_pool() -> Pool:
-    """Return the process's pool, which the first call makes. Raise `ConfigurationError` for a bad setting."""
+    """Return the pool of this process, created by the first call. Raise `ConfigurationError` for a bad setting."""
     global _pool
     pool = _pool
     if pool is None:
@@ -63,9 +63,9 @@ def get_pool() -> Pool:
 
 
 def close_pool() -> None:
-    """Close the pool, if there is one, and forget the settings; the next use reads them and makes a new pool.
+    """Close the pool, if there is one, and forget the settings; the next use reads them again and creates a new pool.
 
-    A connection in use is closed when it is given back.
+    A connection in use is closed when it is returned.
     """
     global _pool
     with _lock:
@@ -76,9 +76,9 @@ def close_pool() -> None:
 
 
 def acquire() -> tuple[Pool, PooledConnection]:
-    """Take a connection out of the pool for the library's statements; give it back with `putconn`.
+    """Take a connection out of the pool for the library's statements; return it with `putconn`.
 
-    Raise `Fault` if there is none, or if the schema is one on which statements would do the wrong thing.
+    Raise `Fault` if there is none, or if statements would do the wrong thing on the schema.
     """
     taken = pool, connection = connected()
     if not pool.has_known_schema:
@@ -92,7 +92,7 @@ def acquire() -> tuple[Pool, PooledConnection]:
 
 
 def connected() -> tuple[Pool, PooledConnection]:
-    """Take a connection out of the pool, whatever the schema is; give it back with `putconn`. Raise `Fault`."""
+    """Take a connection out of the pool without checking the schema; return it with `putconn`. Raise `Fault`."""
     failure: Exception
     for _ in range(_CLOSED_MEANWHILE):
         pool = _pool or get_pool()
@@ -108,11 +108,12 @@ def connected() -> tuple[Pool, PooledConnection]:
 
 @contextmanager
 def get_connection() -> Iterator[Borrowed]:
-    """Yield a plain psycopg connection in one transaction with the schema as its search path; rows are tuples.
+    """Yield a psycopg connection in a transaction, with the schema as its search path; rows are tuples.
 
-    Commit on a clean exit, else roll back; a caller that closes the connection rolls back. Whatever the caller sets on
-    it or in its session ends with the block, and so does the use of it. psycopg's process-wide adapters do not count.
-    Raise `DbError` if there is no connection; psycopg's errors pass through.
+    Commit on a clean exit, else roll back; closing the connection rolls back too. Whatever the caller sets on the
+    connection or in its session is undone when the block ends, and the connection cannot be used afterwards. Adapters
+    registered with psycopg itself do not apply. Raise `DbError` if there is no connection; errors of psycopg pass
+    through.
     """
     pool, connection = _lendable()
     try:
@@ -137,7 +138,7 @@ def _lendable() -> tuple[Pool, PooledConnection]:
 
 
 def set_search_path(conn: psycopg.Connection[Any]) -> None:
-    """Make the schema the search path of the connection's transaction, or of its session if it is in autocommit."""
+    """Set the search path of the connection's transaction, or of its session in autocommit mode, to the schema."""
     session = conn.autocommit and conn.info.transaction_status == TransactionStatus.IDLE
     command = sql.SQL("SET {} search_path TO {}").format(
         sql.SQL("SESSION" if session else "LOCAL"), sql.Identifier(get_schema_name())
@@ -146,7 +147,7 @@ def set_search_path(conn: psycopg.Connection[Any]) -> None:
 
 
 def ensure_schema_exists() -> None:
-    """Create the schema if it is missing; this needs the right to do so only then."""
+    """Create the schema if it is missing. Only then does the role need the right to create it."""
     schema = get_schema_name()
     with get_connection() as connection:
         known = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema]).rowcount
@@ -155,7 +156,7 @@ def ensure_schema_exists() -> None:
 
 
 def _forget_in_child() -> None:
-    """Leave the parent's pool alone: its sockets, locks and threads are not the child's."""
+    """Abandon the parent's pool: its sockets, locks and threads do not belong to the child."""
     global _pool, _lock
     if _pool is not None:
         _pool.abandon()

@@ -1,4 +1,4 @@
-"""Conninfo strings for libpq, made of the settings with psycopg's own quoting."""
+"""Builds conninfo strings for libpq from the settings, with psycopg's quoting."""
 
 import math
 from typing import Any
@@ -15,9 +15,9 @@ __all__ = ["connection_string", "pool_string"]
 
 
 def connection_string(settings: PostgresSettings, *, migration: bool = False) -> str:
-    """Return who connects where, and over which TLS; with `migration` where and how schema changes go.
+    """Return the conninfo string of the settings; with `migration` the one for schema changes.
 
-    Raise `ConfigurationError` naming the variable if a URL is malformed, `PasswordError` if there is no password now.
+    Raise `ConfigurationError` naming the variable if a URL is malformed, `PasswordError` if the password source fails.
     """
     if migration:
         return _conninfo(settings, migration=True, resilient=True, fresh=_is_application(settings))
@@ -25,15 +25,15 @@ def connection_string(settings: PostgresSettings, *, migration: bool = False) ->
 
 
 def pool_string(settings: PostgresSettings, *, fresh: bool = False) -> str:
-    """Return `connection_string` with what keeps a lost server from being waited for; options of a URL win.
+    """Return `connection_string` with timeouts that notice a lost server; parameters of a URL override them.
 
-    A password that changes is in it only if it is to be `fresh`.
+    A password from a source that changes it is included only if `fresh`.
     """
     return _conninfo(settings, resilient=True, fresh=fresh)
 
 
 def _is_application(settings: PostgresSettings) -> bool:
-    """Tell whether changes of the schema are made with the application's password."""
+    """Tell whether schema changes use the application's password."""
     return not settings.migration_url or is_same_log_in(settings)
 
 
@@ -43,7 +43,7 @@ def _conninfo(settings: PostgresSettings, *, resilient: bool, fresh: bool, migra
     if fresh and (password := fresh_password(settings)) is not None:
         parameters["password"] = password
     if resilient:
-        # The layer writes and reads UTF-8, whatever a URL says.
+        # This library writes and reads UTF-8, whatever a URL says.
         parameters = _resilience(settings, parameters) | parameters | {"client_encoding": "UTF8"}
     try:
         return make_conninfo("", **parameters)

@@ -1,4 +1,4 @@
-"""The names of the layout's constraints, also where a server adds the number of a shard to them."""
+"""The names of the constraints, with or without the shard number that a distributed server appends."""
 
 import re
 
@@ -28,19 +28,19 @@ OWNED: tuple[type[Record], ...] = (
     SubscriptionDiffRecord,
     SubscriptionSuspensionRecord,
 )
-"""The tables whose rows go when their actor goes."""
+"""The tables whose rows are deleted with their actor."""
 
 ALL: tuple[type[Record], ...] = (ActorRecord, *OWNED, AttributeRecord)
-"""All tables of the layout."""
+"""All tables."""
 
 
 def foreign_key(record: type[Record]) -> str:
-    """Return the name of the constraint that ties the rows of a table to their actor."""
+    """Return the name of the foreign key from a table to the actor."""
     return f"fk_{record.table}_actor"
 
 
 def primary_key(record: type[Record]) -> str:
-    """Return the name of the constraint on the key of a table."""
+    """Return the name of a table's primary key constraint."""
     return f"{record.table}_pkey"
 
 
@@ -51,18 +51,18 @@ _NAME = re.compile(rf"(?<!\w)({'|'.join([*_TABLES, *_KEYS])}){_SHARD}(?!\w)")
 
 
 def violated(error: psycopg.Error) -> str | None:
-    """Return the name of the constraint that an error is about; one of the layout's without the number of a shard."""
+    """Return the name of the constraint that an error reports; of our own constraints without a shard number."""
     reported = error.diag.constraint_name
     if reported is not None:
         found = _NAME.fullmatch(reported)
         return found[1] if found else reported
-    # A coordinator hands on the words of the server that has the shard, in any language, but not the fields.
+    # A coordinator forwards the message of the server with the shard, in any language, but not its fields.
     found = _NAME.search(error.diag.message_primary or "")
     return found[1] if found else None
 
 
 def concerns_actor(error: psycopg.Error) -> bool:
-    """Tell whether the constraint that an error is about ties a row to its actor."""
+    """Tell whether an error reports a foreign key to the actor."""
     table = _TABLES.get(violated(error) or "")
     reported = error.diag.table_name
     return table is not None and (reported is None or re.fullmatch(table + _SHARD, reported) is not None)

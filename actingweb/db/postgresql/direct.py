@@ -1,4 +1,4 @@
-"""Connections outside the pool, for Alembic and the migration tool: as the application's, for long work."""
+"""Connections outside the pool, for long work: Alembic and the migration tool."""
 
 import math
 import socket
@@ -24,14 +24,14 @@ _TLS_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
 class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose statements may take any time, as long as the server gives a sign of life.
+    """A connection whose statements may take any time, as long as the server is alive.
 
-    After `silence` seconds without a word from it, and again after as many, the server is asked whether it takes
-    connections. If it does not answer that within `connect_timeout` seconds, the statement raises `NoAnswerError`, and
-    the connection is closed.
+    Each time the server has sent nothing for `silence` seconds, it is asked on a second connection whether it supports
+    TLS. Without an answer in `connect_timeout` seconds, the connection is closed and the statement raises
+    `NoAnswerError`.
 
     Attributes:
-        lifting: the statement that frees a transaction from the limits that end what takes long.
+        lifting: the statement that lifts the timeouts of a transaction.
     """
 
     silence = math.inf
@@ -39,11 +39,11 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
     lifting = b""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        """Return what psycopg's own method does."""
+        """Do what psycopg's method does, and check whether a silent server is alive."""
         return super().wait(watched(gen, self.silence, self._require_life), *args, **kwargs)
 
     def _require_life(self) -> None:
-        """Raise `NoAnswerError` if the server does not even answer whether it has TLS, which it asks nobody for."""
+        """Raise `NoAnswerError` if the server does not answer whether it supports TLS, which needs no log-in."""
         try:
             with self._dialed() as server:
                 server.sendall(_TLS_REQUEST)
@@ -65,11 +65,11 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
 
 
 def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectConnection:
-    """Return a new connection in autocommit mode; with `migration` one that is for changes of the schema.
+    """Return a new connection in autocommit mode; with `migration` one for schema changes.
 
-    Its session has none of the settings that would end long work or change what a statement means; behind a pooler
-    only the transactions have that begin with `lifting`. Raise `psycopg.Error` if there is no connection,
-    `ConfigurationError` for bad settings, `SessionError` if the session must keep a limit.
+    Settings that would end long work or change the meaning of a statement are reset for its session; behind a pooler,
+    only for transactions that begin with `lifting`. Raise `psycopg.Error` if there is no connection,
+    `ConfigurationError` for bad settings, `SessionError` if a timeout cannot be lifted.
     """
     conninfo = connection_string(settings, migration=True) if migration else pool_string(settings, fresh=True)
     # Poolers mix up prepared statements.

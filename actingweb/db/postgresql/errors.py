@@ -1,4 +1,4 @@
-"""What an error of the driver means: one table, the most specific entry first."""
+"""Maps errors of the driver to errors of the library: tables whose most specific entry wins."""
 
 import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
@@ -61,7 +61,7 @@ BY_SQLSTATE: dict[str, Meaning] = {
     "08": _LOST,
     "22": _REFUSED,
 }
-"""Whole SQLSTATE codes, then their beginnings."""
+"""By whole SQLSTATE codes, then by their prefixes."""
 
 BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
     (
@@ -78,7 +78,7 @@ BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
     (psycopg.OperationalError, _LOST),
     (Exception, (DbError, "the driver could not run the statement: the cause names its error")),
 )
-"""The classes of errors that carry no SQLSTATE."""
+"""By class, for errors without an SQLSTATE."""
 
 _NO_CONNECTION: Meaning = (
     DbConnectionError,
@@ -107,21 +107,21 @@ BY_CONNECT_CODE: dict[str, Meaning] = {
     ),
     "57P": _NOT_READY,
 }
-"""What a server says when it refuses a connection: whole SQLSTATE codes, and their beginnings."""
+"""For refused connections: by whole SQLSTATE codes, then by their prefixes."""
 
-# What the server says to a statement that was written for another layout, such as a column that must not be null.
+# The codes for a statement written for another layout: 23502 means a NOT NULL column that it does not know.
 _OF_THE_LAYOUT = ("42", "3F", "23502")
 _FORBIDDEN = "42501"
-# The prepared statement does not exist, as after a failed pipeline, or its tables have changed.
+# The prepared statement does not exist, for example after a failed pipeline, or its tables have changed.
 _STALE_PREPARED = ("26000", "0A000")
-# The server has become a standby, so that another one takes the writes.
+# The server has become a standby; another one takes the writes.
 _READ_ONLY = "25006"
-# What means that the connection, or what was prepared on it, is of no use any more.
+# The codes after which the connection, or what was prepared on it, cannot be used any more.
 _LOST_CODES = ("08", "57P", _READ_ONLY, *_STALE_PREPARED)
-# Of these, what a server says before a commit only; the second, if no other server had a hand in it.
+# Of these, the codes that a server sends before a commit only. 57P is one if no other server takes part.
 _ROLLED_BACK_CODES = (_READ_ONLY, *_STALE_PREPARED)
 _ROLLED_BACK_ALONE = "57P"
-# Only where no code can be had: from PgBouncer, which has none for it, and from a libpq that cannot be asked for it.
+# For errors without a code: PgBouncer sends none, and some builds of libpq cannot be made to report it.
 _NO_CONNECTION_LEFT = (
     "too many clients",
     "too many connections",
@@ -131,30 +131,30 @@ _NO_CONNECTION_LEFT = (
 
 
 def fault_of(error: Exception) -> Fault:
-    """Return the fault that the error of a statement is; its cause has none of the error's text."""
+    """Return the fault for the error of a statement; its cause contains none of the error's text."""
     name, code = type(error).__name__, _code(error)
     constraint = violated(error) if isinstance(error, psycopg.Error) else None
     return Fault(*_meaning(error, code), DriverError(name, code, constraint))
 
 
 def connect_fault(error: Exception) -> Fault:
-    """Return the fault that a failure to get a connection is; the error of a refused connection is its cause."""
+    """Return the fault for a failure to get a connection; the error of a refused connection is its cause."""
     if isinstance(error, PoolTimeout | TooManyRequests):
         return fault_of(error)
     if isinstance(error, PasswordError):
         return Fault(DbConnectionError, f"no password to connect with: {error}", error.__cause__)
-    # A copy: the driver's own keeps the connection's parameters, password included, as an attribute.
+    # A copy: the driver's error has the connection's parameters, including the password, as an attribute.
     cause = type(error)(*error.args)
     return Fault(*_connect_meaning(error), cause)
 
 
 def is_conflict(error: Exception) -> bool:
-    """Tell whether the transaction was rolled back and may succeed when it is repeated."""
+    """Tell whether the transaction was rolled back because of a concurrent one, so that repeating it may succeed."""
     return _code(error) in ("40001", "40P01")
 
 
 def concerns_layout(error: Exception) -> bool:
-    """Tell whether the statement may have been written for another layout of the tables."""
+    """Tell whether the statement may not fit the layout of the tables."""
     code = _code(error) or ""
     return code.startswith(_OF_THE_LAYOUT) and code != _FORBIDDEN
 
@@ -165,20 +165,20 @@ def is_forbidden(error: Exception) -> bool:
 
 
 def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Tell whether the error means that the connection, or a statement prepared on it, is of no use any more."""
+    """Tell whether the connection, or a statement prepared on it, cannot be used after the error."""
     code = _code(error)
     return connection.closed if code is None else code.startswith(_LOST_CODES)
 
 
 def concerns_others(error: Exception) -> bool:
-    """Tell whether idle connections are lost for the same reason: the network is silent, or the server is a standby."""
+    """Tell whether other connections may be lost too: the network is silent, or the server has become a standby."""
     return _code(error) in (None, _READ_ONLY)
 
 
 def is_rolled_back(error: Exception, alone: bool) -> bool:
-    """Tell whether the server itself refused to go on, which it does before a commit only.
+    """Tell whether the server reported that it ended the statement, which it does before a commit only.
 
-    One that does not work `alone` may be ended while another still does what it was handed.
+    If it does not work `alone`, another server may still complete its part.
     """
     code = _code(error) or ""
     return code.startswith(_ROLLED_BACK_CODES) or (alone and code.startswith(_ROLLED_BACK_ALONE))
@@ -200,7 +200,7 @@ def _meaning(error: Exception, code: str | None) -> Meaning:
 
 
 def _connect_meaning(error: Exception) -> Meaning:
-    """Return what a refused connection means; of several servers the one without a free connection counts first."""
+    """Return the meaning of a refused connection; among several servers, one without a free connection decides."""
     codes = codes_of(error) or [code for code in [_code(error)] if code]
     if "53300" in codes or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
         return BY_CONNECT_CODE["53300"]
@@ -208,5 +208,5 @@ def _connect_meaning(error: Exception) -> Meaning:
 
 
 def _found(meanings: dict[str, Meaning], code: str) -> Meaning | None:
-    """Return the meaning of the longest known beginning of a code."""
+    """Return the meaning of the longest known prefix of a code."""
     return next((meanings[code[:size]] for size in (5, 3, 2) if code[:size] in meanings), None)

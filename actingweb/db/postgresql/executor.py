@@ -1,4 +1,4 @@
-"""The executor: runs the statements of a call in one round trip, repeats what is safe to repeat, and maps errors."""
+"""Runs the statements of a call in one round trip, repeats what is safe to repeat, and maps errors."""
 
 import random
 import time
@@ -17,7 +17,7 @@ from actingweb.db.postgresql.schema_check import with_schema_hint
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.postgresql.transaction import current
 
-__all__ = ["BoundStatement", "Result", "execute_pipeline", "read", "repeated", "write", "write_row"]
+__all__ = ["BoundStatement", "Result", "execute_pipeline", "read", "with_retries", "write", "write_row"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -42,7 +42,7 @@ def write(statement: Statement, parameters: Parameters) -> Result:
 
 
 def write_row(statement: Statement, parameters: Parameters) -> Row:
-    """Run one statement that stores a row as a transaction, and return what it returns. Raise `Fault`."""
+    """Run one statement that stores one row, as a transaction, and return the row that it returns. Raise `Fault`."""
     rows = write(statement, parameters).rows
     if not rows:
         raise Fault(DbError, "the server stored no row: look for a trigger or a rule on the table")
@@ -50,7 +50,7 @@ def write_row(statement: Statement, parameters: Parameters) -> Row:
 
 
 def execute_pipeline(*steps: BoundStatement) -> list[Result]:
-    """Run statements as one transaction, each on a fresh snapshot. Raise `Fault`; then none has taken effect."""
+    """Run statements as one transaction, each with a new snapshot. Raise `Fault`, with nothing changed."""
 
     def change(connection: PooledConnection, pool: Pool) -> list[Result]:
         queries = [(statement.query(pool.schema), parameters) for statement, parameters in steps]
@@ -59,13 +59,12 @@ def execute_pipeline(*steps: BoundStatement) -> list[Result]:
     return _run(change, False)
 
 
-def repeated(
+def with_retries(
     take: Callable[[], tuple[Pool, PooledConnection]], work: Callable[[PooledConnection, Pool], T], repeatable: bool
 ) -> T:
-    """Return what `work` does with a connection that `take` takes out of the pool. Raise `Fault`.
+    """Return what `work` returns for a connection that `take` takes out of the pool. Raise `Fault`.
 
-    `work` is repeated while it certainly had no effect and may succeed, and if it is `repeatable`, also after its
-    connection was lost.
+    `work` is repeated as long as it may succeed and certainly had no effect; `repeatable` work also if it may have run.
     """
     attempt = 0
     while True:
@@ -80,9 +79,9 @@ def repeated(
                 connection.close()
         finally:
             pool.putconn(connection)
-        # Outside the handler: the driver's error, whose text can quote data, must not become the context.
+        # Outside the handler, so that the driver's error, whose text can quote data, is not the context of the fault.
         if lost:
-            _require_another_try(failure, pool, repeatable, attempt)
+            _require_retry(failure, pool, repeatable, attempt)
         elif is_conflict(failure) and attempt < _TRIES:
             time.sleep(random.uniform(0, min(_SLOWEST_BACK_OFF, _BACK_OFF * 2**attempt)))
         else:
@@ -90,14 +89,14 @@ def repeated(
 
 
 def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
-    """Return what `work` does, in the open transaction if there is one."""
+    """Return what `work` returns, in the open transaction if there is one."""
     if (open_transaction := current()) is not None:
         return open_transaction.run(work)
-    return repeated(acquire, work, repeatable)
+    return with_retries(acquire, work, repeatable)
 
 
-def _require_another_try(failure: Exception, pool: Pool, repeatable: bool, attempt: int) -> None:
-    """Raise `Fault` unless what failed with its connection may be tried on another one."""
+def _require_retry(failure: Exception, pool: Pool, repeatable: bool, attempt: int) -> None:
+    """Raise `Fault` unless work whose connection was lost may be repeated on another one."""
     if concerns_others(failure):
         pool.drain()
     fault = fault_of(failure)

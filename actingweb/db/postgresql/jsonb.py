@@ -1,7 +1,7 @@
-"""JSON text whose numbers `jsonb` gives back equal.
+"""JSON text whose numbers are equal after a round trip through `jsonb`.
 
-`jsonb` keeps the decimal digits of a number and writes no exponent, so 1e23 would come back as the integer 10**23. That
-is not the float 1e23, which is 99999999999999991611392. Floats from 1e16 on are whole numbers and are written as such.
+`jsonb` stores the decimal digits of a number and returns no exponent, so 1e23 would be read as the integer 10**23. The
+float 1e23 is another number, 99999999999999991611392. Floats from 1e16 on are whole numbers and are written in full.
 """
 
 import math
@@ -13,12 +13,12 @@ from actingweb.db.policy import json_values
 __all__ = ["encoded", "normalized"]
 
 _ALL_WHOLE = 1e16
-"""From here on Python writes floats with an exponent."""
+"""Python writes floats from here on with an exponent."""
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?', re.DOTALL)
-# Few texts have these characters at all, and finding them takes a fraction of the time.
+# Most texts do not have these characters, and searching for them takes a fraction of the time.
 _POSSIBLE = re.compile(r"[0-9][eE.][-+0-9]")
-# A number with an exponent, or with a point and more digits than are always a float's own.
+# A number with an exponent, or with a point and more digits than every float keeps.
 _SUSPECT = re.compile(r"(?:^|[\[:,])\s*-?(?:\d+(?:\.\d+)?[eE]|(?=[\d.]{17})\d+\.)")
 
 
@@ -29,7 +29,7 @@ def encoded(data: Any, name: str) -> str:
 
 
 def normalized(text: str) -> str:
-    """Return JSON text of any origin with its floats as Python reads them; a number beyond every float stays."""
+    """Return JSON text of any origin with its floats written in full; a number too large for a float stays as it is."""
     return _TOKEN.sub(_written, text) if _POSSIBLE.search(text) and _SUSPECT.search(text) else text
 
 

@@ -1,7 +1,7 @@
-"""Lending a session to SQL that is not the layer's, and taking it back as it was.
+"""Lends a session of the pool to the caller's own SQL, and restores it afterwards.
 
-The borrower gets a connection object of its own: what it sets there goes with it. What it leaves in the session is
-undone in the round trip that ends its transaction, and a session that cannot be put in order is closed.
+The borrower gets a connection object of its own, so its attributes disappear with it. Changes of the session are undone
+in the round trip that ends the transaction; a session that cannot be restored is closed.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ __all__ = ["Borrowed", "lent"]
 
 Borrowed = psycopg.Connection[tuple[Any, ...]]
 
-# What DISCARD ALL does, which cannot follow COMMIT in one message. A role that ALTER ROLE gave the session stays.
+# The parts of DISCARD ALL, which itself cannot follow COMMIT in one message. A role set by ALTER ROLE stays.
 _RESET = (
     b"CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; "
     b"SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
@@ -34,8 +34,8 @@ _DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 def lent(connection: PooledConnection, beginning: bytes, *, pooled: bool) -> Iterator[Borrowed]:
     """Yield a connection object for the session of `connection`, in the transaction that `beginning` begins.
 
-    Commit on a clean exit, else roll back. Then `connection` is as it was, or closed, and the object that was yielded
-    is of no use. `pooled` says that the session may be shared with others. Raise `psycopg.Error`.
+    Commit on a clean exit, else roll back. Afterwards `connection` is as before, or closed, and the yielded object
+    cannot be used. `pooled` says that other clients may share the session. Raise `psycopg.Error`.
     """
     loan = _Loan(connection, pooled)
     try:
@@ -52,14 +52,14 @@ def lent(connection: PooledConnection, beginning: bytes, *, pooled: bool) -> Ite
 class _Loan:
     def __init__(self, connection: PooledConnection, pooled: bool) -> None:
         self._connection = connection
-        # What other clients prepared in a shared session is theirs.
+        # In a shared session, prepared statements may belong to other clients.
         self._reset = _RESET if pooled else b"DEALLOCATE ALL; " + _RESET
         self._pooled = pooled
         self._pgconn = connection.pgconn
         self._handlers = self._pgconn.notice_handler, self._pgconn.notify_handler
         self.borrowed = psycopg.Connection(self._pgconn)
         self.borrowed._adapters = AdaptersMap(ADAPTERS)
-        # With a pool it is not closed by its own context manager, and may be forgotten while it is open.
+        # So its context manager does not close it, and no warning comes when it is deleted while open.
         self.borrowed._pool = connection._pool
         self.borrowed.prepare_threshold = connection.prepare_threshold
 
@@ -72,10 +72,10 @@ class _Loan:
         if self._is_orderly():
             self._settle(b"COMMIT")
         elif self._pgconn.transaction_status == TransactionStatus.ACTIVE and not borrowed._pipeline:
-            # psycopg's commit might wait for ever for a COPY or a stream that is not read to its end.
+            # psycopg's commit might wait forever for a COPY or a stream that has not been read to its end.
             raise psycopg.ProgrammingError("cannot commit: a command of the block has not ended")
         elif not borrowed.closed or borrowed.broken:
-            # psycopg knows what is wrong, and how to end a pipeline.
+            # psycopg reports what is wrong, and knows how to end a pipeline.
             borrowed.commit()
             self._connection.close()
 
@@ -87,13 +87,13 @@ class _Loan:
         self._connection.close()
 
     def end(self) -> None:
-        """Take the session away from the borrower."""
+        """Detach the borrower from the session."""
         self.borrowed.pgconn = PGconn()
         self.borrowed._closed = True
         self._pgconn.notice_handler, self._pgconn.notify_handler = self._handlers
 
     def _is_orderly(self) -> bool:
-        """Tell whether nothing is under way in the session that only its beginner can end."""
+        """Tell whether the session can be reset: no command, pipeline or nested transaction is in progress."""
         borrowed = self.borrowed
         return (
             self._pgconn.transaction_status in (_IDLE, *_BLOCKS)
@@ -102,7 +102,7 @@ class _Loan:
         )
 
     def _settle(self, command: bytes) -> None:
-        """End the transaction, if there is one, and put the session in order, in one round trip."""
+        """End the transaction, if there is one, and reset the session, in one round trip."""
         in_block = self._pgconn.transaction_status in _BLOCKS
         self._pgconn.nonblocking = 1
         results = self._connection.script(command + b"; " + self._reset if in_block else self._reset)

@@ -24,7 +24,7 @@ class _PostgresLimits(Limits):
                 return "a key contains U+0000"
             else:
                 size += len(value)
-        # No character has more than four bytes.
+        # A character has at most four bytes in UTF-8.
         return self._long_key(record, values) if size > ID_CHARACTERS else None
 
     def field(self, record: type[Record], name: str, value: str) -> str | None:  # noqa: ARG002 - one rule for all

@@ -1,6 +1,6 @@
-"""Who logs in where, with which password: a password goes to the server and with the user that its own source names.
+"""Decides the host, user and password of a log-in.
 
-docs/settings.md has the rule as a table.
+A password is sent only to the server, and for the user, that its own source names. docs/settings.md has the rules.
 """
 
 from dataclasses import replace
@@ -19,15 +19,16 @@ _PORT = "5432"
 _FIELDS = {"host": "host", "port": "port", "dbname": "name", "user": "user"}
 """The fields of the settings, by libpq's parameters."""
 _WHOSE = ("host", "port", "user")
-"""What a password belongs to."""
+"""A password belongs to these."""
 _KEPT_PASSWORDS = ("password", "passfile", "service")
-"""Where a URL has its password, or says where it is."""
+"""The parameters of a URL that contain a password, or name the place of one."""
 
 
 def log_in(settings: PostgresSettings, *, migration: bool = False) -> dict[str, Any]:
-    """Return libpq's parameters for who logs in where; with `migration` for changes of the schema.
+    """Return libpq's parameters for host, port, database, user and password; with `migration` those for schema changes.
 
-    A password that changes is not among them. Raise `ConfigurationError` naming the variable of a malformed URL.
+    A password from a command or a function is not included. Raise `ConfigurationError` naming the variable of a
+    malformed URL.
     """
     if migration and settings.migration_url:
         password = _password(log_in(settings)) if is_same_log_in(settings) else {}
@@ -40,9 +41,9 @@ def log_in(settings: PostgresSettings, *, migration: bool = False) -> dict[str, 
 
 
 def is_password_used(settings: PostgresSettings) -> bool:
-    """Tell whether PG_DB_PASSWORD or PG_DB_PASSWORD_COMMAND is the password of the application's log-in.
+    """Tell whether the application logs in with PG_DB_PASSWORD or PG_DB_PASSWORD_COMMAND.
 
-    With a URL it is if that has none, and names the same server and user as the variables beside it.
+    With a URL, it does if the URL has no password, and names the same server and user as the other variables.
     """
     if not settings.url:
         return True
@@ -60,9 +61,9 @@ def is_same_log_in(settings: PostgresSettings) -> bool:
 
 
 def with_options(settings: PostgresSettings, options: dict[str, str], password: str | None) -> PostgresSettings:
-    """Return settings in which `options` (host, port, dbname, user) win, and `password` if there is one.
+    """Return the settings with these `options` (host, port, dbname, user), and with `password` if there is one.
 
-    The password of the settings goes if the options name another server or user than it belongs to. Raise
+    The password of the settings is dropped if the options name another server or user than it belongs to. Raise
     `ConfigurationError` as `log_in` does.
     """
     owner = _owner(settings)
@@ -78,12 +79,12 @@ def with_options(settings: PostgresSettings, options: dict[str, str], password: 
 
 
 def _url(settings: PostgresSettings, options: dict[str, str], password: str | None) -> str:
-    """Return the URL of the settings in which `options` win, and `password` unless it is None."""
+    """Return the URL of the settings with these `options`, and with `password` unless that is None."""
     url = parsed(settings.url or "", settings.url_variable)
     if password is not None:
         url["password"] = password
     if "host" in options:
-        # These belong to the hosts before.
+        # These belong to the previous hosts.
         url.pop("hostaddr", None)
         if "," in str(url.get("port", "")):
             del url["port"]
@@ -91,7 +92,7 @@ def _url(settings: PostgresSettings, options: dict[str, str], password: str | No
 
 
 def _owner(settings: PostgresSettings) -> dict[str, str]:
-    """Return what the password belongs to, as far as its source names that."""
+    """Return the server and user that the password belongs to, as far as its source names them."""
     if not settings.url:
         return _named(settings)
     url = parsed(settings.url, settings.url_variable)
@@ -101,7 +102,7 @@ def _owner(settings: PostgresSettings) -> dict[str, str]:
 
 
 def _named(settings: PostgresSettings) -> dict[str, str]:
-    """Return the server and user that PG_DB_HOST, PG_DB_PORT and PG_DB_USER name, as far as they are set."""
+    """Return the server and user named by PG_DB_HOST, PG_DB_PORT and PG_DB_USER, as far as these are set."""
     named = {*settings.named} | ({"port"} if "host" in settings.named else set())
     return {name: getattr(settings, name) for name in named}
 
@@ -116,30 +117,30 @@ def _password(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _closed(parameters: dict[str, Any], settings: PostgresSettings, variable: str) -> dict[str, Any]:
-    """Return parameters to which libpq's own variables add no password, and to whose password no server or user.
+    """Return parameters to which libpq's own variables (PGHOST and so on) add no password, and no target of one.
 
-    A log-in that names nothing is left to them as a whole, and one that names a service to that. Raise
-    `ConfigurationError` if they would say where a password goes.
+    They apply unchanged if the parameters name neither host nor user nor password, or name a service. Raise
+    `ConfigurationError` if they would decide which server or user gets the password.
     """
     has_host = bool(parameters.get("host") or parameters.get("hostaddr"))
     has_user, has_password = bool(parameters.get("user")), bool(parameters.get("password"))
     if parameters.get("service") or not (has_host or has_user or has_password):
         return parameters
     if has_password and (other := _target_variable(has_host, has_user, settings.libpq)):
-        # No variable of this frame holds a password: reports of errors show them.
+        # Crash reports show the variables of this frame, so none may contain a password.
         del parameters
         raise ConfigurationError(f"{variable}: must name host and user of its password, which {other} would")
     return _blanks(has_host, has_password, settings.libpq) | parameters
 
 
 def _target_variable(has_host: bool, has_user: bool, libpq: frozenset[str]) -> str | None:
-    """Return the variable of libpq's that would add the host or the user that is missing."""
+    """Return the libpq variable that would add the missing host or user, None if there is none."""
     named = {"PGHOST": has_host, "PGHOSTADDR": has_host, "PGUSER": has_user, "PGSERVICE": has_host and has_user}
     return next((variable for variable, is_named in named.items() if not is_named and variable in libpq), None)
 
 
 def _blanks(has_host: bool, has_password: bool, libpq: frozenset[str]) -> dict[str, Any]:
-    """Return empty parameters, which keep libpq's variables from adding theirs."""
+    """Return empty parameters that override libpq's variables."""
     variables = {} if has_password else {"password": "PGPASSWORD"}
     if has_host:
         variables |= {"hostaddr": "PGHOSTADDR", "port": "PGPORT"}

@@ -1,4 +1,4 @@
-"""Passwords that change while the process runs: each new connection asks for the present one."""
+"""Passwords that change while the process runs: each new connection asks for the current one."""
 
 import subprocess
 from collections.abc import Callable
@@ -15,23 +15,23 @@ _source: Callable[[], str] | None = None
 
 
 class PasswordError(psycopg.OperationalError):
-    """There is no password to connect with. The text says why, and nothing of what the source said."""
+    """There is no password to connect with. The text says why, and contains no output of the source."""
 
 
 def set_password_source(source: Callable[[], str] | None) -> None:
-    """Call `source` for the password of each new connection, in place of all settings; None ends that.
+    """Use `source` in place of the settings: it is called for the password of each new connection. None ends that.
 
-    Several threads may call it at the same time. If it raises, so does the operation: `DbConnectionError`.
-    PG_MIGRATION_URL keeps its own password, and gets this one only if it has none and names the same server and user.
+    Several threads may call it at the same time. If it raises, the operation raises `DbConnectionError`. Connections to
+    PG_MIGRATION_URL use it only if that URL has no password and names the same server and user.
     """
     global _source
     _source = source
 
 
 def fresh_password(settings: PostgresSettings) -> str | None:
-    """Return the password of the moment, None if the application's log-in has one that does not change.
+    """Return the current password of the source; None if there is no source.
 
-    Raise `PasswordError` if there is none, `ConfigurationError` for a malformed URL.
+    Raise `PasswordError` if the source gives none, `ConfigurationError` for a malformed URL.
     """
     if _source is not None:
         password, problem = _called(_source)
@@ -41,7 +41,7 @@ def fresh_password(settings: PostgresSettings) -> str | None:
         return None
     if password:
         return password
-    # Outside the handlers, whose exceptions can hold the password or the command.
+    # Outside the handlers: their exceptions can contain the password or the command.
     raise PasswordError(problem)
 
 

@@ -20,23 +20,23 @@ __all__ = ["Pool"]
 
 _OPTIONS: dict[str, Any] = {"autocommit": True, "context": ADAPTERS}
 _KEPT_SECONDS = 60.0
-# With none at all psycopg_pool does not even give an idle connection.
+# With a timeout of 0, psycopg_pool refuses even an idle connection.
 _LEAST_TIMEOUT = 0.1
 
 
 class Pool(CallerOpenedPool[PooledConnection]):
-    """A psycopg_pool `ConnectionPool` whose callers open connections, with a short way to the idle ones.
+    """A psycopg_pool `ConnectionPool` whose connections are opened by the callers, with a fast path for idle ones.
 
-    Up to `min_size` idle connections are kept here, the last used on top, and taken again without psycopg_pool's
-    bookkeeping, which costs as much as a tenth of a read. psycopg_pool has lent them; once a minute each goes back to
-    it, and is closed there if it is old. All other idle connections are psycopg_pool's.
+    This class keeps up to `min_size` idle connections, which outlive idle times. psycopg_pool counts them as in use,
+    and its bookkeeping, which takes several percent of a read, is skipped while they are reused. Once a minute a
+    connection in use goes back through psycopg_pool, which closes it when it is too old. psycopg_pool has all others.
 
     Attributes:
-        schema: where the tables are.
-        pooled: whether another pool stands between this one and the server; None before the first connection.
-        has_known_schema: whether the schema was looked at.
-        distributed: whether several servers, or an engine that is not PostgreSQL's, do the work, so that transactions
-            have to be explicit; None while it is not known.
+        schema: the schema with the tables.
+        pooled: whether a pooler stands between this pool and the server; None before the first connection.
+        has_known_schema: whether the schema has been checked.
+        distributed: whether the server forwards statements to others or is not PostgreSQL, so that transactions need
+            BEGIN and COMMIT; None while unknown.
     """
 
     def __init__(self, settings: PostgresSettings) -> None:
@@ -47,11 +47,11 @@ class Pool(CallerOpenedPool[PooledConnection]):
         self.distributed = {"on": True, "off": False}.get(settings.explicit_transactions)
         self._settings = settings
         self._is_abandoned = False
-        self._keeps = True
+        self._is_open = True
         self._kept: list[PooledConnection] = []
         self._kept_lock = RLock()
-        self._taken = 0
-        self._askers = 0
+        self._hits = 0
+        self._pending = 0
         self._drained = 0.0
         super().__init__(
             pool_string(settings),
@@ -65,13 +65,13 @@ class Pool(CallerOpenedPool[PooledConnection]):
 
     @property
     def closed(self) -> bool:
-        """Whether the pool is closed, or another process's."""
+        """Whether the pool is closed, or belongs to another process."""
         return self._is_abandoned or super().closed
 
     def getconn(self, timeout: float | None = None) -> PooledConnection:
         """Return a connection that is alive, as far as can be told without a round trip.
 
-        Raise `psycopg.Error` if none can be opened, `PoolTimeout` if none is given back within `timeout` seconds.
+        Raise `psycopg.Error` if none can be opened, `PoolTimeout` if none is returned within `timeout` seconds.
         """
         while True:
             connection = self._take() or self._ask(timeout)
@@ -80,18 +80,18 @@ class Pool(CallerOpenedPool[PooledConnection]):
             self.discard(connection)
 
     def putconn(self, conn: PooledConnection) -> None:
-        """Take a connection back; a closed one makes room for another. Raise `ValueError` if it is not lent."""
-        is_fit = (
+        """Return a connection to the pool; a closed one makes room for another. Raise `ValueError` for one not lent."""
+        is_reusable = (
             conn.pgconn.transaction_status == TransactionStatus.IDLE
             and conn.lent_at > self._drained
             and monotonic() < conn.lent_at + _KEPT_SECONDS
         )
         with self._kept_lock:
             if conn.lender is not self:
-                raise ValueError(f"the pool {self.name!r} has not lent {conn}")
+                raise ValueError(f"cannot return a connection that pool {self.name!r} has not lent: {conn}")
             conn.lender = None
-            # Whoever asks psycopg_pool gets the connection there.
-            if is_fit and not self._askers and len(self._kept) < self.min_size and self._keeps:
+            # Callers that found none here wait for one in psycopg_pool.
+            if is_reusable and not self._pending and len(self._kept) < self.min_size and self._is_open:
                 self._kept.append(conn)
                 return
         if self._is_abandoned:
@@ -102,7 +102,7 @@ class Pool(CallerOpenedPool[PooledConnection]):
             super().putconn(conn)
 
     def drain(self) -> None:
-        """Close the idle connections now, and those in use when they are given back."""
+        """Close the idle connections now, and those in use when they are returned."""
         super().drain()
         self._drained = monotonic()
         self._give_back()
@@ -113,25 +113,25 @@ class Pool(CallerOpenedPool[PooledConnection]):
         super().check()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Close the pool. A connection in use is closed when it is given back."""
+        """Close the pool. A connection in use is closed when it is returned."""
         if not self.closed:
             super().close(timeout)
-            self._keeps = False
+            self._is_open = False
             self._give_back()
 
     def get_stats(self) -> dict[str, int]:
-        """Return psycopg_pool's figures of the use of the pool."""
+        """Return psycopg_pool's statistics of the pool."""
         return self._with_kept(super().get_stats())
 
     def pop_stats(self) -> dict[str, int]:
-        """Return what `get_stats` does, and let all counters begin again."""
-        stats, self._taken = self._with_kept(super().pop_stats()), 0
+        """Return the statistics, and reset the counters."""
+        stats, self._hits = self._with_kept(super().pop_stats()), 0
         return stats
 
     def abandon(self) -> None:
-        """Forget the connections without a word to the server: they are another process's, as locks and threads are."""
+        """Stop using the pool after a fork: connections, locks and threads belong to the parent process."""
         self._is_abandoned = True
-        self._keeps = False
+        self._is_open = False
         self._kept, self._kept_lock = [], RLock()
 
     def __del__(self) -> None:
@@ -139,44 +139,44 @@ class Pool(CallerOpenedPool[PooledConnection]):
             super().__del__()
 
     def _take(self) -> PooledConnection | None:
-        """Return a connection that was kept. If there is none, the caller is noted as one who asks psycopg_pool."""
+        """Return a kept connection; if there is none, count the caller as pending, and return None."""
         with self._kept_lock:
             if not self._kept:
-                self._askers += 1
+                self._pending += 1
                 return None
             connection = self._kept.pop()
             connection.lender = self
-            self._taken += 1
+            self._hits += 1
             return connection
 
     def _ask(self, timeout: float | None) -> PooledConnection:
-        """Return a connection of psycopg_pool's."""
+        """Return a connection from psycopg_pool to a caller that is pending."""
         try:
             if self._is_abandoned:
-                raise PoolClosed(f"the pool {self.name!r} is another process's")
+                raise PoolClosed(f"the pool {self.name!r} belongs to another process")
             require_same_threads()
             connection = super().getconn(None if timeout is None else max(timeout, _LEAST_TIMEOUT))
         finally:
             with self._kept_lock:
-                self._askers -= 1
+                self._pending -= 1
         connection.lender = self
         connection.lent_at = monotonic()
         return connection
 
     def _give_back(self) -> None:
-        """Give what was kept back to psycopg_pool."""
+        """Return the kept connections to psycopg_pool."""
         with self._kept_lock:
             kept, self._kept = self._kept, []
         for connection in kept:
             super().putconn(connection)
 
     def _with_kept(self, stats: dict[str, int]) -> dict[str, int]:
-        stats["requests_num"] = stats.get("requests_num", 0) + self._taken
+        stats["requests_num"] = stats.get("requests_num", 0) + self._hits
         stats["pool_available"] += len(self._kept)
         return stats
 
     def _options(self) -> dict[str, Any]:
-        """Return the arguments of a new connection."""
+        """Return the arguments for a new connection, with the current password."""
         password = fresh_password(self._settings)
         return _OPTIONS if password is None else {**_OPTIONS, "password": password}
 

@@ -1,8 +1,8 @@
-"""psycopg_pool with connections opened by the caller that needs one: all that touches psycopg_pool's internals.
+"""psycopg_pool with connections opened by the caller that needs one. No other module uses psycopg_pool's internals.
 
-psycopg_pool opens connections in threads of its own, which run from the start, and no public hook changes that: a
-caller waits until its timeout while the threads meet one error after the other.
-tests/postgresql/test_pool_internals.py names what a release of psycopg_pool lacks.
+psycopg_pool opens connections in background threads, which it starts with the pool: while they retry, a caller waits
+until its timeout and never gets the connect error. No public hook changes that.
+tests/postgresql/test_pool_internals.py tells which of the names a release of psycopg_pool lacks.
 """
 
 from typing import Any, Final, TypeVar, cast
@@ -16,20 +16,20 @@ __all__ = ["PRIVATE_NAMES", "UNDOCUMENTED_NAMES", "CallerOpenedPool"]
 C = TypeVar("C", bound=psycopg.Connection[Any])
 
 PRIVATE_NAMES: Final = (
-    # Opens a connection in the calling thread, by the public hooks.
+    # Opens a connection in the calling thread, with the public hooks.
     "_connect",
-    # Guards the two that follow.
+    # Guards the next two.
     "_lock",
-    # Counts the places that are taken. A place is free again when opening its connection failed, or when that was lost.
+    # The number of connections, including those being opened. It falls when opening fails or a connection is lost.
     "_nconns",
-    # Those who wait, who are told that a place is free, or why the last connection could not be opened.
+    # The callers that wait: they are told that they may open a connection, or why the last one could not be opened.
     "_waiting",
-    # Is asked, under the lock, to make room for one who waits. psycopg_pool's own has a thread do it.
+    # Called, under the lock, when a caller starts to wait. psycopg_pool's has a thread open a connection.
     "_maybe_grow_pool",
-    # Starts the threads, which are left for later.
+    # Starts the threads; here they start when there are idle connections to close.
     "_start_workers",
 )
-"""What is private to psycopg_pool's `ConnectionPool`, each with the reason for its use."""
+"""The private names of psycopg_pool's `ConnectionPool` that are used, each with its reason."""
 
 UNDOCUMENTED_NAMES: Final = (
     "ConnectionPool.run_task",
@@ -39,21 +39,21 @@ UNDOCUMENTED_NAMES: Final = (
     "ShrinkPool",
     "WaitingClient.fail",
 )
-"""What has a public name in `psycopg_pool.pool`, but is not in its documentation."""
+"""Names of `psycopg_pool.pool` that are used, and are public but undocumented."""
 
 
 class _Vacancy(BaseException):
-    """Tells who waits that a place is reserved for a connection it opens.
+    """Tells a waiting caller to open a connection, which is already counted.
 
-    No `Exception`, for psycopg_pool counts those as failed requests.
+    Not an `Exception`: psycopg_pool would count it as a failed request.
     """
 
 
 class CallerOpenedPool(ConnectionPool[C]):
     """A pool whose connections are opened by the caller that needs one, so it gets the connect error at once.
 
-    If no other connection is left, all who wait get that error. No connection is opened, and no thread started, before
-    it is needed: the threads close idle connections, of which there are none up to `min_size`.
+    If the pool then has no other connection, all waiting callers get that error. No connection is opened before it is
+    needed. Threads only close idle connections, and start when there are more than `min_size`.
     """
 
     def __init__(self, conninfo: str, *, min_size: int, **options: Any) -> None:
@@ -63,7 +63,7 @@ class CallerOpenedPool(ConnectionPool[C]):
         self.open()
 
     def getconn(self, timeout: float | None = None) -> C:
-        """Return a connection. Raise `psycopg.Error` if none can be opened, `PoolTimeout` if none is given back."""
+        """Return a connection. Raise `psycopg.Error` if none can be opened, `PoolTimeout` if none is free in time."""
         try:
             return super().getconn(timeout)
         except _Vacancy:
@@ -71,14 +71,14 @@ class CallerOpenedPool(ConnectionPool[C]):
         return self._open_connection()
 
     def discard(self, connection: C) -> None:
-        """Close a connection that was taken out, in place of `putconn`. The next who needs one opens another."""
+        """Close a connection in place of returning it with `putconn`. The next caller that needs one opens another."""
         connection.close()
         self._vacate(None)
 
     def run_task(self, task: MaintenanceTask) -> None:
-        """Do in the calling thread what a caller caused; leave the closing of idle connections to the threads."""
+        """Run what a caller caused in its own thread; leave the closing of idle connections to the threads."""
         if isinstance(task, AddConnection):
-            # The connection that this one would replace is closed.
+            # psycopg_pool has closed a connection, and would replace it.
             self._vacate(None)
         elif isinstance(task, ReturnConnection):
             task.run()
@@ -86,7 +86,7 @@ class CallerOpenedPool(ConnectionPool[C]):
             super().run_task(task)
 
     def _open_connection(self) -> C:
-        """Return a new connection for the place that was reserved."""
+        """Return a new connection, which is already counted."""
         try:
             connection = self._connect()
         except BaseException as error:
@@ -97,7 +97,7 @@ class CallerOpenedPool(ConnectionPool[C]):
         return connection
 
     def _vacate(self, failure: Exception | None) -> None:
-        """Give a place up; if it was the last one, `failure` is the answer to all who wait."""
+        """Count one connection less. If none is left, and opening it failed, all waiting callers get `failure`."""
         with self._lock:
             self._nconns -= 1
             if failure is None:
@@ -108,12 +108,12 @@ class CallerOpenedPool(ConnectionPool[C]):
 
     def _maybe_grow_pool(self) -> None:
         while self._waiting and self._nconns < self.max_size:
-            # One that has timed out does not accept.
+            # False if that caller has timed out.
             if self._waiting.popleft().fail(cast(Exception, _Vacancy())):
                 self._nconns += 1
 
     def _start_workers(self) -> None:
-        """Leave the threads for later."""
+        """Do not start the threads yet."""
 
     def _start_threads(self) -> None:
         with self._lock:

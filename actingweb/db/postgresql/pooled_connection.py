@@ -1,4 +1,4 @@
-"""A connection as the layer uses it: statements straight through libpq, which takes half the work of a cursor."""
+"""The connections of the pool: they run statements through libpq directly, at half the cost of a cursor."""
 
 import math
 import select
@@ -25,7 +25,7 @@ __all__ = ["NoAnswerError", "Parameters", "PooledConnection", "Result"]
 T = TypeVar("T")
 
 Parameters = Mapping[str, Any] | tuple[Any, ...]
-"""The values of a statement: by name, or in the order in which it first names them, as a record or a key has them."""
+"""The values of a statement: by name, or in the order in which the statement first names them."""
 Values = list[bytes | None]
 
 _PREPARED_MAX = 500
@@ -35,15 +35,15 @@ _COMMIT: tuple[bytes, Values] = (b"COMMIT", [])
 
 
 class NoAnswerError(psycopg.OperationalError):
-    """The server said nothing for as long as a call waits. Whether it does what it was told is not known."""
+    """The server sent nothing for PG_DB_TIMEOUT. Whether it still completes the statement is unknown."""
 
 
 class Result(NamedTuple):
-    """What a statement did.
+    """The result of a statement.
 
     Attributes:
-        rowcount: the number of rows it wrote or deleted.
-        rows: what it returned.
+        rowcount: the number of rows written or deleted.
+        rows: the rows returned.
     """
 
     rowcount: int
@@ -51,12 +51,12 @@ class Result(NamedTuple):
 
 
 class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose statements need one round trip each, also when they are prepared.
+    """A connection that runs and prepares each statement in one round trip.
 
     Attributes:
-        has_input: tell, without a round trip, whether the server sent something that nobody asked for.
-        lender: the pool that has lent it, None while it is idle.
-        lent_at: when psycopg_pool lent it, by the monotonic clock.
+        has_input: tells, without a round trip, whether the server has sent something unasked, or closed the connection.
+        lender: the pool that the connection is taken out of, None while it is idle.
+        lent_at: when it was taken out of psycopg_pool, by the monotonic clock.
     """
 
     silence = math.inf
@@ -72,21 +72,21 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return cls((yield from connect(conninfo, **options)))
 
     def set_up(self, timeout: float) -> None:
-        """Get ready for `run`, `run_all` and `command`. All statements give up after `timeout` seconds of silence."""
+        """Prepare for `run`, `run_all` and `command`. All statements give up after `timeout` seconds of silence."""
         self.silence = timeout
         silence = math.ceil(timeout * 1000)
         waiter = _waiter(self.fileno(), writes=False)
         self.has_input = partial(waiter, 0)
         self._await_input = partial(waiter, silence)
         self._await_room = partial(_waiter(self.fileno(), writes=True), silence)
-        # Without a connection it knows no time zone but UTC, whatever the session's is.
+        # A Transformer without a connection loads every timestamptz as UTC.
         self._transformer = Transformer(LOADERS)
         self._names = {}
         self._room = 0
         self._numbers = count()
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        """Return what psycopg's own method does. Raise `NoAnswerError`, and close the connection, if it takes long."""
+        """Do what psycopg's method does; after `silence` seconds close the connection and raise `NoAnswerError`."""
         return super().wait(watched(gen, self.silence, self._give_up), *args, **kwargs)
 
     def _give_up(self) -> None:
@@ -94,7 +94,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         raise NoAnswerError(_SILENT)
 
     def set_preparing(self, prepares: bool) -> None:
-        """Say whether `run` and `run_all` prepare what they run; at first they do not."""
+        """Set whether `run` and `run_all` prepare their statements; a new connection does not."""
         if prepares:
             self._room = _PREPARED_MAX
         else:
@@ -109,11 +109,11 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return self._single(name, query.text, values)
 
     def command(self, text: bytes) -> Result:
-        """Run a statement without parameters, and prepare nothing. Raise `psycopg.Error`."""
+        """Run a statement without parameters and without preparing it. Raise `psycopg.Error`."""
         return self._single(None, text, [])
 
     def script(self, text: bytes) -> list[PGresult]:
-        """Run the commands of one text, which have no parameters; return their results up to the first failure.
+        """Run several commands without parameters, sent as one text; return their results up to the first failure.
 
         If the connection is lost after the first result, it is closed. Raise `psycopg.Error` if it is lost before that.
         """
@@ -135,7 +135,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return results
 
     def forget_prepared(self) -> None:
-        """Take note that nothing is prepared on the server any more."""
+        """Note that the server has dropped all prepared statements."""
         if self._names:
             self._names = {}
             self._room = _PREPARED_MAX
@@ -156,9 +156,9 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return self._outcome(result)
 
     def run_all(self, steps: Sequence[tuple[Query, Parameters]], explicit: bool) -> list[Result]:
-        """Run queries as one transaction, or as a part of the present one, in one round trip. Raise `psycopg.Error`.
+        """Run queries in one round trip, as one transaction or as part of the open one. Raise `psycopg.Error`.
 
-        A pipeline is a transaction to PostgreSQL; `explicit` sends BEGIN and COMMIT in it to servers that need them.
+        PostgreSQL runs a pipeline as one transaction; `explicit` adds BEGIN and COMMIT for servers that do not.
         """
         texts = [(query.text, _dumped_all(query, parameters)) for query, parameters in steps]
         if explicit and self.pgconn.transaction_status == TransactionStatus.IDLE:
@@ -168,17 +168,17 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     def _enclosed(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
         results, made = self._exchanged([_BEGIN, *steps, _COMMIT])
         if self.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            # If even that fails, the connection is closed, which rolls back too.
+            # If that fails, the connection is closed, which rolls back too.
             with suppress(psycopg.Error):
                 self.command(b"ROLLBACK")
-        # What the server says after its answer to COMMIT concerns the connection alone.
+        # Anything after the answer to COMMIT is about the connection, not the transaction.
         return self._outcomes(results[: len(made)], made)[1:-1]
 
     def _pipelined(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
         return self._outcomes(*self._exchanged(steps))
 
     def _exchanged(self, steps: list[tuple[bytes, Values]]) -> tuple[list[PGresult], list[tuple[bytes, bytes | None]]]:
-        """Return the results of a pipeline, and what `_send` returned."""
+        """Run a pipeline; return its results, and what `_send` returned."""
         try:
             self.pgconn.enter_pipeline_mode()
             made = self._send(steps)
@@ -201,7 +201,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return [outcome for outcome, (_, name) in zip(outcomes, made, strict=True) if name is None]
 
     def _send(self, steps: list[tuple[bytes, Values]]) -> list[tuple[bytes, bytes | None]]:
-        """Send queries and what prepares them; return for each what it prepares, under which name."""
+        """Send queries, preparing new ones; return for each message its text, and the name if it prepares one."""
         made: list[tuple[bytes, bytes | None]] = []
         names: dict[bytes, bytes] = {}
         for text, values in steps:
@@ -218,7 +218,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return made
 
     def _until_sync(self) -> Iterator[PGresult]:
-        """Yield the results up to the end of the pipeline, or of the connection."""
+        """Yield the results until the pipeline ends or the connection is lost."""
         failed = False
         while True:
             try:
@@ -233,12 +233,12 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             elif result.status == ExecStatus.PIPELINE_SYNC:
                 return
             else:
-                # What follows a failure is reported as aborted.
+                # The server reports all that follows a failure as aborted.
                 failed = failed or _is_failure(result)
                 yield result
 
     def _finished(self, result: PGresult | None) -> PGresult | None:
-        """Read on to the end of a statement; return its first result, or the error by which its commit failed."""
+        """Read to the end of a statement; return its first result, or the error with which its commit failed."""
         try:
             while (more := self._next()) is not None:
                 result = more if _is_failure(more) else result
@@ -248,14 +248,14 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return result
 
     def _flush(self) -> None:
-        """Send what waits to be sent, taking in meanwhile what the server has to say."""
+        """Send the buffered output; meanwhile read what the server sends."""
         while self.pgconn.flush():
             if not self._await_room():
                 raise NoAnswerError(_SILENT)
             self.pgconn.consume_input()
 
     def _next(self) -> PGresult | None:
-        """Return the next result; None behind those of a statement."""
+        """Return the next result; None after the last one of a statement."""
         while self.pgconn.is_busy():
             if not self._await_input():
                 raise NoAnswerError(_SILENT)
@@ -272,21 +272,21 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         transformer = self._transformer
         transformer.set_pgresult(result)
         rows: list[tuple[Any, ...]] = transformer.load_rows(0, result.ntuples, tuple)
-        # Rows can be large, and the connection lives long.
+        # The connection lives long, and must not keep the rows, which can be large.
         transformer.set_pgresult(None)
         return Result(result.command_tuples or 0, rows)
 
 
 def _is_failure(result: PGresult | None) -> bool:
-    """Tell whether the server said why it failed, perhaps before it closed the connection."""
+    """Tell whether a result is an error, which may have come just before the connection was closed."""
     return result is not None and result.status == ExecStatus.FATAL_ERROR
 
 
 def _dumped_all(query: Query, parameters: Parameters) -> Values:
-    """Return the parameters of a query in the text form, whose types are left to the server."""
+    """Return the parameters of a query as text; the server infers their types."""
     values: Values = []
     for value in parameters if isinstance(parameters, tuple) else map(parameters.__getitem__, query.names):
-        # Most are absent or plain texts, and spared the call.
+        # Inlined: most values are None or plain strings.
         if value is None:
             values.append(None)
         elif value.__class__ is str and "\x00" not in value:
@@ -301,7 +301,7 @@ def _dumped(value: Any) -> bytes:
         return b"t" if value else b"f"
     if value.__class__ is str:
         if "\x00" in value:
-            # libpq would take what stands before it.
+            # libpq would cut the text off there.
             raise psycopg.DataError("PostgreSQL text cannot contain U+0000")
         return value.encode()
     return _array(value) if isinstance(value, list) else str(value).encode()
@@ -313,9 +313,9 @@ def _array(values: list[str]) -> bytes:
 
 
 def _waiter(socket: int, *, writes: bool) -> Callable[[int], object]:
-    """Return what waits until a socket can be read, or with `writes` until it can be read or written.
+    """Return a function that waits until a socket can be read; with `writes` until it can be read or written.
 
-    It takes for how many milliseconds, and returns something false if that was in vain.
+    Its argument is the timeout in milliseconds; after that it returns a false value.
     """
     if hasattr(select, "poll"):
         poller = select.poll()

@@ -1,4 +1,4 @@
-"""What `actingweb.db.health` asks PostgreSQL."""
+"""The PostgreSQL part of `actingweb.db.health`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from actingweb.db.exceptions import DbSchemaError
 from actingweb.db.faults import Fault
 from actingweb.db.policy.operation import operation
 from actingweb.db.postgresql.connection import connected
-from actingweb.db.postgresql.executor import repeated
+from actingweb.db.postgresql.executor import with_retries
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.revision import HEAD
@@ -19,11 +19,11 @@ _READ_ONLY = b"SELECT pg_catalog.current_setting('transaction_read_only') = 'on'
 
 @operation("health check")
 def health(*, ready: bool) -> dict[str, Any]:
-    """Return what is known of the server, and of the schema if `ready`. Raise `DbError`, or `ConfigurationError`."""
+    """Check that the server answers; if `ready`, return also its state. Raise `DbError` or `ConfigurationError`."""
     if not ready:
-        repeated(connected, lambda connection, _: connection.command(b"SELECT 1"), repeatable=True)
+        with_retries(connected, lambda connection, _: connection.command(b"SELECT 1"), repeatable=True)
         return {}
-    is_read_only, state = repeated(connected, _look, repeatable=True)
+    is_read_only, state = with_retries(connected, _look, repeatable=True)
     if not state.is_current or state.hazard is not None or state.lacking:
         raise Fault(DbSchemaError, state.problem)
     return {"read_only": is_read_only, "schema": {"revision": HEAD, "needed": HEAD}}

@@ -1,4 +1,4 @@
-"""Which rights the role lacks. The server names one of them in words, and in its own language."""
+"""Which rights the role lacks. The server's own error names only one of them, in its language."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from actingweb.db.postgresql.schema_facts import TABLES
 
 __all__ = ["missing_rights", "phrase"]
 
-# As a right on a table comes from one on all of its columns too, columns are asked for; DELETE is one on tables only.
+# Rights can be granted on all columns in place of the table, so columns are checked; DELETE exists for tables only.
 _RIGHTS = """
     SELECT ARRAY(SELECT 'USAGE on the schema' FROM pg_catalog.pg_namespace
         WHERE nspname = {schema} AND NOT pg_catalog.has_schema_privilege(oid, 'USAGE')
@@ -33,7 +33,7 @@ _RIGHTS = """
 
 
 def missing_rights(connection: psycopg.Connection[Any], schema: str) -> list[str]:
-    """Return what the role may not do with the schema and its tables, as `SELECT on trusts`. Raise `psycopg.Error`."""
+    """Return the rights that the role lacks in the schema, as `SELECT on trusts`. Raise `psycopg.Error`."""
     columns = [f"{record.table}.{name}" for record in ALL for name in record.fields]
     query = sql.SQL(_RIGHTS).format(
         schema=sql.Literal(schema), tables=sql.Literal(list(TABLES)), columns=sql.Literal(columns)
@@ -43,7 +43,7 @@ def missing_rights(connection: psycopg.Connection[Any], schema: str) -> list[str
 
 
 def phrase(rights: list[str]) -> str:
-    """Return `SELECT on trusts`, `DELETE on trusts` and so on as one phrase, grouped by what they are."""
+    """Return rights such as `SELECT on trusts` and `DELETE on trusts` as one phrase, grouped by table and command."""
     commands: dict[str, list[str]] = {}
     for right in rights:
         command, _, place = right.partition(" on ")

@@ -1,6 +1,6 @@
-"""The tables as Alembic sees them. Code that serves requests does not import this module.
+"""The tables for Alembic. Code that serves requests does not import this module.
 
-Columns, their order and whether they may be null come from the record types; this module adds what those leave open.
+The record types define the columns, their order and whether they may be null; this module adds keys and indexes.
 """
 
 from datetime import datetime
@@ -44,9 +44,9 @@ _BYTE_ORDER = frozenset({"c", "posix", "c.utf8", "ucs_basic", "pg_unicode_fast"}
 
 
 def key_collation(connection: Connection) -> str | None:
-    """Return the collation that key columns name, None where the database itself sorts text by its bytes.
+    """Return the collation of key columns; None if the database sorts text by its bytes anyway.
 
-    CockroachDB and Aurora DSQL, which sort so, refuse the clause on a column.
+    CockroachDB and Aurora DSQL, which do, reject the clause on a column.
     """
     if "CockroachDB" in connection.execute(text("SELECT version()")).scalar_one():
         return None
@@ -123,4 +123,4 @@ def _type(record: type[Record], name: str, kind: Any, collation: str | None) -> 
 
 
 metadata = build_metadata("C")
-"""The tables of a database that does not itself sort text by its bytes."""
+"""The tables in a database whose own collation is not byte order."""

@@ -1,4 +1,4 @@
-"""Whether the schema is the one that this release needs, and what to run if it is not."""
+"""Checks whether the schema is the one that this release needs, and says what to run if it is not."""
 
 import re
 import shlex
@@ -20,11 +20,11 @@ from actingweb.db.postgresql.schema_facts import TABLES, VERSIONS, Facts, facts_
 __all__ = ["COMMAND", "SchemaState", "hazard_of", "require_usable_schema", "schema_state", "with_schema_hint"]
 
 COMMAND = f"cd {shlex.quote(str(Path(__file__).parent))} && alembic upgrade head"
-"""What makes the schema, or upgrades it."""
+"""Creates the schema, or upgrades it."""
 
 _REVISION = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _KNOWN = frozenset({*EARLIER, HEAD})
-# Layouts from before the chain of revisions that is known here have the column looked for, later ones do not.
+# Only layouts older than the first revision known here have the column that `is_ancient` looks for.
 _DETAILS = """
     SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
         EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = %(schema)s AND tablename = %(versions)s),
@@ -34,18 +34,18 @@ _DETAILS = """
             WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s) AND a.attnum > 0 AND NOT a.attisdropped)
 """
 _ANCIENT_COLUMN = "subscriptions.peer_sub_id"
-# Another application may have a table or two of the same names; a later release of this one keeps most of them.
+# Another application may have one or two tables of these names; a later release of this one keeps most of them.
 _LEAST_TABLES = len(ALL) // 2 + 1
 
 
 class SchemaState(NamedTuple):
-    """What a schema tells of itself.
+    """The state of a schema.
 
     Attributes:
-        exists: whether there is one.
-        versioned: whether it has Alembic's table, perhaps one that the role cannot read.
-        columns: those of the tables that have our names, as `actors.id`.
-        facts: what else is known of it and its server.
+        exists: whether the schema exists.
+        versioned: whether it has Alembic's table, even if the role cannot read it.
+        columns: the columns of the tables with our names, as `actors.id`.
+        facts: what else is known of the schema and its server.
     """
 
     exists: bool
@@ -55,58 +55,58 @@ class SchemaState(NamedTuple):
 
     @property
     def revisions(self) -> frozenset[str]:
-        """What Alembic noted."""
+        """The revisions in Alembic's table."""
         return frozenset(self.facts.revisions or ())
 
     @property
     def is_current(self) -> bool:
-        """Whether it is at the revision of this release."""
+        """Whether the schema is at the revision of this release."""
         return self.revisions == {HEAD}
 
     @property
     def lacking(self) -> list[str]:
-        """The columns that this release needs and that are not there, as `actors.id`."""
+        """The columns that this release needs and the schema lacks, as `actors.id`."""
         return sorted({f"{record.table}.{name}" for record in ALL for name in record.fields} - self.columns)
 
     @property
     def has_known_revisions(self) -> bool:
-        """Whether this release can tell what Alembic noted, if it noted anything."""
+        """Whether this release knows all revisions in Alembic's table."""
         return self.revisions <= _KNOWN
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether the role cannot see what Alembic noted."""
+        """Whether the role cannot read Alembic's table."""
         return self.versioned and self.facts.revisions is None
 
     @property
     def is_ancient(self) -> bool:
-        """Whether it has the layout of ActingWeb 3.15 or of an earlier release."""
+        """Whether the schema has the layout of ActingWeb 3.15 or earlier."""
         return _ANCIENT_COLUMN in self.columns
 
     @property
     def is_foreign(self) -> bool:
-        """Whether Alembic's table belongs to another application, or to another one as well."""
+        """Whether another application uses Alembic's table, alone or together with this one."""
         return bool(self.revisions - _KNOWN) and (
             bool(self.revisions & _KNOWN) or not (self.is_ancient or self._has_present_layout)
         )
 
     @property
     def is_older(self) -> bool:
-        """Whether an earlier release made it."""
+        """Whether an earlier release created the schema."""
         if self.revisions & _KNOWN:
             return HEAD not in self.revisions
         return bool(self.revisions) and self.is_ancient
 
     @property
     def hazard(self) -> str | None:
-        """What would let statements succeed on it and do the wrong thing, and what to do; None if there is nothing."""
+        """Why statements could succeed on the schema and do the wrong thing, and what to do; None if they could not."""
         if (found := hazard_of(self.facts)) is not None:
             return found
         return self.problem if self.is_older or (self.is_foreign and HEAD not in self.revisions) else None
 
     @property
     def problem(self) -> str:
-        """What is wrong with it, if a statement cannot be run on it, and what to run."""
+        """Why a statement cannot run on the schema, and what to do."""
         if (found := hazard_of(self.facts)) is not None:
             return found
         if not self.exists:
@@ -141,13 +141,13 @@ class SchemaState(NamedTuple):
 
     @property
     def _has_present_layout(self) -> bool:
-        """Whether most tables have the keys of this release, as those of a later one have."""
+        """Whether most tables have the keys of this release, which later releases keep."""
         keys = ({f"{record.table}.{name}" for name in record.key} for record in ALL)
         return sum(key <= self.columns for key in keys) >= _LEAST_TABLES
 
 
 def hazard_of(facts: Facts) -> str | None:
-    """Return what is wrong with the database or the role, whatever the layout, and what to do; None if nothing is."""
+    """Return what is wrong with the database or the role, and what to do; None if nothing is."""
     if _has_other_encoding(facts):
         return (
             f"the database's encoding is {facts.encoding}, ActingWeb needs UTF8: move to a database made with "
@@ -167,11 +167,11 @@ def _has_other_encoding(facts: Facts) -> bool:
 
 
 def require_usable_schema(pool: Pool, connection: PooledConnection) -> None:
-    """Raise `Fault` if some statements would succeed on the schema, but not rightly.
+    """Raise `Fault` if statements could succeed on the schema and do the wrong thing, or if the connection is lost.
 
-    So it is if an earlier release or another application made it, in another encoding, and where row-level security
-    hides all rows. Tell the pool whether the server is a distributed one, unless its settings do. A schema that cannot
-    be looked at is left to the statements, and so is a newer one. Raise `Fault` also if the connection is lost.
+    They could if an earlier release or another application created it, if the encoding is not UTF-8, or if row-level
+    security hides all rows. Set `pool.distributed` unless the settings do. A schema that is newer, or that cannot be
+    checked, passes; statements then fail by themselves.
     """
     failure: psycopg.Error
     try:
@@ -192,9 +192,9 @@ def require_usable_schema(pool: Pool, connection: PooledConnection) -> None:
 
 
 def with_schema_hint(error: Exception, pool: Pool, seconds: float) -> Fault:
-    """Return the fault that the error of a statement is; if the schema explains it, its reason says what to run.
+    """Return the fault for the error of a statement; if the schema is the cause, its reason says what to run.
 
-    Looking at the schema takes another connection, which may take `seconds` to become free.
+    The check of the schema needs another connection, and waits for a free one for at most `seconds`.
     """
     fault = fault_of(error)
     forbidden = is_forbidden(error)
@@ -217,7 +217,7 @@ def with_schema_hint(error: Exception, pool: Pool, seconds: float) -> Fault:
 
 
 def _permission(connection: psycopg.Connection[Any], schema: str) -> str:
-    """Return why permission was denied, and what to do. Raise `psycopg.Error`."""
+    """Return why permission was denied, and what to grant. Raise `psycopg.Error`."""
     rights = missing_rights(connection, schema)
     if rights:
         return f"permission denied: GRANT the role {phrase(rights)}"
@@ -228,13 +228,13 @@ def _permission(connection: psycopg.Connection[Any], schema: str) -> str:
 
 
 def schema_state(connection: psycopg.Connection[Any], schema: str) -> SchemaState:
-    """Look at a schema. Raise `psycopg.Error`."""
+    """Return the state of a schema. Raise `psycopg.Error`."""
     return _state(connection, schema, facts_of(connection, schema))
 
 
 def _state(connection: psycopg.Connection[Any], schema: str, facts: Facts) -> SchemaState:
     if _has_other_encoding(facts):
-        # Another encoding need not even have the characters of the schema's name.
+        # Another encoding may lack the characters of the schema's name.
         return SchemaState(False, False, frozenset(), facts)
     values = {"schema": schema, "tables": list(TABLES), "versions": VERSIONS}
     row = connection.execute(_DETAILS, values, prepare=False).fetchone()

@@ -1,4 +1,4 @@
-"""What one statement tells of the schema and its server. It costs a pool one round trip."""
+"""The facts about the schema and its server that one statement returns, once for each pool."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, LiteralString, NamedTuple
@@ -14,7 +14,7 @@ __all__ = ["TABLES", "VERSIONS", "Facts", "facts_of"]
 
 TABLES = tuple(record.table for record in ALL)
 VERSIONS = "alembic_version"
-"""The table of Alembic's revisions, which the library only reads."""
+"""Alembic's table of revisions, which the library only reads."""
 
 _LOOK: dict[str, LiteralString] = {
     "revisions": "ARRAY(SELECT version_num::text FROM {revisions} ORDER BY version_num)",
@@ -25,9 +25,9 @@ _LOOK: dict[str, LiteralString] = {
             AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {schema}))
     """,
 }
-"""The SQL of each fact: an expression that returns one value, and that may fail on a server unlike PostgreSQL."""
+"""The SQL expression of each fact. Each returns one value, and may fail on servers other than PostgreSQL."""
 
-# Each right that the role has needs a policy, or it finds no row; owners, superusers and BYPASSRLS need none.
+# Without a policy for it, a command finds no row; owners, superusers and BYPASSRLS roles need no policy.
 _UNPOLICED: LiteralString = """
     ARRAY(
         SELECT command.name || ' on ' || c.relname
@@ -50,19 +50,19 @@ _UNPOLICED: LiteralString = """
         ORDER BY c.relname, command.name
     )
 """
-"""Asked only where a table has row-level security: the answer takes the server longer than all the rest."""
+"""Run only where a table has row-level security, for it takes longer than all the others together."""
 
 
 class Facts(NamedTuple):
-    """What a server tells; None is what it does not.
+    """Facts about a schema and its server; those that the server does not report are None.
 
     Attributes:
-        revisions: what Alembic noted.
-        encoding: the database's, as PostgreSQL spells it.
+        revisions: the revisions in Alembic's table.
+        encoding: the database's encoding, as PostgreSQL spells it.
         distributed: see `DISTRIBUTED`.
-        secured: whether a table of ours has row-level security.
-        unpoliced: commands that the role may run on our tables and for which row-level security has no policy, so that
-            they find no row: `SELECT on trusts`.
+        secured: whether one of our tables has row-level security.
+        unpoliced: the commands, as `SELECT on trusts`, that the role may run on our tables but for which row-level
+            security has no policy, so that they find no row.
     """
 
     revisions: list[str] | None
@@ -73,9 +73,9 @@ class Facts(NamedTuple):
 
 
 def facts_of(connection: psycopg.Connection[Any], schema: str) -> Facts:
-    """Ask for all facts in one statement; if it fails, for each alone. Raise `psycopg.Error` if the connection is lost.
+    """Return all facts, by one statement; if that fails, by one for each. An open transaction stays usable.
 
-    A transaction that is open stays usable.
+    Raise `psycopg.Error` if the connection is lost.
     """
     found = _told(connection, schema, _LOOK)
     if found is None:
@@ -91,7 +91,7 @@ def facts_of(connection: psycopg.Connection[Any], schema: str) -> Facts:
 def _told(
     connection: psycopg.Connection[Any], schema: str, expressions: dict[str, LiteralString]
 ) -> dict[str, Any] | None:
-    """Return the values of expressions, by name; None if the server refuses them."""
+    """Return the values of expressions, by name; None if the server rejects the statement."""
     parts = [sql.SQL(expression).format(**_names(schema)) for expression in expressions.values()]
     query = sql.SQL("SELECT {}").format(sql.SQL(", ").join(parts))
     try:
@@ -105,7 +105,7 @@ def _told(
 
 
 def _names(schema: str) -> dict[str, sql.Composable]:
-    # Not as parameters, with which a % in the schema's name would be taken for one.
+    # Not as parameters: then a % in the schema's name would be read as a placeholder.
     return {
         "schema": sql.Literal(schema),
         "tables": sql.Literal([*TABLES, VERSIONS]),
@@ -115,6 +115,6 @@ def _names(schema: str) -> dict[str, sql.Composable]:
 
 
 def _savepoint(connection: psycopg.Connection[Any]) -> AbstractContextManager[object]:
-    """Return what keeps an error from ending the open transaction, if there is one."""
+    """Return a savepoint of the open transaction, if there is one, so that an error does not abort it."""
     idle = connection.info.transaction_status == TransactionStatus.IDLE
     return nullcontext() if idle and connection.autocommit else connection.transaction()

@@ -1,4 +1,4 @@
-"""Settings of server, database or role that would end long work, or change what the statements of the tools mean."""
+"""Resets settings of server, database or role that would end long work, or change the meaning of statements."""
 
 from contextlib import suppress
 from typing import Any
@@ -14,35 +14,35 @@ _OF_TRANSACTIONS = (
     "transaction_timeout",
 )
 _LIMITS = (*_OF_TRANSACTIONS, "idle_session_timeout")
-"""What ends a statement, a transaction or a session that takes long. Not every server has all of them."""
+"""The timeouts of statements, transactions and sessions. Not every server has all of them."""
 
 _MEANINGS = {
-    # Otherwise psycopg doubles the backslashes of bytes.
+    # With off, psycopg doubles the backslashes of bytes.
     "standard_conforming_strings": "on",
-    # Serializable transactions can fail at any statement.
+    # A serializable transaction can fail at any statement.
     "default_transaction_isolation": "read committed",
-    # Otherwise `alembic check` finds other expressions than it has.
+    # With on, `alembic check` reports expressions as changed.
     "quote_all_identifiers": "off",
 }
-"""What is changed where it can be: engines other than PostgreSQL have one of these values only."""
+"""Set where possible: engines other than PostgreSQL may support one value only."""
 
 _WANTED = dict.fromkeys(_LIMITS, "0") | _MEANINGS
 _FOUND = "SELECT name, setting FROM pg_catalog.pg_settings WHERE name = ANY(%s)"
 
 
 class SessionError(psycopg.OperationalError):
-    """The session must keep a setting; the text names it and says what to do."""
+    """A setting of the session cannot be changed; the text names it and says what to do."""
 
 
 def settle(connection: psycopg.Connection[Any], *, local: bool) -> bytes:
-    """Give the session the settings that the tools need; with `local` only see whether a transaction could have them.
+    """Apply the settings that the tools need to the session; with `local` only check that a transaction can have them.
 
-    Return the statement that lifts the limits for the transaction that it stands in. `connection` is in autocommit
-    mode. Raise `SessionError` if a limit cannot be lifted, else `psycopg.Error`.
+    Return the statement that lifts the timeouts of the transaction in which it is run. `connection` is in autocommit
+    mode. Raise `SessionError` if a timeout cannot be lifted, else `psycopg.Error`.
     """
     scope = "LOCAL" if local else "SESSION"
     with suppress(SessionError):
-        # First, since even the look at the settings is a statement.
+        # First, for reading the settings is a statement too.
         _change(connection, scope, "statement_timeout", "in force")
     found = dict(connection.execute(_FOUND, [list(_WANTED)]).fetchall())
     for name, wanted in _WANTED.items():

@@ -29,7 +29,7 @@ _FAILED = "a call failed in it, so nothing of it is stored: let the error of a c
 
 @dataclass
 class Transaction:
-    """An open transaction, which the calls of one thread and task share."""
+    """An open transaction, shared by the calls of one thread and asyncio task."""
 
     connection: PooledConnection
     pool: Pool
@@ -37,7 +37,7 @@ class Transaction:
     depth: int = 0
 
     def run(self, work: Callable[[PooledConnection, Pool], T]) -> T:
-        """Return what `work` does with the connection. Raise `Fault`; nothing is repeated."""
+        """Return what `work` returns for the connection. Raise `Fault`; nothing is repeated."""
         if self.owner != _caller():
             raise Fault(
                 DbNotSupportedError,
@@ -55,7 +55,7 @@ class Transaction:
             failure = error
             if is_lost(error, self.connection):
                 self.connection.close()
-        # Without waiting for another connection, which may never come free before this one does.
+        # With no wait for another connection: none may become free before this one is returned.
         raise with_schema_hint(failure, self.pool, 0.0)
 
     def command(self, text: bytes) -> None:
@@ -64,13 +64,13 @@ class Transaction:
 
     @property
     def failed(self) -> bool:
-        """Whether a statement failed, so that the server can only roll back."""
+        """Whether a statement failed, so that the transaction can only be rolled back."""
         return self.connection.pgconn.transaction_status != TransactionStatus.INTRANS
 
 
 _current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
 current = _current.get
-"""Return the transaction that is open here, None outside of any."""
+"""Return the open transaction of this context, or None."""
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def _saved(outer: Transaction) -> Iterator[None]:
 
 
 def _roll_back(begun: Transaction, command: bytes) -> None:
-    """Undo; if even that fails, the connection is closed, which undoes it too."""
+    """Roll back; if that fails, close the connection, which rolls back too."""
     try:
         begun.command(command)
     except Fault:

@@ -1,4 +1,4 @@
-"""URLs and conninfo strings, taken apart by libpq and checked, so that no error of libpq's has to quote them."""
+"""Parses URLs and conninfo strings by libpq, and checks them first, so that no error of libpq quotes a password."""
 
 import re
 from typing import Any
@@ -21,7 +21,7 @@ _FOREIGN = frozenset(
         *("encoding", "reconnect", "pool", "pool_size", "max_overflow", "prepared_statements"),
     }
 )
-"""Parameters of Prisma, JDBC and others, which are no part of a password wherever they stand."""
+"""Parameters of Prisma, JDBC and others. An error may name them, for they are never part of a password."""
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "sslmode": SSL_MODES,
@@ -41,14 +41,14 @@ _FORM = "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE or a conninfo str
 def parsed(text: str, variable: str) -> dict[str, Any]:
     """Return the parameters of a URL or conninfo string.
 
-    Raise `ConfigurationError` that names `variable`, and the parameter if it is a bad one. It holds nothing of a
-    password, also if that is not where the text should have it.
+    Raise `ConfigurationError` naming `variable`, and the parameter if one is bad. It quotes no part of a password, even
+    if the password is in the wrong place of the text.
     """
     parameters = _taken_apart(text)
     problem = _unreadable(text) if parameters is None else _problem(text, parameters)
     if parameters is not None and problem is None:
         return parameters
-    # No variable of this frame holds a password: reports of errors show them.
+    # Crash reports show the variables of this frame, so none may contain a password.
     del text, parameters
     raise ConfigurationError(f"{variable}: {problem}")
 
@@ -83,11 +83,11 @@ def _instead(name: str) -> str:
 
 
 def _names(text: str) -> list[str]:
-    """Return the names of the parameters, as far as they are certainly no part of a password."""
+    """Return the names of the parameters that are certainly not part of a password."""
     if _is_url(text):
         query = text.partition("://")[2].partition("?")[2]
         pairs = [pair.partition("=")[0] for pair in query.split("&")]
-        # What stands before an @ may be a password with a ? in it.
+        # Text before an @ may be a password that contains a ?.
         safe = "@" not in query
     else:
         pairs = [match[1] for match in _KEYWORD.finditer(text)]
@@ -96,18 +96,18 @@ def _names(text: str) -> list[str]:
     for name in pairs:
         if name in _FOREIGN or (safe and re.fullmatch(r"\w{1,40}", name)):
             found.append(name)
-        # A password that is not quoted or encoded can go on behind this.
+        # An unquoted or unencoded password may continue after this.
         safe = safe and name not in _SECRETS
     return found
 
 
 def _problem(text: str, parameters: dict[str, Any]) -> str | None:
-    """Return what is wrong with parameters that libpq could read."""
+    """Return what is wrong with the parameters that libpq found."""
     hosts = f"{parameters.get('host', '')}{parameters.get('hostaddr', '')}"
     if "@" in hosts or (_is_url(text) and _has_stray_at(text)):
         return f"there is an @ in the host, or behind it: {_ENCODE}"
     if not all(map(_is_port, str(parameters.get("port", "")).split(","))):
-        # Not quoted: in a URL whose password has a / or an @ it is a part of that.
+        # Not quoted: in a URL it may be part of a password that contains a / or an @.
         return f"port: must be from 1 to 65535; {_ENCODE}" if _is_url(text) else "port: must be from 1 to 65535"
     problems = (_problem_of(name, str(value)) for name, value in parameters.items())
     return next(filter(None, problems), None)
@@ -129,7 +129,7 @@ def _problem_of(name: str, value: str) -> str | None:
 
 
 def _has_stray_at(url: str) -> bool:
-    """Tell whether an @ stands between host and parameters, where the rest of a password may have come to lie."""
+    """Tell whether an @ stands between host and parameters: the text before it may be the rest of a password."""
     return "@" in url.partition("://")[2].partition("?")[0].partition("/")[2]
 
 

@@ -1,4 +1,4 @@
-"""How the silence of a server is noticed while psycopg waits for it."""
+"""Notices that a server is silent while psycopg waits for it."""
 
 import time
 from collections.abc import Callable, Generator
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def watched(gen: Generator[Any, Any, T], silence: float, notice: Callable[[], None]) -> Generator[Any, Any, T]:
-    """Do as `gen`; call `notice`, which may raise, after `silence` seconds without a word, and again after as many."""
+    """Run `gen`, and call `notice`, which may raise, each time the server has sent nothing for `silence` seconds."""
     heard = time.monotonic()
     try:
         wanted = next(gen)

@@ -19,7 +19,7 @@ from actingweb.db.settings import PostgresSettings, Settings
 
 
 def run() -> None:
-    """Do what Alembic was asked to do.
+    """Run the command that Alembic was given.
 
     Concurrent runs wait for one another. Raise `CommandError`, with nothing changed, if this release does not know the
     revision, the database is not in UTF8, or row-level security hides rows.
@@ -29,7 +29,7 @@ def run() -> None:
     settings = Settings.from_environment().postgresql
     session = _connected(settings)
     with _engine(session).begin() as connection:
-        # Before anything else: another encoding need not even have the characters of the schema's name.
+        # First: another encoding may lack the characters of the schema's name.
         _require_usable_database(session, settings.schema)
         _enter(connection, settings.schema, session.lifting)
         _require_known_revision(session, settings.schema)
@@ -44,7 +44,7 @@ def run() -> None:
 
 
 def _engine(session: DirectConnection) -> Engine:
-    # Parameters may hold stored values.
+    # Parameters may contain stored values.
     return create_engine(
         "postgresql+psycopg://",
         creator=lambda: session,
