@@ -1,4 +1,4 @@
-"""Fixtures for tests of what only PostgreSQL has.
+"""Fixtures for tests of the PostgreSQL backend.
 
 * `proxy`: a `TcpProxy` between the backend and its server.
 * `role`: a log-in role of the server without rights, as user name and password.
@@ -44,7 +44,7 @@ def role(pg: PgConnection) -> Iterator[tuple[str, str]]:
 
 
 def conninfo_of(pg: PgConnection, **changes: str) -> str:
-    """Return how to connect as `pg` does, but for `changes`."""
+    """Return the conninfo of `pg` with `changes`."""
     info = pg.info
     facts = {"host": info.host, "port": str(info.port), "dbname": info.dbname, "user": info.user}
     return psycopg.conninfo.make_conninfo("", **{**facts, "password": info.password, **changes})

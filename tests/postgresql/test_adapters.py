@@ -1,4 +1,4 @@
-"""What the application sets for all of psycopg, and what libpq, the role and the database set, changes no answer."""
+"""Settings of psycopg, libpq, the role and the database do not change the results of calls."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ SPOILERS: dict[str, Callable[[], None]] = {
 
 @pytest.fixture(params=SPOILERS)
 def spoil(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
-    """Return what changes psycopg's own settings; afterwards they are as they were."""
+    """Return a function that changes psycopg's global settings, which are restored afterwards."""
     adapters, copy = psycopg.adapters, AdaptersMap(psycopg.adapters)
     types = psycopg.adapters.types
     before = list(types._registry.items())
@@ -102,7 +102,7 @@ def spoil(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
 
 
 def answers(backend: Backend, actor_id: str) -> str:
-    """Return what all calls answer, in the terms of `repr`, which tells types apart."""
+    """Return the results of all calls as `repr` shows them, so that types are compared too."""
     calls = requesting(backend, actor_id)
     found = {name: repr(call()) for name, call in calls.items()}
     attribute = get_attribute(backend)
@@ -131,7 +131,7 @@ def _without_times(text: str) -> str:
 
 
 def test_the_layers_adapters_are_psycopgs_defaults(backend: Backend) -> None:
-    """But for those of JSON, whose functions psycopg lets everyone change."""
+    """Except the JSON functions, which psycopg lets every application replace."""
 
     def named(adapters: AdaptersMap) -> dict[Any, str]:
         loaders = {(oid, form): kind for form, known in enumerate(adapters._loaders) for oid, kind in known.items()}

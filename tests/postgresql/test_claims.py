@@ -1,4 +1,4 @@
-"""Claims under concurrency: what the look-up rows say after every order of events."""
+"""Claims under concurrency: the look-up rows after every order of events."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -77,7 +77,7 @@ def test_one_of_many_takes_a_released_claim(backend: Backend, new_actor: NewActo
 
 @pytest.fixture
 def paused_deletes(pg: PgConnection) -> Iterator[None]:
-    """Let each delete of properties wait, when it is done, for the advisory lock 7."""
+    """Make each delete of properties wait for advisory lock 7 after it has run."""
     pg.execute(
         "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$"
@@ -116,7 +116,7 @@ def test_a_conditional_call_that_is_false_claims_nothing(
 
 @pytest.fixture
 def paused_writes(pg: PgConnection) -> Iterator[None]:
-    """Let each insert and update of properties, when it is done, wait for the advisory lock 7."""
+    """Make each insert and update of properties wait for advisory lock 7 after it has run."""
     pg.execute(
         "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_advisory_lock(7), pg_advisory_unlock(7); RETURN NULL; END $$"
@@ -136,7 +136,7 @@ CONDITIONAL: dict[str, Callable[[DbPropertyProtocol, str], bool]] = {
 def test_a_conditional_call_that_is_false_claims_no_value_that_the_actor_gives_up(
     call: str, backend: Backend, actor_id: str, pg: PgConnection, paused_writes: None
 ) -> None:
-    """The value is the one it was to store, and still there when its condition is found false, but not locked."""
+    """The stored value equals the new one when the condition is found false, but its row is not locked."""
     assert get_property(backend).set(actor_id, "email", "wanted")
     with ThreadPoolExecutor(1) as threads:
         pg.execute("SELECT pg_advisory_lock(7)")
@@ -154,7 +154,7 @@ def test_a_conditional_call_that_is_false_claims_no_value_that_the_actor_gives_u
 
 
 def waits_for_a_row(pg: PgConnection) -> bool:
-    """Tell whether a session waits for the end of this one's transaction."""
+    """Tell whether another session waits for this one's transaction."""
     query = "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
     return bool(pg.execute(query).rowcount and blocked(pg))
 

@@ -1,4 +1,4 @@
-"""The connections that callers with SQL of their own get."""
+"""Connections for callers that run their own SQL."""
 
 import os
 import signal
@@ -71,7 +71,7 @@ def test_the_caller_may_commit_or_roll_back_itself(backend: Backend, pg: PgConne
 
 
 def test_an_interrupted_statement_costs_no_place_in_the_pool(backend: Backend, set_env: SetEnv) -> None:
-    """A time limit that works by signals raises in the middle of one."""
+    """A time limit based on signals raises an exception in the middle of a statement."""
 
     def interrupt(*_: object) -> None:
         raise ZeroDivisionError

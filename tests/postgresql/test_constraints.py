@@ -1,4 +1,4 @@
-"""Constraints as a cluster reports them: with the number of a shard behind their name and their table's."""
+"""Constraints as a cluster reports them: with a shard number after the names of constraint and table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CREATE: dict[str, tuple[str, dict[str, Any]]] = {
     "subscription_diffs": ("DbSubscriptionDiff.DbSubscriptionDiff.create", {"subid": "s", "diff": "d"}),
     "subscription_suspensions": ("DbSubscriptionSuspension.DbSubscriptionSuspension.suspend", {"target": "t"}),
 }
-"""How a row for an actor is stored in each table."""
+"""The call that stores a row for an actor in each table."""
 
 
 def store(backend: Backend, table: str, actor_id: str) -> object:
@@ -54,7 +54,7 @@ def rename(pg: PgConnection, table: str, constraint: str, other: str) -> None:
 
 @pytest.fixture(params=[False, True], ids=["constraint", "table"])
 def sharded(request: pytest.FixtureRequest, pg: PgConnection) -> Iterator[None]:
-    """Let constraints, and with them tables, have the names of a shard; views stand for the tables."""
+    """Rename constraints and tables as in a shard, and create views with the names of the tables."""
     names = [record.table for record in OWNED]
     for name in names:
         rename(pg, name, f"fk_{name}_actor", f"fk_{name}_actor{SHARD}")
@@ -135,7 +135,7 @@ class Reported(errors.ForeignKeyViolation):
 @pytest.mark.parametrize("record", OWNED)
 @pytest.mark.parametrize("quotes", ['"{}"', "»{}«", "„{}“", "« {} »"])
 def test_where_the_fields_are_not_handed_on_the_name_in_the_message_counts(record: type[Record], quotes: str) -> None:
-    """As a coordinator reports what another server said, in any language."""
+    """As a coordinator reports the message of another server, in any language."""
     quoted = quotes.format(f"{foreign_key(record)}{SHARD}")
     fault = fault_of(Reported(f"verletzt Fremdschlüssel-Constraint {quoted}"))
     assert fault.error is DbUnknownActorError

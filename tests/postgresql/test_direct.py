@@ -1,4 +1,4 @@
-"""Connections of Alembic and the migration tool: the application's rules, and work that may take long."""
+"""Connections for Alembic and the migration tool: the same log-in rules, but no limits on long work."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def reached(postgres_server: PostgresTarget, network: TcpProxy) -> PostgresSetti
 
 @pytest.fixture
 def rescue(network: TcpProxy) -> Iterator[None]:
-    """End what would never end, so that it fails."""
+    """Interrupt a test that would never end, so that it fails."""
     timer = threading.Timer(60, network.hang_up)
     timer.start()
     yield
@@ -77,7 +77,7 @@ def rescue(network: TcpProxy) -> Iterator[None]:
 
 @pytest.fixture
 def limited(postgres_server: PostgresTarget) -> Iterator[Callable[..., PostgresSettings]]:
-    """Return a function that makes a role with these settings, and returns how to log in as it."""
+    """Return a function that creates a role with these settings and returns the conninfo to log in as it."""
     name, password = new_id("role"), "secret"
     with postgres_server.connect() as admin:
         role = sql.Identifier(name)
@@ -110,7 +110,7 @@ def test_the_settings_of_the_role_hold_no_longer(limited: Made) -> None:
 
 
 def test_behind_a_pooler_they_hold_outside_of_transactions_only(limited: Made) -> None:
-    """The session is not ours alone there."""
+    """There the session is shared with other clients."""
     with connect(limited(LIMITS, PG_POOLER="on")) as connection:
         before = in_force(connection, *LIMITS)
         assert "0" not in before.values()
@@ -132,7 +132,7 @@ def test_a_limit_that_cannot_be_lifted_is_named(
     limited: Made, network: TcpProxy, rescue: None, name: str, pooler: str
 ) -> None:
     def refuse(forward: Forward) -> bool:
-        """Let the server hear of a setting that it does not have."""
+        """Ask the server for a setting that it does not have."""
         assert isinstance(forward, partial)
         (data,) = forward.args
         forward.func(data.replace(f"{name} = '0'".encode(), f"{name[:-1]}x = '0'".encode()))
@@ -146,7 +146,7 @@ def test_a_limit_that_cannot_be_lifted_is_named(
 
 
 def test_the_host_that_takes_writes_is_used(postgres_server: PostgresTarget, limited: Made) -> None:
-    """A server that is first in the list and takes no writes is passed by, as the application does."""
+    """A first server that takes no writes is skipped, as for the application."""
     with postgres_server.connect() as admin:
         host, port = admin.info.host, admin.info.port
     hosts = {"PG_DB_HOST": f"127.0.0.1,{host}", "PG_CONNECT_TIMEOUT": CONNECTING}

@@ -1,4 +1,4 @@
-"""Servers on which a pipeline is no transaction by itself, as on a Citus cluster: BEGIN and COMMIT travel in it."""
+"""Servers on which a pipeline is not a transaction, such as Citus: it contains BEGIN and COMMIT."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ WRITES: dict[str, Write] = {
     "set_many": lambda backend, actor_id: get_property(backend).set_many(actor_id, {"email": "new", "n": "new"}),
     "wipe": wipe,
 }
-"""Everything that writes properties and look-up rows."""
+"""All calls that write properties and look-up rows."""
 every_write = pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
 
 
@@ -72,7 +72,7 @@ def contents(pg: PgConnection) -> Contents:
 
 @pytest.fixture
 def relay(backend: Backend, set_env: SetEnv, pg: PgConnection) -> Iterator[AloneRelay]:
-    """Let the server behind the backend commit each statement of a pipeline alone."""
+    """Make the backend's server commit each statement of a pipeline separately."""
     with alone_relay(pg.info.host, pg.info.port) as running:
         set_env(PG_DB_URL=conninfo_of(pg, host="127.0.0.1", port=str(running.port)))
         yield running
@@ -82,7 +82,7 @@ def relay(backend: Backend, set_env: SetEnv, pg: PgConnection) -> Iterator[Alone
 
 @pytest.fixture
 def refused_claims(pg: PgConnection) -> Iterator[Callable[[], None]]:
-    """Return what makes the server refuse every change of look-up rows."""
+    """Return a function that makes the server reject every change of look-up rows."""
 
     def refuse() -> None:
         pg.execute(
@@ -145,7 +145,7 @@ def test_without_begin_and_commit_it_would_change_a_half(
     refused_claims: Callable[[], None],
     set_env: SetEnv,
 ) -> None:
-    """What the setting is for; that the relay does what such a server does."""
+    """Shows why the setting is needed, and that the relay behaves as such a server."""
     set_env(PG_EXPLICIT_TRANSACTIONS="off")
     assert get_property(backend).set(actor_id, "email", "old")
     properties, claims = contents(pg)
@@ -305,7 +305,7 @@ def test_a_write_is_not_repeated_when_the_server_ends_the_session_after_the_comm
 def test_what_the_server_ended_may_go_on_elsewhere(
     name: str, backend: Backend, actor_id: str, pg: PgConnection, set_env: SetEnv
 ) -> None:
-    """A coordinator that ends a session does not end what it handed to another server."""
+    """A coordinator that ends a session does not end the statements that it forwarded."""
     set_env(PG_EXPLICIT_TRANSACTIONS="on")
     get_property(backend).set(actor_id, name, "old")
     with ThreadPoolExecutor(1) as threads, blocking(pg, UPDATE_PROPERTY, actor_id):
@@ -338,7 +338,7 @@ def test_another_word_is_refused(backend: Backend, set_env: SetEnv) -> None:
 
 
 def test_a_property_that_a_trigger_changes_is_a_typed_fault(backend: Backend, actor_id: str, pg: PgConnection) -> None:
-    """The claim of what was to be stored finds no property that holds it."""
+    """The claim of the new value finds no property that holds it."""
     pg.execute(
         "CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN NEW.value := lower(NEW.value); RETURN NEW; END $$"

@@ -1,4 +1,4 @@
-"""Every error of the driver has a meaning."""
+"""Every error of the driver is mapped."""
 
 import psycopg
 import psycopg_pool

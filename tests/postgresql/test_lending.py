@@ -1,4 +1,4 @@
-"""A connection that `get_connection` lends comes back as it was lent, whatever the borrower did to it."""
+"""A connection lent by `get_connection` is restored, whatever the borrower did to it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def run(*statements: str) -> Act:
 
 
 def settled(*statements: str) -> Act:
-    """Return what commits first, so that the session's own settings can be changed outside of a transaction."""
+    """Return a function that commits first, so that it changes settings of the session outside a transaction."""
 
     def act(connection: Borrowed) -> None:
         connection.commit()
@@ -129,7 +129,7 @@ def prepared(connection: Borrowed) -> None:
 
 
 def entered(manage: Callable[[Borrowed], AbstractContextManager[Any]]) -> Act:
-    """Return what enters a context and does not leave it."""
+    """Return a function that enters a context and does not leave it."""
 
     def act(connection: Borrowed) -> Any:
         _left_open.append(manage(connection))
@@ -259,7 +259,7 @@ def pid() -> int:
 
 
 def check_library(backend: Backend, actor_id: str) -> None:
-    """Check that the layer's own calls see nothing of it."""
+    """Check that the library's own calls are not affected."""
     prop, name = get_property(backend), new_id()
     assert prop.set(actor_id, "email", name) is True
     assert prop.get(actor_id, "email") == name
@@ -273,7 +273,7 @@ def check_library(backend: Backend, actor_id: str) -> None:
 
 @pytest.fixture
 def one(backend: Backend, actor_id: str, set_env: SetEnv) -> tuple[Any, ...]:
-    """Make the pool one of a single connection; return what a borrower of it sees at first."""
+    """Limit the pool to one connection; return what its first borrower sees."""
     set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1", PG_POOL_TIMEOUT="5")
     check_library(backend, actor_id)
     return seen()
@@ -305,7 +305,7 @@ def test_what_cannot_be_put_in_order_is_closed(backend: Backend, actor_id: str, 
 def test_so_it_is_behind_a_pooler(
     backend: Backend, actor_id: str, one: tuple[Any, ...], set_env: SetEnv, act: str
 ) -> None:
-    """The session may be this client's alone, as with a pooler in session mode."""
+    """The session may belong to this client alone, as with a pooler in session mode."""
     set_env(PG_POOLER="on")
     before = seen()
     with borrowed() as connection:
@@ -323,7 +323,7 @@ def test_behind_a_pooler_what_others_prepared_is_left(backend: Backend, actor_id
 
 
 def test_a_role_that_the_server_gives_the_session_stays(backend: Backend, pg: PgConnection, set_env: SetEnv) -> None:
-    """As for users that are made for a day and act as the owner of the tables."""
+    """As for short-lived users that act as the owner of the tables."""
     name, owner = new_id("day "), pg.info.user
     user, role = sql.Identifier(name), sql.Identifier(owner)
     pg.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x' IN ROLE {}").format(user, role))
@@ -390,7 +390,7 @@ def test_what_a_pipeline_holds_is_committed(backend: Backend, actor_id: str) -> 
 
 
 def test_settings_of_the_transaction_count_at_its_commit(backend: Backend, pg: PgConnection) -> None:
-    """What is deferred to the commit still finds the role and the settings of the block."""
+    """Deferred triggers still run with the role and the settings of the block."""
     with get_connection() as connection:
         connection.execute("CREATE TABLE noted (who text, app text)")
         connection.execute(

@@ -1,4 +1,4 @@
-"""A password goes to the server and the user that its own source names: the cells of the table in docs/settings.md."""
+"""A password is sent only to the server and for the user that its source names: the table in docs/settings.md."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_password_source_is_for_the_application_and_its_own_log_in() -> None:
 
 
 def with_flags(environment: Mapping[str, str], options: dict[str, str], password: str | None = None) -> dict[str, Any]:
-    """Return where the tool logs in, and as whom, with which password."""
+    """Return the host, user and password with which the tool logs in."""
     chosen = conninfo_to_dict(pool_string(with_options(settings(environment), options, password), fresh=True))
     assert {name: chosen[name] for name in options} == options
     return chosen
@@ -164,7 +164,7 @@ def test_an_option_for_the_host_is_for_one_host() -> None:
 
 
 def outcome(environment: Mapping[str, str]) -> str:
-    """Return what comes of a connection, in libpq's words: as whom, or why there is none."""
+    """Return the user of a connection, or libpq's reason why there is none."""
     theirs = {name: value for name, value in os.environ.items() if name.startswith("PG")}
     try:
         with psycopg.connect(pool_string(settings({**theirs, **environment}), fresh=True)) as connection:
@@ -175,7 +175,7 @@ def outcome(environment: Mapping[str, str]) -> str:
 
 @pytest.fixture
 def server(postgres_server: PostgresTarget) -> dict[str, str]:
-    """Return the parts of a log-in that the server lets in with its password only."""
+    """Return a log-in that the server accepts only with its password."""
     with postgres_server.connect() as connection:
         info = connection.info
         names = {"host": info.host, "port": str(info.port), "user": info.user, "password": info.password}

@@ -1,4 +1,4 @@
-"""Bulk calls on PostgreSQL: one transaction in one round trip, all or nothing, and no needless deadlock."""
+"""Bulk calls on PostgreSQL: one transaction in one round trip, all or nothing, without avoidable deadlocks."""
 
 # ruff: noqa: PT012 - what is tested is how a block ends
 
@@ -72,7 +72,7 @@ def test_an_unknown_actor_is_refused(backend: Backend, prop: DbPropertyProtocol,
 
 @pytest.fixture
 def refusing(pg: PgConnection) -> Iterator[None]:
-    """Let the server refuse two values."""
+    """Make the server reject two values."""
     pg.execute("ALTER TABLE properties ADD CONSTRAINT never CHECK (value <> 'refused') NOT VALID")
     pg.execute("ALTER TABLE subscription_diffs ADD CONSTRAINT never CHECK (diff <> 'refused') NOT VALID")
     yield
@@ -142,7 +142,7 @@ def test_in_a_transaction(backend: Backend, prop: DbPropertyProtocol, actor_id: 
 
 @pytest.fixture
 def slow_deletes(pg: PgConnection) -> Iterator[None]:
-    """Let each delete of properties take a while when it is done."""
+    """Make each delete of properties pause after it has run."""
     pg.execute(
         "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END $$"
@@ -153,7 +153,7 @@ def slow_deletes(pg: PgConnection) -> Iterator[None]:
 
 
 def test_two_that_store_what_the_other_deletes_take_turns(backend: Backend, actor_id: str, slow_deletes: None) -> None:
-    """In a transaction a deadlock would be an error, as nothing in it is repeated."""
+    """In a transaction a deadlock would be an error, for nothing is repeated there."""
     get_property(backend).set_many(actor_id, {"a": "old", "b": "old"})
     values = iter([{"a": "new", "b": None}, {"a": None, "b": "new"}])
 
@@ -167,7 +167,7 @@ def test_two_that_store_what_the_other_deletes_take_turns(backend: Backend, acto
 
 @pytest.fixture
 def slow_inserts(pg: PgConnection) -> Iterator[None]:
-    """Let each diff take a while before it is stored."""
+    """Make each insert of a diff pause before it is stored."""
     pg.execute(
         "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END $$"
     )

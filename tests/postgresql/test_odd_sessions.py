@@ -1,4 +1,4 @@
-"""Settings of server or role that change what SQL means: the application's calls answer as ever."""
+"""Settings of server or role that change the meaning of SQL do not change the results of calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.backends("postgresql")
 
 @pytest.fixture
 def odd(backend: Backend, set_env: SetEnv) -> Backend:
-    """Return the backend with sessions that have all odd settings, serializable transactions among them."""
+    """Return the backend with all such settings, including serializable transactions."""
     set_env(PGOPTIONS=options(ODD))
     return backend
 
@@ -36,7 +36,7 @@ def test_texts_come_back(odd: Backend) -> None:
 
 
 def test_concurrent_calls_all_count(odd: Backend) -> None:
-    """Serializable transactions that meet are repeated."""
+    """Serializable transactions that conflict are repeated."""
     assert get_actor(odd).create(actor_id="a", creator="c")
     assert get_subscription(odd).create("a", "p", "s", target="properties")
 

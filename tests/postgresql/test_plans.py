@@ -1,4 +1,4 @@
-"""Statements use the indexes that are there for them (5.2)."""
+"""Statements use their indexes (5.2)."""
 
 import pytest
 from psycopg import sql
@@ -23,7 +23,7 @@ BOUNDS = {"id": "a1", "lower": "n1", "upper": "n11"}
 
 @pytest.fixture(autouse=True)
 def rows(backend: Backend, actor_id: str, pg: PgConnection) -> None:
-    """Store so many rows of many actors that a scan would cost more than an index."""
+    """Store enough rows of enough actors that the planner prefers an index to a scan."""
     pg.execute(
         f"INSERT INTO actors (id, creator, passphrase) SELECT 'a' || n, '', '' FROM generate_series(1, {ROWS}) n"
     )
@@ -119,7 +119,7 @@ def test_a_look_up_uses_its_index(
 def test_a_purge_takes_what_expired_in_the_order_of_its_index(
     statement: Statement, now: int, mode: str, pg: PgConnection
 ) -> None:
-    """Also as the plan of a prepared statement, which does not know its parameters."""
+    """Also with the generic plan of a prepared statement, which does not depend on the parameters."""
     query = statement.query(get_schema_name())
     values = {"start": str(-(2**63)), "now": str(now), "most": str(attribute.PURGED_AT_ONCE), "buckets": "{b1,b2}"}
     literals = sql.SQL(", ").join(sql.Literal(values[name]) for name in query.names)

@@ -1,4 +1,4 @@
-"""What the pool uses of psycopg_pool that its documentation does not promise."""
+"""The internals of psycopg_pool that the pool uses."""
 
 import ast
 from importlib.metadata import version

@@ -23,7 +23,7 @@ _MANY = 20
 
 
 class _LyingRelay(socketserver.BaseRequestHandler):
-    """Forwards to the server and tells the client another process id than the server's, as a pooler does."""
+    """Forwards to the server, but reports another process id than the server's, as a pooler does."""
 
     server: Relays
 
@@ -42,7 +42,7 @@ class _LyingRelay(socketserver.BaseRequestHandler):
 
 
 class Relays(HelperServer, socketserver.TCPServer):
-    """What looks like a pooler in front of a server."""
+    """A proxy that looks like a pooler in front of the server."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(("127.0.0.1", 0), _LyingRelay)
@@ -51,7 +51,7 @@ class Relays(HelperServer, socketserver.TCPServer):
 
 @pytest.fixture
 def pooler(backend: Backend, pg: PgConnection) -> Iterator[str]:
-    """Return how to connect through what looks like a pooler."""
+    """Return the conninfo to connect through that proxy."""
     with Relays(pg.info.host, pg.info.port) as relays:
         relays.start()
         yield conninfo_of(pg, host="127.0.0.1", port=str(relays.server_address[1]))
@@ -102,7 +102,7 @@ def test_a_pooler_that_is_said_not_to_be_there_is_not_looked_for(
 
 
 def test_the_session_is_left_as_it_was(backend: Backend, actor_id: str) -> None:
-    """Neither search path nor lock nor temporary object outlives a call."""
+    """No search path, lock or temporary object outlives a call."""
     get_property(backend).set(actor_id, "email", "x")
     with get_connection() as connection:
         assert connection.execute("SHOW search_path").fetchone() != ('"$user", public',)

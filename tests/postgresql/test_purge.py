@@ -1,4 +1,4 @@
-"""`delete_expired`: batches, each a transaction of its own, that wait for nobody and that nobody waits for long."""
+"""`delete_expired`: each batch is a transaction that does not wait for locks and holds its own only briefly."""
 
 # ruff: noqa: PT012 - what is tested is how a block ends
 
@@ -50,7 +50,7 @@ def names(pg: PgConnection) -> list[str]:
 
 @pytest.fixture
 def noting(pg: PgConnection) -> Iterator[None]:
-    """Let each transaction note how many attributes it deletes, and the second wait for the advisory lock 7."""
+    """Make each transaction record how many attributes it deletes, and the second wait for advisory lock 7."""
     pg.execute("CREATE TABLE noted (number bigserial, transaction bigint, rows bigint)")
     pg.execute(
         "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN "
@@ -137,7 +137,7 @@ def test_rows_of_an_earlier_batch_can_be_written_while_the_next_is_deleted(
 def test_writers_go_on_while_many_rows_are_purged(
     attribute: DbAttributeProtocol, pg: PgConnection, postgres_tables: PostgresTables
 ) -> None:
-    """They add and change live rows; to wait long for a lock would be an error."""
+    """They add and change live rows; a long wait for a lock would be an error."""
     fill(pg, 3 * PURGED_AT_ONCE, live=200)
     done = threading.Event()
 

@@ -70,7 +70,7 @@ UPDATE_PROPERTY = b"UPDATE properties SET value = value WHERE id = %s"
 def test_a_write_that_the_server_ended_is_repeated(
     name: str, backend: Backend, actor_id: str, pg: PgConnection
 ) -> None:
-    """The server says that it ended the session, so nothing was written; an indexed property takes several steps."""
+    """The server reports that it ended the session, so nothing was written. An indexed property takes a pipeline."""
     get_property(backend).set(actor_id, name, "old")
     with ThreadPoolExecutor(1) as threads:
         with blocking(pg, UPDATE_PROPERTY, actor_id):
@@ -116,7 +116,7 @@ def test_a_lost_answer_to_a_write_is_an_unknown_outcome(
 
 
 class Cut:
-    """Cuts the connection in place of the client's message of this number."""
+    """Cuts the connection instead of forwarding the client's message of this number."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -132,7 +132,7 @@ class Cut:
 def test_a_connection_lost_before_a_write_is_sent_leaves_no_doubt(
     backend: Backend, actor_id: str, proxy: TcpProxy
 ) -> None:
-    """Of all messages of a first connection, from log-in on, only the last is the write."""
+    """Of all messages of a first connection, from the log-in on, only the last is the write."""
     outcomes: list[object] = []
     for number in count():
         close_pool()
@@ -209,7 +209,7 @@ def test_a_conflict_that_stays_is_raised_after_five_tries(backend: Backend, acto
 def test_a_write_whose_commit_fails_is_no_success(
     pooler: str, backend: Backend, actor_id: str, pg: PgConnection, set_env: SetEnv
 ) -> None:
-    """The server says that the statement is done before it commits, and may refuse that."""
+    """The server reports the statement as done before it commits, and the commit may fail."""
     set_env(PG_POOLER=pooler)
     prop = get_property(backend)
     assert prop.set(actor_id, "color", "old")
@@ -276,7 +276,7 @@ def test_a_creator_that_its_index_cannot_hold_is_refused(backend: Backend) -> No
 
 
 def test_an_error_leaves_the_connection_usable(backend: Backend, actor_id: str) -> None:
-    """An error while a statement is being prepared costs the connection, no other does."""
+    """Only an error while a statement is being prepared costs the connection."""
     prop, pids = get_property(backend), []
     for _ in range(20):
         with pytest.raises(DbUnknownActorError):

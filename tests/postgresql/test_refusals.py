@@ -1,4 +1,4 @@
-"""What a refused connection means does not depend on the language of the server's messages."""
+"""Refused connections are mapped independently of the language of the server's messages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MEANINGS: dict[str, tuple[type[DbError], str]] = {
 
 
 class _Refusing(socketserver.BaseRequestHandler):
-    """Answers each log-in with an error, in words that no program knows."""
+    """Answers each log-in with an error in an unknown language."""
 
     server: _Refusals
 
@@ -72,7 +72,7 @@ class _Refusals(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def refusing(code: str) -> Iterator[int]:
-    """Yield the port of a server that refuses every log-in with this SQLSTATE."""
+    """Yield the port of a server that rejects every log-in with this SQLSTATE."""
     with _Refusals(("127.0.0.1", 0), _Refusing) as server:
         server.code = code
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -104,7 +104,7 @@ def test_a_refusal_means_what_its_code_says(code: str, backend: Backend, set_env
 
 
 def test_of_several_servers_a_full_one_counts(backend: Backend, set_env: SetEnv) -> None:
-    """As it is the one that the application would work with."""
+    """For that is the server that the application would use."""
     with refusing("53300") as port:
         for hosts, ports in (("127.0.0.1,127.0.0.1", f"{port},1"), ("127.0.0.1,127.0.0.1", f"1,{port}")):
             set_env(PG_DB_URL=f"host={hosts} port={ports} user=someone dbname=x")

@@ -47,7 +47,7 @@ def test_iterate_takes_one_round_trip_a_page(backend: Backend, actor_id: str, pr
 
 
 def test_a_connection_is_made_when_it_is_needed(backend: Backend, actor_id: str, proxy: TcpProxy) -> None:
-    """Log-in takes some flights, the detection of a pooler and the look at the schema one each; once is enough."""
+    """The log-in, the detection of a pooler and the check of the schema take round trips only once."""
     before = proxy.flights
     get_property(backend).get(actor_id, "x")
     first = proxy.flights - before

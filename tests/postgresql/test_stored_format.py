@@ -1,4 +1,4 @@
-"""Which row each write leaves in which table, and what is read from rows that others wrote (5.4)."""
+"""The rows that each call writes, and what is read from rows written by others (5.4)."""
 
 import hashlib
 import importlib

@@ -1,4 +1,4 @@
-"""URLs and conninfo strings that are no log-in of libpq's: what is wrong is named, and no password is shown."""
+"""Invalid URLs and conninfo strings: the error names what is wrong and shows no password."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SEPARATORS = [
 
 
 def refusal(variable: str, url: str) -> ConfigurationError | None:
-    """Return why a URL is refused, None if it is not."""
+    """Return why a URL is rejected, None if it is accepted."""
     try:
         settings = Settings.from_environment({variable: url}).postgresql
         connection_string(settings, migration=variable == "PG_MIGRATION_URL")
@@ -89,7 +89,7 @@ def test_an_at_in_the_host_is_no_host(host: str) -> None:
     "form", ["postgresql://u:{}@h:5432/d?sslmode=require", "postgresql://h/d?user=u&password={}", "host=h password={}"]
 )
 def test_no_part_of_a_password_gets_into_an_error(separator: str, form: str) -> None:
-    """Nor does what is taken for a port or a parameter where a URL is cut in the wrong place."""
+    """Nor is a part of it that looks like a port or a parameter because the URL is split in the wrong place."""
     for before in ("", "12"):
         password = separator.join((before or PARTS[0], *PARTS[1:]))
         for text in (password, f"{password}=x", f"{password}&{PARTS[1]}=x"):

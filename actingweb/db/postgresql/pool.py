@@ -74,7 +74,7 @@ class Pool(CallerOpenedPool[PooledConnection]):
         Raise `psycopg.Error` if none can be opened, `PoolTimeout` if none is returned within `timeout` seconds.
         """
         while True:
-            connection = self._take() or self._ask(timeout)
+            connection = self._take() or self._borrow(timeout)
             if not connection.has_input() or self._answers(connection):
                 return connection
             self.discard(connection)
@@ -149,7 +149,7 @@ class Pool(CallerOpenedPool[PooledConnection]):
             self._hits += 1
             return connection
 
-    def _ask(self, timeout: float | None) -> PooledConnection:
+    def _borrow(self, timeout: float | None) -> PooledConnection:
         """Return a connection from psycopg_pool to a caller that is pending."""
         try:
             if self._is_abandoned:
