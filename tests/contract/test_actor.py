@@ -47,7 +47,7 @@ class TestCreate:
         assert get_actor(backend).get_by_creator("me") == []
 
     @pytest.mark.parametrize("empty", [None, ""])
-    def test_trap_22_creator_and_passphrase_may_be_empty(
+    def test_creator_and_passphrase_may_be_empty(
         self, backend: Backend, actor: DbActorProtocol, empty: str | None
     ) -> None:
         assert actor.create(actor_id="a1", creator=empty, passphrase=empty) is True
@@ -232,7 +232,7 @@ class TestDelete:
 
 
 @pytest.mark.backends("dynamodb")
-def test_trap_01_a_throttled_create_never_overwrites_a_live_actor(
+def test_a_throttled_create_never_overwrites_a_live_actor(
     backend: Backend, actor: DbActorProtocol, request_proxy: SpoilingProxy, set_env: SetEnv
 ) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="2", AWS_DB_AUTO_CREATE_TABLES="false")

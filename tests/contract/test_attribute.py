@@ -89,7 +89,7 @@ class TestGetAndSet:
         assert attribute.set_attr("_system", "tombstones", "n", True)
         assert attribute.get_attr("_system", "tombstones", "n") == {"data": True, "timestamp": None}
 
-    def test_trap_06_a_changed_result_changes_nothing_stored(self, attribute: DbAttributeProtocol) -> None:
+    def test_changing_the_returned_data_changes_nothing_stored(self, attribute: DbAttributeProtocol) -> None:
         given = {"list": [1]}
         attribute.set_attr("a", "b", "n", given)
         given["list"].append(2)
@@ -203,7 +203,7 @@ class TestTimestamp:
 
 
 @pytest.mark.backends("dynamodb", "postgresql")
-def test_trap_20_a_failed_delete_raises(attribute: DbAttributeProtocol, no_tables: None) -> None:
+def test_a_failed_delete_raises(attribute: DbAttributeProtocol, no_tables: None) -> None:
     calls: list[Callable[[], object]] = [
         lambda: attribute.delete_attr("a", "b", "n"),
         lambda: attribute.set_attr("a", "b", "n", None),

@@ -125,7 +125,7 @@ class TestBucketList:
         assert methods.fetch_timestamps("a") == {"b": None}
         assert methods.delete("a") is True
 
-    def test_trap_18_the_timestamp_of_a_bucket_is_the_latest_of_its_rows(
+    def test_the_timestamp_of_a_bucket_is_the_latest_of_its_rows(
         self, attribute: DbAttributeProtocol, buckets: DbAttributeBucketListProtocol
     ) -> None:
         for name, hour in [("a", 10), ("b", 12), ("c", 11)]:
@@ -145,7 +145,7 @@ class TestBucketList:
             attribute.set_attr("a", bucket, "n", 1)
         assert list(buckets.fetch_timestamps("a") or {}) == TEXTS
 
-    def test_trap_21_delete_takes_all_rows_of_the_actor_and_no_others(
+    def test_delete_removes_all_rows_of_the_actor_and_no_others(
         self, attribute: DbAttributeProtocol, buckets: DbAttributeBucketListProtocol
     ) -> None:
         buckets.fetch("a")

@@ -136,7 +136,7 @@ class TestUpdate:
         pg.execute(f"INSERT INTO attributes (id, bucket, name, data) VALUES ('a', 'b', 'n', {stored})")
         _assert_null(attribute)
 
-    def test_trap_18_without_a_timestamp_the_stored_one_stays(self, attribute: DbAttributeProtocol) -> None:
+    def test_without_a_timestamp_argument_the_stored_one_is_kept(self, attribute: DbAttributeProtocol) -> None:
         attribute.set_attr("a", "b", "n", 1, timestamp=NOON)
         assert _swap(attribute, 1, 2)
         assert _entry(attribute) == {"data": 2, "timestamp": NOON}
@@ -191,7 +191,7 @@ class TestDelete:
         assert attribute.delete_attr_conditional(actor_id="a", bucket="b", name="n") is False
         assert attribute.get_bucket("a", "b") == {"m": {"data": "v", "timestamp": None}}
 
-    def test_trap_29_one_caller_wins(self, attribute: DbAttributeProtocol, backend: Backend) -> None:
+    def test_of_eight_concurrent_callers_one_wins(self, attribute: DbAttributeProtocol, backend: Backend) -> None:
         attribute.set_attr("a", "b", "n", "v")
         answers = race(CALLERS, lambda: get_attribute(backend).delete_attr_conditional("a", "b", "n"))
         assert sorted(answers) == [False] * (CALLERS - 1) + [True]

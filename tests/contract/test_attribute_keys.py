@@ -88,7 +88,7 @@ def test_what_is_not_text_is_refused(attribute: DbAttributeProtocol, part: dict[
 
 
 @pytest.mark.backends("postgresql", "memory")
-def test_trap_12_pairs_that_compose_alike_never_replace_one_another(attribute: DbAttributeProtocol) -> None:
+def test_pairs_with_the_same_composed_key_are_separate_attributes(attribute: DbAttributeProtocol) -> None:
     attribute.set_attr("a", "remote:abc", "x", 1)
     attribute.set_attr("a", "remote", "abc:x", 2)
     assert attribute.get_bucket("a", "remote:abc") == {"x": {"data": 1, "timestamp": None}}
@@ -98,7 +98,7 @@ def test_trap_12_pairs_that_compose_alike_never_replace_one_another(attribute: D
 
 
 @pytest.mark.backends("dynamodb")
-def test_trap_12_dynamodb_refuses_the_second_pair(attribute: DbAttributeProtocol) -> None:
+def test_the_second_pair_with_the_same_composed_key_is_refused(attribute: DbAttributeProtocol) -> None:
     attribute.set_attr("a", "remote:abc", "x", 1)
     with pytest.raises(DbConflictError):
         attribute.set_attr("a", "remote", "abc:x", 2)

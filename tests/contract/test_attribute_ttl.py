@@ -75,7 +75,7 @@ def test_without_a_ttl_a_row_stays(
     assert _alive(backend) == ALL
 
 
-def test_trap_19_an_expired_attribute_is_absent_everywhere(backend: Backend, attribute: DbAttributeProtocol) -> None:
+def test_an_expired_attribute_is_absent_everywhere(backend: Backend, attribute: DbAttributeProtocol) -> None:
     attribute.set_attr("a", "b", "n", "v", timestamp=NOON, ttl_seconds=EXPIRED)
     assert _alive(backend) == NONE
     assert attribute.get_bucket("a", "b") == {}

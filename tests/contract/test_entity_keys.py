@@ -193,7 +193,7 @@ def test_postgresql_refuses_rows_of_unknown_actors(backend: Backend, entity: Ent
 
 @pytest.mark.backends("dynamodb", "postgresql")
 @each(MODIFIABLE)
-def test_trap_06_a_modify_that_fails_leaves_the_handle(
+def test_a_modify_that_fails_does_not_change_the_handle(
     request: pytest.FixtureRequest, backend: Backend, entity: Entity, owner_id: str
 ) -> None:
     made = entity.create(backend, owner_id)
@@ -207,9 +207,7 @@ def test_trap_06_a_modify_that_fails_leaves_the_handle(
 
 
 @each(CREATED_ONCE)
-def test_trap_01_of_eight_concurrent_creates_exactly_one_is_true(
-    backend: Backend, entity: Entity, owner_id: str
-) -> None:
+def test_of_eight_concurrent_creates_exactly_one_is_true(backend: Backend, entity: Entity, owner_id: str) -> None:
     numbers = itertools.count()
 
     def create() -> tuple[bool, str]:

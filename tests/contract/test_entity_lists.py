@@ -120,7 +120,7 @@ def test_a_fetch_without_an_actor_forgets_the_one_before(backend: Backend, listi
     assert listing.parts(backend, actor_id) == ["a"]
 
 
-def test_trap_21_a_wipe_removes_rows_written_just_before_it(backend: Backend, listing: Listing, actor_id: str) -> None:
+def test_a_wipe_removes_rows_written_just_before_it(backend: Backend, listing: Listing, actor_id: str) -> None:
     made = listing.make(backend)
     assert made.fetch(actor_id) == []
     listing.add(backend, actor_id, "late")

@@ -305,7 +305,9 @@ def _role_without_rights(pg: PgConnection) -> Iterator[str]:
 
 
 @real_backends
-def test_trap_10_a_fault_is_not_an_answer(backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv) -> None:
+def test_a_fault_raises_and_is_not_taken_for_an_answer(
+    backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv
+) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="1")
     calls = requesting(backend, actor_id)
     proxy.stop()
@@ -315,9 +317,7 @@ def test_trap_10_a_fault_is_not_an_answer(backend: Backend, actor_id: str, proxy
 
 
 @real_backends
-def test_trap_20_a_failed_attribute_delete_raises(
-    backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv
-) -> None:
+def test_a_failed_attribute_delete_raises(backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="1")
     calls = requesting(backend, actor_id)
     proxy.stop()

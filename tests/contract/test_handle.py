@@ -123,7 +123,7 @@ class TestReading:
         assert "other" in made.get(**other).values()
         assert made.handle.id == other["actor_id"]
 
-    def test_trap_05_after_a_get_that_misses_delete_is_false_and_the_row_stays(
+    def test_after_a_get_that_misses_delete_is_false_and_the_row_stays(
         self, backend: Backend, entity: Entity, owner_id: str
     ) -> None:
         made = entity.create(backend, owner_id)
@@ -132,7 +132,7 @@ class TestReading:
         assert made.delete() is False
         assert entity.stored(backend, owner_id)
 
-    def test_trap_06_changing_a_result_leaves_the_handle_as_it_was(
+    def test_changing_the_returned_dict_does_not_change_the_handle(
         self, backend: Backend, entity: Entity, owner_id: str
     ) -> None:
         made = entity.create(backend, owner_id)
@@ -147,7 +147,7 @@ class TestReading:
 
 
 @pytest.mark.parametrize("entity", [TRUST, PEER_TRUSTEE], ids=["trust", "peer trustee"])
-def test_trap_04_a_second_get_returns_the_other_row_with_later_changes_by_others(
+def test_a_second_get_returns_the_other_row_as_others_have_changed_it(
     backend: Backend, entity: Entity, owner_id: str
 ) -> None:
     made = entity.create(backend, owner_id)
@@ -228,7 +228,7 @@ class TestModify:
         assert made.modify(**{entity.text: ""}) is True
         assert entity.load(backend, owner_id).handle == before
 
-    def test_trap_02_after_another_delete_it_is_false_and_the_row_stays_absent(
+    def test_modify_after_a_delete_by_another_client_is_false_and_creates_nothing(
         self, backend: Backend, entity: Entity, owner_id: str
     ) -> None:
         made = entity.create(backend, owner_id)
@@ -237,7 +237,7 @@ class TestModify:
         assert made.handle is None
         assert entity.stored(backend, owner_id) is None
 
-    def test_trap_03_two_clients_modify_different_fields_and_both_keep_their_change(
+    def test_two_clients_modify_different_fields_and_both_keep_their_change(
         self, backend: Backend, entity: Entity, owner_id: str
     ) -> None:
         entity.create(backend, owner_id)
@@ -248,7 +248,7 @@ class TestModify:
         assert {argument: row[entity.columns[argument]] for argument in entity.changes} == entity.changes
 
     @pytest.mark.parametrize("refused", ["a\x00b", 5, ["a"]], ids=["zero byte", "number", "list"])
-    def test_trap_06_a_modify_that_raises_leaves_handle_and_row_as_they_were(
+    def test_a_modify_that_raises_changes_neither_handle_nor_row(
         self, backend: Backend, entity: Entity, owner_id: str, refused: Any
     ) -> None:
         made = entity.create(backend, owner_id)

@@ -68,7 +68,7 @@ def test_a_hundred_names_go_in_one_call(backend: Backend, prop: DbPropertyProtoc
     assert list(properties(backend, actor_id)) == names[110:]
 
 
-def test_trap_21_duplicate_names_are_fine(backend: Backend, prop: DbPropertyProtocol, actor_id: str) -> None:
+def test_a_name_may_be_given_twice(backend: Backend, prop: DbPropertyProtocol, actor_id: str) -> None:
     prop.set(actor_id, "a", "v")
     prop.set(actor_id, "email", "v")
     prop.batch_delete(actor_id=actor_id, names=["a", "a", "email", "email"])

@@ -86,7 +86,7 @@ def test_a_property_that_eight_callers_swap_has_one_claim(
 
 
 @pytest.mark.parametrize("comes_back", [False, True], ids=["former owner stays away", "former owner comes back"])
-def test_trap_28_taking_over_a_released_claim_does_not_beat_another_claim(
+def test_taking_over_a_released_claim_does_not_beat_another_claim(
     backend: Backend,
     new_actor: NewActor,
     lookup_rows: LookupRows,

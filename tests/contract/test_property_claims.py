@@ -113,7 +113,7 @@ def test_the_same_value_again_keeps_the_claim(prop: DbPropertyProtocol, owner: s
 
 
 @_each(REMOVALS)
-def test_trap_11_a_removal_leaves_no_stale_look_up_row(
+def test_a_removal_deletes_the_look_up_row(
     backend: Backend, owner: str, lookup_rows: LookupRows, change: Change
 ) -> None:
     change(backend, owner)
@@ -122,7 +122,7 @@ def test_trap_11_a_removal_leaves_no_stale_look_up_row(
 
 
 @_each(REMOVALS | REPLACEMENTS)
-def test_trap_11_another_actors_claim_is_spared(
+def test_a_change_keeps_the_claim_of_another_actor(
     backend: Backend, owner: str, second: str, lookup_rows: LookupRows, change: Change
 ) -> None:
     change(backend, second)
@@ -272,7 +272,7 @@ def test_a_stale_handle_releases_the_claim_that_is_there_now(
 
 
 @pytest.mark.parametrize("size", [8_000, 300_000])
-def test_trap_07_a_long_random_value_has_a_look_up_row(
+def test_a_long_random_value_has_a_look_up_row(
     backend: Backend, prop: DbPropertyProtocol, actor_id: str, lookup_rows: LookupRows, size: int
 ) -> None:
     value = "".join(new_id("") for _ in range(size // 32))

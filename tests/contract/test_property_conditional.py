@@ -51,7 +51,7 @@ class TestCreateIfNotExists:
         assert prop.delete() is False
         assert properties(backend, actor_id) == {name: "[1]"}
 
-    def test_trap_29_one_caller_wins(self, backend: Backend, actor_id: str, name: str) -> None:
+    def test_of_eight_concurrent_callers_one_wins(self, backend: Backend, actor_id: str, name: str) -> None:
         values = iter(map(str, range(CALLERS)))
 
         def create() -> tuple[bool, str]:

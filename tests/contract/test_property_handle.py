@@ -83,7 +83,7 @@ def test_get_reads_the_key_given_and_sees_changes_of_others(
     assert (prop.handle.name, prop.handle.value) == ("two", "2 changed")
 
 
-def test_trap_05_after_a_get_that_misses_delete_is_false_and_the_row_stays(
+def test_after_a_get_that_misses_delete_is_false_and_the_row_stays(
     backend: Backend, prop: DbPropertyProtocol, actor_id: str
 ) -> None:
     prop.set(actor_id, "n", "v")
@@ -93,7 +93,7 @@ def test_trap_05_after_a_get_that_misses_delete_is_false_and_the_row_stays(
     assert properties(backend, actor_id) == {"n": "v"}
 
 
-def test_trap_06_a_refused_write_leaves_it_as_it_was(prop: DbPropertyProtocol, actor_id: str) -> None:
+def test_a_refused_write_does_not_change_the_handle(prop: DbPropertyProtocol, actor_id: str) -> None:
     prop.set(actor_id, "n", "v")
     with pytest.raises(DbInputError):
         prop.set(actor_id, "n", "a\x00b")

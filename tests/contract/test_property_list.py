@@ -132,7 +132,7 @@ class TestDelete:
         stored.fetch(actor_id)
         assert stored.delete() is True
 
-    def test_trap_21_rows_written_since_the_fetch_go_too(
+    def test_delete_removes_rows_written_after_the_fetch_too(
         self, backend: Backend, prop: DbPropertyProtocol, stored: DbPropertyListProtocol, actor_id: str
     ) -> None:
         stored.fetch(actor_id)

@@ -110,7 +110,7 @@ class TestEitherMode:
         ],
         ids=["set", "set none", "delete", "conditional set", "conditional empty", "conditional delete", "batch delete"],
     )
-    def test_trap_08_the_old_address_no_longer_resolves(
+    def test_the_old_address_no_longer_resolves(
         self, either: Backend, owners: tuple[str, str], change: Callable[[DbPropertyProtocol, str], object]
     ) -> None:
         get_property(either).set(owners[0], "email", ADDRESS)
@@ -119,9 +119,7 @@ class TestEitherMode:
         if get_property(either).get(owners[0], "email"):
             assert _find(either, value="new@example.com") == owners[0]
 
-    def test_trap_09_the_same_text_under_another_name_is_not_found(
-        self, either: Backend, owners: tuple[str, str]
-    ) -> None:
+    def test_the_same_text_under_another_name_is_not_found(self, either: Backend, owners: tuple[str, str]) -> None:
         get_property(either).set(owners[0], "oauthId", "same")
         assert _find(either, "email", "same") is None
         get_property(either).set(owners[1], "email", "same")
@@ -166,7 +164,7 @@ class TestLookupMode:
         assert (listed._use_lookup_table, listed._indexed_properties) == (True, [])
 
     @pytest.mark.parametrize("word", ["1", "true", "YES", " On "])
-    def test_trap_25_every_word_for_true_means_lookup_mode(
+    def test_every_word_for_true_means_lookup_mode(
         self, backend: Backend, actor_id: str, set_env: SetEnv, word: str, lookup_rows: Callable[[], Claims]
     ) -> None:
         set_env(USE_PROPERTY_LOOKUP_TABLE=word)
@@ -239,7 +237,7 @@ def test_dynamodb_refuses_a_long_value_while_the_legacy_index_exists(
 
 @pytest.mark.backends("dynamodb", "postgresql")
 @pytest.mark.parametrize("lookup_mode", [True, False])
-def test_trap_10_a_fault_in_a_reverse_look_up_raises(backend: Backend, no_tables: None, lookup_mode: bool) -> None:
+def test_a_fault_in_a_reverse_look_up_raises(backend: Backend, no_tables: None, lookup_mode: bool) -> None:
     prop = backend.DbProperty.DbProperty(use_lookup_table=lookup_mode, indexed_properties=["email"])
     with pytest.raises(DbError) as error:
         prop.get_actor_id_from_property("email", ADDRESS)

@@ -72,7 +72,7 @@ def test_normal_use_shows_nothing(backend: Backend, actor_id: str, shown: Callab
 
 
 @real_backends
-def test_trap_27_a_stopped_server_shows_nothing(
+def test_a_stopped_server_shows_no_secret(
     backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv, shown: Callable[[dict[str, Call]], str]
 ) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="1")
@@ -84,7 +84,7 @@ def test_trap_27_a_stopped_server_shows_nothing(
 
 
 @real_backends
-def test_trap_27_lost_answers_show_nothing(
+def test_lost_answers_show_no_secret(
     backend: Backend, actor_id: str, proxy: TcpProxy, shown: Callable[[dict[str, Call]], str]
 ) -> None:
     def losing(call: Call) -> Call:
@@ -105,7 +105,7 @@ def test_trap_27_lost_answers_show_nothing(
 @pytest.mark.parametrize(
     "code", ["ProvisionedThroughputExceededException", "AccessDeniedException", "ResourceNotFoundException"]
 )
-def test_trap_27_errors_of_the_service_show_nothing(
+def test_errors_of_the_service_show_no_secret(
     code: str,
     backend: Backend,
     actor_id: str,
@@ -122,7 +122,7 @@ def test_trap_27_errors_of_the_service_show_nothing(
 
 
 @pytest.mark.backends("postgresql")
-def test_trap_27_a_constraint_that_quotes_the_row_shows_nothing(
+def test_a_constraint_violation_that_quotes_the_row_shows_no_secret(
     backend: Backend, actor_id: str, pg: psycopg.Connection[Any], shown: Callable[[dict[str, Call]], str]
 ) -> None:
     """NOT NULL and CHECK violations quote the whole row in their DETAIL line."""
@@ -142,7 +142,7 @@ def test_trap_27_a_constraint_that_quotes_the_row_shows_nothing(
 
 
 @pytest.mark.backends("postgresql")
-def test_trap_27_a_statement_that_is_cancelled_shows_nothing(
+def test_a_cancelled_statement_shows_no_secret(
     backend: Backend, actor_id: str, pg: psycopg.Connection[Any], shown: Callable[[dict[str, Call]], str]
 ) -> None:
     """A lock that does not become free in time; the server quotes the statement as context."""
@@ -196,7 +196,7 @@ def refused_calls(backend: Backend, actor_id: str) -> dict[str, Call]:
     }
 
 
-def test_trap_27_a_refused_argument_shows_nothing(
+def test_a_refused_argument_shows_no_secret(
     backend: Backend, actor_id: str, shown: Callable[[dict[str, Call]], str]
 ) -> None:
     text = shown(refused_calls(backend, actor_id))
@@ -212,7 +212,7 @@ def test_the_reason_of_a_refusal_is_a_fixed_phrase(argument: str, backend: Backe
     assert CANARY not in caught.value.reason
 
 
-def test_trap_27_a_collision_shows_no_value(
+def test_a_key_collision_shows_no_secret(
     backend: Backend, new_actor: Callable[..., str], shown: Callable[[dict[str, Call]], str]
 ) -> None:
     first, second = new_actor(), new_actor()

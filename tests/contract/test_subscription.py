@@ -206,7 +206,7 @@ class TestIncrement:
             sub.increment_seqnr(by)
         assert _stored(backend, actor_id)["sequence"] == 0
 
-    def test_trap_16_twenty_concurrent_increments_raise_the_number_by_twenty(
+    def test_twenty_concurrent_increments_raise_the_number_by_twenty(
         self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str
     ) -> None:
         sub.create(actor_id, "p", "s", seqnr=100)
@@ -223,7 +223,7 @@ class TestIncrement:
 class TestComposedKeys:
     """The pairs (`a:b`, `c`) and (`a`, `b:c`) are two subscriptions."""
 
-    def test_trap_12_a_pair_is_not_returned_for_another_that_composes_alike(
+    def test_a_pair_is_not_returned_for_another_with_the_same_composed_key(
         self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str
     ) -> None:
         sub.create(actor_id, "p:x", "y")

@@ -54,7 +54,7 @@ class TestCreate:
         assert result == {"id": actor_id, "subscriptionid": "s", "data": '{"a": 1}', "sequence": 5}
         assert entry == {"id": actor_id, "subscriptionid": "s", "diff": '{"a": 1}', "sequence": 5}
 
-    def test_trap_14_diffs_created_one_after_the_other_have_different_timestamps(
+    def test_diffs_created_one_after_the_other_have_different_timestamps(
         self, backend: Backend, diffs: DbSubscriptionDiffListProtocol, actor_id: str
     ) -> None:
         _add(backend, actor_id, ("s", 1))
@@ -154,7 +154,7 @@ class TestGet:
         with refusal("seqnr"):
             diff.get(actor_id, "s", seqnr)
 
-    def test_trap_15_the_lowest_is_of_this_very_subscription_and_numbers_sort_as_numbers(
+    def test_the_lowest_diff_is_the_subscriptions_own_and_numbers_sort_as_numbers(
         self, backend: Backend, diff: DbSubscriptionDiffProtocol, actor_id: str
     ) -> None:
         _add(backend, actor_id, ("s10", 1), ("s1:2", 1), ("s", 1))

@@ -183,7 +183,7 @@ def test_delete_all_removes_this_actors_and_can_be_repeated(backend: Backend, ne
 class TestComposedKeys:
     """Target `a:b`, and target `a` with subtarget `b`, are two things."""
 
-    def test_trap_13_suspending_one_does_not_suspend_the_other(
+    def test_suspending_a_target_does_not_suspend_another_with_the_same_composed_key(
         self, suspension: SubscriptionSuspensionProtocol
     ) -> None:
         suspension.suspend("a:b")
@@ -198,7 +198,9 @@ class TestComposedKeys:
         assert suspension.get_all_suspended() == [("a", "b")]
 
     @pytest.mark.backends("postgresql", "memory")
-    def test_trap_13_on_postgresql_both_can_be_suspended(self, suspension: SubscriptionSuspensionProtocol) -> None:
+    def test_both_can_be_suspended_where_key_parts_are_kept_apart(
+        self, suspension: SubscriptionSuspensionProtocol
+    ) -> None:
         assert suspension.suspend("a:b") is True
         assert suspension.suspend("a", "b") is True
         assert suspension.get_all_suspended() == [("a", "b"), ("a:b", None)]
@@ -241,7 +243,9 @@ def test_dynamodb_stores_the_row_of_an_unknown_actor(backend: Backend) -> None:
 
 
 @pytest.mark.backends("dynamodb", "postgresql")
-def test_trap_10_a_fault_is_not_an_answer(suspension: SubscriptionSuspensionProtocol, no_tables: None) -> None:
+def test_a_fault_raises_and_is_not_taken_for_an_answer(
+    suspension: SubscriptionSuspensionProtocol, no_tables: None
+) -> None:
     for call in (suspension.is_suspended, suspension.suspend, suspension.resume):
         with pytest.raises(DbSchemaError):
             call("t", "s")
@@ -251,7 +255,7 @@ def test_trap_10_a_fault_is_not_an_answer(suspension: SubscriptionSuspensionProt
 
 
 @pytest.mark.parametrize("subtarget", [None, "s"])
-def test_trap_29_of_eight_concurrent_suspends_one_wins(backend: Backend, actor_id: str, subtarget: str | None) -> None:
+def test_of_eight_concurrent_suspends_one_wins(backend: Backend, actor_id: str, subtarget: str | None) -> None:
     for target in ("t1", "t2", "t3"):
         for verb in ("suspend", "resume"):
             answers = race(8, functools.partial(_answer, backend, actor_id, verb, target, subtarget))

@@ -39,7 +39,7 @@ SHUFFLED = SORTED[::3] + SORTED[1::3] + SORTED[2::3]
 
 
 @pytest.mark.parametrize(("given", "meant"), INPUTS)
-def test_trap_17_trust_times_are_utc_text_whatever_the_servers_zone(
+def test_trust_times_are_utc_text_whatever_the_servers_zone(
     given: Any, meant: datetime, backend: Backend, actor_id: str
 ) -> None:
     for peer, make in (("created", _created_trust), ("modified", _modified_trust)):
@@ -65,9 +65,7 @@ def _modified_trust(backend: Backend, actor_id: str, peer: str, times: dict[str,
 
 
 @pytest.mark.parametrize(("given", "meant"), INPUTS)
-def test_trap_17_attribute_timestamps_are_aware_utc(
-    given: Any, meant: datetime, backend: Backend, actor_id: str
-) -> None:
+def test_attribute_timestamps_are_aware_utc(given: Any, meant: datetime, backend: Backend, actor_id: str) -> None:
     attribute = backend.DbAttribute.DbAttribute
     attribute.set_attr(actor_id, "set", "n", 1, timestamp=given)
     attribute.set_attr(actor_id, "updated", "n", 1)

@@ -148,7 +148,7 @@ class TestCreate:
         }
 
     @pytest.mark.parametrize("created_at", [None, NOON + timedelta(5)])
-    def test_trap_22_an_empty_secret_works_and_a_second_create_keeps_created_at(
+    def test_an_empty_secret_works_and_a_second_create_keeps_created_at(
         self, backend: Backend, trust: DbTrustProtocol, actor_id: str, created_at: datetime | None
     ) -> None:
         assert trust.create(actor_id=actor_id, peerid="p1", secret="", created_at=NOON) is True
@@ -310,7 +310,7 @@ class TestToken:
 
 
 @pytest.mark.backends("dynamodb", "postgresql")
-def test_trap_10_a_fault_is_not_no_trust_and_not_a_free_token(trust: DbTrustProtocol, no_tables: None) -> None:
+def test_a_fault_raises_and_does_not_read_as_no_trust(trust: DbTrustProtocol, no_tables: None) -> None:
     with pytest.raises(DbSchemaError):
         trust.get(actor_id="a", peerid="p1")
     with pytest.raises(DbSchemaError):

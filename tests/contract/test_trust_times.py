@@ -75,9 +75,7 @@ def _stored(backend: Backend, actor_id: str, peerid: str = "p1") -> dict[str, An
 
 class TestTimes:
     @pytest.mark.parametrize("name", TIMES)
-    def test_trap_17_times_come_back_in_utc(
-        self, backend: Backend, trust: DbTrustProtocol, actor_id: str, name: str
-    ) -> None:
+    def test_times_come_back_in_utc(self, backend: Backend, trust: DbTrustProtocol, actor_id: str, name: str) -> None:
         for given, answered in MOMENTS:
             trust.create(actor_id=actor_id, peerid="p1", **_only(name, given))
             assert _stored(backend, actor_id)[name] == answered

@@ -92,7 +92,7 @@ class TestFallbacks:
         assert proxy.operations(ask) == ["GetItem", "GetItem", "Query"]
         assert proxy.operations(ask) == ["GetItem", "Query"]
 
-    def test_trap_10_a_fault_of_one_is_raised(self, backend: Backend, proxy: SpoilingProxy) -> None:
+    def test_a_fault_of_one_request_of_the_look_up_raises(self, backend: Backend, proxy: SpoilingProxy) -> None:
         proxy.spoilers.extend([None, failing("InternalFailure")])
         with pytest.raises(DbError):
             get_property(backend).get_actor_id_from_property("email", "x@y")
@@ -149,7 +149,7 @@ class TestLegacy:
             assert word in str(raised.value)
 
 
-def test_trap_28_a_claim_of_the_same_moment_is_not_beaten(backend: Backend, proxy: SpoilingProxy) -> None:
+def test_a_claim_renewed_before_the_take_over_is_kept(backend: Backend, proxy: SpoilingProxy) -> None:
     """The owner of a released claim takes the value again between the look at it and the transaction."""
     stale = replace(backend, use_lookup_table=False)
     get_property(backend).set("owner", "email", "x@y")

@@ -227,7 +227,7 @@ class TestNames:
         monkeypatch.undo()
         assert models.Actor.Meta.table_name != f"{aside}_others"
 
-    def test_trap_26_a_prefix_set_after_import_counts(self, backend: Backend, set_env: SetEnv) -> None:
+    def test_a_prefix_set_between_import_and_first_use_is_used(self, backend: Backend, set_env: SetEnv) -> None:
         set_env(AWS_DB_PREFIX="later", AWS_DEFAULT_REGION="eu-north-1")
         assert models.Trust.Meta.table_name == "later_trusts"
         assert models.Trust.Meta.region == "eu-north-1"
@@ -374,7 +374,9 @@ class TestVerify:
         assert "USE_PROPERTY_LOOKUP_TABLE" in capsys.readouterr().err
 
     @pytest.mark.parametrize(("value", "expected"), [("1", True), ("off", False), (None, True)])
-    def test_trap_25_mode(self, backend: Backend, set_env: SetEnv, value: str | None, expected: bool) -> None:
+    def test_the_words_for_true_and_false_choose_the_look_up_mode(
+        self, backend: Backend, set_env: SetEnv, value: str | None, expected: bool
+    ) -> None:
         set_env(USE_PROPERTY_LOOKUP_TABLE=value)
         assert verify_tables.lookup_mode_enabled() is expected
         assert (models.PropertyLookupV2 in verify_tables.required_models()) is expected

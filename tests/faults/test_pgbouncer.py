@@ -114,7 +114,7 @@ def test_the_operations_of_many_processes_return_no_wrong_row(
 
 
 def test_without_the_detection_they_do(backend: Backend, pooled: Callable[..., None], amount: Amount) -> None:
-    """The trap is there: this PgBouncer mixes up what clients prepare, and the test above would notice."""
+    """Without that setting this PgBouncer mixes up the statements that clients prepare: the test above can fail."""
     pooled(PG_POOLER="off")
     answers, _ = work(backend, amount(3, 8), amount(200, 300))
     print(f"undetected: tried {answers.tried}, wrong {answers.wrong}, failed {answers.failed}")

@@ -35,7 +35,7 @@ def released(pg: PgConnection, owner: str) -> None:
     )
 
 
-def test_trap_28_a_claim_that_its_owner_takes_up_again_at_this_moment_stays(
+def test_a_claim_that_its_owner_renews_meanwhile_is_kept(
     backend: Backend, new_actor: NewActor, pg: PgConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
     owner, rival = new_actor(), new_actor()
