@@ -173,7 +173,7 @@ class DynamoDBTables:
         self.environment = {**target.environment, "AWS_DB_PREFIX": prefix}
         self._target = target
         self._prefix = prefix
-        self._client = target.connect()
+        self.client = target.connect()
         self._keys: dict[str, list[str]] = {}
 
     def connect(self) -> DynamoDBClient:
@@ -188,26 +188,26 @@ class DynamoDBTables:
     def drop(self) -> None:
         """Remove the tables."""
         for table in self._tables():
-            self._client.delete_table(TableName=table)
-        self._client.close()
+            self.client.delete_table(TableName=table)
+        self.client.close()
 
     def _tables(self) -> list[str]:
-        pages = self._client.get_paginator("list_tables").paginate()
+        pages = self.client.get_paginator("list_tables").paginate()
         return [name for page in pages for name in page["TableNames"] if name.startswith(self._prefix)]
 
     def _key_of(self, table: str) -> list[str]:
         if table not in self._keys:
-            schema = self._client.describe_table(TableName=table)["Table"]["KeySchema"]
+            schema = self.client.describe_table(TableName=table)["Table"]["KeySchema"]
             self._keys[table] = [part["AttributeName"] for part in schema]
         return self._keys[table]
 
     def _wipe_table(self, table: str) -> None:
-        pages = self._client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        pages = self.client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         key = self._key_of(table)
         keys = ({name: item[name] for name in key} for page in pages for item in page["Items"])
         while batch := list(itertools.islice(keys, _DELETES_PER_REQUEST)):
             deletes: list[WriteRequestTypeDef] = [{"DeleteRequest": {"Key": item_key}} for item_key in batch]
-            self._client.batch_write_item(RequestItems={table: deletes})
+            self.client.batch_write_item(RequestItems={table: deletes})
 
 
 class MemoryTables:

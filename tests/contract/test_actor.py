@@ -19,6 +19,8 @@ from actingweb.db import (
     get_trust,
     get_trust_list,
 )
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.protocols import DbActorProtocol
 from actingweb.db.registry import Backend
 from testbed.dynamodb_proxy import SpoilingProxy, failing
@@ -195,8 +197,8 @@ def _owned_rows(backend: Backend, actor_id: str) -> list[int]:
 
 
 class TestDelete:
-    @pytest.mark.backends("postgresql")
-    def test_postgresql_removes_all_that_the_actor_owns_but_attributes(
+    @requires(Capability.ACTOR_REFERENCES)
+    def test_its_rows_are_deleted_with_it_but_not_its_attributes(
         self, backend: Backend, new_actor: Callable[..., str]
     ) -> None:
         one, other = new_actor(), new_actor()
@@ -211,8 +213,8 @@ class TestDelete:
         assert get_attribute(backend).get_attr(one, "bucket", "name") == {"data": {"a": 1}, "timestamp": None}
         assert _owned_rows(backend, other) == [0, *[1] * 5]
 
-    @pytest.mark.backends("dynamodb", "memory")
-    def test_dynamodb_removes_the_actor_only(self, backend: Backend, actor_id: str) -> None:
+    @lacks(Capability.ACTOR_REFERENCES)
+    def test_without_references_only_its_own_row_is_deleted(self, backend: Backend, actor_id: str) -> None:
         _fill(backend, actor_id)
         actor = get_actor(backend)
         actor.get(actor_id)
@@ -221,7 +223,7 @@ class TestDelete:
         assert _owned_rows(backend, actor_id) == [1] * 6
         assert get_attribute(backend).get_attr(actor_id, "bucket", "name")
 
-    @pytest.mark.backends("postgresql")
+    @requires(Capability.ACTOR_REFERENCES)
     def test_an_actor_created_again_owns_nothing(self, backend: Backend, actor_id: str) -> None:
         get_trust(backend).create(actor_id, "p1")
         actor = get_actor(backend)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import DbError, DbInputError, get_attribute
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.protocols import DbAttributeProtocol
 from actingweb.db.registry import Backend
 
@@ -155,15 +157,15 @@ class TestData:
         with pytest.raises(DbInputError):
             attribute.set_attr("a", "b", "n", data)
 
-    @pytest.mark.backends("dynamodb")
-    def test_dynamodb_refuses_an_item_over_400_kb(self, attribute: DbAttributeProtocol) -> None:
+    @lacks(Capability.LARGE_VALUES)
+    def test_an_item_over_400_kb_is_refused(self, attribute: DbAttributeProtocol) -> None:
         assert attribute.set_attr("a", "b", "n", "x" * 400_000)
         with pytest.raises(DbInputError, match=r"\d{6}"):
             attribute.set_attr("a", "b", "n", "x" * 410_000)
         assert _get(attribute) == "x" * 400_000
 
-    @pytest.mark.backends("postgresql")
-    def test_postgresql_takes_megabytes(self, attribute: DbAttributeProtocol) -> None:
+    @requires(Capability.LARGE_VALUES)
+    def test_data_may_be_megabytes_long(self, attribute: DbAttributeProtocol) -> None:
         assert attribute.set_attr("a", "b", "n", ["x" * 1_500_000])
         assert _get(attribute) == ["x" * 1_500_000]
 
@@ -202,7 +204,6 @@ class TestTimestamp:
         assert _get(attribute) == "old"
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
 def test_a_failed_delete_raises(attribute: DbAttributeProtocol, no_tables: None) -> None:
     calls: list[Callable[[], object]] = [
         lambda: attribute.delete_attr("a", "b", "n"),

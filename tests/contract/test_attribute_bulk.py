@@ -292,8 +292,7 @@ def _fill(ddb: Any, bucket: str, count: int) -> None:
         ddb.batch_write_item(RequestItems={ddb_table("attributes"): puts})
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
-def test_a_fault_is_no_empty_answer(
+def test_a_fault_raises_and_does_not_read_as_empty(
     attribute: DbAttributeProtocol, buckets: DbAttributeBucketListProtocol, no_tables: None
 ) -> None:
     calls: list[tuple[str, Callable[[], object]]] = [

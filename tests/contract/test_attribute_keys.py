@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import DbConflictError, DbInputError
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.protocols import DbAttributeProtocol
 from actingweb.db.registry import Backend
 from tests.support import new_id
@@ -62,7 +64,7 @@ def test_zero_bytes_are_refused_by_writes_and_found_by_nothing(
 def test_what_is_too_long_is_refused_by_writes_and_found_by_nothing(
     backend: Backend, attribute: DbAttributeProtocol, part: dict[str, Any]
 ) -> None:
-    if backend.database != "memory":
+    if Capability.LONG_KEYS not in backend.capabilities:
         with pytest.raises(DbInputError, match="50"):
             attribute.set_attr(**(KEY | {name: _random(text) for name, text in part.items()}), data="w")
     _assert_absent(attribute, KEY | part)
@@ -87,7 +89,7 @@ def test_what_is_not_text_is_refused(attribute: DbAttributeProtocol, part: dict[
             call(**(KEY | part))
 
 
-@pytest.mark.backends("postgresql", "memory")
+@requires(Capability.KEYS_BY_PARTS)
 def test_pairs_with_the_same_composed_key_are_separate_attributes(attribute: DbAttributeProtocol) -> None:
     attribute.set_attr("a", "remote:abc", "x", 1)
     attribute.set_attr("a", "remote", "abc:x", 2)
@@ -97,7 +99,7 @@ def test_pairs_with_the_same_composed_key_are_separate_attributes(attribute: DbA
     assert attribute.get_attr("a", "remote:abc", "x") == {"data": 1, "timestamp": None}
 
 
-@pytest.mark.backends("dynamodb")
+@lacks(Capability.KEYS_BY_PARTS)
 def test_the_second_pair_with_the_same_composed_key_is_refused(attribute: DbAttributeProtocol) -> None:
     attribute.set_attr("a", "remote:abc", "x", 1)
     with pytest.raises(DbConflictError):

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import DbInputError, get_attribute, get_attribute_bucket_list
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.policy import attribute as policy
 from actingweb.db.protocols import DbAttributeProtocol
 from actingweb.db.registry import Backend
@@ -181,8 +183,8 @@ class TestDeleteExpired:
             attribute.delete_expired(now_epoch=now)
         assert attribute.get_attr("a", "b", "n") is not None
 
-    @pytest.mark.backends("postgresql", "memory")
-    def test_rows_at_their_deadline_go_and_are_counted(
+    @requires(Capability.PURGE)
+    def test_rows_at_their_deadline_are_deleted_and_counted(
         self, attribute: DbAttributeProtocol, start: int, set_clock: Clock
     ) -> None:
         for ttl in (1, 2, 3, 4):
@@ -197,7 +199,7 @@ class TestDeleteExpired:
         set_clock(start + 3 + BUFFER)
         assert attribute.delete_expired() == 2
 
-    @pytest.mark.backends("postgresql", "memory")
+    @requires(Capability.PURGE)
     def test_only_in_the_buckets_given(self, attribute: DbAttributeProtocol) -> None:
         for bucket in ("b", "c", "bb", "b:c"):
             attribute.set_attr("a", bucket, "n", "v", ttl_seconds=EXPIRED)
@@ -205,8 +207,10 @@ class TestDeleteExpired:
         assert attribute.delete_expired(buckets="bb") == 1
         assert attribute.delete_expired(buckets=[]) == 2
 
-    @pytest.mark.backends("dynamodb")
-    def test_dynamodb_leaves_it_to_native_ttl(self, attribute: DbAttributeProtocol, no_tables: None) -> None:
+    @lacks(Capability.PURGE)
+    def test_where_the_database_expires_rows_it_is_0_without_a_request(
+        self, attribute: DbAttributeProtocol, no_tables: None
+    ) -> None:
         assert attribute.delete_expired() == 0
         assert attribute.delete_expired(now_epoch=2**40, buckets=["b"]) == 0
 
@@ -215,8 +219,8 @@ class TestDeleteExpired:
         with pytest.raises(DbInputError):
             attribute.delete_expired(now_epoch=wrong)
 
-    @pytest.mark.backends("postgresql", "memory")
-    def test_a_live_row_is_spared_although_another_of_its_bucket_goes(self, attribute: DbAttributeProtocol) -> None:
+    @requires(Capability.PURGE)
+    def test_a_live_row_of_the_same_bucket_is_kept(self, attribute: DbAttributeProtocol) -> None:
         attribute.set_attr("a", "b", "dead", "v", ttl_seconds=EXPIRED)
         attribute.set_attr("a", "b", "live", "v", ttl_seconds=0)
         assert attribute.delete_expired() == 1

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import DbSchemaError, DbUnknownActorError
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import Facility, lacks, requires
 from actingweb.db.registry import Backend
 from tests.support import race
 
@@ -136,9 +138,9 @@ class TestSize:
             made.create(**{"actor_id": owner_id, **entity.key, **entity.values, argument: "c" * 2049})
         assert entity.stored(backend, owner_id) == before
 
-    @pytest.mark.backends("dynamodb")
+    @lacks(Capability.LARGE_VALUES)
     @each(MODIFIABLE)
-    def test_dynamodb_refuses_items_over_400_kb_and_keeps_the_old(
+    def test_an_item_over_400_kb_is_refused_and_the_old_one_kept(
         self, backend: Backend, entity: Entity, owner_id: str
     ) -> None:
         made = entity.create(backend, owner_id)
@@ -149,10 +151,8 @@ class TestSize:
         assert made.handle == entity.load(backend, owner_id).handle
         assert entity.stored(backend, owner_id) == before
 
-    @pytest.mark.backends("dynamodb")
-    def test_dynamodb_refuses_a_modify_that_only_with_the_other_fields_is_over_400_kb(
-        self, backend: Backend, actor_id: str
-    ) -> None:
+    @lacks(Capability.LARGE_VALUES)
+    def test_a_modify_that_makes_the_item_larger_than_400_kb_is_refused(self, backend: Backend, actor_id: str) -> None:
         made = TRUST.create(backend, actor_id, desc="x" * 300_000)
         with refusal():
             made.modify(client_name="y" * 200_000)
@@ -173,7 +173,7 @@ class TestSize:
             with refusal("255.*256|256.*255"):
                 entity.make(backend).create(**{**entity.key, **entity.values, **key, part: "é" * 256})
 
-    @pytest.mark.backends("postgresql", "memory")
+    @requires(Capability.LARGE_VALUES)
     @each(ENTITIES)
     def test_texts_of_a_megabyte_are_stored(self, backend: Backend, entity: Entity, owner_id: str) -> None:
         argument = "passphrase" if entity is ACTOR else entity.text
@@ -181,9 +181,9 @@ class TestSize:
         assert "é" * 1_000_000 in entity.stored(backend, owner_id).values()
 
 
-@pytest.mark.backends("postgresql")
+@requires(Capability.ACTOR_REFERENCES)
 @each(OWNED)
-def test_postgresql_refuses_rows_of_unknown_actors(backend: Backend, entity: Entity) -> None:
+def test_a_row_of_an_unknown_actor_is_refused(backend: Backend, entity: Entity) -> None:
     made = entity.make(backend)
     with pytest.raises(DbUnknownActorError) as raised:
         made.create(actor_id="nobody", **entity.key, **entity.values)
@@ -191,7 +191,7 @@ def test_postgresql_refuses_rows_of_unknown_actors(backend: Backend, entity: Ent
     assert made.get(actor_id="nobody", **entity.key) is None
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
+@requires(Facility.MISSING_TABLES)
 @each(MODIFIABLE)
 def test_a_modify_that_fails_does_not_change_the_handle(
     request: pytest.FixtureRequest, backend: Backend, entity: Entity, owner_id: str

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 Outcomes = dict[str, object]
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
-real_backends = pytest.mark.backends("dynamodb", "postgresql")
 
 OPERATIONS = {
     "DbProperty.get": "property read",
@@ -85,7 +84,6 @@ def others(found: Outcomes, *expected: type[DbError]) -> Outcomes:
     return {name: outcome for name, outcome in found.items() if type(outcome) not in expected}
 
 
-@real_backends
 def test_an_unreachable_server_raises_a_connection_error_from_every_method(
     backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv
 ) -> None:
@@ -95,7 +93,6 @@ def test_an_unreachable_server_raises_a_connection_error_from_every_method(
     assert others(outcomes(calls), DbConnectionError) == {}
 
 
-@real_backends
 def test_every_error_names_its_operation_and_actor(
     backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv
 ) -> None:
@@ -115,7 +112,6 @@ def _operations_of(method: str) -> set[str]:
     return {OPERATIONS[method]} if method in OPERATIONS else general
 
 
-@real_backends
 def test_connections_closed_while_idle_are_replaced_unnoticed(backend: Backend, actor_id: str, proxy: TcpProxy) -> None:
     healthy = outcomes(requesting(backend, _twin(backend)))
     answers: Outcomes = {}
@@ -125,7 +121,6 @@ def test_connections_closed_while_idle_are_replaced_unnoticed(backend: Backend, 
     assert _different(answers, healthy) == {}
 
 
-@real_backends
 def test_a_lost_answer_is_found_out_or_raised_as_unknown(backend: Backend, actor_id: str, proxy: TcpProxy) -> None:
     """A read is repeated; a write is confirmed or its outcome is unknown, but it is never done or denied twice."""
     healthy = outcomes(requesting(backend, _twin(backend)))
@@ -155,7 +150,6 @@ def _different(answers: Outcomes, healthy: Outcomes) -> Outcomes:
     }
 
 
-@real_backends
 @pytest.mark.parametrize("turn", range(3))
 def test_an_increment_is_never_applied_twice(backend: Backend, actor_id: str, proxy: TcpProxy, turn: int) -> None:
     subscription = backend.DbSubscription.DbSubscription()
@@ -304,7 +298,6 @@ def _role_without_rights(pg: PgConnection) -> Iterator[str]:
         pg.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(role))
 
 
-@real_backends
 def test_a_fault_raises_and_is_not_taken_for_an_answer(
     backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv
 ) -> None:
@@ -316,7 +309,6 @@ def test_a_fault_raises_and_is_not_taken_for_an_answer(
     assert isinstance(outcome_of(calls["DbSubscriptionSuspension.is_suspended"]), DbError)
 
 
-@real_backends
 def test_a_failed_attribute_delete_raises(backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="1")
     calls = requesting(backend, actor_id)

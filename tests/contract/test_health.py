@@ -13,6 +13,7 @@ from psycopg import sql
 
 import actingweb.db
 from actingweb.db import health
+from actingweb.db.capabilities import Capability
 from actingweb.db.postgresql.connection import get_pool
 from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
@@ -76,7 +77,7 @@ def test_a_good_database_is_ok(backend: Backend, ready: bool) -> None:
 
 
 def test_what_a_backend_without_a_check_says(backend: Backend) -> None:
-    assert (told().get("checked") is False) == (backend.database == "memory")
+    assert (told().get("checked") is False) == (Capability.HEALTH_CHECK not in backend.capabilities)
 
 
 def test_the_public_name_is_a_function_beside_the_contract_s() -> None:

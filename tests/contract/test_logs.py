@@ -73,7 +73,6 @@ def test_a_vanished_row_is_not_logged(backend: Backend, actor_id: str, logged: R
     assert loud(logged()) == []
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
 def test_a_fault_is_raised_and_not_logged(
     backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv, logged: Records
 ) -> None:
@@ -88,7 +87,6 @@ def test_a_fault_is_raised_and_not_logged(
     assert loud(logged()[before:]) == []
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
 def test_a_fault_of_a_look_up_row_is_an_error_without_the_value(
     backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv, logged: Records
 ) -> None:

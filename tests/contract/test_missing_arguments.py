@@ -4,8 +4,6 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import TcpProxy
 
@@ -103,7 +101,6 @@ def test_the_table_of_missing_arguments_covers_every_method() -> None:
     assert set(MISSING) | NEED_NOTHING == ALL
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
 def test_a_missing_argument_needs_no_server(backend: Backend, proxy: TcpProxy) -> None:
     """Objects are made before, as on DynamoDB a constructor makes sure of the table."""
     methods = {name: _fresh(backend, name) for name in MISSING}

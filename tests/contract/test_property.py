@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import DbInputError, DbUnknownActorError, get_property
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
 from tests.contract.support.property_tables import properties
@@ -172,9 +174,9 @@ class TestSize:
         with pytest.raises(DbInputError, match=r"(?s)2048.*2049|2049.*2048"):
             prop.set("a" * 2049, "n", "v")
 
-    @pytest.mark.backends("dynamodb")
+    @lacks(Capability.LARGE_VALUES)
     @pytest.mark.parametrize("name", ["plain", "email"])
-    def test_dynamodb_refuses_an_item_over_400_kb_and_keeps_the_old_value(
+    def test_an_item_over_400_kb_is_refused_and_the_old_value_kept(
         self, backend: Backend, prop: DbPropertyProtocol, actor_id: str, name: str
     ) -> None:
         prop.set(actor_id, name, "old")
@@ -206,7 +208,7 @@ class TestSize:
             prop.set(actor_id, name[:2800], "v")
         assert properties(backend, actor_id) == {name[:2500]: "v"}
 
-    @pytest.mark.backends("postgresql", "memory")
+    @requires(Capability.LARGE_VALUES)
     def test_a_value_may_be_megabytes_long(self, prop: DbPropertyProtocol, actor_id: str) -> None:
         value = "é" * 1_500_000
         assert prop.set(actor_id, "n", value)
@@ -214,8 +216,8 @@ class TestSize:
 
 
 class TestUnknownActor:
-    @pytest.mark.backends("postgresql")
-    def test_postgresql_refuses_the_row(self, backend: Backend, prop: DbPropertyProtocol) -> None:
+    @requires(Capability.ACTOR_REFERENCES)
+    def test_with_references_the_row_is_refused(self, backend: Backend, prop: DbPropertyProtocol) -> None:
         for call in (prop.set, prop.create_if_not_exists):
             for name in ("n", "email"):
                 with pytest.raises(DbUnknownActorError) as refusal:
@@ -224,8 +226,8 @@ class TestUnknownActor:
                 assert refusal.value.actor_id == "nobody"
         assert properties(backend, "nobody") == {}
 
-    @pytest.mark.backends("dynamodb")
-    def test_dynamodb_stores_the_row(self, prop: DbPropertyProtocol) -> None:
+    @lacks(Capability.ACTOR_REFERENCES)
+    def test_without_references_the_row_is_stored(self, prop: DbPropertyProtocol) -> None:
         assert prop.set("nobody", "n", "v")
         assert prop.create_if_not_exists("nobody", "email", "v")
         assert prop.get("nobody", "n") == "v"

@@ -8,6 +8,8 @@ from contextlib import suppress
 import pytest
 
 from actingweb.db import DbConflictError, DbUnknownActorError, get_property, get_property_list
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import requires
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
 from tests.contract.support.property_tables import Claims, lookup_table, properties
@@ -277,7 +279,7 @@ def test_readers_see_the_holder_or_nobody(backend: Backend, new_actor: NewActor,
     assert lookup_rows() == {compute_lookup_key("email", "bystander@example.com"): ("email", actors[2])}
 
 
-@pytest.mark.backends("postgresql")
+@requires(Capability.ACTOR_REFERENCES)
 def test_an_actor_deleted_while_its_properties_are_set_leaves_nothing(
     backend: Backend, new_actor: NewActor, lookup_rows: LookupRows
 ) -> None:

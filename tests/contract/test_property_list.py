@@ -172,8 +172,7 @@ class TestDelete:
         assert lookup_rows() == {}
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
-def test_a_fault_is_no_empty_dict(stored: DbPropertyListProtocol, no_tables: None) -> None:
+def test_a_fault_raises_and_does_not_read_as_empty(stored: DbPropertyListProtocol, no_tables: None) -> None:
     for fetch in (stored.fetch, stored.fetch_all_including_lists):
         with pytest.raises(DbError) as error:
             fetch("a")

@@ -235,7 +235,6 @@ def test_dynamodb_refuses_a_long_value_while_the_legacy_index_exists(
         assert prop.get(actor_id, name) == ADDRESS
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
 @pytest.mark.parametrize("lookup_mode", [True, False])
 def test_a_fault_in_a_reverse_look_up_raises(backend: Backend, no_tables: None, lookup_mode: bool) -> None:
     prop = backend.DbProperty.DbProperty(use_lookup_table=lookup_mode, indexed_properties=["email"])

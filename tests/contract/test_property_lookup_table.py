@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import DbError, DbInputError, DbUnknownActorError, get_property
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
 from tests.contract.support.property_tables import Claims, lookup_table
@@ -159,13 +161,13 @@ def test_the_property_is_left_alone(backend: Backend, table: Any, actor_id: str)
     assert get_property(backend).get(actor_id, "email") == VALUE
 
 
-@pytest.mark.backends("postgresql", "memory")
+@lacks(Capability.LOOKUP_FALLBACKS)
 def test_there_is_no_v1_table(table: Any, stored: str) -> None:
     assert table.get_v1(property_name="email", value=VALUE) is None
 
 
-@pytest.mark.backends("postgresql")
-def test_postgresql_refuses_an_unknown_actor(table: Any, lookup_rows: LookupRows) -> None:
+@requires(Capability.ACTOR_REFERENCES)
+def test_an_unknown_actor_is_refused(table: Any, lookup_rows: LookupRows) -> None:
     with pytest.raises(DbUnknownActorError):
         table.create("email", VALUE, "nobody")
     assert lookup_rows() == {}
@@ -186,7 +188,6 @@ def test_one_of_eight_actors_gets_the_row(
     assert len(winners) == 1
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
 def test_a_fault_raises_and_a_failed_create_is_logged_without_the_value(
     table: Any, no_tables: None, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import DbInputError, get_property
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks
 from actingweb.db.protocols import DbPropertyProtocol
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
@@ -153,7 +155,7 @@ class TestSetMany:
             assert (refusal.value.op, refusal.value.actor_id) == ("property write", actor_id)
         assert properties(backend, actor_id) == {"a": "old"}
 
-    @pytest.mark.backends("dynamodb", "postgresql")
+    @lacks(Capability.LONG_KEYS)
     def test_a_name_that_is_too_long_refuses_the_whole_call(
         self, backend: Backend, prop: DbPropertyProtocol, actor_id: str
     ) -> None:

@@ -24,8 +24,6 @@ REFUSED = (
     *("name", "diff", "trustee"),
 )
 
-real_backends = pytest.mark.backends("dynamodb", "postgresql")
-
 
 @pytest.fixture(autouse=True)
 def everything_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -71,7 +69,6 @@ def test_normal_use_shows_nothing(backend: Backend, actor_id: str, shown: Callab
     assert CANARY not in shown(ready(backend, actor_id, CANARY))
 
 
-@real_backends
 def test_a_stopped_server_shows_no_secret(
     backend: Backend, actor_id: str, proxy: TcpProxy, set_env: SetEnv, shown: Callable[[dict[str, Call]], str]
 ) -> None:
@@ -83,7 +80,6 @@ def test_a_stopped_server_shows_no_secret(
     assert CANARY not in text
 
 
-@real_backends
 def test_lost_answers_show_no_secret(
     backend: Backend, actor_id: str, proxy: TcpProxy, shown: Callable[[dict[str, Call]], str]
 ) -> None:

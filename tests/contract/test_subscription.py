@@ -11,6 +11,8 @@ from actingweb.db import (
     get_subscription_diff,
     get_subscription_list,
 )
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.protocols import DbSubscriptionProtocol
 from actingweb.db.registry import Backend
 from tests.support import race
@@ -80,9 +82,9 @@ class TestCreate:
         assert _stored(backend, actor_id)["sequence"] == seqnr
         assert type(_stored(backend, actor_id)["sequence"]) is int
 
-    @pytest.mark.backends("postgresql")
+    @lacks(Capability.LONG_NUMBERS)
     @pytest.mark.parametrize("seqnr", [2**63, -(2**63) - 1])
-    def test_postgresql_refuses_longer_numbers(
+    def test_a_number_of_more_than_64_bits_is_refused(
         self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str, seqnr: int
     ) -> None:
         with refusal():
@@ -94,10 +96,16 @@ class TestCreate:
             sub.increment_seqnr()
         assert _stored(backend, actor_id)["sequence"] == sub.handle.seqnr == 2**63 - 1
 
-    @pytest.mark.backends("dynamodb")
-    def test_dynamodb_takes_38_digits(self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str) -> None:
+    @requires(Capability.LONG_NUMBERS)
+    def test_a_number_may_have_38_digits(self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str) -> None:
         sub.create(actor_id, "p", "s", seqnr=10**38 - 2)
         assert sub.increment_seqnr() == _stored(backend, actor_id)["sequence"] == 10**38 - 1
+
+    @pytest.mark.backends("dynamodb")
+    def test_dynamodb_refuses_a_number_of_39_digits(
+        self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str
+    ) -> None:
+        sub.create(actor_id, "p", "s", seqnr=10**38 - 1)
         with refusal():
             sub.modify(seqnr=10**38 + 1)
         assert _stored(backend, actor_id)["sequence"] == 10**38 - 1
@@ -230,8 +238,10 @@ class TestComposedKeys:
         assert get_subscription(backend).get(actor_id, "p", "x:y") is None
         assert get_subscription(backend).get(actor_id, "p:x", "y")
 
-    @pytest.mark.backends("postgresql", "memory")
-    def test_on_postgresql_they_coexist(self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str) -> None:
+    @requires(Capability.KEYS_BY_PARTS)
+    def test_where_keys_are_kept_by_parts_both_are_stored(
+        self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str
+    ) -> None:
         assert sub.create(actor_id, "p:x", "y", target="one") is True
         assert sub.create(actor_id, "p", "x:y", target="other") is True
         sub.modify(target="changed")
@@ -240,8 +250,8 @@ class TestComposedKeys:
         assert sub.delete() is True
         assert _stored(backend, actor_id, "p:x", "y")["target"] == "one"
 
-    @pytest.mark.backends("dynamodb")
-    def test_dynamodb_refuses_the_second_and_keeps_the_first(
+    @lacks(Capability.KEYS_BY_PARTS)
+    def test_where_keys_are_composed_the_second_is_refused(
         self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str
     ) -> None:
         sub.create(actor_id, "p:x", "y", target="one")
@@ -251,7 +261,7 @@ class TestComposedKeys:
         assert _stored(backend, actor_id, "p:x", "y") == before
         assert sub.create(actor_id, "p:x", "y") is False
 
-    @pytest.mark.backends("dynamodb")
+    @lacks(Capability.KEYS_BY_PARTS)
     def test_a_stale_handle_never_touches_the_row_that_took_its_key(
         self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str
     ) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import get_subscription_diff, get_subscription_diff_list
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks
 from actingweb.db.protocols import DbSubscriptionDiffProtocol
 from actingweb.db.registry import Backend
 from tests.support import race
@@ -112,7 +114,7 @@ def test_what_holds_no_triples_is_refused(diff: DbSubscriptionDiffProtocol, acto
         diff.create_many(actor_id, diffs)
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
+@lacks(Capability.LONG_KEYS)
 @pytest.mark.parametrize("bad", [("s", 2**200, "d"), ("s" * 3000, 1, "d")], ids=["number", "key"])
 def test_a_key_that_is_too_large_refuses_the_whole_call(
     backend: Backend, diff: DbSubscriptionDiffProtocol, actor_id: str, bad: Any

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from actingweb.db import DbConflictError, DbSchemaError, DbUnknownActorError, get_subscription_suspension
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.protocols import SubscriptionSuspensionProtocol
 from actingweb.db.registry import Backend
 from tests.support import race
@@ -197,8 +199,8 @@ class TestComposedKeys:
         assert suspension.resume("a:b") is False
         assert suspension.get_all_suspended() == [("a", "b")]
 
-    @pytest.mark.backends("postgresql", "memory")
-    def test_both_can_be_suspended_where_key_parts_are_kept_apart(
+    @requires(Capability.KEYS_BY_PARTS)
+    def test_where_keys_are_kept_by_parts_both_can_be_suspended(
         self, suspension: SubscriptionSuspensionProtocol
     ) -> None:
         assert suspension.suspend("a:b") is True
@@ -207,13 +209,13 @@ class TestComposedKeys:
         assert suspension.resume("a:b") is True
         assert suspension.get_all_suspended() == [("a", "b")]
 
-    @pytest.mark.backends("dynamodb")
+    @lacks(Capability.KEYS_BY_PARTS)
     @pytest.mark.parametrize(
         ("one", "other"),
         [(("a:b", None), ("a", "b")), (("a", "b"), ("a:b", None))],
         ids=["target first", "subtarget first"],
     )
-    def test_dynamodb_refuses_the_second(
+    def test_where_keys_are_composed_the_second_is_refused(
         self,
         suspension: SubscriptionSuspensionProtocol,
         one: tuple[str, str | None],
@@ -226,8 +228,8 @@ class TestComposedKeys:
         assert suspension.suspend(*one) is False
 
 
-@pytest.mark.backends("postgresql")
-def test_postgresql_refuses_an_unknown_actor(backend: Backend) -> None:
+@requires(Capability.ACTOR_REFERENCES)
+def test_with_references_an_unknown_actor_is_refused(backend: Backend) -> None:
     made = get_subscription_suspension(backend, "nobody")
     with pytest.raises(DbUnknownActorError) as raised:
         made.suspend("t")
@@ -235,14 +237,13 @@ def test_postgresql_refuses_an_unknown_actor(backend: Backend) -> None:
     assert made.is_suspended("t") is False
 
 
-@pytest.mark.backends("dynamodb", "memory")
-def test_dynamodb_stores_the_row_of_an_unknown_actor(backend: Backend) -> None:
+@lacks(Capability.ACTOR_REFERENCES)
+def test_without_references_the_row_of_an_unknown_actor_is_stored(backend: Backend) -> None:
     made = get_subscription_suspension(backend, "nobody")
     assert made.suspend("t") is True
     assert made.is_suspended("t") is True
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
 def test_a_fault_raises_and_is_not_taken_for_an_answer(
     suspension: SubscriptionSuspensionProtocol, no_tables: None
 ) -> None:

@@ -4,22 +4,23 @@ import pytest
 
 from actingweb.db import DbNotSupportedError, get_property, load_backend, transaction
 from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks, requires
 from actingweb.db.registry import Backend
 
 
-@pytest.mark.backends("dynamodb", "memory")
+@lacks(Capability.TRANSACTIONS)
 def test_a_backend_without_transactions_says_so(backend: Backend) -> None:
     with pytest.raises(DbNotSupportedError), transaction(backend):
         pytest.fail("the block began")
 
 
-@pytest.mark.backends("dynamodb", "memory")
+@lacks(Capability.TRANSACTIONS)
 def test_the_error_names_what_to_use_instead(backend: Backend) -> None:
     with pytest.raises(DbNotSupportedError, match="set_many"):
         transaction(backend)
 
 
-@pytest.mark.backends("postgresql")
+@requires(Capability.TRANSACTIONS)
 def test_the_configuration_names_the_backend(backend: Backend, actor_id: str) -> None:
     with transaction(backend):
         get_property(backend).set(actor_id, "color", "red")

@@ -309,7 +309,6 @@ class TestToken:
         assert trust.is_token_in_db(actor_id, "x\ufffd") is True
 
 
-@pytest.mark.backends("dynamodb", "postgresql")
 def test_a_fault_raises_and_does_not_read_as_no_trust(trust: DbTrustProtocol, no_tables: None) -> None:
     with pytest.raises(DbSchemaError):
         trust.get(actor_id="a", peerid="p1")

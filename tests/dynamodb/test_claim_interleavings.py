@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from actingweb.db import get_property
+from actingweb.db.conformance import Harness
 from actingweb.db.dynamodb import client
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
-from tests.contract.support.property_tables import Claims, claims_of, lookup_table
+from tests.contract.support.property_tables import Claims, lookup_table
 
 pytestmark = pytest.mark.backends("dynamodb")
 
@@ -21,8 +22,8 @@ Before = Callable[[int, Callable[[], object]], None]
 
 
 @pytest.fixture
-def lookup_rows(request: pytest.FixtureRequest) -> Callable[[], Claims]:
-    return claims_of(request)
+def lookup_rows(harness: Harness) -> Callable[[], Claims]:
+    return harness.lookup_rows
 
 
 @pytest.fixture

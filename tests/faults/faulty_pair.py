@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from actingweb.db import DbError, DbOutcomeUnknownError
+from actingweb.db.capabilities import Capability
 from actingweb.db.registry import Backend
 from tests.contract.support.model import Undefined, clean
 from tests.contract.support.pair import Pair, outcome
@@ -83,7 +84,7 @@ class FaultyPair(Pair):
         after = deepcopy(self.model.tables)
         found = self._found(before, after)
         changes, whole = _changes(before, found), _changes(before, after)
-        in_parts = self.model.dynamodb and _is_on_many_rows(step)
+        in_parts = Capability.ATOMIC_BATCHES not in self.model.capabilities and _is_on_many_rows(step)
         self.unknown += error is DbOutcomeUnknownError
         self.failed += error is not DbOutcomeUnknownError
         if in_parts:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from actingweb.db.capabilities import Capability
 from actingweb.db.registry import Backend
 
 from .signatures import METHODS
@@ -14,8 +15,11 @@ READING = ("get", "fetch", "iterate", "is_")
 PEER = "peer"
 BUCKET = "bucket"
 TIME = "2024-01-02T03:04:05+00:00"
-# What the backends answer without a request.
-WITHOUT_REQUEST = {"dynamodb": {"DbAttribute.delete_expired"}, "postgresql": {"DbPropertyLookup.get_v1"}}
+# What a backend without the capability answers without a request.
+WITHOUT_REQUEST = {
+    Capability.PURGE: "DbAttribute.delete_expired",
+    Capability.LOOKUP_FALLBACKS: "DbPropertyLookup.get_v1",
+}
 
 
 def is_read(name: str) -> bool:
@@ -51,7 +55,7 @@ def ready(backend: Backend, actor_id: str, mark: str = "") -> dict[str, Call]:
 
 def requesting(backend: Backend, actor_id: str, mark: str = "") -> dict[str, Call]:
     """Return what `ready` does without the methods that this backend answers without a request."""
-    silent = WITHOUT_REQUEST[backend.database]
+    silent = {name for capability, name in WITHOUT_REQUEST.items() if capability not in backend.capabilities}
     return {name: call for name, call in ready(backend, actor_id, mark).items() if name not in silent}
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from actingweb.db import DbConflictError, DbInputError, DbUnknownActorError
+from actingweb.db.capabilities import Capability
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -25,17 +26,18 @@ class Undefined(Exception):  # noqa: N818 - nothing is wrong
 class Model:
     """The tables, and what differs between the backends."""
 
-    def __init__(self, database: str) -> None:
-        self.postgresql = database == "postgresql"
-        self.dynamodb = database == "dynamodb"
+    def __init__(self, capabilities: frozenset[Capability]) -> None:
+        self.capabilities = capabilities
+        self.references = Capability.ACTOR_REFERENCES in capabilities
+        self.composed = Capability.KEYS_BY_PARTS not in capabilities
         names = ("actors", "properties", "claims", "trusts", "peertrustees", "subscriptions", "diffs", "suspensions")
         self.tables: dict[str, dict[Key, Row]] = {name: {} for name in (*names, "attributes")}
 
     def put(self, table: str, key: Key, row: Row) -> None:
         """Store a row whose actor and key are checked."""
-        if self.postgresql and table not in ("actors", "attributes") and (key[0],) not in self.tables["actors"]:
+        if self.references and table not in ("actors", "attributes") and (key[0],) not in self.tables["actors"]:
             raise DbUnknownActorError("model")
-        if self.dynamodb and table in _COMPOSED and any(_alike(key, other) for other in self.tables[table]):
+        if self.composed and table in _COMPOSED and any(_alike(key, other) for other in self.tables[table]):
             raise DbConflictError("model")
         self.tables[table][key] = row
 
@@ -49,7 +51,7 @@ class Model:
         return sorted(found, key=lambda item: in_bytes(item[0]))
 
     def forget_actor(self, actor_id: str) -> None:
-        """Delete what PostgreSQL deletes with an actor."""
+        """Delete what refers to an actor."""
         for name, table in self.tables.items():
             if name not in ("actors", "attributes", "claims"):
                 for key in [key for key in table if key[0] == actor_id]:
@@ -182,7 +184,7 @@ class Actor(Handled):
         return self.change(creator=_creator(creator or "") or None, passphrase=passphrase or None)
 
     def delete(self) -> bool:
-        if self.handle is not None and self.model.postgresql:
+        if self.handle is not None and self.model.references:
             self.model.forget_actor(self.key[0])
         return super().delete()
 

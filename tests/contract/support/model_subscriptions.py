@@ -65,7 +65,7 @@ class Diff(Handled):
     def create_many(self, actor_id: Any, diffs: list[tuple[Any, int, Any]]) -> list[bool]:
         given = [(subid, seqnr, diff) for subid, seqnr, diff in diffs if actor_id and subid]
         new = [in_form((actor_id, subid, seqnr, diff or "")) for subid, seqnr, diff in given]
-        if new and self.model.postgresql and new[0][0] not in self.model.actor_ids():
+        if new and self.model.references and new[0][0] not in self.model.actor_ids():
             raise DbUnknownActorError("model")
         handle, key = self.handle, self.key
         answers = [self.create(actor_id, subid, diff, seqnr) for subid, seqnr, diff in diffs]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from actingweb.db import DbInputError, DbUnknownActorError
+from actingweb.db.capabilities import Capability
 
 from .model import INDEXED, Handled, Key, List, Model, Row, clean, in_form, moment, written
 
@@ -39,7 +40,7 @@ class Property(Handled):
         if len(set(map(clean, texts))) < len(texts):
             raise DbInputError("model")
         stored = [in_form((actor_id, name)) for name, text in texts.items() if text]
-        if stored and self.model.postgresql and (actor_id := clean(actor_id)) not in self.model.actor_ids():
+        if stored and self.model.references and (actor_id := clean(actor_id)) not in self.model.actor_ids():
             raise DbUnknownActorError("model")
         handle, key = self.handle, self.key
         for name, text in texts.items():
@@ -222,7 +223,7 @@ class Attribute:
         return True
 
     def delete_expired(self, buckets: Any) -> int:
-        if self.model.dynamodb:
+        if Capability.PURGE not in self.model.capabilities:
             return 0
         return self._delete([key for key, row in self.table.items() if row["expired"] and _in(key[1], buckets)])
 

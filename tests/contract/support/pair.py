@@ -23,7 +23,7 @@ class Pair:
     """A backend and a model, and their objects, by accessor and slot."""
 
     def __init__(self, backend: Backend) -> None:
-        self.model = Model(backend.database)
+        self.model = Model(backend.capabilities)
         self.objects: dict[tuple[str, Any], tuple[Any, Any]] = {}
         self._backend = backend
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,39 +27,6 @@ def properties(backend: Backend, actor_id: str) -> dict[str, str]:
     found = get_property_list(backend).fetch_all_including_lists(actor_id=actor_id)
     assert found is not None
     return found
-
-
-def claims_of(request: pytest.FixtureRequest) -> Callable[[], Claims]:
-    """Return a function that reads the raw look-up rows of the test's backend."""
-    readers = {"postgresql": _postgresql_claims, "dynamodb": _dynamodb_claims, "memory": _memory_claims}
-    backend: Backend = request.getfixturevalue("backend")
-    return readers[backend.database](request)
-
-
-def _postgresql_claims(request: pytest.FixtureRequest) -> Callable[[], Claims]:
-    pg = request.getfixturevalue("pg")
-    query = "SELECT lookup_key, property_name, actor_id FROM property_lookup"
-    return lambda: {key: (name, actor_id) for key, name, actor_id in pg.execute(query)}
-
-
-def _dynamodb_claims(request: pytest.FixtureRequest) -> Callable[[], Claims]:
-    ddb = request.getfixturevalue("ddb")
-
-    def read() -> Claims:
-        items = ddb.scan(TableName=ddb_table("property_lookup_v2"), ConsistentRead=True)["Items"]
-        return {item["lookup_key"]["S"]: (item["property_name"]["S"], item["actor_id"]["S"]) for item in items}
-
-    return read
-
-
-def _memory_claims(_: pytest.FixtureRequest) -> Callable[[], Claims]:
-    from tests.memory_backend.rows import TABLES
-
-    def read() -> Claims:
-        rows = TABLES.get("property_lookup", {}).values()
-        return {row.lookup_key: (row.property_name, row.actor_id) for row in rows}
-
-    return read
 
 
 @contextmanager
