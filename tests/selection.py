@@ -15,8 +15,8 @@ import pytest
 
 _DIRECTORY = Path(__file__).parent
 # A parallel run gives out whole modules: those that take longest are not left for its end.
-_LONG = ("guide", "migration", "dynamodb", "faults", "embedded", "schema")
-_NOT_QUICK = ("benchmarks", "dynamodb", "embedded", "faults", "guide", "migration", "schema")
+_LONG = ("conformance", "guide", "migration", "dynamodb", "faults", "embedded", "schema")
+_NOT_QUICK = ("benchmarks", "conformance", "dynamodb", "embedded", "faults", "guide", "migration", "schema")
 # Modules of the contract suite that wait for time limits or race many threads.
 _SLOW = ("test_faults.py", "test_property_claim_races.py", "test_secrets.py")
 _LEFT_OUT = pytest.StashKey[Counter[str]]()

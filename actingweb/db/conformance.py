@@ -2,8 +2,8 @@
 
     python -m pytest -p actingweb.db.conformance --backend-harness mypackage.harness:Harness tests/contract
 
-runs the suite, from an unpacked source distribution, on the backend that `mypackage.harness.Harness` prepares, and leaves
-out tests that use no backend. The option can be repeated; without it the ini value `backend_harnesses` names the
+runs the suite, from an unpacked source distribution, on the backend that `mypackage.harness.Harness` prepares. It
+leaves out tests that use no backend. The option can be repeated; without it the ini value `backend_harnesses` names the
 harnesses, and all tests run.
 
 A test that uses the fixture `backend` runs once on each backend that has what the test needs:
@@ -26,23 +26,11 @@ import pytest
 from actingweb.db.capabilities import Capability
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.settings import reset_settings
+from actingweb.db.spi import MODULES
 
-__all__ = ["MODULES", "Facility", "Harness", "Harnesses", "lacks", "requires"]
+__all__ = ["Facility", "Harness", "Harnesses", "lacks", "requires"]
 
 H = TypeVar("H", bound="Harness")
-
-MODULES = (
-    "actor",
-    "attribute",
-    "peertrustee",
-    "property",
-    "property_lookup",
-    "subscription",
-    "subscription_diff",
-    "subscription_suspension",
-    "trust",
-)
-"""The modules of every backend."""
 
 
 class Facility(Enum):

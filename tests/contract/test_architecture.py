@@ -4,14 +4,17 @@ import ast
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import actingweb.db
-from actingweb.db import protocols
+from actingweb.db import protocols, spi
 
 PACKAGE = Path(actingweb.db.__file__).parent
+MEMORY_BACKEND = Path(__file__).parents[1] / "memory_backend"
 SOURCES = [path for path in sorted(PACKAGE.rglob("*.py")) if "versions" not in path.parts]
 ENTITIES = {
     "actor.py",
@@ -148,3 +151,50 @@ def _without(source: str, cls: str, method: str) -> str:
     first = min([found.lineno, *(decorator.lineno for decorator in found.decorator_list)])
     lines = source.splitlines(keepends=True)
     return "".join([*lines[: first - 1], *lines[found.end_lineno :]])
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Yield the absolute names that a source imports anywhere, functions included, but not for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from imported(node)
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    root = PACKAGE.parents[1]
+    paths = {path: path.relative_to(root).with_suffix("").parts for path in (root / "actingweb").rglob("*.py")}
+    modules = {".".join(parts).removesuffix(".__init__"): path for path, parts in paths.items()}
+
+    def module_of(name: str) -> str:
+        return name if name in modules else name.rpartition(".")[0]
+
+    imports = {
+        module: {module_of(name) for name in imported(ast.parse(path.read_text()))} & modules.keys() - {module}
+        for module, path in modules.items()
+    }
+    assert len(imports["actingweb.db.registry"]) >= 2
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+def test_a_backend_of_another_package_needs_only_the_public_names() -> None:
+    """The memory backend is such a one."""
+    names = {name for path in MEMORY_BACKEND.glob("*.py") for name in imported(ast.parse(path.read_text()))}
+    ours = {name for name in names if name.startswith("actingweb")}
+    assert ours <= {f"actingweb.db.spi.{name}" for name in spi.__all__}
+    assert {f"actingweb.db.spi.{name}" for name in ("ActorPolicy", "Fault")} & ours
+
+
+def test_all_names_for_backends_are_exported() -> None:
+    assert (
+        sorted(set(spi.__all__))
+        == sorted(spi.__all__)
+        == sorted(name for name in vars(spi) if not name.startswith("_"))
+    )

@@ -1,6 +1,6 @@
 """A third-party backend: everything in this process's memory. It shows what a backend has to write."""
 
-from actingweb.db.capabilities import Capability
+from actingweb.db.spi import Capability
 from tests.memory_backend.rows import clear
 
 __all__ = ["CAPABILITIES", "clear"]

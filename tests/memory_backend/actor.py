@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from actingweb.db.policy.actor import ActorListPolicy, ActorPolicy
-from actingweb.db.protocols import DbActorListProtocol, DbActorProtocol
-from actingweb.db.records import ActorRecord
+from actingweb.db.spi import ActorListPolicy, ActorPolicy, ActorRecord, DbActorListProtocol, DbActorProtocol
 from tests.memory_backend.rows import MemoryRows
 
 

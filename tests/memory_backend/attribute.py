@@ -5,15 +5,18 @@ from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
-from actingweb.db.policy import json_values
-from actingweb.db.policy.attribute import (
+from actingweb.db.spi import (
     TTL_CLOCK_SKEW_BUFFER,
     AttributeBucketListPolicy,
     AttributePolicy,
+    AttributeRecord,
+    DbAttributeBucketListProtocol,
+    DbAttributeProtocol,
+    EncodedAttribute,
+    decode_json,
+    json_equal,
     ttl_deadline,
 )
-from actingweb.db.protocols import DbAttributeBucketListProtocol, DbAttributeProtocol
-from actingweb.db.records import AttributeRecord, EncodedAttribute
 from tests.memory_backend.rows import LOCK, MemoryRows
 
 __all__ = ["TTL_CLOCK_SKEW_BUFFER", "DbAttribute", "DbAttributeBucketList", "ttl_deadline"]
@@ -48,7 +51,7 @@ class DbAttribute(_Rows, AttributePolicy):
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
         with LOCK:
             row = cls._read(*key)
-            if row is None or _expired(row, now) or not json_values.equal(row.data, json_values.decoded(old)):
+            if row is None or _expired(row, now) or not json_equal(row.data, decode_json(old)):
                 return False
             cls._table()[key] = cls._table()[key].replace(**_decoded(changes))
             return True
@@ -61,7 +64,7 @@ class DbAttribute(_Rows, AttributePolicy):
 
     @classmethod
     def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:
-        wanted = json_values.decoded(chain_id)
+        wanted = decode_json(chain_id)
         with LOCK:
             rows = [row for row in cls._list(actor_id) if row.bucket in buckets and _in_chain(row, wanted)]
             return _delete_all(rows)
@@ -80,7 +83,7 @@ class DbAttributeBucketList(_Rows, AttributeBucketListPolicy):
 
 def _decoded(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of an `AttributeRecord`, made of those of an `EncodedAttribute`."""
-    return {**columns, "data": json_values.decoded(columns["data"])}
+    return {**columns, "data": decode_json(columns["data"])}
 
 
 def _expired(row: AttributeRecord, now: int) -> bool:
@@ -88,7 +91,7 @@ def _expired(row: AttributeRecord, now: int) -> bool:
 
 
 def _in_chain(row: AttributeRecord, chain_id: Any) -> bool:
-    return isinstance(row.data, dict) and "chain_id" in row.data and json_values.equal(row.data["chain_id"], chain_id)
+    return isinstance(row.data, dict) and "chain_id" in row.data and json_equal(row.data["chain_id"], chain_id)
 
 
 def _delete_all(rows: list[AttributeRecord]) -> int:

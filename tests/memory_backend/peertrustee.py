@@ -1,8 +1,12 @@
 """Peers that an actor itself created."""
 
-from actingweb.db.policy.peertrustee import PeerTrusteeListPolicy, PeerTrusteePolicy
-from actingweb.db.protocols import DbPeerTrusteeListProtocol, DbPeerTrusteeProtocol
-from actingweb.db.records import PeerTrusteeRecord
+from actingweb.db.spi import (
+    DbPeerTrusteeListProtocol,
+    DbPeerTrusteeProtocol,
+    PeerTrusteeListPolicy,
+    PeerTrusteePolicy,
+    PeerTrusteeRecord,
+)
 from tests.memory_backend.rows import MemoryRows
 
 

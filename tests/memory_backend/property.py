@@ -1,10 +1,17 @@
 """Properties of an actor."""
 
-from actingweb.db.policy.indexing import LIST_PREFIX, Claim, Stored
-from actingweb.db.policy.property import PropertyListPolicy, PropertyPolicy
-from actingweb.db.protocols import DbPropertyListProtocol, DbPropertyProtocol
-from actingweb.db.records import PropertyLookupRecord, PropertyRecord
-from actingweb.db.utils import compute_lookup_key
+from actingweb.db.spi import (
+    LIST_PREFIX,
+    Claim,
+    DbPropertyListProtocol,
+    DbPropertyProtocol,
+    PropertyListPolicy,
+    PropertyLookupRecord,
+    PropertyPolicy,
+    PropertyRecord,
+    Stored,
+    compute_lookup_key,
+)
 from tests.memory_backend.property_lookup import DbPropertyLookup
 from tests.memory_backend.rows import LOCK, MemoryRows
 

@@ -1,8 +1,6 @@
 """Look-up rows of indexed properties."""
 
-from actingweb.db.policy.property_lookup import PropertyLookupPolicy
-from actingweb.db.records import PropertyLookupRecord
-from actingweb.db.utils import compute_lookup_key
+from actingweb.db.spi import PropertyLookupPolicy, PropertyLookupRecord, compute_lookup_key
 from tests.memory_backend.rows import LOCK, MemoryRows
 
 __all__ = ["DbPropertyLookup", "compute_lookup_key"]

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from threading import RLock
 from typing import Any, ClassVar
 
-from actingweb.db.policy.entity import EntityBase, Limits, R
-from actingweb.db.records import Record
+from actingweb.db.spi import EntityBase, Limits, R, Record
 
 TABLES: dict[str, dict[tuple[Any, ...], Any]] = {}
 LOCK = RLock()

@@ -1,8 +1,12 @@
 """Subscriptions of peers to an actor."""
 
-from actingweb.db.policy.subscription import SubscriptionListPolicy, SubscriptionPolicy
-from actingweb.db.protocols import DbSubscriptionListProtocol, DbSubscriptionProtocol
-from actingweb.db.records import SubscriptionRecord
+from actingweb.db.spi import (
+    DbSubscriptionListProtocol,
+    DbSubscriptionProtocol,
+    SubscriptionListPolicy,
+    SubscriptionPolicy,
+    SubscriptionRecord,
+)
 from tests.memory_backend.rows import LOCK, MemoryRows
 
 

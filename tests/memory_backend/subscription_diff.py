@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
-from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
-from actingweb.db.records import SubscriptionDiffRecord
+from actingweb.db.spi import (
+    DbSubscriptionDiffListProtocol,
+    DbSubscriptionDiffProtocol,
+    SubscriptionDiffListPolicy,
+    SubscriptionDiffPolicy,
+    SubscriptionDiffRecord,
+)
 from tests.memory_backend.rows import LOCK, MemoryRows
 
 

@@ -1,8 +1,6 @@
 """Suspended targets."""
 
-from actingweb.db.policy.subscription_suspension import SubscriptionSuspensionPolicy
-from actingweb.db.protocols import SubscriptionSuspensionProtocol
-from actingweb.db.records import SubscriptionSuspensionRecord
+from actingweb.db.spi import SubscriptionSuspensionPolicy, SubscriptionSuspensionProtocol, SubscriptionSuspensionRecord
 from tests.memory_backend.rows import MemoryRows
 
 

@@ -2,9 +2,7 @@
 
 from datetime import datetime
 
-from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, is_secret
-from actingweb.db.protocols import DbTrustListProtocol, DbTrustProtocol
-from actingweb.db.records import TrustRecord
+from actingweb.db.spi import DbTrustListProtocol, DbTrustProtocol, TrustListPolicy, TrustPolicy, TrustRecord, is_secret
 from tests.memory_backend.rows import LOCK, MemoryRows
 
 

@@ -24,6 +24,7 @@ from tests.supply.packages import ROOT
 from tests.supply.wheel import build_sdist, build_wheel
 
 _LIBRARY = "actingweb_db/lib/"
+_SUITE = ("testbed/", "tests/contract/", "tests/memory_backend/", "tests/plugins/")
 _FRAMEWORK = {
     "actingweb/__init__.py": "",
     "actingweb/interface.py": "",
@@ -127,13 +128,17 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
 
 
 @needs_git
-def test_the_source_distribution_holds_what_the_wheel_is_built_from_and_what_operators_need(sdist: Path) -> None:
+def test_the_source_distribution_builds_the_wheel_and_has_what_operators_and_backends_need(
+    sdist: Path,
+) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = _tracked("actingweb", "actingweb_db", "deploy", "docs/guides")
     needed |= {"LICENSE", "README.md", "actingweb_db.pth", "pyproject.toml", "scripts/build_backend.py"}
-    assert needed <= names
-    assert not [name for name in names if name.startswith(("tests", "testbed", "benchmarks"))]
+    suite = _tracked("tests/*.py", "tests/contract", "tests/memory_backend", "tests/plugins", "testbed")
+    suite = {name for name in suite if name.count("/") == 1 or name.startswith(_SUITE)}
+    assert needed | suite <= names
+    assert {name for name in names if name.startswith(("tests", "testbed", "benchmarks"))} == suite
 
 
 def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
@@ -165,7 +170,7 @@ def test_metadata(wheel: Path) -> None:
 
 
 def test_every_extra_that_is_documented_exists(wheel: Path) -> None:
-    assert {"all", "embedded", "postgresql"} <= set(_metadata(wheel).get_all("Provides-Extra", []))
+    assert {"all", "conformance", "embedded", "postgresql"} <= set(_metadata(wheel).get_all("Provides-Extra", []))
 
 
 def test_what_poetry_installs_for_tests_is_a_part_of_the_extra_dev() -> None:
