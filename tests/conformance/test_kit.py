@@ -16,16 +16,23 @@ from tests.supply.packages import ROOT
 from tests.supply.wheel import build_sdist
 
 PAGE = (ROOT / "docs/guides/backend.md").read_text()
-COMMAND = "python -m pytest -p actingweb.db.conformance --backend-harness mypackage.harness:Harness tests/contract"
+HARNESS = "mypackage.harness:Harness"
+COMMAND = f"python -m pytest -p actingweb.db.conformance --backend-harness {HARNESS} tests/contract"
 ENTRY_POINT = "[actingweb.db.backends]\nmemory = mypackage.backend\n"
 
 
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the source distribution."""
+    return build_sdist(tmp_path_factory.mktemp("sdist"))
+
+
 @pytest.fixture
-def suite(tmp_path: Path) -> Path:
-    """Unpack the source distribution beside a package that has the harness of the page."""
-    with tarfile.open(build_sdist(tmp_path)) as archive:
+def suite(sdist: Path, tmp_path: Path) -> Path:
+    """Unpack the source distribution and add a package that has the harness of the page."""
+    with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
-    (tree,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (tree,) = tmp_path.iterdir()
     (harness,) = re.findall(r"^```python\n(.*?class Harness\(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     package = tree / "mypackage"
     package.mkdir()
@@ -39,15 +46,16 @@ def suite(tmp_path: Path) -> Path:
     return tree
 
 
-def run(tree: Path, *arguments: str) -> tuple[int, str]:
-    """Run the command of the page in the unpacked distribution; return its exit code and what it prints."""
-    _, *command = COMMAND.split()
+def run(tree: Path, *, harness: str = HARNESS, module: str = "") -> tuple[int, str]:
+    """Run the command of the page, on one module if given; return its exit code and what it prints."""
+    _, *command = f"{COMMAND}/{module}".replace(HARNESS, harness).split()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
-        [sys.executable, *command, "-p", "no:cacheprovider", *arguments],
+        [sys.executable, *command, "-p", "no:cacheprovider", "-q"],
         cwd=tree,
         env=environment,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
@@ -58,8 +66,9 @@ def test_the_page_shows_the_command() -> None:
     assert COMMAND in PAGE
 
 
+@pytest.mark.timeout(1200)  # It runs most of the contract suite.
 def test_a_backend_of_another_package_passes_the_suite(suite: Path) -> None:
-    code, output = run(suite, "-q")
+    code, output = run(suite)
     assert code == 0, output
     found = re.search(r"(\d+) passed, (\d+) skipped, (\d+) deselected", output)
     assert found is not None, output
@@ -70,7 +79,7 @@ def test_a_backend_of_another_package_passes_the_suite(suite: Path) -> None:
 def test_a_backend_that_breaks_the_contract_fails_the_suite(suite: Path) -> None:
     path = suite / "mypackage/backend/subscription.py"
     path.write_text(path.read_text().replace("row.seqnr + by", "row.seqnr + 2 * by"))
-    code, output = run(suite, "-q", "-k", "test_subscription")
+    code, output = run(suite, module="test_subscription.py")
     assert code == 1, output
     assert "increment" in output
 
@@ -82,14 +91,13 @@ def test_a_module_that_keeps_state_is_named(suite: Path) -> None:
         .replace("class DbActor(", "CREATORS: list[str] = []\n\n\nclass DbActor(", 1)
         .replace("        return [row", "        CREATORS.append(creator)\n        return [row", 1)
     )
-    code, output = run(suite, "-q", "-k", "test_actor and creator")
+    code, output = run(suite, module="test_actor.py")
     assert code == 1, output
     assert "actingweb.db.memory.actor keeps state in CREATORS" in output
 
 
 @pytest.mark.parametrize("path", ["mypackage.nothing:Harness", "mypackage.harness:Nothing", "mypackage.harness"])
 def test_a_harness_that_cannot_be_loaded_is_a_usage_error(suite: Path, path: str) -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "actingweb.db.conformance", f"--backend-harness={path}"]
-    done = subprocess.run(command, cwd=suite, capture_output=True, text=True, check=False)
-    assert done.returncode == 4
-    assert f"backend harness '{path}' cannot be loaded" in done.stderr
+    code, output = run(suite, harness=path)
+    assert code == 4
+    assert f"backend harness '{path}' cannot be loaded" in output

@@ -7,9 +7,9 @@ import pytest
 
 from actingweb.db import get_trust
 from actingweb.db.registry import Backend
-from tests.guide.blocks import ROOT, blocks
+from tests.contract.support.signatures import METHODS
 
-from .support.signatures import METHODS
+from .blocks import ROOT, blocks
 
 PAGE = ROOT / "docs" / "bulk.md"
 
