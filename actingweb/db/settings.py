@@ -11,8 +11,6 @@ from actingweb.db.exceptions import ConfigurationError
 
 __all__ = ["PostgresSettings", "Settings", "get_settings", "parse_bool", "reset_settings", "table_prefix"]
 
-DEFAULT_REGION = "us-west-1"
-
 _IDENTIFIER_BYTES = 63
 _URL_VARIABLES = ("PG_DB_URL", "DATABASE_URL")
 _LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGPASSWORD", "PGSERVICE")

@@ -1,17 +1,23 @@
 """The region of the tables, for the application and for the tools."""
 
+from typing import TYPE_CHECKING
+
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session as AWSSession
 
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.environment import region
 from actingweb.db.exceptions import ConfigurationError
-from actingweb.db.settings import DEFAULT_REGION, Settings
+
+if TYPE_CHECKING:
+    from actingweb.db.settings import Settings
 
 __all__ = ["region_of"]
 
+_DEFAULT = "us-west-1"
 
-def region_of(settings: Settings, profile: str | None = None) -> str:
+
+def region_of(settings: "Settings", profile: str | None = None) -> str:
     """Return the region that a variable names, else that of the AWS profile, else the library's default.
 
     `profile` is by default that of AWS_PROFILE. The files of AWS are read only if no variable names a region. Raise
@@ -24,7 +30,7 @@ def region_of(settings: Settings, profile: str | None = None) -> str:
         with silenced():
             # botocore's own region would not do: it takes a blank variable for a region.
             found = str(AWSSession(profile=profile).get_scoped_config().get("region", "")).strip()
-        return region(found, "the region of the AWS profile") if found else DEFAULT_REGION
+        return region(found, "the region of the AWS profile") if found else _DEFAULT
     except (BotoCoreError, OSError, ValueError) as error:
         failure = str(error)
     raise ConfigurationError(f"AWS_PROFILE, AWS_CONFIG_FILE: {failure}")
