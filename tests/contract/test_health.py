@@ -15,7 +15,6 @@ import actingweb.db
 from actingweb.db import health
 from actingweb.db.capabilities import Capability
 from actingweb.db.postgresql.connection import get_pool
-from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
 from actingweb.db.registry import Backend
 from actingweb.db.settings import get_settings
@@ -220,6 +219,8 @@ def test_it_is_alive_without_a_schema_and_not_ready(other_schema: str) -> None:
 
 @on_postgresql
 def test_an_older_schema_is_not_ready(other_schema: str) -> None:
+    from actingweb.db.postgresql.migrate import upgrade
+
     upgrade(BASELINE)
     assert told()["status"] == "ok"
     found = told(ready=True)
@@ -229,6 +230,8 @@ def test_an_older_schema_is_not_ready(other_schema: str) -> None:
 
 @on_postgresql
 def test_a_schema_without_one_of_its_tables_is_not_ready(other_schema: str, pg: PgConnection) -> None:
+    from actingweb.db.postgresql.migrate import upgrade
+
     upgrade()
     assert told(ready=True)["status"] == "ok"
     pg.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(other_schema, "trusts")))
