@@ -84,14 +84,14 @@ def test_an_accessor_makes_the_backends_own_object(name: str, module: str, cls: 
     assert type(made) is getattr(getattr(backend, module), cls)
 
 
-def test_all_names_exactly_the_promised() -> None:
+def test_all_lists_exactly_the_names_of_the_contract() -> None:
     promised = {f"get_{name}" for name in NAMES} | set(exceptions.__all__)
     promised |= {"get_db_accessors", "load_backend", "get_settings", "reset_settings"}
     assert set(actingweb.db.__all__) == promised
     assert len(actingweb.db.__all__) == len(promised)
 
 
-def test_all_equals_what_can_be_imported() -> None:
+def test_every_name_in_all_can_be_imported() -> None:
     public = {
         name for name, value in vars(actingweb.db).items() if not name.startswith("_") and not inspect.ismodule(value)
     }

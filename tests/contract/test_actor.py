@@ -107,14 +107,14 @@ class TestCreator:
             for actor_id in ["B", "a1", "a10", "a2", "\uffee", "🎈"]
         ]
 
-    def test_one_row_sets_the_handle(self, backend: Backend, actor: DbActorProtocol) -> None:
+    def test_get_by_creator_sets_the_handle_if_there_is_one_row(self, backend: Backend, actor: DbActorProtocol) -> None:
         actor.create("a1", "me", "secret")
         found = get_actor(backend)
         found.get_by_creator("me")
         assert found.handle == actor.handle
 
     @pytest.mark.parametrize("creator", ["nobody", "me", None, ""], ids=["none", "several", "missing", "empty"])
-    def test_no_row_or_several_or_a_missing_argument_clear_the_handle(
+    def test_get_by_creator_clears_the_handle_without_exactly_one_row(
         self, actor: DbActorProtocol, creator: str | None
     ) -> None:
         actor.create(actor_id="a1", creator="me")
@@ -123,7 +123,7 @@ class TestCreator:
         actor.get_by_creator(creator=creator)
         assert actor.handle is None
 
-    def test_nobody_is_an_empty_list(self, actor: DbActorProtocol) -> None:
+    def test_a_creator_without_actors_is_an_empty_list(self, actor: DbActorProtocol) -> None:
         assert actor.get_by_creator(creator="nobody") == []
 
     @pytest.mark.parametrize("missing", [None, ""])
@@ -136,7 +136,7 @@ class TestCreator:
     def test_a_creator_that_cannot_exist_is_an_empty_list(self, actor: DbActorProtocol, creator: str) -> None:
         assert actor.get_by_creator(creator=creator) == []
 
-    def test_an_actor_moves_to_its_new_creator(self, actor: DbActorProtocol) -> None:
+    def test_a_changed_creator_finds_the_actor_and_the_old_one_does_not(self, actor: DbActorProtocol) -> None:
         actor.create(actor_id="a1", creator="old")
         actor.modify(creator="new")
         assert actor.get_by_creator(creator="old") == []
@@ -161,7 +161,7 @@ class TestModify:
         assert get_actor(backend).get("a1") == {"id": "a1", "creator": "me", "passphrase": "old"}
 
     @pytest.mark.parametrize("empty", [None, "", b""])
-    def test_empty_values_leave_the_fields_alone(
+    def test_empty_values_do_not_change_the_fields(
         self, backend: Backend, actor: DbActorProtocol, empty: str | bytes | None
     ) -> None:
         actor.create("a1", "me", "secret")

@@ -33,12 +33,14 @@ class TestFetch:
             new_actor(text)
         assert [row["id"] for row in actors.fetch()] == AWKWARD_TEXTS
 
-    def test_it_sees_what_was_just_written(self, actors: DbActorListProtocol, new_actor: Callable[..., str]) -> None:
+    def test_fetch_sees_a_row_that_was_just_written(
+        self, actors: DbActorListProtocol, new_actor: Callable[..., str]
+    ) -> None:
         for count in range(1, 6):
             new_actor()
             assert len(actors.fetch()) == count
 
-    def test_its_handle_is_none(self, actors: DbActorListProtocol, actor_id: str) -> None:
+    def test_the_handle_is_none(self, actors: DbActorListProtocol, actor_id: str) -> None:
         assert actors.handle is None
         assert actors.fetch()
         assert actors.handle is None

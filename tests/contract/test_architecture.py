@@ -61,7 +61,7 @@ def test_an_entity_catches_no_driver_error(source: Path) -> None:
 
 
 @pytest.mark.parametrize("source", [path for path in SOURCES if path.name not in COMMANDS], ids=name_of)
-def test_nothing_is_caught_wholesale_without_being_raised_again(source: Path) -> None:
+def test_a_handler_of_every_exception_raises_it_again(source: Path) -> None:
     for node in nodes(source):
         if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) in BARE):
             assert any(isinstance(inner, ast.Raise) for inner in ast.walk(node)), f"line {node.lineno}"

@@ -124,7 +124,9 @@ class TestData:
             ({"k\ud800": ["v\udfff"]}, {"k\ufffd": ["v\ufffd"]}),
         ],
     )
-    def test_what_json_cannot_say_is_converted(self, attribute: DbAttributeProtocol, data: Any, stored: Any) -> None:
+    def test_values_without_a_json_form_of_their_own_are_converted(
+        self, attribute: DbAttributeProtocol, data: Any, stored: Any
+    ) -> None:
         attribute.set_attr("a", "b", "n", data)
         assert _get(attribute) == stored
 
@@ -137,7 +139,7 @@ class TestData:
         ],
         ids=repr,
     )  # fmt: skip
-    def test_what_is_not_json_is_refused_and_the_old_data_stays(
+    def test_data_that_is_not_json_is_refused_and_the_old_data_kept(
         self, attribute: DbAttributeProtocol, data: Any
     ) -> None:
         attribute.set_attr("a", "b", "n", "old", timestamp=NOON)

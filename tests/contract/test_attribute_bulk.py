@@ -45,7 +45,9 @@ class TestBucket:
         assert attribute.delete_bucket(*key) is False
 
     @pytest.mark.parametrize("key", [("a\x00", "b"), ("a", "b\x00"), ("a" * 5000, "b"), ("a", "b" * 5000)])
-    def test_one_that_cannot_exist_has_nothing(self, attribute: DbAttributeProtocol, key: tuple[str, str]) -> None:
+    def test_a_bucket_that_cannot_exist_has_no_attributes(
+        self, attribute: DbAttributeProtocol, key: tuple[str, str]
+    ) -> None:
         assert attribute.get_bucket(*key) == {}
         assert attribute.delete_bucket(*key) is True
 
@@ -111,7 +113,7 @@ class TestBucketList:
         assert [buckets.fetch(), buckets.fetch_timestamps(), buckets.delete()] == [None, None, False]
 
     @pytest.mark.parametrize("actor_id", ["a\x00", "a" * 5000])
-    def test_an_actor_that_cannot_exist_has_nothing(
+    def test_an_actor_that_cannot_exist_has_no_attributes(
         self, buckets: DbAttributeBucketListProtocol, actor_id: str
     ) -> None:
         assert buckets.fetch(actor_id) == {}
@@ -180,7 +182,7 @@ def chain(attribute: DbAttributeProtocol) -> DbAttributeProtocol:
 
 
 class TestDeleteByChain:
-    def test_the_rows_of_these_buckets_go_and_are_counted(self, chain: DbAttributeProtocol) -> None:
+    def test_the_rows_of_these_buckets_are_deleted_and_counted(self, chain: DbAttributeProtocol) -> None:
         assert chain.delete_by_chain(actor_id="a", buckets=["tokens", "codes", "tokens"], chain_id="c1") == 2
         assert _names(chain, "tokens") == ["t2", "t3", "t4"]
         assert _names(chain, "codes") == ["k2", "k3", "k4"]
@@ -205,12 +207,12 @@ class TestDeleteByChain:
         assert len(_names(chain, "tokens")) == 4
 
     @pytest.mark.parametrize("defer_name", ["t1", "absent", "", None])
-    def test_the_deferred_row_goes_too(self, chain: DbAttributeProtocol, defer_name: str | None) -> None:
+    def test_the_deferred_row_is_deleted_too(self, chain: DbAttributeProtocol, defer_name: str | None) -> None:
         chain.set_attr("a", "tokens", "t0", {"chain_id": "c1"})
         assert chain.delete_by_chain("a", ["tokens"], "c1", defer_name=defer_name) == 2
         assert _names(chain, "tokens") == ["t2", "t3", "t4"]
 
-    def test_a_deferred_row_of_another_chain_stays(self, chain: DbAttributeProtocol) -> None:
+    def test_a_deferred_row_of_another_chain_is_kept(self, chain: DbAttributeProtocol) -> None:
         assert chain.delete_by_chain("a", ["tokens"], "c1", defer_name="t2") == 1
         assert _names(chain, "tokens") == ["t2", "t3", "t4"]
 
@@ -242,18 +244,18 @@ class TestDeleteByChain:
         attribute.set_attr("a", "b", "n", {"chain_id": stored})
         assert attribute.delete_by_chain("a", ["b"], given) == 1
 
-    def test_expired_rows_go_and_count(self, attribute: DbAttributeProtocol) -> None:
+    def test_expired_rows_are_deleted_and_counted(self, attribute: DbAttributeProtocol) -> None:
         attribute.set_attr("a", "b", "n", {"chain_id": "c"}, ttl_seconds=EXPIRED)
         assert attribute.delete_by_chain("a", ["b"], "c") == 1
 
-    def test_a_hundred_rows_go(self, attribute: DbAttributeProtocol) -> None:
+    def test_a_hundred_rows_are_deleted(self, attribute: DbAttributeProtocol) -> None:
         for number in range(100):
             attribute.set_attr("a", "b", f"n{number}", {"chain_id": "c"})
         attribute.set_attr("a", "b", "other", {"chain_id": "d"})
         assert attribute.delete_by_chain("a", ["b"], "c", defer_name="n50") == 100
         assert _names(attribute, "b") == ["other"]
 
-    def test_keys_that_cannot_exist_have_no_chain(self, chain: DbAttributeProtocol) -> None:
+    def test_a_chain_under_keys_that_cannot_exist_is_empty(self, chain: DbAttributeProtocol) -> None:
         assert chain.delete_by_chain("a\x00", ["tokens"], "c1") == 0
         assert chain.delete_by_chain("a", ["tokens\x00", "b" * 5000, "codes"], "c1") == 1
         assert chain.delete_by_chain("a", ["tokens"], "c1", defer_name="t1\x00") == 1

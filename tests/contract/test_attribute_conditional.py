@@ -99,7 +99,7 @@ class TestUpdate:
         assert _data(attribute) == stored
 
     @pytest.mark.parametrize("expected", [None, 0, "", {}, "old"])
-    def test_it_is_never_an_upsert(self, attribute: DbAttributeProtocol, expected: Any) -> None:
+    def test_an_update_of_an_absent_row_creates_nothing(self, attribute: DbAttributeProtocol, expected: Any) -> None:
         assert _swap(attribute, expected, "new") is False
         assert _entry(attribute) is None
 
@@ -197,7 +197,7 @@ class TestDelete:
         assert sorted(answers) == [False] * (CALLERS - 1) + [True]
         assert _entry(attribute) is None
 
-    def test_of_a_delete_and_a_swap_at_once_the_loser_is_false(
+    def test_of_a_concurrent_delete_and_swap_one_is_false(
         self, attribute: DbAttributeProtocol, backend: Backend
     ) -> None:
         """A swap that lost brings nothing back to life."""

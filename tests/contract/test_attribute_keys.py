@@ -50,7 +50,7 @@ def test_keys_are_cleaned(attribute: DbAttributeProtocol) -> None:
 
 
 @pytest.mark.parametrize("part", [{"actor_id": "a\x00"}, {"bucket": "b\x00"}, {"name": "n\x00"}])
-def test_zero_bytes_are_refused_by_writes_and_found_by_nothing(
+def test_a_write_refuses_zero_characters_and_a_read_finds_nothing(
     attribute: DbAttributeProtocol, part: dict[str, Any]
 ) -> None:
     attribute.set_attr(**KEY, data="v")
@@ -61,7 +61,7 @@ def test_zero_bytes_are_refused_by_writes_and_found_by_nothing(
 
 
 @pytest.mark.parametrize("part", [{"actor_id": "a" * 5000}, {"bucket": "b" * 5000}, {"name": "n" * 5000}])
-def test_what_is_too_long_is_refused_by_writes_and_found_by_nothing(
+def test_a_write_refuses_a_key_that_is_too_long_and_a_read_finds_nothing(
     backend: Backend, attribute: DbAttributeProtocol, part: dict[str, Any]
 ) -> None:
     if Capability.LONG_KEYS not in backend.capabilities:

@@ -150,7 +150,7 @@ def test_the_database_s_own_limit_is_named_too(attribute: DbAttributeProtocol) -
 
 @pytest.mark.usefixtures("digits")
 @pytest.mark.backends("dynamodb", "postgresql")
-def test_what_another_process_may_write_and_this_one_not_read_is_an_error(attribute: DbAttributeProtocol) -> None:
+def test_a_number_with_more_digits_than_this_process_reads_is_an_error(attribute: DbAttributeProtocol) -> None:
     sys.set_int_max_str_digits(0)
     attribute.set_attr("a", "b", "n", {"x": 10**5000})
     attribute.set_attr("a", "b", "other", 1)
@@ -204,7 +204,7 @@ def test_a_number_that_nothing_can_hold_is_an_error(attribute: DbAttributeProtoc
 
 
 @pytest.mark.backends("postgresql")
-def test_data_that_is_in_the_database_reads_as_it_stands_there(attribute: DbAttributeProtocol, pg: Any) -> None:
+def test_a_number_written_past_the_library_is_read_exactly(attribute: DbAttributeProtocol, pg: Any) -> None:
     for number, text in enumerate(["1e23", "1.50", "10000000000000000000000.0", "1e-5", "1" + "0" * 5000]):
         statement = "INSERT INTO attributes (id, bucket, name, data) VALUES ('a', 'b', %s, %s)"
         pg.execute(statement, [str(number), json.dumps([0]).replace("0", text)])

@@ -57,7 +57,7 @@ ALL, NONE = [True] * 6, [False] * 6
 
 
 @pytest.mark.parametrize("ttl", [10, 0, -10, -3599, 86_400 * 365])
-def test_a_row_is_there_until_ttl_and_buffer_are_over(
+def test_a_row_exists_until_ttl_and_buffer_have_passed(
     backend: Backend, attribute: DbAttributeProtocol, start: int, set_clock: Clock, ttl: int
 ) -> None:
     attribute.set_attr(actor_id="a", bucket="b", name="n", data="v", ttl_seconds=ttl)
@@ -69,7 +69,7 @@ def test_a_row_is_there_until_ttl_and_buffer_are_over(
     assert attribute.delete_attr_conditional("a", "b", "n") is False
 
 
-def test_without_a_ttl_a_row_stays(
+def test_a_row_without_a_ttl_never_expires(
     backend: Backend, attribute: DbAttributeProtocol, start: int, set_clock: Clock
 ) -> None:
     attribute.set_attr("a", "b", "n", "v")
@@ -102,7 +102,7 @@ def test_an_expired_row_can_be_written_anew_and_deleted(backend: Backend, attrib
     assert attribute.delete_attr("a", "b", "n") is True
 
 
-def test_nobody_wins_an_expired_row(attribute: DbAttributeProtocol, backend: Backend) -> None:
+def test_no_conditional_call_succeeds_on_an_expired_row(attribute: DbAttributeProtocol, backend: Backend) -> None:
     attribute.set_attr("a", "b", "n", "v", ttl_seconds=EXPIRED)
     assert race(8, lambda: get_attribute(backend).delete_attr_conditional("a", "b", "n")) == [False] * 8
 
@@ -200,7 +200,7 @@ class TestDeleteExpired:
         assert attribute.delete_expired() == 2
 
     @requires(Capability.PURGE)
-    def test_only_in_the_buckets_given(self, attribute: DbAttributeProtocol) -> None:
+    def test_only_rows_of_the_given_buckets_are_deleted(self, attribute: DbAttributeProtocol) -> None:
         for bucket in ("b", "c", "bb", "b:c"):
             attribute.set_attr("a", bucket, "n", "v", ttl_seconds=EXPIRED)
         assert attribute.delete_expired(buckets=["b", "absent", "b"]) == 1

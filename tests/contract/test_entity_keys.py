@@ -64,7 +64,7 @@ class TestText:
             assert row["id"] == "x\ufffd"
             assert "v\ufffd" in row.values()
 
-    def test_zero_bytes_are_refused_and_the_old_row_stays(
+    def test_zero_characters_are_refused_and_the_old_row_is_kept(
         self, backend: Backend, entity: Entity, owner_id: str
     ) -> None:
         entity.create(backend, owner_id)
@@ -84,7 +84,9 @@ class TestText:
             assert entity.make(backend).get(**{"actor_id": owner_id, **entity.key, part: value}) is None
 
     @pytest.mark.parametrize("value", [5, b"x", ["x"], {"x": 1}], ids=repr)
-    def test_what_is_not_text_is_refused(self, backend: Backend, entity: Entity, owner_id: str, value: Any) -> None:
+    def test_an_argument_that_is_not_text_is_refused(
+        self, backend: Backend, entity: Entity, owner_id: str, value: Any
+    ) -> None:
         for argument in (*_text_keys(entity), entity.text):
             with refusal("must be text"):
                 entity.make(backend).create(**{"actor_id": owner_id, **entity.key, **entity.values, argument: value})

@@ -121,7 +121,9 @@ def test_connections_closed_while_idle_are_replaced_unnoticed(backend: Backend, 
     assert _different(answers, healthy) == {}
 
 
-def test_a_lost_answer_is_found_out_or_raised_as_unknown(backend: Backend, actor_id: str, proxy: TcpProxy) -> None:
+def test_a_lost_answer_is_recovered_or_raised_as_unknown_outcome(
+    backend: Backend, actor_id: str, proxy: TcpProxy
+) -> None:
     """A read is repeated; a write is confirmed or its outcome is unknown, but it is never done or denied twice."""
     healthy = outcomes(requesting(backend, _twin(backend)))
     answers: Outcomes = {}
@@ -259,7 +261,7 @@ def _tables(ddb: "DynamoDBClient", prefix: str) -> list[str]:
         ("UnrecognizedClientException", DbError),
     ],
 )
-def test_an_error_of_the_service_is_raised_as_what_it_means(
+def test_each_error_code_of_the_service_raises_its_error_class(
     code: str, error: type[DbError], backend: Backend, actor_id: str, request_proxy: SpoilingProxy, set_env: SetEnv
 ) -> None:
     set_env(AWS_DB_MAX_ATTEMPTS="1")

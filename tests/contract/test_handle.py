@@ -172,16 +172,16 @@ class TestDelete:
         assert entity.stored(backend, owner_id) is None
         assert made.delete() is False
 
-    def test_it_works_after_a_create(self, backend: Backend, entity: Entity, owner_id: str) -> None:
+    def test_delete_works_after_a_create(self, backend: Backend, entity: Entity, owner_id: str) -> None:
         assert entity.create(backend, owner_id).delete() is True
         assert entity.stored(backend, owner_id) is None
 
-    def test_it_leaves_the_other_rows(self, backend: Backend, entity: Entity, owner_id: str) -> None:
+    def test_delete_keeps_the_other_rows(self, backend: Backend, entity: Entity, owner_id: str) -> None:
         other = entity.create(backend, owner_id, **entity.other_key).handle
         entity.create(backend, owner_id).delete()
         assert entity.stored(backend, owner_id, **entity.other_key)["id"] == other.id
 
-    def test_a_row_already_gone_is_true(self, backend: Backend, entity: Entity, owner_id: str) -> None:
+    def test_delete_of_a_row_already_gone_is_true(self, backend: Backend, entity: Entity, owner_id: str) -> None:
         made = entity.create(backend, owner_id)
         assert entity.load(backend, owner_id).delete() is True
         assert made.delete() is True
@@ -203,7 +203,7 @@ class TestModify:
             assert made.handle[entity.columns[argument]] == value
         assert entity.load(backend, owner_id).handle == made.handle
 
-    def test_it_leaves_the_other_fields(self, backend: Backend, entity: Entity, owner_id: str) -> None:
+    def test_modify_does_not_change_the_other_fields(self, backend: Backend, entity: Entity, owner_id: str) -> None:
         before = entity.create(backend, owner_id).handle
         argument, value = next(iter(entity.changes.items()))
         assert entity.load(backend, owner_id).modify(**{argument: value}) is True
@@ -211,7 +211,9 @@ class TestModify:
         changed = [name for name in type(after).fields if after[name] != before[name]]
         assert changed == [entity.columns[argument]]
 
-    def test_no_field_is_true_and_changes_nothing(self, backend: Backend, entity: Entity, owner_id: str) -> None:
+    def test_modify_without_a_field_is_true_and_changes_nothing(
+        self, backend: Backend, entity: Entity, owner_id: str
+    ) -> None:
         made = entity.create(backend, owner_id)
         before = made.handle
         assert made.modify() is True
@@ -224,7 +226,7 @@ class TestModify:
         assert stale.modify(**{entity.text: "first"}) is True
         assert "first" in entity.stored(backend, owner_id).values()
 
-    def test_empty_texts_leave_the_fields_alone(self, backend: Backend, entity: Entity, owner_id: str) -> None:
+    def test_empty_texts_do_not_change_the_fields(self, backend: Backend, entity: Entity, owner_id: str) -> None:
         made = entity.create(backend, owner_id)
         before = made.handle
         assert made.modify(**{entity.text: ""}) is True
@@ -262,7 +264,9 @@ class TestModify:
 
 @each(CREATED_ONCE)
 class TestCreateOnce:
-    def test_a_second_create_is_false_and_leaves_the_row(self, backend: Backend, entity: Entity, owner_id: str) -> None:
+    def test_a_second_create_is_false_and_does_not_change_the_row(
+        self, backend: Backend, entity: Entity, owner_id: str
+    ) -> None:
         entity.create(backend, owner_id)
         before = entity.stored(backend, owner_id)
         again = entity.make(backend)
@@ -287,7 +291,7 @@ class TestUnknownActor:
         entity.create(backend, "nobody")
         assert entity.stored(backend, "nobody")["id"] == "nobody"
 
-    def test_it_has_nothing(self, backend: Backend, entity: Entity) -> None:
+    def test_a_read_for_an_unknown_actor_finds_nothing(self, backend: Backend, entity: Entity) -> None:
         assert entity.stored(backend, "nobody") is None
 
 

@@ -75,7 +75,7 @@ def test_a_good_database_is_ok(backend: Backend, ready: bool) -> None:
         assert (found["status"], found["backend"]) == ("ok", backend.database)
 
 
-def test_what_a_backend_without_a_check_says(backend: Backend) -> None:
+def test_a_backend_without_a_check_says_so(backend: Backend) -> None:
     assert (told().get("checked") is False) == (Capability.HEALTH_CHECK not in backend.capabilities)
 
 

@@ -42,7 +42,7 @@ def test_create_again_is_true(backend: Backend, stored: str, lookup_rows: Lookup
     assert lookup_rows() == {KEY: ("email", stored)}
 
 
-def test_create_does_not_take_another_actors_row(
+def test_create_does_not_replace_another_actors_row(
     table: Any, stored: str, new_actor: Callable[..., str], lookup_rows: LookupRows, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = new_actor()
@@ -136,7 +136,7 @@ def test_delete_without_arguments_removes_the_handles_row(
     assert loaded.delete() is False
 
 
-def test_delete_without_arguments_spares_a_row_that_is_another_actors_now(
+def test_delete_without_arguments_keeps_a_row_that_another_actor_has_taken(
     backend: Backend, table: Any, stored: str, new_actor: Callable[..., str], lookup_rows: LookupRows
 ) -> None:
     other = new_actor()
@@ -155,14 +155,14 @@ def test_the_handle(table: Any, stored: str, new_actor: Callable[..., str]) -> N
     assert not table.handle
 
 
-def test_the_property_is_left_alone(backend: Backend, table: Any, actor_id: str) -> None:
+def test_deleting_the_row_does_not_change_the_property(backend: Backend, table: Any, actor_id: str) -> None:
     get_property(backend).set(actor_id, "email", VALUE)
     table.delete("email", VALUE)
     assert get_property(backend).get(actor_id, "email") == VALUE
 
 
 @lacks(Capability.LOOKUP_FALLBACKS)
-def test_there_is_no_v1_table(table: Any, stored: str) -> None:
+def test_without_fallbacks_get_v1_is_none(table: Any, stored: str) -> None:
     assert table.get_v1(property_name="email", value=VALUE) is None
 
 

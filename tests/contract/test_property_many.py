@@ -34,7 +34,7 @@ class TestGetMany:
         assert list(found.items()) == list(expected.items())
 
     @pytest.mark.parametrize("collection", [list, tuple, set, dict.fromkeys, iter])
-    def test_any_collection_of_names(
+    def test_any_collection_of_names_is_accepted(
         self, prop: DbPropertyProtocol, actor_id: str, collection: Callable[..., Any]
     ) -> None:
         prop.set_many(actor_id, {"a": "1", "b": "2", "c": "3"})
@@ -58,11 +58,11 @@ class TestGetMany:
             prop.get_many(actor_id, names)
         assert refusal.value.op == "property read"
 
-    def test_a_name_that_cannot_exist_hides_no_other(self, prop: DbPropertyProtocol, actor_id: str) -> None:
+    def test_a_name_that_cannot_exist_does_not_hide_the_others(self, prop: DbPropertyProtocol, actor_id: str) -> None:
         prop.set(actor_id, "a", "v")
         assert prop.get_many(actor_id, ["n" * 5000, "a", "a\x00"]) == {"a": "v"}
 
-    def test_an_empty_value_is_there(self, prop: DbPropertyProtocol, actor_id: str) -> None:
+    def test_a_property_with_an_empty_value_is_returned(self, prop: DbPropertyProtocol, actor_id: str) -> None:
         prop.set(actor_id, "a", "v")
         prop.set_if_value_equals(actor_id, "a", "v", "")
         assert prop.get_many(actor_id, ["a", "b"]) == {"a": ""}
@@ -102,7 +102,9 @@ class TestSetMany:
         assert properties(backend, owner) == {"changed": "2", "kept": "1", "new": "2"}
         assert len(properties(backend, other)) == 4
 
-    def test_only_deletes(self, backend: Backend, prop: DbPropertyProtocol, actor_id: str) -> None:
+    def test_a_call_may_consist_of_deletes_alone(
+        self, backend: Backend, prop: DbPropertyProtocol, actor_id: str
+    ) -> None:
         prop.set_many(actor_id, {"a": "1", "b": "1"})
         assert prop.set_many(actor_id, {"a": None, "absent": None, "n" * 5000: None, "b\x00": ""}) is True
         assert properties(backend, actor_id) == {"b": "1"}
@@ -116,7 +118,7 @@ class TestSetMany:
         assert prop.set_many(missing, {}) is False
         assert properties(backend, actor_id) == {}
 
-    def test_no_values_are_stored_at_once(self, prop: DbPropertyProtocol, actor_id: str) -> None:
+    def test_an_empty_mapping_is_true(self, prop: DbPropertyProtocol, actor_id: str) -> None:
         assert prop.set_many(actor_id, {}) is True
 
     @pytest.mark.parametrize("missing", MISSING)
@@ -127,7 +129,7 @@ class TestSetMany:
         assert prop.set_many(actor_id, values) is False
         assert properties(backend, actor_id) == {}
 
-    def test_any_mapping(self, backend: Backend, prop: DbPropertyProtocol, actor_id: str) -> None:
+    def test_any_mapping_is_accepted(self, backend: Backend, prop: DbPropertyProtocol, actor_id: str) -> None:
         assert prop.set_many(actor_id, MappingProxyType({"a": "v"}))
         assert properties(backend, actor_id) == {"a": "v"}
 
@@ -190,14 +192,18 @@ class TestSetMany:
         assert properties(backend, actor_id) == {"a": "v"}
         assert get_property(backend).get_actor_id_from_property("email", "new") is None
 
-    def test_without_look_up_table(self, backend: Backend, actor_id: str, lookup_rows: LookupRows) -> None:
+    def test_without_the_look_up_table_values_are_stored(
+        self, backend: Backend, actor_id: str, lookup_rows: LookupRows
+    ) -> None:
         prop = backend.DbProperty.DbProperty(use_lookup_table=False)
         assert prop.set_many(actor_id, {"email": "a@b", "a": "v"})
         assert prop.get_many(actor_id, ["a", "email"]) == {"a": "v", "email": "a@b"}
         assert lookup_rows() == {}
 
     @pytest.mark.parametrize("size", [300_000, 40_000])
-    def test_large_values(self, backend: Backend, prop: DbPropertyProtocol, actor_id: str, size: int) -> None:
+    def test_large_values_are_stored(
+        self, backend: Backend, prop: DbPropertyProtocol, actor_id: str, size: int
+    ) -> None:
         values = {f"n{number}": new_id("") * (size // 32) for number in range(8)}
         assert prop.set_many(actor_id, {**values, "email": new_id("") * (size // 32)})
         assert prop.get_many(actor_id, list(values)) == values

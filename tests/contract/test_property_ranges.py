@@ -180,7 +180,7 @@ def test_an_empty_value_is_part_of_a_range(prop: DbPropertyProtocol, actor_id: s
     assert prop.get_prefix(actor_id, "n") == {"n": ""}
 
 
-def test_reads_leave_the_handle_alone(prop: DbPropertyProtocol, actor_id: str) -> None:
+def test_reads_do_not_change_the_handle(prop: DbPropertyProtocol, actor_id: str) -> None:
     prop.set(actor_id, "n", "v")
     prop.get_range(actor_id, "a", "b")
     prop.get_prefix(actor_id, "x")

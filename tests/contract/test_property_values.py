@@ -71,7 +71,7 @@ def test_the_stored_text(backend: Backend, actor_id: str, writer: str, value: An
 
 
 @pytest.mark.parametrize("empty", [None, "", _Labelled("")], ids=["None", "text", "str()"])
-def test_what_encodes_to_nothing_deletes(backend: Backend, actor_id: str, empty: Any) -> None:
+def test_a_value_whose_encoding_is_empty_deletes(backend: Backend, actor_id: str, empty: Any) -> None:
     _write(backend, "set", actor_id, "old")
     assert _write(backend, "set", actor_id, empty) is True
     assert properties(backend, actor_id) == {}
@@ -96,7 +96,7 @@ def test_a_refused_value_changes_nothing(backend: Backend, actor_id: str, writer
     assert properties(backend, actor_id) == {"n": "old"}
 
 
-def test_what_was_given_is_not_changed(prop: DbPropertyProtocol, actor_id: str) -> None:
+def test_the_argument_is_not_changed(prop: DbPropertyProtocol, actor_id: str) -> None:
     value = {"k\ud800": ["v\ud800"]}
     prop.set(actor_id, "n", value)
     assert value == {"k\ud800": ["v\ud800"]}

@@ -76,7 +76,7 @@ def test_what_the_sources_raise(source: Path) -> None:
         assert all(found), f"line {call.lineno}"
 
 
-def test_the_walk_sees_what_there_is() -> None:
+def test_the_search_of_the_sources_finds_them_all() -> None:
     found = [call for source in SOURCES for call in constructions(source)]
     assert len(found) > 25
 

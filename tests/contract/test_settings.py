@@ -106,7 +106,7 @@ def test_a_variable_has_its_default_and_its_meaning(
     assert value_of(attribute) == value
 
 
-def test_a_pool_of_one_connection_keeps_no_more(environment: pytest.MonkeyPatch) -> None:
+def test_a_pool_of_one_connection_has_a_minimum_of_one(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PG_POOL_MAX_SIZE", "1")
     assert value_of("postgresql.pool_min_size") == 1
 

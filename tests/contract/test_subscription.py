@@ -145,14 +145,16 @@ class TestModify:
         assert sub.modify(**changes) is True
         assert _stored(backend, actor_id)[name] == "new"
 
-    def test_the_own_key_is_ignored(self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str) -> None:
+    def test_key_parts_equal_to_the_row_s_are_ignored(
+        self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str
+    ) -> None:
         sub.create(actor_id, "p", "s")
         assert sub.modify(peerid="p", subid="s") is True
         assert sub.modify(peerid="p", subid="", target="t") is True
         assert _stored(backend, actor_id)["target"] == "t"
 
     @pytest.mark.parametrize("key", [{"peerid": "q"}, {"subid": "t"}, {"peerid": "p", "subid": "t"}, {"peerid": 5}])
-    def test_another_key_is_refused(
+    def test_other_key_parts_are_refused(
         self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str, key: dict[str, Any]
     ) -> None:
         sub.create(actor_id, "p", "s")
@@ -280,7 +282,7 @@ class TestComposedKeys:
     @pytest.mark.parametrize(
         ("one", "other"), [(("p", "s"), ("p", "s:")), (("p:", "s"), ("p", "s")), (("p", ":"), ("p", "::"))]
     )
-    def test_colons_do_not_blur_other_keys(
+    def test_keys_with_colons_in_other_places_are_separate(
         self, backend: Backend, actor_id: str, one: tuple[str, str], other: tuple[str, str]
     ) -> None:
         for pair in (one, other):
@@ -298,7 +300,7 @@ def test_the_list_is_in_the_order_of_peer_and_subscription(backend: Backend, act
     assert listed == [_stored(backend, actor_id, *pair) for pair in pairs]
 
 
-def test_two_actors_have_their_own(backend: Backend, new_actor: Callable[..., str]) -> None:
+def test_two_actors_may_have_equal_keys(backend: Backend, new_actor: Callable[..., str]) -> None:
     one, other = new_actor("a"), new_actor("a:p")
     get_subscription(backend).create(one, "p", "s", target="one")
     get_subscription(backend).create(other, "p", "s", target="other")

@@ -36,7 +36,7 @@ def _keys(backend: Backend, actor_id: str, subid: str | None = None) -> list[tup
 
 
 class TestCreate:
-    def test_defaults(self, diff: DbSubscriptionDiffProtocol, actor_id: str) -> None:
+    def test_diff_and_number_have_defaults(self, diff: DbSubscriptionDiffProtocol, actor_id: str) -> None:
         assert diff.create(actor_id=actor_id, subid="s") is True
         result = diff.get(actor_id, "s", 1)
         assert result is not None
@@ -128,7 +128,9 @@ class TestGet:
         assert diff.get(actor_id, "s", 5) is None
         assert diff.get() is None
 
-    def test_no_number_is_the_lowest(self, backend: Backend, diff: DbSubscriptionDiffProtocol, actor_id: str) -> None:
+    def test_without_a_number_it_is_the_lowest_diff(
+        self, backend: Backend, diff: DbSubscriptionDiffProtocol, actor_id: str
+    ) -> None:
         _add(backend, actor_id, ("s", 11), ("s", 2), ("s", 100), ("r", 1), ("t", 1))
         for lowest in (2, 11, 100):
             result = diff.get(actor_id=actor_id, subid="s")
@@ -139,7 +141,9 @@ class TestGet:
         assert diff.get(actor_id=actor_id, subid="s") is None
         assert diff.handle is None
 
-    def test_number_zero_is_zero(self, backend: Backend, diff: DbSubscriptionDiffProtocol, actor_id: str) -> None:
+    def test_number_zero_is_a_number_like_others(
+        self, backend: Backend, diff: DbSubscriptionDiffProtocol, actor_id: str
+    ) -> None:
         _add(backend, actor_id, ("s", 1))
         assert diff.get(actor_id=actor_id, subid="s", seqnr=0) is None
         _add(backend, actor_id, ("s", 0))
@@ -178,7 +182,7 @@ class TestGet:
 
 
 class TestList:
-    def test_it_remembers_the_scope(self, diffs: DbSubscriptionDiffListProtocol, actor_id: str) -> None:
+    def test_fetch_remembers_actor_and_subscription(self, diffs: DbSubscriptionDiffListProtocol, actor_id: str) -> None:
         assert (diffs.actor_id, diffs.subid, diffs.diffs) == (None, None, None)
         found = diffs.fetch(actor_id=actor_id, subid="s")
         assert (diffs.actor_id, diffs.subid, diffs.diffs) == (actor_id, "s", found)
@@ -245,7 +249,7 @@ class TestList:
         assert _keys(backend, actor_id) == [("a", 1)]
 
     @pytest.mark.parametrize("seqnr", ["1", "0", "", 1.0, False, True, b"1"])
-    def test_anything_else_is_refused(
+    def test_delete_of_anything_but_a_number_is_refused(
         self, backend: Backend, diffs: DbSubscriptionDiffListProtocol, actor_id: str, seqnr: Any
     ) -> None:
         _add(backend, actor_id, ("s", 1))

@@ -66,7 +66,7 @@ def test_the_first_of_two_with_one_number_is_stored(
 
 
 @pytest.mark.parametrize("missing", [None, ""])
-def test_what_is_missing_is_false(
+def test_a_diff_with_a_missing_part_is_false(
     backend: Backend, diff: DbSubscriptionDiffProtocol, actor_id: str, missing: Any
 ) -> None:
     assert diff.create_many(actor_id, [(missing, 1, "a"), ("s", 1, "b"), (missing, 1, "a")]) == [False, True, False]

@@ -193,7 +193,9 @@ class TestComposedKeys:
         assert suspension.resume("a", "b") is False
         assert suspension.is_suspended("a:b") is True
 
-    def test_nor_the_other_way_round(self, suspension: SubscriptionSuspensionProtocol) -> None:
+    def test_suspending_a_subtarget_does_not_suspend_another_with_the_same_composed_key(
+        self, suspension: SubscriptionSuspensionProtocol
+    ) -> None:
         suspension.suspend("a", "b")
         assert suspension.is_suspended("a:b") is False
         assert suspension.resume("a:b") is False

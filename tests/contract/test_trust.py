@@ -92,7 +92,9 @@ class TestCreate:
         }
 
     @pytest.mark.parametrize("name", ["baseuri", "peer_type", "relationship", "secret", "verification_token", "desc"])
-    def test_none_for_a_text_is_empty(self, backend: Backend, trust: DbTrustProtocol, actor_id: str, name: str) -> None:
+    def test_none_for_a_text_is_stored_as_empty(
+        self, backend: Backend, trust: DbTrustProtocol, actor_id: str, name: str
+    ) -> None:
         trust.create(actor_id=actor_id, peerid="p1", **_only(name, None))
         result = _stored(backend, actor_id)
         assert {key: result[key] for key in ALWAYS} == ALWAYS
@@ -253,7 +255,7 @@ class TestToken:
         assert result["peerid"] == "p1"
         assert trust.get(actor_id=actor_id, peerid="absent", token="two") is None
 
-    def test_it_is_looked_for_within_the_actor(
+    def test_a_token_is_looked_up_within_the_actor_alone(
         self, backend: Backend, trust: DbTrustProtocol, new_actor: Callable[..., str]
     ) -> None:
         one, other = new_actor(), new_actor()

@@ -22,13 +22,13 @@ def test_trusts_without_a_secret_are_listed(backend: Backend, actor_id: str) -> 
     assert [entry["secret"] for entry in get_trust_list(backend).fetch(actor_id)] == ["", "s", ""]
 
 
-def test_the_order_is_not_that_of_time(backend: Backend, actor_id: str) -> None:
+def test_the_order_is_by_peer_and_not_by_time(backend: Backend, actor_id: str) -> None:
     for days, peerid in enumerate(["c", "a", "b"]):
         get_trust(backend).create(actor_id, peerid, created_at=NOON + timedelta(days))
     assert [entry["peerid"] for entry in get_trust_list(backend).fetch(actor_id)] == ["a", "b", "c"]
 
 
-def test_a_deleted_list_frees_its_tokens(backend: Backend, actor_id: str) -> None:
+def test_after_a_wipe_its_tokens_are_free(backend: Backend, actor_id: str) -> None:
     trust, trusts = get_trust(backend), get_trust_list(backend)
     trust.create(actor_id, "p1", secret="s3cret")
     trusts.fetch(actor_id)

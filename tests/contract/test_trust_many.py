@@ -30,7 +30,7 @@ def test_the_trusts_are_what_get_answers_by_peer(
 
 
 @pytest.mark.parametrize("peerids", [None, "", [], [None, ""], ["absent"], ["p" * 5000, "p\x00"]])
-def test_nothing_is_an_empty_list(trust: DbTrustProtocol, actor_id: str, peerids: Any) -> None:
+def test_no_match_is_an_empty_list(trust: DbTrustProtocol, actor_id: str, peerids: Any) -> None:
     trust.create(actor_id, "p")
     assert trust.get_many(actor_id, peerids) == []
     assert trust.get_many(None, ["p"]) == []
