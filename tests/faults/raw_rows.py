@@ -139,7 +139,7 @@ def memory_rows(*tables: str) -> Rows:
     from tests.memory_backend.rows import TABLES
 
     def read(table: str) -> list[dict[str, Any]]:
-        return [_decoded(row.asdict()) for row in TABLES.get(table, {}).values()]
+        return [row.asdict() for row in TABLES.get(table, {}).values()]
 
     return _sorted(tables, read)
 
