@@ -136,18 +136,16 @@ class _Needs:
     """What the marks and fixtures of a test ask of a backend."""
 
     def __init__(self, metafunc: pytest.Metafunc) -> None:
-        marks = list(metafunc.definition.iter_markers())
-        required = {need for mark in marks if mark.name == "requires" for need in mark.args}
+        required = _marked(metafunc, "requires")
+        self._required = required - set(Facility)
         self._facilities = {each for each in Facility if each in required or each.value in metafunc.fixturenames}
-        self._required = {need for need in required if isinstance(need, Capability)}
-        self._lacked = {need for mark in marks if mark.name == "lacks" for need in mark.args}
-        named = [set(mark.args) for mark in marks if mark.name == "backends"]
-        self._named = set[str].intersection(*named) if named else None
+        self._lacked = _marked(metafunc, "lacks")
+        self._named = _marked(metafunc, "backends")
 
     def are_met(self, name: str, capabilities: frozenset[Capability], facilities: frozenset[Facility]) -> bool:
         """Tell whether a backend and its harness have everything that is needed."""
         return (
-            (self._named is None or name in self._named)
+            (not self._named or name in self._named)
             and self._required <= capabilities
             and not self._lacked & capabilities
             and self._facilities <= facilities
@@ -157,6 +155,11 @@ class _Needs:
         parts = [f"on {', '.join(sorted(self._named))}"] if self._named else []
         parts += sorted(f"with {need.name}" for need in (*self._required, *self._facilities))
         return "needs a backend " + ", ".join([*parts, *sorted(f"without {need.name}" for need in self._lacked)])
+
+
+def _marked(metafunc: pytest.Metafunc, mark: str) -> set[Any]:
+    """Return the arguments of the marks of this name on a test, its class and its module."""
+    return {argument for found in metafunc.definition.iter_markers(mark) for argument in found.args}
 
 
 def requires(*needs: Capability | Facility) -> pytest.MarkDecorator:
