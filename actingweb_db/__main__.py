@@ -1,6 +1,6 @@
 """The console command `actingweb-db`, also as `python -m actingweb_db`."""
 
-from actingweb.migration.launch import main
+from actingweb.cli.launch import main
 
 __all__ = ["main"]
 

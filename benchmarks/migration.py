@@ -28,7 +28,7 @@ from actingweb.db.dynamodb._ensure import ensure_table, reset_ensure_cache
 from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.db.verify_tables import required_models
 from actingweb.embedded.postgres import postgres_environment
-from actingweb.migration.tables import FORMS
+from actingweb.migration.mapping import MAPPINGS
 from benchmarks.machine import describe_machine
 from benchmarks.migration_data import fill_tables, write_files
 from testbed.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
@@ -100,7 +100,9 @@ def measured(step: str, directory: Path) -> Measurement:
 def empty(schema: PostgresTables) -> None:
     """Remove all rows, as if there had never been any."""
     with schema.connect() as connection:
-        names = sql.SQL(", ").join(sql.Identifier(name) for name in (*(form.name for form in FORMS), "property_lookup"))
+        names = sql.SQL(", ").join(
+            sql.Identifier(name) for name in (*(mapping.name for mapping in MAPPINGS), "property_lookup")
+        )
         connection.execute(sql.SQL("TRUNCATE {}").format(names))
 
 

@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actingweb.migration.canonical import Document, TableForm, item_of
-from actingweb.migration.tables import FORMS
+from actingweb.migration.columns import row_model, to_tuples
+from actingweb.migration.documents import Document, item_of
+from actingweb.migration.mapping import MAPPINGS, TableMapping
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,16 +28,16 @@ _PUT_BYTES = 2_000_000
 _THREADS = 4
 
 
-def documents(form: TableForm, rows: int, value_bytes: int) -> Iterator[Document]:
+def documents(mapping: TableMapping, rows: int, value_bytes: int) -> Iterator[Document]:
     """Yield the documents of one table out of `rows` in all, values having `value_bytes` on average."""
-    count = int(rows * _SHARES.get(form.name, 0))
+    count = int(rows * _SHARES.get(mapping.name, 0))
     actors = max(1, int(rows * _SHARES["actors"]))
-    chance = random.Random(form.name)
+    chance = random.Random(mapping.name)
     for number in range(count):
         size = min(chance.randrange(value_bytes // 2, value_bytes * 3 // 2), _LARGEST)
         value = json.dumps({"n": number, "texte": "é", "text": "x" * size})
-        actor = _id(number if form.name == "actors" else chance.randrange(actors))
-        yield {"id": actor} | _ATTRIBUTES[form.name](number, value)
+        actor = _id(number if mapping.name == "actors" else chance.randrange(actors))
+        yield {"id": actor} | _ATTRIBUTES[mapping.name](number, value)
 
 
 _ATTRIBUTES: dict[str, Any] = {
@@ -78,14 +79,18 @@ def _id(number: int) -> str:
 
 def write_files(directory: Path, rows: int, value_bytes: int) -> None:
     """Write, for each table, the file of an export and the text of a COPY."""
-    for form in FORMS:
-        with (directory / f"{form.name}.json").open("w") as file, (directory / f"{form.name}.copy").open("w") as text:
+    for mapping in MAPPINGS:
+        with (
+            (directory / f"{mapping.name}.json").open("w") as file,
+            (directory / f"{mapping.name}.copy").open("w") as text,
+        ):
             separator = "[\n"
-            for document in documents(form, rows, value_bytes):
+            for document in documents(mapping, rows, value_bytes):
                 line = json.dumps(document)
                 file.write(separator + line)
                 separator = ",\n"
-                text.write("\t".join(map(_field, form.row(form.model.model_validate_json(line)))) + "\n")
+                (row,) = to_tuples(mapping, [row_model(mapping).model_validate_json(line)])
+                text.write("\t".join(map(_field, row)) + "\n")
             file.write("[\n]\n" if separator == "[\n" else "\n]\n")
 
 
@@ -100,17 +105,17 @@ def _field(value: Any) -> str:
 def fill_tables(client: "DynamoDBClient", prefix: str, rows: int, value_bytes: int) -> None:
     """Store the same rows in DynamoDB."""
     with ThreadPoolExecutor(_THREADS) as workers:
-        for form in FORMS:
-            table = f"{prefix}_{form.layout.suffix}"
-            batches = _put_batches(form, rows, value_bytes)
+        for mapping in MAPPINGS:
+            table = f"{prefix}_{mapping.layout.suffix}"
+            batches = _put_batches(mapping, rows, value_bytes)
             # A part at a time, so that not all wait in memory.
             while part := list(islice(batches, 100)):
                 for answer in workers.map(lambda puts: client.batch_write_item(RequestItems={table: puts}), part):  # noqa: B023
                     assert not answer["UnprocessedItems"]
 
 
-def _put_batches(form: TableForm, rows: int, value_bytes: int) -> Iterator[list[Any]]:
+def _put_batches(mapping: TableMapping, rows: int, value_bytes: int) -> Iterator[list[Any]]:
     size = max(1, min(_PUTS, _PUT_BYTES // value_bytes))
-    puts = ({"PutRequest": {"Item": item_of(document)}} for document in documents(form, rows, value_bytes))
+    puts = ({"PutRequest": {"Item": item_of(document)}} for document in documents(mapping, rows, value_bytes))
     while batch := list(islice(puts, size)):
         yield batch

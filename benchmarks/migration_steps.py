@@ -17,13 +17,15 @@ from psycopg import sql
 
 from actingweb.db.settings import get_settings
 from actingweb.migration.batches import Batch
-from actingweb.migration.compare import CompareOptions, compare
-from actingweb.migration.export import export_tables
-from actingweb.migration.inputs import Input
-from actingweb.migration.source import DynamoDBSource
-from actingweb.migration.tables import FORMS
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import LoadOptions, Summary, copy_tables, import_files
+from actingweb.migration.jobs.export import export_tables
+from actingweb.migration.jobs.load import copy_tables, import_files
+from actingweb.migration.jobs.load_options import LoadOptions, LoadSummary
+from actingweb.migration.jobs.validate import ValidationOptions
+from actingweb.migration.jobs.validate import validate as run_validation
+from actingweb.migration.mapping import MAPPINGS
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.source.scan import DynamoDBSource
+from actingweb.migration.target.connection import Target
 from benchmarks.machine import peak_mib
 
 __all__ = ["STEPS"]
@@ -37,12 +39,12 @@ def plain_copy(directory: Path) -> int:
     target = _target()
     rows = 0
     with target.connect() as connection, connection.cursor() as cursor:
-        for form in FORMS:
-            columns = sql.SQL(", ").join(map(sql.Identifier, form.record.fields))
+        for mapping in MAPPINGS:
+            columns = sql.SQL(", ").join(map(sql.Identifier, mapping.record.fields))
             statement = target.sql(
-                "COPY {schema}.{table} ({columns}) FROM STDIN", table=sql.Identifier(form.name), columns=columns
+                "COPY {schema}.{table} ({columns}) FROM STDIN", table=sql.Identifier(mapping.name), columns=columns
             )
-            with (directory / f"{form.name}.copy").open("rb") as file, cursor.copy(statement) as copy:
+            with (directory / f"{mapping.name}.copy").open("rb") as file, cursor.copy(statement) as copy:
                 while block := file.read(_BLOCK):
                     copy.write(block)
             rows += cursor.rowcount
@@ -51,7 +53,7 @@ def plain_copy(directory: Path) -> int:
 
 def import_(directory: Path) -> int:
     """Import the files."""
-    return _written(import_files(_target(), Input.at(directory), _options(directory), lambda *_: None))
+    return _written(import_files(_target(), ExportDirectory.at(directory), _options(directory), lambda *_: None))
 
 
 def copy(directory: Path) -> int:
@@ -78,18 +80,18 @@ def bare_scan(_: Path) -> int:
 
     rows = 0
     with ThreadPoolExecutor(_SEGMENTS) as workers:
-        for form in FORMS:
-            table = f"{get_settings().aws_db_prefix}_{form.layout.suffix}"
+        for mapping in MAPPINGS:
+            table = f"{get_settings().aws_db_prefix}_{mapping.layout.suffix}"
             rows += sum(workers.map(scan, [table] * _SEGMENTS, range(_SEGMENTS)))
     return rows
 
 
 def validate(directory: Path) -> int:
     """Compare PostgreSQL with the files."""
-    files = Input.at(directory)
+    files = ExportDirectory.at(directory)
     rows: dict[str, int] = {}
-    options = CompareOptions(directory / "report.ndjson", get_settings().indexed_properties)
-    result = compare(_target(), lambda form: _batches(files, form.name), options, rows.__setitem__)
+    options = ValidationOptions(directory / "report.ndjson", get_settings().indexed_properties)
+    result = run_validation(_target(), lambda mapping: _batches(files, mapping.name), options, rows.__setitem__)
     if result.differences:
         raise SystemExit(f"{result.differences} differences")
     return sum(rows.values())
@@ -105,7 +107,7 @@ STEPS: dict[str, Callable[[Path], int]] = {
 }
 
 
-def _batches(files: Input, table: str) -> Iterable[Batch]:
+def _batches(files: ExportDirectory, table: str) -> Iterable[Batch]:
     file = files.file(table)
     return () if file is None else file.batches()
 
@@ -122,7 +124,7 @@ def _options(directory: Path) -> LoadOptions:
     return LoadOptions(directory / "rejects", get_settings().indexed_properties)
 
 
-def _written(summary: Summary) -> int:
+def _written(summary: LoadSummary) -> int:
     return sum(counts.written for counts in summary.counts.values())
 
 

@@ -1,4 +1,4 @@
-"""The command `actingweb-db`."""
+"""The Typer application `actingweb-db`: its groups and commands."""
 
 from typing import Annotated
 
@@ -6,10 +6,10 @@ import typer
 
 from actingweb.cli.doctor import EXIT_CODES, doctor
 from actingweb.cli.format import FORMAT
+from actingweb.cli.migrate import migrate
 from actingweb.cli.schema import schema
-from actingweb.migration.cli import migrate
 
-__all__ = ["main"]
+__all__ = ["main", "migrate"]
 
 main = typer.Typer(help="Tools for the storage of ActingWeb applications.", **FORMAT)
 main.command(epilog=EXIT_CODES)(doctor)
@@ -28,7 +28,7 @@ def _show_version(shown: bool) -> None:
 @main.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Tools for the storage of ActingWeb applications."""

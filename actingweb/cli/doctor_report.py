@@ -11,7 +11,7 @@ from actingweb.cli.checks.settings import Sources
 from actingweb.db import health
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.registry import BUILT_IN
-from actingweb.migration.display import print_json
+from actingweb.migration.cli.display import print_json
 from actingweb.migration.errors import ExitCode, UsageError
 
 __all__ = ["run"]

@@ -13,9 +13,9 @@ from actingweb.db.postgresql import migrate
 from actingweb.db.postgresql.password import PasswordError
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.postgresql.schema_check import SchemaState
-from actingweb.migration.configuration import read_settings
+from actingweb.migration.cli.options import read_settings
 from actingweb.migration.errors import ExitCode, TargetError, UsageError
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
 
 __all__ = ["check", "current", "downgrade", "sql", "upgrade"]
 

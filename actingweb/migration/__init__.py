@@ -1,1 +1,1 @@
-"""The way from DynamoDB to PostgreSQL: export, import, copy and validate, without losing a row."""
+"""The migration from DynamoDB to PostgreSQL: export, import, copy, validation and replay, without losing a row."""

@@ -1,4 +1,8 @@
-"""Documents: items as JSON, and what in them has another type than the layout's."""
+"""Documents: DynamoDB items as plain JSON objects, and the conversion of values whose type is not the layout's.
+
+A document has the item's attributes as `Model.to_dict()` and the exported files have them. Values that plain JSON
+cannot tell apart stay in DynamoDB JSON, as in `{"SS": ["a"]}`.
+"""
 
 import base64
 import json
@@ -11,17 +15,17 @@ from actingweb.db.dynamodb.stored_types import Attribute, reader_of, value_of
 from actingweb.db.faults import Fault
 from actingweb.db.records import Record
 
-__all__ = ["Document", "content_of", "corrected", "document_of", "is_notation", "item_of", "objection"]
+__all__ = ["Document", "content_of", "corrected", "document_of", "is_dynamodb_json", "item_of", "key_of", "read_error"]
 
 Document = dict[str, Any]
 
-_NOTHING = object()
+_ABSENT = object()
 _CONTENTS: dict[str, type] = {"S": str, "N": str, "B": str, "BOOL": bool, "NULL": bool, "M": dict, "L": list}
 _CONTENTS |= {"SS": list, "NS": list, "BS": list}
 
 
 def content_of(document: bytes) -> Any:
-    """Return what the text of a document says, None if it is no JSON."""
+    """Return the decoded text of a document, None if it is not JSON."""
     try:
         return json.loads(document)
     except (ValueError, RecursionError):
@@ -29,30 +33,30 @@ def content_of(document: bytes) -> Any:
 
 
 def document_of(item: Mapping[str, Mapping[str, Any]]) -> Document:
-    """Return the document of any item, without loss: what JSON cannot tell apart stays in DynamoDB's own notation."""
-    # Nearly all attributes are texts.
+    """Return the document of an item, without loss."""
+    # Nearly all attributes are strings.
     return {name: value["S"] if "S" in value else _plain(value) for name, value in item.items()}
 
 
 def item_of(document: Mapping[str, Any]) -> Item:
-    """Return the item whose document this is."""
+    """Return the item that a document was made of."""
     return {name: _typed(value) for name, value in document.items()}
 
 
-def _is_attribute(value: Any) -> bool:
-    """Tell whether a value looks like an attribute in DynamoDB's own notation."""
+def _looks_typed(value: Any) -> bool:
+    """Tell whether the outermost level of a value looks like DynamoDB JSON."""
     if not isinstance(value, dict) or len(value) != 1:
         return False
     ((stored, content),) = value.items()
     return stored in _CONTENTS and isinstance(content, _CONTENTS[stored])
 
 
-def is_notation(value: Any) -> bool:
-    """Tell whether a value is an attribute in DynamoDB's own notation with all its members."""
-    if not _is_attribute(value):
+def is_dynamodb_json(value: Any) -> bool:
+    """Tell whether a value is an attribute in DynamoDB JSON, at all levels."""
+    if not _looks_typed(value):
         return False
     members = value.get("L") or value.get("M", {}).values()
-    return all(map(is_notation, members))
+    return all(map(is_dynamodb_json, members))
 
 
 def _plain(value: Mapping[str, Any]) -> Any:
@@ -82,18 +86,18 @@ def _typed(value: Any) -> Attribute:
         return {"L": value}
     if value is None:
         return {"NULL": True}
-    return dict(value) if _is_attribute(value) else {"M": value}
+    return dict(value) if _looks_typed(value) else {"M": value}
 
 
 def corrected(record: type[Record], document: Document) -> Document:
-    """Return a document in which what the library reads in another type than the layout's has that of the layout.
+    """Return a document whose values have the types of the layout, as far as the library can read them.
 
-    What it does not read stays as it is, as does JSON.
+    Other values, and JSON columns, stay as they are.
     """
     read = {name: _read(record, name, value) for name, value in document.items()}
     if all(value is read[name] for name, value in document.items()):
         return document
-    return {name: value for name, value in read.items() if value is not _NOTHING}
+    return {name: value for name, value in read.items() if value is not _ABSENT}
 
 
 def _read(record: type[Record], name: str, value: Any) -> Any:
@@ -107,12 +111,12 @@ def _read(record: type[Record], name: str, value: Any) -> Any:
     except Fault:
         return value
     if read is None:
-        return _NOTHING
+        return _ABSENT
     return read.isoformat() if isinstance(read, datetime) else read
 
 
-def objection(record: type[Record], document: Document, name: str) -> str | None:
-    """Return why the library does not read a column of a document, None if it does or if it is JSON."""
+def read_error(record: type[Record], document: Document, name: str) -> str | None:
+    """Return why the library cannot read a column of a document; None if it can, or if the column is JSON."""
     if name not in document or record.types.get(name, Any) is Any:
         return None
     try:
@@ -120,3 +124,11 @@ def objection(record: type[Record], document: Document, name: str) -> str | None
     except Fault as fault:
         return fault.reason
     return None
+
+
+def key_of(record: type[Record], document: bytes) -> Document:
+    """Return the columns of the primary key that a document has."""
+    content = content_of(document)
+    if not isinstance(content, dict):
+        return {}
+    return corrected(record, {name: content[name] for name in record.key if name in content})

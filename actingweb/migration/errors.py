@@ -1,4 +1,4 @@
-"""What stops a migration, and the exit code of each."""
+"""The errors that stop a migration, and the exit code of each."""
 
 __all__ = ["DuplicateRowError", "ExitCode", "MigrationError", "SourceError", "TargetError", "UsageError"]
 
@@ -18,13 +18,13 @@ class ExitCode(IntEnum):
 
 
 class MigrationError(Exception):
-    """An expected fault, whose text is for the user and holds no secret and no stored value but keys."""
+    """An expected error. Its text is for the user: it contains no secret, and of stored values only keys."""
 
     exit_code = ExitCode.USAGE
 
 
 class UsageError(MigrationError):
-    """The arguments, the settings or the state of source and target do not allow it."""
+    """The arguments, the settings, or the state of source or target do not allow the command."""
 
 
 class SourceError(MigrationError):
@@ -40,4 +40,4 @@ class TargetError(MigrationError):
 
 
 class DuplicateRowError(TargetError):
-    """A row exists already, and duplicates are not to be skipped."""
+    """A row with this key exists already, and duplicates may not be skipped."""

@@ -11,8 +11,8 @@ from botocore.session import Session as AWSSession
 
 from actingweb.db import ConfigurationError, get_settings
 from actingweb.db.dynamodb.actor import Actor
-from actingweb.migration.dynamodb import Endpoint
 from actingweb.migration.errors import UsageError
+from actingweb.migration.source.endpoint import Endpoint
 from tests.conftest import SetEnv
 
 CONFIG = "[default]\nregion = ca-central-1\n[profile work]\nregion = eu-north-1\n[profile bare]\noutput = json\n"
@@ -86,6 +86,6 @@ def test_the_files_of_aws_are_read_once_and_only_if_no_variable_names_a_region(
 
 def test_no_import_reads_them(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("[default\n")
-    program = "import actingweb.db, actingweb.db.dynamodb, actingweb.db.verify_tables, actingweb.migration.commands"
+    program = "import actingweb.db, actingweb.db.dynamodb, actingweb.db.verify_tables, actingweb.migration.cli.load"
     environment = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)

@@ -25,7 +25,7 @@ from actingweb.db import (
 from actingweb.db.dynamodb import DbPropertyLookup, Subscription
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
-from actingweb.migration.tables import FORMS
+from actingweb.migration.mapping import MAPPINGS
 from tests.conftest import SetEnv
 from tests.dynamodb.conftest import Table
 from tests.dynamodb.foreign import CASES, ODD, SAMPLES, Item, create_tables
@@ -79,7 +79,7 @@ class TestEveryColumn:
 
     @pytest.mark.parametrize("name", ODD)
     def test_no_column_is_left_out(self, backend: Backend, name: str) -> None:
-        (layout,) = (form.layout for form in FORMS if form.layout.suffix == name)
+        (layout,) = (mapping.layout for mapping in MAPPINGS if mapping.layout.suffix == name)
         assert set(ODD[name].columns) == set(layout.record.fields) - set(layout.key_names)
 
     @pytest.mark.parametrize(

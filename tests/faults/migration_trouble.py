@@ -20,12 +20,14 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from actingweb.cli.launch import script
 from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.settings import Settings
 from actingweb.embedded.postgres import PostgresServer
-from actingweb.migration import batches, commands, export
-from actingweb.migration.launch import script
-from actingweb.migration.target import Target
+from actingweb.migration import batches
+from actingweb.migration.cli import sources
+from actingweb.migration.jobs import export
+from actingweb.migration.target.connection import Target
 from testbed.dynamodb_proxy import Answer, Send, Spoiler, SpoilingProxy, dropped, failing, lost, raw, spoiling_proxy
 from testbed.servers import DynamoDBTables
 from testbed.tcp_proxy import TcpProxy, tcp_proxy
@@ -165,7 +167,7 @@ def _work(arguments: tuple[str, ...], directory: Path, output: Path, environment
     os.environ.update(environment)
     batches.MAX_ROWS = 20
     export._CHECKPOINT_SECONDS = 0
-    setattr(commands, "DynamoDBSource", SmallPages)  # noqa: B010 - a name that the module imports
+    setattr(sources, "DynamoDBSource", SmallPages)  # noqa: B010 - a name that the module imports
     sys.argv = ["migrate", *arguments]
     script()
 
@@ -179,7 +181,7 @@ def trouble_between(
     `secrets`: PG_DB_PASSWORD and AWS_SECRET_ACCESS_KEY.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "actingweb.migration.cli", "botocore.session"])
+    context.set_forkserver_preload([__name__, "actingweb.migration.cli.load", "botocore.session"])
     with (
         PostgresServer(password=secrets["PG_DB_PASSWORD"], fsync=False) as server,
         tcp_proxy("127.0.0.1", server.connection.port) as proxy,

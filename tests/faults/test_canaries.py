@@ -200,8 +200,8 @@ class TestReprs:
         )
         from actingweb.db.dynamodb.transport import transport_to
         from actingweb.db.postgresql.connection import get_pool
-        from actingweb.migration.configuration import PostgresFlags
-        from actingweb.migration.target import Target
+        from actingweb.migration.cli.options import PostgresFlags
+        from actingweb.migration.target.connection import Target
 
         settings = get_settings()
         holders = [settings, settings.postgresql, vars(settings)["environment"], Target(settings.postgresql)]

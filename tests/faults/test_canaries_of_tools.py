@@ -19,10 +19,11 @@ from psycopg.conninfo import make_conninfo
 from actingweb.db import get_actor, get_attribute
 from actingweb.db.postgresql.migrate import ALEMBIC_INI
 from actingweb.db.registry import load_backend
-from actingweb.migration.differences import Difference, Kind, Report, TableResult
-from actingweb.migration.export import export_tables
-from actingweb.migration.rejects import Reject, RejectFile
-from actingweb.migration.tables import FORMS
+from actingweb.migration.batches import Reject
+from actingweb.migration.jobs.differences import Difference, Kind, Report, TableResult
+from actingweb.migration.jobs.export import export_tables
+from actingweb.migration.mapping import MAPPINGS
+from actingweb.migration.rejects import RejectFile
 from testbed.dynamodb_proxy import failing, spoiling_proxy
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
@@ -184,7 +185,7 @@ def _write_report(directory: Path) -> Path:
 
 
 def _write_reject(directory: Path) -> Path:
-    file = RejectFile(directory, FORMS[0])
+    file = RejectFile(directory, MAPPINGS[0])
     file.add([(1, Reject(CANARY.encode(), "unfit"))])
     return file.path
 
@@ -219,6 +220,6 @@ def test_a_file_that_was_open_to_all_is_closed_before_it_holds_a_byte_more(
 
 def test_the_files_of_an_export_are_private_before_they_hold_a_byte(tool: Tool) -> None:
     seen = watched(_export, tool.directory / "files")
-    assert len(seen) >= len(FORMS)
+    assert len(seen) >= len(MAPPINGS)
     assert {mode for mode, _ in seen} == {0o600}
     assert {size for _, size in seen} == {0}

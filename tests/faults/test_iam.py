@@ -20,7 +20,7 @@ from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.verify_tables import main as verify
 from actingweb.db.verify_tables import required_models
-from actingweb.migration.export import export_tables
+from actingweb.migration.jobs.export import export_tables
 from testbed.dynamodb_proxy import Seen, SpoilingProxy, lost, spoiling_proxy
 from tests.conftest import SetEnv
 from tests.contract.support.calls import Call, ready

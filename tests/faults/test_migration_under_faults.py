@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actingweb.migration.canonical import Document
-from actingweb.migration.tables import FORMS
+from actingweb.migration.documents import Document
+from actingweb.migration.mapping import MAPPINGS
 from testbed.dynamodb_proxy import failing
 from testbed.servers import DynamoDBTables
 from tests.conftest import SetEnv
@@ -162,16 +162,18 @@ class Losses:
 
     def count_rows(self, found: Rows) -> None:
         """Count the rows of PostgreSQL; one that nobody wrote counts as doubled."""
-        for form in FORMS:
-            wanted = expected(DOCUMENTS)[form.name]
-            self._count(dict(zip(map(form_key(form), wanted), wanted, strict=True)), found[form.name], form_key(form))
+        for mapping in MAPPINGS:
+            wanted = expected(DOCUMENTS)[mapping.name]
+            self._count(
+                dict(zip(map(form_key(mapping), wanted), wanted, strict=True)), found[mapping.name], form_key(mapping)
+            )
 
     def count_documents(self, directory: Path) -> None:
         """Count the documents of an export."""
-        for form in FORMS:
-            key = itemgetter(*form.layout.key_names)
-            wanted = {key(document): document for document in DOCUMENTS[form.name]}
-            self._count(wanted, json.loads((directory / f"{form.name}.json").read_text()), key)
+        for mapping in MAPPINGS:
+            key = itemgetter(*mapping.layout.key_names)
+            wanted = {key(document): document for document in DOCUMENTS[mapping.name]}
+            self._count(wanted, json.loads((directory / f"{mapping.name}.json").read_text()), key)
 
     def _count(self, wanted: dict[Any, Any], found: list[Any], key: Callable[[Any], Any]) -> None:
         keys = [key(row) for row in found]

@@ -21,7 +21,7 @@ from actingweb.db.registry import load_backend
 from actingweb.db.settings import Settings
 from actingweb.embedded import postgres
 from actingweb.migration.errors import TargetError, UsageError
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
 from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
 from tests.contract.support.calls import ready
@@ -247,7 +247,7 @@ def test_the_application_cannot_upgrade(setup: Setup, set_env: SetEnv) -> None:
 
 def test_the_migration_role_imports_and_validates(deployed: Setup, tmp_path: Path) -> None:
     directory = write_input(tmp_path / "files", DOCUMENTS)
-    with pytest.raises(UsageError, match="the role may not make tables in schema"):
+    with pytest.raises(UsageError, match="the role may not create tables in schema"):
         load(deployed.target(deployed.application), directory)
     target = deployed.target(deployed.migration)
     load(target, directory)

@@ -7,8 +7,8 @@ import pytest
 
 from actingweb.db.settings import Settings
 from actingweb.migration import batches
-from actingweb.migration.progress import finish
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import finish
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.migration.cli_tool import Tool

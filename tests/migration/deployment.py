@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from actingweb.migration.batches import Batch
-from actingweb.migration.canonical import Document, TableForm
-from actingweb.migration.source import DynamoDBSource
-from actingweb.migration.tables import FORMS
+from actingweb.migration.documents import Document
+from actingweb.migration.mapping import MAPPINGS, TableMapping
+from actingweb.migration.source.scan import DynamoDBSource
 from tests.migration.tables import put_documents
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ACTORS, PROPERTIES = FORMS[:2]
-SUSPENSIONS = FORMS[-1]
+ACTORS, PROPERTIES = MAPPINGS[:2]
+SUSPENSIONS = MAPPINGS[-1]
 
 
 def source_of(**settings: Any) -> DynamoDBSource:
@@ -31,9 +31,9 @@ def properties(count: int, value: str = "value") -> list[Document]:
     return [{"id": f"a{number % 7}", "name": f"n{number}", "value": f"{value}{number}"} for number in range(count)]
 
 
-def store(client: DynamoDBClient, form: TableForm, documents: Iterable[Document]) -> None:
+def store(client: DynamoDBClient, mapping: TableMapping, documents: Iterable[Document]) -> None:
     """Store the items of documents in the table that the settings name."""
-    put_documents(client, os.environ["AWS_DB_PREFIX"], {form.name: list(documents)})
+    put_documents(client, os.environ["AWS_DB_PREFIX"], {mapping.name: list(documents)})
 
 
 def create_table(client: DynamoDBClient, name: str) -> None:
@@ -46,9 +46,9 @@ def create_table(client: DynamoDBClient, name: str) -> None:
     )
 
 
-def whole(source: DynamoDBSource, form: TableForm) -> list[Batch]:
+def whole(source: DynamoDBSource, mapping: TableMapping) -> list[Batch]:
     """Read all of a table."""
-    return list(source.batches(form, lambda _: None, lambda _: False))
+    return list(source.batches(mapping, lambda _: None, lambda _: False))
 
 
 def documents_in(batches: Iterable[Batch]) -> list[Document]:

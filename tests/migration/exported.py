@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from actingweb.migration.canonical import Document, item_of
-from actingweb.migration.tables import CLAIMS, FORMS
+from actingweb.migration.documents import Document, item_of
+from actingweb.migration.mapping import CLAIMS, MAPPINGS
 from tests.migration.loads import Documents
 
 
@@ -26,9 +26,9 @@ def lines_of(documents: Iterable[Document]) -> bytes:
 
 def write_exports(directory: Path, documents: Documents, prefix: str = "demo_") -> Path:
     """Write an export of each table, of claims only if the documents have them; return the directory."""
-    for form in (*FORMS, *(form for form in CLAIMS if form.name in documents)):
-        place = directory / "AWSDynamoDB" / f"01700-{form.name}"
-        write_export(place, f"{prefix}{form.layout.suffix}", list(documents.get(form.name, ())))
+    for mapping in (*MAPPINGS, *(mapping for mapping in CLAIMS if mapping.name in documents)):
+        place = directory / "AWSDynamoDB" / f"01700-{mapping.name}"
+        write_export(place, f"{prefix}{mapping.layout.suffix}", list(documents.get(mapping.name, ())))
     return directory
 
 

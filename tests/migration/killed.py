@@ -14,7 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from actingweb.migration import export, manifest
+from actingweb.migration.jobs import export
+from actingweb.migration.source import manifest
 from tests.migration.deployment import SmallPages
 
 _WATCHED = {export.__file__, manifest.__file__}

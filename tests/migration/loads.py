@@ -8,11 +8,13 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from actingweb.migration.canonical import Document, TableForm
-from actingweb.migration.inputs import Input
-from actingweb.migration.tables import CLAIMS, FORMS
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import LoadOptions, Summary, import_files
+from actingweb.migration.columns import row_model, to_tuples
+from actingweb.migration.documents import Document
+from actingweb.migration.jobs.load import import_files
+from actingweb.migration.jobs.load_options import LoadOptions, LoadSummary
+from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.target.connection import Target
 
 Documents = Mapping[str, Iterable[Document]]
 Row = tuple[Any, ...]
@@ -88,17 +90,17 @@ def write_input(directory: Path, documents: Documents, indent: int | None = None
     There is a file of claims only if the documents have them, as in an export of an earlier release.
     """
     directory.mkdir(exist_ok=True)
-    for form in (*FORMS, *(form for form in CLAIMS if form.name in documents)):
-        content = list(documents.get(form.name, ()))
+    for mapping in (*MAPPINGS, *(mapping for mapping in CLAIMS if mapping.name in documents)):
+        content = list(documents.get(mapping.name, ()))
         lines = "".join(f"{',' if number else ''}\n{json.dumps(document)}" for number, document in enumerate(content))
         text = f"[{lines}\n]\n" if indent is None else json.dumps(content, indent=indent)
-        (directory / f"{form.name}.json").write_text(text)
+        (directory / f"{mapping.name}.json").write_text(text)
     return directory
 
 
-def load(target: Target, directory: Path, **options: Any) -> Summary:
+def load(target: Target, directory: Path, **options: Any) -> LoadSummary:
     """Import a directory; its reject files are in its directory `rejects`."""
-    return import_files(target, Input.at(directory), load_options(directory, **options), lambda *_: None)
+    return import_files(target, ExportDirectory.at(directory), load_options(directory, **options), lambda *_: None)
 
 
 def load_options(directory: Path, **options: Any) -> LoadOptions:
@@ -126,7 +128,7 @@ def correct(directory: Path, table: str, **changes: Any) -> None:
 
 def stored(target: Target) -> Rows:
     """Return the rows of all tables, in the order of their keys."""
-    return _selected(target, lambda form: _names(form.record.fields))
+    return _selected(target, lambda mapping: _names(mapping.record.fields))
 
 
 def versions(target: Target) -> Rows:
@@ -136,22 +138,25 @@ def versions(target: Target) -> Rows:
 
 def expected(documents: Documents) -> Rows:
     """Return the rows that the documents should become."""
-    return {form.name: sorted(map(form_row(form), documents.get(form.name, ())), key=form_key(form)) for form in FORMS}
+    return {
+        mapping.name: sorted(map(form_row(mapping), documents.get(mapping.name, ())), key=form_key(mapping))
+        for mapping in MAPPINGS
+    }
 
 
-def form_row(form: TableForm) -> Callable[[Document], Row]:
+def form_row(mapping: TableMapping) -> Callable[[Document], Row]:
     """Return what makes a row, JSON decoded, of a document."""
 
     def row(document: Document) -> Row:
-        values = form.row(form.model.model_validate_json(json.dumps(document)))
-        return tuple(map(_decoded, form.record.fields, values))
+        (values,) = to_tuples(mapping, [row_model(mapping).model_validate_json(json.dumps(document))])
+        return tuple(map(_decoded, mapping.record.fields, values))
 
     return row
 
 
-def form_key(form: TableForm) -> Callable[[Row], Row]:
+def form_key(mapping: TableMapping) -> Callable[[Row], Row]:
     """Return what takes the key from a row."""
-    return lambda row: tuple(row[form.record.fields.index(name)] for name in form.record.key)
+    return lambda row: tuple(row[mapping.record.fields.index(name)] for name in mapping.record.key)
 
 
 def table_exists(target: Target, name: str) -> bool:
@@ -163,19 +168,19 @@ def table_exists(target: Target, name: str) -> bool:
     return found == (True,)
 
 
-def _selected(target: Target, columns: Callable[[TableForm], sql.Composable]) -> Rows:
+def _selected(target: Target, columns: Callable[[TableMapping], sql.Composable]) -> Rows:
     statement: LiteralString = "SELECT {columns} FROM {schema}.{table} ORDER BY {key}"
     with target.connect() as connection:
         return {
-            form.name: connection.execute(
+            mapping.name: connection.execute(
                 target.sql(
                     statement,
-                    columns=columns(form),
-                    table=sql.Identifier(form.name),
-                    key=_names(form.record.key),
+                    columns=columns(mapping),
+                    table=sql.Identifier(mapping.name),
+                    key=_names(mapping.record.key),
                 )
             ).fetchall()
-            for form in FORMS
+            for mapping in MAPPINGS
         }
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from actingweb.db.dynamodb.layouts import compose
-from actingweb.migration.canonical import Document, TableForm
-from actingweb.migration.tables import FORMS
+from actingweb.migration.documents import Document
+from actingweb.migration.mapping import MAPPINGS, TableMapping
 
 __all__ = ["Content", "contents", "items"]
 
@@ -98,54 +98,54 @@ def items() -> SearchStrategy[dict[str, list[Document]]]:
     ids = st.lists(_id, min_size=1, max_size=3, unique=True)
     return ids.flatmap(
         lambda drawn: st.fixed_dictionaries(
-            {form.name: _rows(form, st.sampled_from(drawn), len(drawn)) for form in FORMS[1:]}
+            {mapping.name: _rows(mapping, st.sampled_from(drawn), len(drawn)) for mapping in MAPPINGS[1:]}
         ).map(lambda tables: {"actors": [{"id": name, "passphrase": name} for name in drawn], **tables})
     )
 
 
-def _rows(form: TableForm, ids: SearchStrategy[str], count: int) -> SearchStrategy[list[Document]]:
-    return st.lists(_row(form, ids), max_size=2 * count, unique_by=lambda row: _item_key(form, row))
+def _rows(mapping: TableMapping, ids: SearchStrategy[str], count: int) -> SearchStrategy[list[Document]]:
+    return st.lists(_row(mapping, ids), max_size=2 * count, unique_by=lambda row: _item_key(mapping, row))
 
 
-def _row(form: TableForm, ids: SearchStrategy[str]) -> SearchStrategy[Document]:
-    names = set(form.record.fields)
-    required = {name for name in names if name in form.record.key or form.record.types[name] is datetime}
-    columns = {name: ids if name == "id" else _column(form, name) for name in names}
+def _row(mapping: TableMapping, ids: SearchStrategy[str]) -> SearchStrategy[Document]:
+    names = set(mapping.record.fields)
+    required = {name for name in names if name in mapping.record.key or mapping.record.types[name] is datetime}
+    columns = {name: ids if name == "id" else _column(mapping, name) for name in names}
     return st.fixed_dictionaries(
         {name: columns[name] for name in sorted(required - {"subtarget"})},
         optional={name: columns[name] for name in sorted(names - required | (names & {"subtarget"}))}
         | {"unknown": _text},
-    ).map(lambda row: _with_key(form, row))
+    ).map(lambda row: _with_key(mapping, row))
 
 
-def _with_key(form: TableForm, row: Document) -> Document:
-    return row | {form.layout.composed: _item_key(form, row)[1]} if form.layout.composed else row
+def _with_key(mapping: TableMapping, row: Document) -> Document:
+    return row | {mapping.layout.composed: _item_key(mapping, row)[1]} if mapping.layout.composed else row
 
 
-def _item_key(form: TableForm, row: Document) -> tuple[str, ...]:
-    return tuple(form.layout.key_texts(tuple(row.get(name, "") for name in form.record.key)))
+def _item_key(mapping: TableMapping, row: Document) -> tuple[str, ...]:
+    return tuple(mapping.layout.key_texts(tuple(row.get(name, "") for name in mapping.record.key)))
 
 
-def _column(form: TableForm, name: str) -> SearchStrategy[Any]:
-    declared = form.record.types[name]
+def _column(mapping: TableMapping, name: str) -> SearchStrategy[Any]:
+    declared = mapping.record.types[name]
     if declared is Any:
         return st.none() | _json_texts()
     kinds = get_args(declared) or (declared,)
-    nothing = st.none() if NoneType in kinds and name not in form.record.key else st.nothing()
+    nothing = st.none() if NoneType in kinds and name not in mapping.record.key else st.nothing()
     if datetime in kinds:
         return nothing | _time_texts()
     if bool in kinds:
         return nothing | st.booleans()
     if int in kinds:
         return nothing | _int64
-    if name in form.record.key and name != "subtarget":
+    if name in mapping.record.key and name != "subtarget":
         return _id
     return nothing | (_some_text if name in _INDEXED else _text)
 
 
 def _time_texts() -> SearchStrategy[str]:
     formats = st.sampled_from(("%Y-%m-%dT%H:%M:%S.%f+0000", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S.%f"))
-    return st.builds(lambda time, form: time.strftime(form), st.datetimes(datetime(1000, 1, 2)), formats)
+    return st.builds(lambda time, mapping: time.strftime(mapping), st.datetimes(datetime(1000, 1, 2)), formats)
 
 
 def _json_texts() -> SearchStrategy[str]:

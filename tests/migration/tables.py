@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from actingweb.migration.canonical import item_of
-from actingweb.migration.source import DynamoDBSource
-from actingweb.migration.tables import CLAIMS, CLAIMS_V1, FORMS
+from actingweb.migration.documents import item_of
+from actingweb.migration.mapping import CLAIMS, CLAIMS_V1, MAPPINGS
+from actingweb.migration.source.scan import DynamoDBSource
 from tests.migration.loads import Documents
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ def source_of(environment: Mapping[str, str], segments: int = 2) -> DynamoDBSour
 
 def put_documents(client: "DynamoDBClient", prefix: str, documents: Documents) -> None:
     """Store the items of documents."""
-    for form in (*FORMS, *CLAIMS):
-        puts: list[Any] = [{"PutRequest": {"Item": item_of(document)}} for document in documents.get(form.name, ())]
+    for mapping in (*MAPPINGS, *CLAIMS):
+        puts: list[Any] = [{"PutRequest": {"Item": item_of(document)}} for document in documents.get(mapping.name, ())]
         for start in range(0, len(puts), _PUTS_PER_REQUEST):
             batch = puts[start : start + _PUTS_PER_REQUEST]
-            client.batch_write_item(RequestItems={f"{prefix}_{form.layout.suffix}": batch})
+            client.batch_write_item(RequestItems={f"{prefix}_{mapping.layout.suffix}": batch})
 
 
 @contextmanager

@@ -12,17 +12,18 @@ import pytest
 from actingweb.db.registry import load_backend
 from actingweb.db.utils import compute_lookup_key
 from actingweb.migration import batches
-from actingweb.migration.canonical import Document
-from actingweb.migration.differences import Kind
+from actingweb.migration.documents import Document
 from actingweb.migration.errors import SourceError, UsageError
-from actingweb.migration.export import export_tables
-from actingweb.migration.inputs import Input
-from actingweb.migration.manifest import read_manifest, write_manifest
-from actingweb.migration.progress import Counts
-from actingweb.migration.replay import replay_rejects
-from actingweb.migration.tables import CLAIMS_V1, CLAIMS_V2
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import Summary, copy_tables, import_files
+from actingweb.migration.jobs.differences import Kind
+from actingweb.migration.jobs.export import export_tables
+from actingweb.migration.jobs.load import copy_tables, import_files
+from actingweb.migration.jobs.load_options import LoadSummary
+from actingweb.migration.jobs.replay import replay_rejects
+from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.source.manifest import read_manifest, write_manifest
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from testbed.servers import DynamoDBTables
 from tests.conftest import SetEnv
 from tests.migration.loads import (
@@ -89,7 +90,7 @@ def change(target: Target, statement: LiteralString, *values: str) -> None:
         assert connection.execute(target.sql(statement), values).rowcount == 1
 
 
-def again(target: Target, directory: Path) -> Summary:
+def again(target: Target, directory: Path) -> LoadSummary:
     return replay_rejects(target, load_options(directory), lambda *_: None)
 
 
@@ -155,7 +156,7 @@ class TestWhoAnswers:
         }
         summary = load(target, write_input(tmp_path, documents))
         assert owners(target) == {compute_lookup_key("phone", "1"): "a2"}
-        assert summary.names_beside == ["fax", "phone"]
+        assert summary.other_names == ["fax", "phone"]
         assert validate(target, tmp_path).first == []
         change(target, "UPDATE {schema}.property_lookup SET actor_id = 'a1'")
         (difference,) = validate(target, tmp_path).first
@@ -206,7 +207,7 @@ class TestFiles:
         assert "property_lookup_v1" not in manifest.tables
         (tmp_path / "property_lookup_v2.json").unlink()
         with pytest.raises(UsageError, match=r"property_lookup_v2\.json is missing"):
-            Input.at(tmp_path)
+            ExportDirectory.at(tmp_path)
 
     def test_a_changed_file_is_noticed(
         self, put: Callable[[Documents], None], target: Target, tmp_path: Path, dynamodb_tables: DynamoDBTables
@@ -356,7 +357,7 @@ class TestLaterLoads:
 
         directory = write_input(tmp_path / "one", given_up)
         with pytest.raises(KeyboardInterrupt):
-            import_files(target, Input.at(directory), load_options(directory), stop)
+            import_files(target, ExportDirectory.at(directory), load_options(directory), stop)
         with target.connect() as connection:
             connection.execute(target.sql("DROP TABLE {schema}.migration_progress"))
         load(target, write_input(tmp_path / "two", TWO), skip_duplicates=True)
@@ -468,7 +469,7 @@ class TestRejects:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("actingweb.migration.transfer.finish", killed)
+            patch.setattr("actingweb.migration.jobs.load.finish", killed)
             with pytest.raises(KeyboardInterrupt):
                 load(target, directory)
         assert len(rejects_of(directory, "property_lookup_v2")) == 1
@@ -487,7 +488,7 @@ class TestRejects:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("actingweb.migration.replay.settle", killed)
+            patch.setattr("actingweb.migration.jobs.replay.make_look_ups", killed)
             with pytest.raises(KeyboardInterrupt):
                 again(target, tmp_path)
         assert again(target, tmp_path).look_ups == 1

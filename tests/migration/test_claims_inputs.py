@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from actingweb.db.utils import compute_lookup_key
-from actingweb.migration.canonical import Document, item_of
+from actingweb.migration.documents import Document, item_of
 from actingweb.migration.errors import SourceError
-from actingweb.migration.inputs import Documents as Source
-from actingweb.migration.inputs import Input
-from actingweb.migration.progress import Counts
-from actingweb.migration.s3export import S3Exports
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import OnCounts, Summary, import_files
+from actingweb.migration.jobs.load import import_files
+from actingweb.migration.jobs.load_options import LoadSummary, OnCounts
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.source.export_dir import ExportedTables as Source
+from actingweb.migration.source.s3_export import S3ExportDirectory
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from tests.migration.exported import write_exports
 from tests.migration.loads import Documents, expected, load_options, stored, table_exists, write_input
 from tests.migration.test_claims import SHARED, TWO, actors, change, claim, email, first_claim, owner, owners
@@ -38,17 +39,17 @@ def files(ending: str, form: Form) -> Callable[[Path, Documents], Source]:
             content = form(json.loads(path.read_text())).encode()
             path.unlink()
             path.with_suffix(ending).write_bytes(gzip.compress(content) if ending.endswith(".gz") else content)
-        return Input.at(directory)
+        return ExportDirectory.at(directory)
 
     return write
 
 
 def exports(directory: Path, documents: Documents) -> Source:
-    return S3Exports.at(write_exports(directory, documents), "demo_")
+    return S3ExportDirectory.at(write_exports(directory, documents), "demo_")
 
 
 def older_exports(directory: Path, documents: Documents) -> Source:
-    return S3Exports.at(write_exports(directory, documents, "demo__"), "demo_")
+    return S3ExportDirectory.at(write_exports(directory, documents, "demo__"), "demo_")
 
 
 SOURCES: dict[str, Callable[[Path, Documents], Source]] = {
@@ -66,7 +67,7 @@ CLAIMS: dict[str, tuple[Documents, tuple[str, ...]]] = {
 }
 
 
-def run(target: Target, source: Source, directory: Path, on_counts: OnCounts = lambda *_: None) -> Summary:
+def run(target: Target, source: Source, directory: Path, on_counts: OnCounts = lambda *_: None) -> LoadSummary:
     return import_files(target, source, load_options(directory), on_counts)
 
 
@@ -131,8 +132,8 @@ def test_nothing_is_loaded_of_exports_whose_claims_are_damaged(target: Target, t
 class TestOtherTypes:
     """Claims and properties are read as the library reads them, those that were rejected too."""
 
-    def load(self, target: Target, directory: Path, documents: Documents) -> Summary:
-        return run(target, Input.at(write_input(directory, documents)), directory)
+    def load(self, target: Target, directory: Path, documents: Documents) -> LoadSummary:
+        return run(target, ExportDirectory.at(write_input(directory, documents)), directory)
 
     @pytest.mark.parametrize("table", ["property_lookup_v2", "property_lookup_v1"])
     def test_notation_is_decoded(self, target: Target, tmp_path: Path, table: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from actingweb.migration.launch import PASSWORD_VARIABLE
+from actingweb.migration.cli.password_option import PASSWORD_VARIABLE
 from tests.migration.cli_tool import Tool
 from tests.migration.loads import DOCUMENTS, write_input
 
@@ -148,7 +148,7 @@ def test_options_of_the_interpreter_are_kept_when_the_password_is_hidden(bare: T
 
 
 def test_without_the_extra_the_tool_says_what_to_install(tmp_path: Path) -> None:
-    program = "import sys; sys.modules['typer'] = None; from actingweb.migration.launch import script; script()"
+    program = "import sys; sys.modules['typer'] = None; from actingweb.cli.launch import script; script()"
     result = Tool(tmp_path, {"PATH": "/usr/bin:/bin"}, (sys.executable, "-c", program)).run("export")
     assert result.returncode == 2
     assert 'pip install "actingweb-db[postgresql]"' in result.stderr

@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from actingweb.db.utils import compute_lookup_key
-from actingweb.migration.tables import CLAIMS_V2, FORMS
+from actingweb.migration.mapping import CLAIMS_V2, MAPPINGS
 from tests.migration.cli_tool import Tool, interrupt, wait_until
 from tests.migration.loads import properties, write_input
 from tests.support import PATIENCE, new_id
@@ -48,7 +48,7 @@ def test_export_import_validate(tool: Tool, ddb: DynamoDBClient, pg: Connection)
     exported = summary_of(tool, "export", "--output-dir", "out")
     assert exported["exit_code"] == 0
     assert {row["table"]: row["rows"] for row in exported["tables"]} == {
-        form.name: int(form.name == "actors") for form in (*FORMS, CLAIMS_V2)
+        mapping.name: int(mapping.name == "actors") for mapping in (*MAPPINGS, CLAIMS_V2)
     }
     imported = summary_of(tool, "import", "--input-dir", "out")
     assert imported["exit_code"] == 0
@@ -180,7 +180,7 @@ def test_ctrl_c_and_going_on(tool: Tool, pg: Connection) -> None:
         wait_until(lambda: pg.execute(begun).fetchone() == (True,))
         code, errors = interrupt(process)
     assert code == 130
-    assert errors == "ERROR: interrupted: run it again to go on\n"
+    assert errors == "ERROR: interrupted: run it again to continue\n"
     left = pg.execute("SELECT count(*) FROM properties").fetchone()
     assert left is not None
     assert 0 < left[0] < MANY
@@ -269,7 +269,7 @@ def test_ctrl_c_in_an_export_and_going_on(tool: Tool, ddb: DynamoDBClient) -> No
     with tool.start("export", "--output-dir", "out", "--rcu", "1", "--segments", "2") as process:
         wait_until((out / "actors.json.part").exists)
         code, errors = interrupt(process)
-    assert (code, errors) == (130, "ERROR: interrupted: go on with --resume\n")
+    assert (code, errors) == (130, "ERROR: interrupted: continue it with --resume\n")
     refused = tool.run("export", "--output-dir", "out")
     assert refused.returncode == 2
     assert "--resume" in refused.stderr

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actingweb.migration.errors import DuplicateRowError, UsageError
-from actingweb.migration.progress import Counts
-from actingweb.migration.source import DynamoDBSource
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import LoadOptions, OnCounts, Summary, copy_tables
+from actingweb.migration.jobs.load import copy_tables
+from actingweb.migration.jobs.load_options import LoadOptions, LoadSummary, OnCounts
+from actingweb.migration.source.scan import DynamoDBSource
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from testbed.servers import DynamoDBTables
 from tests.conftest import SetEnv
 from tests.migration.loads import (
@@ -51,7 +52,9 @@ def source(dynamodb_tables: DynamoDBTables, set_env: SetEnv) -> DynamoDBSource:
     return source_of(dynamodb_tables.environment)
 
 
-def copy(source: DynamoDBSource, target: Target, options: LoadOptions, on_counts: OnCounts | None = None) -> Summary:
+def copy(
+    source: DynamoDBSource, target: Target, options: LoadOptions, on_counts: OnCounts | None = None
+) -> LoadSummary:
     return copy_tables(source, target, options, on_counts or (lambda *_: None))
 
 

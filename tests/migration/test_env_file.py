@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actingweb.migration import env_file
-from actingweb.migration.env_file import assignments
+from actingweb.migration.cli import env_file
+from actingweb.migration.cli.env_file import assignments
 from actingweb.migration.errors import UsageError
 
 SHELLS = [shell for shell in ("/bin/sh", "/bin/bash") if Path(shell).exists()]

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actingweb.migration import export
-from actingweb.migration.canonical import Document
-from actingweb.migration.dynamodb import Patience
+from actingweb.migration.documents import Document
 from actingweb.migration.errors import SourceError, TargetError, UsageError
-from actingweb.migration.export import export_tables
-from actingweb.migration.files import FileSource
-from actingweb.migration.manifest import Manifest, read_manifest
-from actingweb.migration.source import DynamoDBSource
-from actingweb.migration.tables import CLAIMS_V2, FORMS
+from actingweb.migration.jobs import export
+from actingweb.migration.jobs.export import export_tables
+from actingweb.migration.mapping import CLAIMS_V2, MAPPINGS
+from actingweb.migration.source.endpoint import RetryLimits
+from actingweb.migration.source.files import FileSource
+from actingweb.migration.source.manifest import Manifest, read_manifest
+from actingweb.migration.source.scan import DynamoDBSource
 from testbed.dynamodb_proxy import SpoilingProxy, failing, spoiling_proxy
 from tests.migration.deployment import (
     ACTORS,
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("deployment")
 
-_EXPORTED = (*FORMS, CLAIMS_V2)
-_FILES = {f"{form.name}.json" for form in _EXPORTED} | {"manifest.json"}
+_EXPORTED = (*MAPPINGS, CLAIMS_V2)
+_FILES = {f"{mapping.name}.json" for mapping in _EXPORTED} | {"manifest.json"}
 _ACTORS: list[Document] = [{"id": f"a{number}", "creator": "ö\n", "passphrase": ""} for number in range(7)]
 
 
@@ -93,13 +93,13 @@ def proxy() -> Iterator[SpoilingProxy]:
 
 
 def _small_pages(proxy: SpoilingProxy, segments: int = 3) -> DynamoDBSource:
-    return SmallPages(None, None, proxy.url, None, segments, patience=Patience(0.1, 0.1))
+    return SmallPages(None, None, proxy.url, None, segments, retry_limits=RetryLimits(0.1, 0.1))
 
 
 def _interrupt(proxy: SpoilingProxy, directory: Path, pages: int) -> None:
     """Export until the endpoint fails, after some pages."""
     source = _small_pages(proxy)
-    assert all(source.exists(form) for form in source.forms)
+    assert all(source.exists(mapping) for mapping in source.mappings)
     proxy.spoilers.extend([None] * pages)
     proxy.always = failing("InternalServerError", 500)
     with pytest.raises(SourceError):
@@ -112,7 +112,7 @@ def test_all_tables_are_written(stored: list[Document], directory: Path) -> None
     summary = export_tables(source_of(), directory, on_rows=lambda name, rows: seen.append((name, rows)))
     _assert_complete(directory, stored)
     assert summary.manifest == _manifest(directory)
-    assert summary.read == {form.name: len(_content(directory, form.name)) for form in _EXPORTED}
+    assert summary.read == {mapping.name: len(_content(directory, mapping.name)) for mapping in _EXPORTED}
     assert summary.missing == []
     assert dict(seen) == summary.read
     assert summary.manifest.finished_at is not None
@@ -161,7 +161,7 @@ def test_absent_tables_have_empty_files(ddb: DynamoDBClient, directory: Path) ->
     create_table(ddb, f"{prefix}__actors")
     ddb.put_item(TableName=f"{prefix}__actors", Item={"id": {"S": "a"}})
     summary = export_tables(source_of(prefix=f"{prefix}_"), directory)
-    assert summary.missing == [form.name for form in _EXPORTED[1:]]
+    assert summary.missing == [mapping.name for mapping in _EXPORTED[1:]]
     assert set(os.listdir(directory)) == _FILES
     assert _content(directory, "actors") == [{"id": "a"}]
     assert _content(directory, "subscription_suspensions") == []
@@ -188,7 +188,7 @@ def test_a_finished_export_is_not_touched(stored: list[Document], directory: Pat
 def test_other_files_are_not_touched(directory: Path, resume: bool) -> None:
     directory.mkdir(parents=True, mode=0o755)
     (directory / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="holds other files"):
+    with pytest.raises(UsageError, match="contains other files"):
         export_tables(source_of(), directory, resume=resume)
     assert os.listdir(directory) == ["notes.txt"]
     assert directory.stat().st_mode & 0o777 == 0o755
@@ -213,7 +213,7 @@ def test_an_interrupted_export_goes_on(
     monkeypatch.setattr(export, "_CHECKPOINT_SECONDS", 0.0)
     _interrupt(proxy, directory, pages)
     assert not _manifest(directory).complete
-    with pytest.raises(UsageError, match=r"holds an unfinished export .*--resume"):
+    with pytest.raises(UsageError, match=r"contains an unfinished export .*--resume"):
         export_tables(_small_pages(proxy), directory)
     before = len(_scans(proxy))
     # In the segments of the beginning, whatever is said now.
@@ -235,7 +235,7 @@ def test_another_source_does_not_go_on(
     _interrupt(proxy, directory, 8)
     prefix = f"{os.environ['AWS_DB_PREFIX']}{new_id('')[:8]}"
     create_table(ddb, f"{prefix}_actors")
-    with pytest.raises(UsageError, match=r"holds an export of .*actors.*, which cannot go on with .*actors"):
+    with pytest.raises(UsageError, match=r"contains an export of .*actors.*, which cannot be continued with .*actors"):
         export_tables(source_of(prefix=prefix, host=proxy.url), directory, resume=True)
 
 
@@ -252,7 +252,7 @@ def test_a_part_that_was_cut_off_does_not_go_on(
     monkeypatch.setattr(export, "_CHECKPOINT_SECONDS", 0.0)
     _interrupt(proxy, directory, 10)
     os.truncate(directory / "properties.json.part", 3)
-    with pytest.raises(UsageError, match=r"properties.json.part was cut off"):
+    with pytest.raises(UsageError, match=r"properties.json.part was truncated"):
         export_tables(_small_pages(proxy), directory, resume=True)
 
 

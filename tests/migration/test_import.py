@@ -8,9 +8,9 @@ import pytest
 from actingweb.db.registry import Backend
 from actingweb.migration import batches
 from actingweb.migration.errors import SourceError, UsageError
-from actingweb.migration.files import FileSource
-from actingweb.migration.progress import Counts
-from actingweb.migration.target import Target
+from actingweb.migration.source.files import FileSource
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from tests.migration.loads import (
     ACTOR,
     DOCUMENTS,
@@ -67,7 +67,7 @@ def test_any_other_missing_file_is_named(target: Target, tmp_path: Path) -> None
 
 
 def test_no_directory(target: Target, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no directory"):
+    with pytest.raises(UsageError, match="is not a directory"):
         load(target, tmp_path / "nowhere")
 
 
@@ -146,5 +146,5 @@ def test_files_by_hand_are_read_from_any_mark(tmp_path: Path) -> None:
         found = list(FileSource(path).batches())
         assert [json.loads(batch.documents[0]) for batch in found] == content
         for number, batch in enumerate(found[:-1]):
-            rest = [json.loads(later.documents[0]) for later in FileSource(path).batches(batch.mark)]
+            rest = [json.loads(later.documents[0]) for later in FileSource(path).batches(batch.checkpoint)]
             assert rest == content[number + 1 :]

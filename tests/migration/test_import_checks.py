@@ -12,10 +12,10 @@ from psycopg import sql
 
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.migration.errors import SourceError, TargetError, UsageError
-from actingweb.migration.inputs import Input
-from actingweb.migration.manifest import Manifest, TableEntry, write_manifest
-from actingweb.migration.tables import FORMS
-from actingweb.migration.target import Target, lift_timeouts
+from actingweb.migration.mapping import MAPPINGS
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.source.manifest import Manifest, TableEntry, write_manifest
+from actingweb.migration.target.connection import Target, lift_timeouts
 from tests.migration.loads import (
     ACTOR,
     DOCUMENTS,
@@ -30,12 +30,12 @@ from tests.support import new_id
 
 def with_manifest(directory: Path, *, complete: bool = True) -> Path:
     tables = {
-        form.name: TableEntry(
-            table=form.name,
+        mapping.name: TableEntry(
+            table=mapping.name,
             source="here",
-            sha256=hashlib.sha256((directory / f"{form.name}.json").read_bytes()).hexdigest(),
+            sha256=hashlib.sha256((directory / f"{mapping.name}.json").read_bytes()).hexdigest(),
         )
-        for form in FORMS
+        for mapping in MAPPINGS
     }
     write_manifest(directory, Manifest(segments=1, started_at=datetime.now(UTC), complete=complete, tables=tables))
     return directory
@@ -117,7 +117,7 @@ CREATE: LiteralString = "GRANT CREATE ON SCHEMA {schema} TO {role}"
     ("rights", "message"),
     [
         ([USAGE, READ], r"the role may not read and write .*actors"),
-        ([USAGE, READ, WRITE], "the role may not make tables in schema"),
+        ([USAGE, READ, WRITE], "the role may not create tables in schema"),
         ([USAGE, READ, WRITE, CREATE, "ALTER ROLE {role} SET default_transaction_read_only = on"], "read-only"),
     ],
 )
@@ -142,7 +142,7 @@ def test_no_server(target: Target, tmp_path: Path) -> None:
 
 
 def test_identities_tell_contents_apart(tmp_path: Path) -> None:
-    one = Input.at(write_input(tmp_path / "one", DOCUMENTS)).identities()
-    assert one == Input.at(write_input(tmp_path / "two", DOCUMENTS)).identities()
-    other = Input.at(write_input(tmp_path / "three", {**DOCUMENTS, "actors": [ACTOR]})).identities()
+    one = ExportDirectory.at(write_input(tmp_path / "one", DOCUMENTS)).identities()
+    assert one == ExportDirectory.at(write_input(tmp_path / "two", DOCUMENTS)).identities()
+    other = ExportDirectory.at(write_input(tmp_path / "three", {**DOCUMENTS, "actors": [ACTOR]})).identities()
     assert {table for table in one if one[table] != other[table]} == {"actors"}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from actingweb.migration.errors import DuplicateRowError, ExitCode
-from actingweb.migration.progress import Counts
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from tests.migration.loads import (
     ACTOR,
     DOCUMENTS,

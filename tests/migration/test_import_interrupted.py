@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from actingweb.migration.errors import TargetError, UsageError
-from actingweb.migration.inputs import Input
-from actingweb.migration.progress import Counts, Progress
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import import_files
+from actingweb.migration.jobs.load import import_files
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts, Progress
 from tests.migration.loads import (
     ACTOR,
     DOCUMENTS,
@@ -91,5 +91,5 @@ def test_the_later_of_two_processes_goes_on_alone(target: Target, tmp_path: Path
             load(target, directory)
 
     with pytest.raises((UsageError, TargetError)):
-        import_files(target, Input.at(directory), load_options(directory), start_another)
+        import_files(target, ExportDirectory.at(directory), load_options(directory), start_another)
     assert stored(target) == expected({"actors": [ACTOR], "properties": properties(20)})

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from actingweb.migration.canonical import Document
+from actingweb.migration.documents import Document
 from actingweb.migration.errors import ExitCode
-from actingweb.migration.load import TooManyRejectsError
-from actingweb.migration.progress import Counts
-from actingweb.migration.target import Target
+from actingweb.migration.jobs.loader import TooManyRejectsError
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from tests.migration.loads import (
     ACTOR,
     load,
@@ -39,9 +39,9 @@ BAD_ATTRIBUTES: dict[str, tuple[Document, str]] = {
     "NaN": ({"data": "[NaN]"}, "data: data is not JSON that PostgreSQL can hold"),
     "U+0000 in JSON": ({"data": '{"a": ["\\u0000"]}'}, "data: data contains U+0000"),
     "U+0000 in a JSON key": ({"data": '{"\\u0000": 1}'}, "data: data contains U+0000"),
-    "huge number": ({"data": "1e200000"}, "PostgreSQL refuses it: NumericValueOutOfRange"),
-    "lone surrogate": ({"data": '"\\ud800"'}, "PostgreSQL refuses it: InvalidTextRepresentation"),
-    "nested too deeply": ({"data": "[" * 100_000 + "]" * 100_000}, "PostgreSQL refuses it: StatementTooComplex"),
+    "huge number": ({"data": "1e200000"}, "PostgreSQL rejects it: NumericValueOutOfRange"),
+    "lone surrogate": ({"data": '"\\ud800"'}, "PostgreSQL rejects it: InvalidTextRepresentation"),
+    "nested too deeply": ({"data": "[" * 100_000 + "]" * 100_000}, "PostgreSQL rejects it: StatementTooComplex"),
     "no time": ({"timestamp": "yesterday"}, "timestamp: this is not a time"),
     "seconds for a time": ({"timestamp": 1_700_000_000}, "timestamp: this is not a time"),
     "time before all times": ({"timestamp": "0001-01-01T00:00:00+01:00"}, "timestamp: this is not a time"),
@@ -81,7 +81,7 @@ def test_an_index_that_cannot_hold_a_value(target: Target, tmp_path: Path) -> No
     creator = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(100))
     actors = [{"id": f"a{number}", "creator": creator if number == 2 else "c"} for number in range(5)]
     assert load(target, write_input(tmp_path, {"actors": actors})).counts["actors"] == Counts(5, 4, 0, 1)
-    assert rejects_of(tmp_path, "actors")[0]["reason"] == "PostgreSQL refuses it: ProgramLimitExceeded"
+    assert rejects_of(tmp_path, "actors")[0]["reason"] == "PostgreSQL rejects it: ProgramLimitExceeded"
 
 
 def test_json_that_only_postgresql_can_judge(target: Target, tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from actingweb.migration import replay
 from actingweb.migration.errors import SourceError, UsageError
-from actingweb.migration.inputs import Input
-from actingweb.migration.progress import Counts
-from actingweb.migration.replay import replay_rejects
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import Summary, import_files
+from actingweb.migration.jobs import replay
+from actingweb.migration.jobs.load import import_files
+from actingweb.migration.jobs.load_options import LoadSummary
+from actingweb.migration.jobs.replay import replay_rejects
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from tests.migration.loads import (
     ACTOR,
     correct,
@@ -30,7 +31,7 @@ from tests.migration.loads import (
 ORPHANS = [{"id": "nobody", "name": f"n{number}", "value": "v"} for number in range(4)]
 
 
-def again(target: Target, directory: Path) -> Summary:
+def again(target: Target, directory: Path) -> LoadSummary:
     return replay_rejects(target, load_options(directory), lambda *_: None)
 
 
@@ -135,6 +136,6 @@ def test_an_unfinished_load_comes_first(target: Target, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_files(target, Input.at(directory), load_options(directory), stop)
+        import_files(target, ExportDirectory.at(directory), load_options(directory), stop)
     with pytest.raises(UsageError, match="finish it first"):
         again(target, directory)

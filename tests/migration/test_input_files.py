@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 
 from actingweb.migration import batches
-from actingweb.migration.canonical import Document, document_of, item_of
+from actingweb.migration.documents import Document, document_of, item_of
 from actingweb.migration.errors import SourceError, UsageError
-from actingweb.migration.files import FileSource
-from actingweb.migration.inputs import Input
-from actingweb.migration.target import Target
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.source.files import FileSource
+from actingweb.migration.target.connection import Target
 from tests.migration.exported import lines_of, write_exports
 from tests.migration.loads import ACTOR, DOCUMENTS, expected, load, properties, stored, table_exists, write_input
 from tests.migration.nasty import items
@@ -127,11 +127,11 @@ def test_every_form_is_read_from_any_mark(tmp_path: Path, monkeypatch: pytest.Mo
         found = list(FileSource(path).batches())
         assert read(path) == content
         for number, batch in enumerate(found[:-1]):
-            assert read(path, batch.mark) == content[number + 1 :]
+            assert read(path, batch.checkpoint) == content[number + 1 :]
 
 
-def read(path: Path, mark: int | None = None) -> Content:
-    return [json.loads(document) for batch in FileSource(path).batches(mark) for document in batch.documents]
+def read(path: Path, checkpoint: int | None = None) -> Content:
+    return [json.loads(document) for batch in FileSource(path).batches(checkpoint) for document in batch.documents]
 
 
 @given(items())
@@ -156,7 +156,7 @@ def test_an_archive_that_is_an_export_fits_its_manifest(target: Target, tmp_path
     path = tmp_path / "actors.json.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b" "))
     with pytest.raises(SourceError, match=r"actors\.json\.gz is not what was exported"):
-        Input.at(tmp_path).identities()
+        ExportDirectory.at(tmp_path).identities()
 
 
 def test_what_is_no_item_is_rejected(target: Target, tmp_path: Path) -> None:
@@ -269,35 +269,44 @@ def have_two(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (rename({"actors.json": "prod_actors.json"}), r"actors\.json is missing; it has prod_actors\.json, whose name"),
-        (rename({"actors.json": "Actors.JSON"}), r"actors\.json is missing; it has Actors\.JSON"),
+        (
+            rename({"actors.json": "prod_actors.json"}),
+            r"actors\.json is missing; there are prod_actors\.json, whose names",
+        ),
+        (rename({"actors.json": "Actors.JSON"}), r"actors\.json is missing; there are Actors\.JSON"),
         (rename({"actors.json": "actors.csv"}), r"actors\.json is missing$"),
         (
             rename({"subscription_suspensions.json": "prod_subscription_suspensions.json.gz"}),
-            r"subscription_suspensions\.json is missing; it has prod_subscription_suspensions\.json\.gz",
+            r"subscription_suspensions\.json is missing; there are prod_subscription_suspensions\.json\.gz",
         ),
         (
             rename({"subscription_suspensions.json": "subscription_suspension.json"}),
-            r"subscription_suspensions\.json is missing; it has subscription_suspension\.json",
+            r"subscription_suspensions\.json is missing; there are subscription_suspension\.json",
         ),
         (
             add("prod_property_lookup_v2.json"),
-            r"_lookup_v2\.json is missing; it has prod_property_lookup_v2\.json, whose",
+            r"_lookup_v2\.json is missing; there are prod_property_lookup_v2\.json, whose",
         ),
-        (add("Property_Lookup_V2.json.gz"), r"_lookup_v2\.json is missing; it has Property_Lookup_V2\.json\.gz, whose"),
-        (add("property_lookup.json"), r"property_lookup_v1\.json is missing; it has property_lookup\.json, whose name"),
-        (add("prod__property_lookup.ndjson"), r"_lookup_v1\.json is missing; it has prod__property_lookup\.ndjson"),
+        (
+            add("Property_Lookup_V2.json.gz"),
+            r"_v2\.json is missing; there are Property_Lookup_V2\.json\.gz, whose",
+        ),
+        (
+            add("property_lookup.json"),
+            r"property_lookup_v1\.json is missing; there are property_lookup\.json, whose names",
+        ),
+        (add("prod__property_lookup.ndjson"), r"_lookup_v1\.json is missing; there are prod__property_lookup\.ndjson"),
         (have_two, r"has actors\.json and actors\.json\.gz for one table"),
     ],
 )
 def test_files_by_another_name(tmp_path: Path, harm: Callable[[Path], None], message: str) -> None:
     harm(write_input(tmp_path, DOCUMENTS))
     with pytest.raises(UsageError, match=message):
-        Input.at(tmp_path)
+        ExportDirectory.at(tmp_path)
 
 
 def test_an_export_to_s3_names_the_option(tmp_path: Path) -> None:
     write_exports(tmp_path, DOCUMENTS)
     for directory in (tmp_path, tmp_path / "AWSDynamoDB" / "01700-actors"):
         with pytest.raises(UsageError, match="use --format dynamodb-export"):
-            Input.at(directory)
+            ExportDirectory.at(directory)

@@ -16,14 +16,15 @@ import pytest
 
 from actingweb.db.settings import Settings
 from actingweb.db.utils import compute_lookup_key
-from actingweb.migration import batches, export
-from actingweb.migration.canonical import Document
+from actingweb.migration import batches
+from actingweb.migration.documents import Document
 from actingweb.migration.errors import DuplicateRowError
-from actingweb.migration.export import export_tables
-from actingweb.migration.inputs import Input
-from actingweb.migration.tables import CLAIMS_V2, FORMS
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import copy_tables, import_files
+from actingweb.migration.jobs import export
+from actingweb.migration.jobs.export import export_tables
+from actingweb.migration.jobs.load import copy_tables, import_files
+from actingweb.migration.mapping import CLAIMS_V2, MAPPINGS
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.migration.loads import (
     expected,
@@ -81,7 +82,7 @@ def export_files(directory: Path, environment: Environment) -> None:
 def import_all(directory: Path, environment: Environment) -> None:
     """Import in small steps."""
     batches.MAX_ROWS = 7
-    import_files(target_of(environment), Input.at(directory), load_options(directory), lambda *_: None)
+    import_files(target_of(environment), ExportDirectory.at(directory), load_options(directory), lambda *_: None)
 
 
 def import_duplicate(directory: Path, environment: Environment) -> None:
@@ -204,19 +205,21 @@ def test_exports(killer: Killer, tmp_path: Path) -> None:
     seconds = killer.seconds(export_files, tmp_path / "undisturbed")
     contents = sorted_lines(tmp_path / "undisturbed")
     assert {table: len(lines) for table, lines in contents.items()} == {
-        form.name: len(ALL.get(form.name, ())) for form in (*FORMS, CLAIMS_V2)
+        mapping.name: len(ALL.get(mapping.name, ())) for mapping in (*MAPPINGS, CLAIMS_V2)
     }
     for name in killer.rounds():
         directory = tmp_path / name
         killer.finish(export_files, directory, seconds)
-        assert Input.at(directory).identities()
+        assert ExportDirectory.at(directory).identities()
         assert sorted_lines(directory) == contents
         assert set(os.listdir(directory)) == set(os.listdir(tmp_path / "undisturbed"))
 
 
 def sorted_lines(directory: Path) -> dict[str, list[str]]:
     """Return the documents of each file as they stand there, in an order of their own."""
-    content = {form.name: json.loads((directory / f"{form.name}.json").read_text()) for form in (*FORMS, CLAIMS_V2)}
+    content = {
+        mapping.name: json.loads((directory / f"{mapping.name}.json").read_text()) for mapping in (*MAPPINGS, CLAIMS_V2)
+    }
     return {table: sorted(map(json.dumps, documents)) for table, documents in content.items()}
 
 

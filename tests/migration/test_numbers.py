@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actingweb.db.registry import load_backend
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import copy_tables
+from actingweb.migration.jobs.load import copy_tables
+from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.contract.test_attribute_numbers import FOREIGN, NUMBERS
@@ -92,6 +92,6 @@ def test_a_number_that_postgresql_cannot_hold_is_rejected_with_a_reason(
     assert (summary.rejected, summary.counts["attributes"].written) == (1, 1)
     (reject,) = rejects_of(directory, "attributes")
     assert reject["reason"] in (
-        "PostgreSQL refuses it: NumericValueOutOfRange",
+        "PostgreSQL rejects it: NumericValueOutOfRange",
         f"data: data holds a whole number of more than {sys.get_int_max_str_digits()} digits",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
 from tests.migration.cli_tool import ROOT, SCRIPT, Tool
 from tests.migration.loads import DOCUMENTS, expected, stored
 from tests.support import PATIENCE

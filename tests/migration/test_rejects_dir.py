@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from actingweb.migration.errors import UsageError
-from actingweb.migration.inputs import Input
-from actingweb.migration.progress import Counts
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import import_files
+from actingweb.migration.jobs.load import import_files
+from actingweb.migration.source.export_dir import ExportDirectory
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from tests.migration.cli_tool import Tool
 from tests.migration.exported import write_exports
 from tests.migration.loads import ACTOR, DOCUMENTS, expected, load, load_options, stored, table_exists, write_input
@@ -72,7 +72,7 @@ def test_an_interrupted_import_goes_on_with_the_same_only(target: Target, tmp_pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_files(target, Input.at(directory), load_options(directory), stop)
+        import_files(target, ExportDirectory.at(directory), load_options(directory), stop)
     with pytest.raises(UsageError, match=r"elsewhere/properties\.ndjson lacks rows .*: name the same --rejects-dir"):
         load(target, directory, rejects=tmp_path / "elsewhere")
     assert load(target, directory).rejected == 1

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from actingweb.db.registry import load_backend
-from actingweb.migration.canonical import Document
-from actingweb.migration.export import export_tables
-from actingweb.migration.target import Target
+from actingweb.migration.documents import Document
+from actingweb.migration.jobs.export import export_tables
+from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.migration.library import expected, known, read, write

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from actingweb.migration import batches
-from actingweb.migration.canonical import document_of, item_of
+from actingweb.migration.documents import document_of, item_of
 from actingweb.migration.errors import MigrationError, SourceError, UsageError
-from actingweb.migration.progress import Counts
-from actingweb.migration.s3export import S3Exports
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import OnCounts, Summary, import_files
+from actingweb.migration.jobs.load import import_files
+from actingweb.migration.jobs.load_options import LoadSummary, OnCounts
+from actingweb.migration.source.s3_export import S3ExportDirectory
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from tests.migration.exported import lines_of, md5, summary, write_export, write_exports, write_manifest
 from tests.migration.loads import ACTOR, DOCUMENTS, expected, load_options, properties, stored, table_exists
 from tests.migration.validation import validate_with
@@ -24,8 +25,8 @@ ACTORS = Path("AWSDynamoDB") / "01700-actors"
 PROPERTIES = Path("AWSDynamoDB") / "01700-properties"
 
 
-def load(target: Target, directory: Path, on_counts: OnCounts = lambda *_: None, **options: Any) -> Summary:
-    source = S3Exports.at(directory, options.pop("prefix", "demo_"))
+def load(target: Target, directory: Path, on_counts: OnCounts = lambda *_: None, **options: Any) -> LoadSummary:
+    source = S3ExportDirectory.at(directory, options.pop("prefix", "demo_"))
     return import_files(target, source, load_options(directory, **options), on_counts)
 
 
@@ -40,13 +41,13 @@ def test_every_table_is_loaded(target: Target, tmp_path: Path, prefix: str) -> N
 def test_it_is_found_from_any_directory_above(target: Target, tmp_path: Path) -> None:
     write_exports(tmp_path / "bucket" / "some" / "prefix", DOCUMENTS)
     for directory in (tmp_path, tmp_path / "bucket", tmp_path / "bucket" / "some" / "prefix" / "AWSDynamoDB"):
-        assert S3Exports.at(directory, "demo_").rows()["properties"] == 3
-    assert S3Exports.at(tmp_path / "bucket" / "some" / "prefix" / ACTORS, "demo_").missing[0] == "properties"
+        assert S3ExportDirectory.at(directory, "demo_").rows()["properties"] == 3
+    assert S3ExportDirectory.at(tmp_path / "bucket" / "some" / "prefix" / ACTORS, "demo_").missing[0] == "properties"
 
 
 def test_what_was_loaded_is_valid(target: Target, tmp_path: Path) -> None:
     load(target, write_exports(tmp_path, DOCUMENTS))
-    assert validate_with(target, S3Exports.at(tmp_path, "demo_"), tmp_path).differences == 0
+    assert validate_with(target, S3ExportDirectory.at(tmp_path, "demo_"), tmp_path).differences == 0
 
 
 def test_a_table_that_is_not_there_is_named(target: Target, tmp_path: Path) -> None:
@@ -57,8 +58,8 @@ def test_a_table_that_is_not_there_is_named(target: Target, tmp_path: Path) -> N
 
 def test_other_tables_are_named_and_left_out(tmp_path: Path) -> None:
     place = write_export(write_exports(tmp_path, DOCUMENTS) / "other", "demo_unknown", [], outputFormat="ION")
-    assert S3Exports.at(tmp_path, "demo_").notes == (
-        f"{place} is an export of demo_unknown, none of the tables, and was not read",
+    assert S3ExportDirectory.at(tmp_path, "demo_").notes == (
+        f"{place} is an export of demo_unknown, which is not a table of this deployment: it was not read",
     )
 
 
@@ -66,7 +67,7 @@ def test_tables_of_different_moments_are_told(tmp_path: Path) -> None:
     write_exports(tmp_path, DOCUMENTS)
     shutil.rmtree(tmp_path / ACTORS)
     write_export(tmp_path / ACTORS, "demo_actors", [ACTOR], exportTime="2024-01-02T04:00:00Z")
-    (note,) = S3Exports.at(tmp_path, "demo_").notes
+    (note,) = S3ExportDirectory.at(tmp_path, "demo_").notes
     assert note.endswith("from 2024-01-02T03:00:00Z to 2024-01-02T04:00:00Z")
 
 
@@ -88,7 +89,7 @@ def test_items_are_decoded_as_those_of_a_scan(tmp_path: Path) -> None:
     place = write_export(tmp_path / "e", "demo_actors", [], files=0)
     content = gzip.compress(json.dumps({"Item": item}).encode())
     replace_data(place, content, 1)
-    file = S3Exports.at(tmp_path, "demo_").file("actors")
+    file = S3ExportDirectory.at(tmp_path, "demo_").file("actors")
     assert file is not None
     assert [json.loads(document) for batch in file.batches() for document in batch.documents] == [document_of(item)]
 
@@ -227,10 +228,10 @@ def change_rows(place: Path) -> None:
         (sum_wrongly, r"manifest-files\.json counts 3 rows, manifest-summary\.json 9"),
         (cut_list, r"manifest-files\.json is damaged: its MD5"),
         (lose_list, r"manifest-files\.json is missing"),
-        (break_list, r"manifest-files\.json, line 1: this is no entry"),
-        (list_twice, r"manifest-files\.json, line 3: data0\.json\.gz is there twice"),
+        (break_list, r"manifest-files\.json, line 1: this is not the entry"),
+        (list_twice, r"manifest-files\.json, line 3: data0\.json\.gz is listed twice"),
         (cut_summary, r"manifest-summary\.json is damaged: its MD5"),
-        (break_summary, r"manifest-summary\.json is no summary of an export: tableArn"),
+        (break_summary, r"manifest-summary\.json is not the summary of an export: tableArn"),
         (change_rows, r'x\.json\.gz, line 1: this is no \{"Item"'),
     ],
 )
@@ -279,7 +280,7 @@ def change(**facts: str) -> Callable[[Path], None]:
         (change(exportType="INCREMENTAL_EXPORT"), r"01700-properties is an incremental export"),
         (change(exportType="NEW"), r"01700-properties is of type NEW and format DYNAMODB_JSON"),
         (change(tableArn="arn:aws:dynamodb:eu-west-1:1:table/demo_properties"), "several regions or accounts"),
-        (shutil.rmtree, "is no directory"),
+        (shutil.rmtree, "is not a directory"),
         (lambda directory: shutil.rmtree(directory / "AWSDynamoDB"), "holds no export of DynamoDB to S3"),
     ],
 )
@@ -305,7 +306,7 @@ def test_data_files_are_read_when_they_are_needed(tmp_path: Path, monkeypatch: p
     """A batch is there before the next is read."""
     monkeypatch.setattr(batches, "MAX_ROWS", 1)
     write_export(tmp_path / "e", "demo_actors", properties(4), files=2)
-    file = S3Exports.at(tmp_path, "demo_").file("actors")
+    file = S3ExportDirectory.at(tmp_path, "demo_").file("actors")
     assert file is not None
     found = file.batches()
     first = next(found)

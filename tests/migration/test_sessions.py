@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
 from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.migration.cli_tool import Tool

@@ -10,8 +10,8 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from actingweb.migration.errors import DuplicateRowError
-from actingweb.migration.progress import Counts
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 
 from .loads import ACTOR, load, properties, rejects_of, write_input
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actingweb.migration.batches import Batch
-from actingweb.migration.canonical import document_of
-from actingweb.migration.dynamodb import Patience
+from actingweb.migration.documents import document_of
 from actingweb.migration.errors import SourceError, UsageError
+from actingweb.migration.source.endpoint import RetryLimits
 from testbed.dynamodb_proxy import dropped, failing, lost, raw, spoiling_proxy
 from tests.conftest import SetEnv
 from tests.migration.deployment import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("deployment")
 
-_IMPATIENT = Patience(throttled=0.2, failed=0.2)
+_IMPATIENT = RetryLimits(throttled=0.2, failed=0.2)
 _ITEM: dict[str, Any] = {
     "id": {"S": "a"},
     "text": {"S": 'tab\t "quoted" \x00 größe \U0001f600 \u2028'},
@@ -91,9 +91,9 @@ def test_marks_go_on_behind_their_batch(ddb: DynamoDBClient) -> None:
             first.append(batch)
             if len(first) == stop:
                 break
-        marks = {batch.stream: json.loads(json.dumps(batch.mark)) for batch in first}
+        checkpoints = {batch.stream: json.loads(json.dumps(batch.checkpoint)) for batch in first}
         done = {batch.stream for batch in first if batch.last}
-        rest = list(source.batches(PROPERTIES, marks.get, done.__contains__))
+        rest = list(source.batches(PROPERTIES, checkpoints.get, done.__contains__))
         assert documents_in(first + rest) == in_order(stored)
 
 
@@ -172,13 +172,13 @@ def test_passing_faults_cost_no_row(ddb: DynamoDBClient, spoiler: Any) -> None:
         (failing("ExpiredTokenException"), "expired: .*--resume"),
         (failing("UnrecognizedClientException"), "AWS does not know the credentials: check access key"),
         (failing("ValidationException", message="injected"), "refused the request"),
-        (raw(b"{}"), "no page of a scan"),
-        (raw(b"<html>"), "no page of a scan"),
+        (raw(b"{}"), "not a page of a scan"),
+        (raw(b"<html>"), "not a page of a scan"),
     ],
 )
 def test_lasting_faults_are_clear(spoiler: Any, text: str) -> None:
     with spoiling_proxy(os.environ["AWS_DB_HOST"]) as proxy:
-        source = source_of(host=proxy.url, patience=_IMPATIENT)
+        source = source_of(host=proxy.url, retry_limits=_IMPATIENT)
         assert source.exists(PROPERTIES)
         proxy.always = spoiler
         with pytest.raises(SourceError, match=text) as caught:
@@ -196,7 +196,7 @@ def test_a_denied_name_is_no_missing_table() -> None:
 
 def test_an_endpoint_that_is_down_is_named() -> None:
     with pytest.raises(SourceError, match=r"http://127.0.0.1:1 cannot be read: .*cannot be reached.*AWS_DB_HOST"):
-        source_of(host="http://127.0.0.1:1", patience=_IMPATIENT).exists(ACTORS)
+        source_of(host="http://127.0.0.1:1", retry_limits=_IMPATIENT).exists(ACTORS)
 
 
 def test_missing_credentials_are_named(set_env: SetEnv) -> None:
@@ -224,7 +224,7 @@ def test_wrong_settings_are_usage_errors(settings: dict[str, str]) -> None:
 
 def test_a_password_in_the_address_is_not_shown() -> None:
     with pytest.raises(SourceError) as caught:
-        source_of(host="http://user:hidden@127.0.0.1:1", patience=_IMPATIENT).exists(ACTORS)
+        source_of(host="http://user:hidden@127.0.0.1:1", retry_limits=_IMPATIENT).exists(ACTORS)
     assert "hidden" not in str(caught.value)
 
 

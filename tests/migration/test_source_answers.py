@@ -10,8 +10,8 @@ from zlib import crc32
 
 import pytest
 
-from actingweb.migration.dynamodb import Endpoint, Patience
 from actingweb.migration.errors import SourceError
+from actingweb.migration.source.endpoint import Endpoint, RetryLimits
 from testbed.threads import HelperServer
 from tests.conftest import SetEnv
 
@@ -67,7 +67,7 @@ def test_a_damaged_answer_is_asked_for_again() -> None:
 
 def test_answers_that_stay_damaged_are_a_fault() -> None:
     with _server(damages=10**6) as url:
-        endpoint = Endpoint("us-west-1", url, None, 1, Patience(failed=0.3))
+        endpoint = Endpoint("us-west-1", url, None, 1, RetryLimits(failed=0.3))
         with pytest.raises(SourceError, match="failed to answer"):
             endpoint.call("Scan", {"TableName": "actors"})
 
@@ -76,5 +76,5 @@ def test_answers_that_stay_damaged_are_a_fault() -> None:
 def test_an_answer_that_describes_no_table_is_a_fault(body: bytes) -> None:
     with _server(damages=0, body=body) as url:
         endpoint = Endpoint("us-west-1", url, None, 1)
-        with pytest.raises(SourceError, match="no description of a table"):
+        with pytest.raises(SourceError, match="not a description of a table"):
             endpoint.describe("actors")

@@ -11,10 +11,10 @@ import pytest
 
 from actingweb.db import DbError
 from actingweb.db.registry import Backend, load_backend
-from actingweb.migration.canonical import Document, document_of
-from actingweb.migration.export import export_tables
-from actingweb.migration.progress import Counts
-from actingweb.migration.target import Target
+from actingweb.migration.documents import Document, document_of
+from actingweb.migration.jobs.export import export_tables
+from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.dynamodb.foreign import CASES, ODD, create_tables

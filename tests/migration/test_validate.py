@@ -9,11 +9,11 @@ from typing import Any, LiteralString
 import pytest
 
 from actingweb.db.settings import Settings
-from actingweb.migration.canonical import Document
-from actingweb.migration.differences import Kind
+from actingweb.migration.documents import Document
 from actingweb.migration.errors import SourceError, UsageError
-from actingweb.migration.tables import FORMS
-from actingweb.migration.target import Target
+from actingweb.migration.jobs.differences import Kind
+from actingweb.migration.mapping import MAPPINGS
+from actingweb.migration.target.connection import Target
 from testbed.servers import PostgresTables
 from tests.migration.loads import ACTOR, DOCUMENTS, TIME, Documents, load, properties, write_input
 from tests.migration.loads import versions as versions_of
@@ -52,7 +52,7 @@ def test_there_is_no_difference(target: Target, directory: Path) -> None:
     result = validate(target, directory)
     assert (result.differences, result.first, report_path(directory).read_bytes()) == (0, [], b"")
     counts = {table: (found.source, found.target) for table, found in result.tables.items()}
-    assert counts == {form.name: (len(list(CONTENT[form.name])),) * 2 for form in FORMS} | {
+    assert counts == {mapping.name: (len(list(CONTENT[mapping.name])),) * 2 for mapping in MAPPINGS} | {
         "property_lookup": (None, 1)
     }
     assert versions_of(target) == before

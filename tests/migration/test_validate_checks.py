@@ -12,11 +12,11 @@ import pytest
 from psycopg import sql
 
 from actingweb.db.settings import Settings
-from actingweb.migration.canonical import Document
-from actingweb.migration.differences import Kind
+from actingweb.migration.documents import Document
 from actingweb.migration.errors import SourceError, TargetError
-from actingweb.migration.target import Target
-from actingweb.migration.transfer import Summary
+from actingweb.migration.jobs.differences import Kind
+from actingweb.migration.jobs.load_options import LoadSummary
+from actingweb.migration.target.connection import Target
 from testbed.servers import PostgresTables
 from tests.migration.loads import (
     ACTOR,
@@ -52,7 +52,7 @@ def change(target: Target, statement: LiteralString) -> None:
         connection.execute(statement)
 
 
-def load_content(target: Target, directory: Path, content: Documents) -> Summary:
+def load_content(target: Target, directory: Path, content: Documents) -> LoadSummary:
     """Import documents."""
     return load(target, write_input(directory, content))
 

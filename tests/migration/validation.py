@@ -5,40 +5,41 @@ from pathlib import Path
 from typing import Any
 
 from actingweb.migration.batches import Batch
-from actingweb.migration.canonical import TableForm
-from actingweb.migration.compare import CompareOptions, CompareResult, compare
-from actingweb.migration.differences import Difference
-from actingweb.migration.inputs import Documents, Input
-from actingweb.migration.target import Target
+from actingweb.migration.jobs.differences import Difference
+from actingweb.migration.jobs.validate import ValidationOptions, ValidationResult
+from actingweb.migration.jobs.validate import validate as run_validation
+from actingweb.migration.mapping import TableMapping
+from actingweb.migration.source.export_dir import ExportDirectory, ExportedTables
+from actingweb.migration.target.connection import Target
 from tests.migration.tables import source_of
 
 
-def validate(target: Target, directory: Path, **options: Any) -> CompareResult:
+def validate(target: Target, directory: Path, **options: Any) -> ValidationResult:
     """Compare the target with the files of a directory, in which the report is written."""
-    return validate_with(target, Input.at(directory), directory, **options)
+    return validate_with(target, ExportDirectory.at(directory), directory, **options)
 
 
-def validate_with(target: Target, source: Documents, directory: Path, **options: Any) -> CompareResult:
+def validate_with(target: Target, source: ExportedTables, directory: Path, **options: Any) -> ValidationResult:
     """Compare the target with documents; the report is written in a directory."""
 
-    def batches(form: TableForm) -> Iterable[Batch] | None:
-        file = source.file(form.name)
+    def batches(mapping: TableMapping) -> Iterable[Batch] | None:
+        file = source.file(mapping.name)
         return None if file is None else file.batches()
 
-    return compare(target, batches, _options(directory, options), lambda *_: None)
+    return run_validation(target, batches, _options(directory, options), lambda *_: None)
 
 
-def validate_live(target: Target, environment: Mapping[str, str], directory: Path, **options: Any) -> CompareResult:
+def validate_live(target: Target, environment: Mapping[str, str], directory: Path, **options: Any) -> ValidationResult:
     """Compare the target with the DynamoDB tables that settings name."""
     source = source_of(environment)
 
-    def batches(form: TableForm) -> Iterable[Batch] | None:
-        return source.batches(form, lambda _: None, lambda _: False) if form in source.forms else None
+    def batches(mapping: TableMapping) -> Iterable[Batch] | None:
+        return source.batches(mapping, lambda _: None, lambda _: False) if mapping in source.mappings else None
 
-    return compare(target, batches, _options(directory, options), lambda *_: None)
+    return run_validation(target, batches, _options(directory, options), lambda *_: None)
 
 
-def found(result: CompareResult) -> list[tuple[str, str, dict[str, Any], str | None]]:
+def found(result: ValidationResult) -> list[tuple[str, str, dict[str, Any], str | None]]:
     """Return table, kind, key and column of the first differences."""
     return [_facts(difference) for difference in result.first]
 
@@ -52,10 +53,10 @@ def _facts(difference: Difference) -> tuple[str, str, dict[str, Any], str | None
     return difference.table, difference.kind, difference.key, difference.column
 
 
-def _options(directory: Path, options: dict[str, Any]) -> CompareOptions:
+def _options(directory: Path, options: dict[str, Any]) -> ValidationOptions:
     defaults: dict[str, Any] = {
         "report": report_path(directory),
         "indexed_properties": ("email",),
         "rejects": directory / "rejects",
     }
-    return CompareOptions(**(defaults | options))
+    return ValidationOptions(**(defaults | options))

@@ -24,7 +24,7 @@ from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.connection import close_pool, get_connection
 from actingweb.db.registry import Backend
 from actingweb.db.settings import Settings
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
 from tests.conftest import SetEnv
 from tests.contract.support.calls import requesting
 from tests.support import PATIENCE, new_id

@@ -13,7 +13,7 @@ from actingweb.db.postgresql.connection import close_pool
 from actingweb.db.registry import Backend
 from actingweb.db.settings import Settings
 from actingweb.migration.errors import UsageError
-from actingweb.migration.target import Target
+from actingweb.migration.target.connection import Target
 from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from actingweb.cli.checks.findings import Finding, good, stopper
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.settings import Settings
-from actingweb.migration.env_file import load_env_file
+from actingweb.migration.cli.env_file import load_env_file
 
 __all__ = ["VARIABLES", "Sources", "without_user"]
 

@@ -1,0 +1,72 @@
+"""One run of a command: its errors, its exit code, its summary."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import typer
+
+from actingweb.migration.cli.display import Display, print_error, print_json, print_rows, restore_terminal, set_up_log
+from actingweb.migration.cli.results import Outcome
+from actingweb.migration.errors import ExitCode, MigrationError
+
+__all__ = ["run"]
+
+_INTERRUPTED = {"export": "interrupted: continue it with --resume", "validate": "interrupted"}
+
+
+def run(command: str, action: Callable[[Display], Outcome], as_json: bool, log_level: str) -> NoReturn:
+    """Run `action`, print its summary, or one line with its error, and exit with its exit code."""
+    set_up_log(log_level)
+    signal.signal(signal.SIGINT, _interrupt)
+    started = time.monotonic()
+    failure, outcome = "", None
+    try:
+        with Display().shown() as display:
+            outcome = action(display)
+        code = outcome.exit_code
+    except MigrationError as error:
+        failure, code = str(error), error.exit_code
+    except OSError as error:
+        failure, code = f"{error.filename or command}: {error.strerror or error}", ExitCode.TARGET
+    except KeyboardInterrupt:
+        failure, code = _INTERRUPTED.get(command, "interrupted: run it again to continue"), ExitCode.INTERRUPTED
+    _report(command, outcome, failure, code, time.monotonic() - started, as_json)
+    raise typer.Exit(code)
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    """Stop in an orderly way, which may have to wait for the server; a second interrupt stops at once.
+
+    That leaves what a crash leaves, and the next run continues from there.
+    """
+    signal.signal(signal.SIGINT, _end)
+    raise KeyboardInterrupt
+
+
+def _end(_signal: int, _frame: object) -> None:
+    restore_terminal()
+    os._exit(ExitCode.INTERRUPTED)
+
+
+def _report(command: str, outcome: Outcome | None, failure: str, code: ExitCode, seconds: float, as_json: bool) -> None:
+    if as_json:
+        summary: dict[str, Any] = {"command": command, "exit_code": int(code), "seconds": round(seconds, 3)}
+        summary |= {"error": failure} if outcome is None else _facts(outcome)
+        print_json(summary)
+    elif outcome is not None:
+        print_rows(f"{command}: {seconds:.1f} s", outcome.rows)
+    for line in _lines(outcome) if outcome is not None and not as_json else ():
+        print(line)
+    if failure:
+        print_error(failure)
+
+
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    return {"tables": outcome.rows, **outcome.facts, "warnings": list(outcome.warnings)}
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    return [*outcome.notes, *(f"WARNING: {warning}" for warning in outcome.warnings)]

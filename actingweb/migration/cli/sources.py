@@ -1,0 +1,62 @@
+"""The options of the command line that name a source."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from actingweb.db.exceptions import ConfigurationError
+from actingweb.db.settings import Settings, table_prefix
+from actingweb.migration.errors import UsageError
+from actingweb.migration.source.export_dir import ExportDirectory, ExportedTables
+from actingweb.migration.source.s3_export import S3ExportDirectory
+from actingweb.migration.source.scan import DynamoDBSource
+
+__all__ = ["DynamoDBFlags", "FilesFlags"]
+
+
+@dataclass(frozen=True)
+class DynamoDBFlags:
+    """Which tables of DynamoDB to read, and how; None stands for an option that is not given.
+
+    Attributes:
+        profile: the profile of the AWS configuration.
+        prefix: the prefix of the table names.
+        segments: the number of segments of each scan.
+        rcu: the read capacity units to consume per second.
+    """
+
+    profile: str | None
+    prefix: str | None
+    segments: int
+    rcu: float | None
+
+    def source(self, settings: Settings) -> DynamoDBSource:
+        """Return the tables. Raise `UsageError` if no table name can begin with the prefix."""
+        host = settings.aws_db_host
+        return DynamoDBSource(_prefix(self.prefix), None, host, self.profile, segments=self.segments, rcu=self.rcu)
+
+
+@dataclass(frozen=True)
+class FilesFlags:
+    """Which files to read.
+
+    Attributes:
+        from_s3: whether they are exports of DynamoDB to S3.
+        prefix: the prefix of the names of the tables exported to S3; None if the option is not given.
+    """
+
+    directory: Path
+    from_s3: bool = False
+    prefix: str | None = None
+
+    def source(self, settings: Settings) -> ExportedTables:
+        """Return the files. Raise `UsageError` or `SourceError` if they are incomplete."""
+        if self.from_s3:
+            return S3ExportDirectory.at(self.directory, _prefix(self.prefix) or settings.aws_db_prefix)
+        return ExportDirectory.at(self.directory)
+
+
+def _prefix(text: str | None) -> str | None:
+    try:
+        return text and table_prefix(text, "--table-prefix")
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,1 @@
+"""The jobs: export, import, copy, validation, replay."""

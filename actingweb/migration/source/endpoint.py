@@ -1,0 +1,183 @@
+"""The client of the DynamoDB endpoint: how it retries a request, and what it reports when one fails."""
+
+import random
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Event
+from typing import Any
+from urllib.parse import urlsplit
+from zlib import crc32
+
+from botocore import exceptions as botocore
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.parsers import ResponseParserError, ResponseParserFactory
+from botocore.session import Session
+
+from actingweb.db.dynamodb.driver_logging import silenced
+from actingweb.db.dynamodb.errors import DENIED, NOT_FOUND, code_of, judge
+from actingweb.db.dynamodb.region import region_of
+from actingweb.db.exceptions import ConfigurationError, DbThrottledError
+from actingweb.db.settings import get_settings
+from actingweb.migration.errors import SourceError, UsageError
+
+__all__ = ["AccessDeniedError", "Endpoint", "RetryLimits", "TableNotFoundError"]
+
+Json = dict[str, Any]
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 5.0
+
+_HINTS = {
+    DENIED: "the role needs dynamodb:DescribeTable and dynamodb:Scan on the table",
+    "ExpiredTokenException": "log in again and go on with --resume",
+}
+_CREDENTIALS = (
+    botocore.NoCredentialsError,
+    botocore.PartialCredentialsError,
+    botocore.CredentialRetrievalError,
+    botocore.TokenRetrievalError,
+    botocore.SSOError,
+)
+_SET_CREDENTIALS = "or name a profile with --aws-profile, or log in again"
+
+
+class TableNotFoundError(SourceError):
+    """The table does not exist."""
+
+
+class AccessDeniedError(SourceError):
+    """The credentials do not allow reading the table."""
+
+
+@dataclass(frozen=True)
+class RetryLimits:
+    """For how many seconds a request is retried after a transient failure.
+
+    Attributes:
+        throttled: while DynamoDB throttles it.
+        failed: after any other transient failure.
+    """
+
+    throttled: float = 600.0
+    failed: float = 30.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint. Thread-safe once `address` has been read.
+
+    Attributes:
+        region: the AWS region; None for the one that the application would use with this profile.
+        host: the URL; None for AWS.
+        profile: the profile of the AWS configuration; None for the default profile.
+        connections: how many requests may run at once.
+    """
+
+    region: str | None
+    host: str | None
+    profile: str | None
+    connections: int
+    retry_limits: RetryLimits = RetryLimits()
+
+    @cached_property
+    def address(self) -> str:
+        """The URL, without user and password."""
+        parts = urlsplit(self._client.meta.endpoint_url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    def describe(self, table: str) -> Json:
+        """Return the description of a table. Raise `SourceError`, see `call`."""
+        response: Json | None = self.call("DescribeTable", {"TableName": table}).get("Table")
+        if response is None:
+            raise SourceError(f"DynamoDB table {table} cannot be read: the response is not a description of a table")
+        return response
+
+    def call(self, operation: str, request: Json, stop: Event | None = None) -> Json:
+        """Return the response to a read. That to a Scan is not decoded: `Body` is its JSON text.
+
+        Raise `TableNotFoundError`, `AccessDeniedError` or another `SourceError` if it fails for longer than the retry
+        limits allow, or for a reason that will not pass, or when `stop` is set.
+        """
+        stop = stop or Event()
+        started = time.monotonic()
+        attempt = 0
+        while True:
+            outcome = self._try(operation, request)
+            if isinstance(outcome, dict):
+                return outcome
+            pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
+            if time.monotonic() - started + pause > self._retry_limit(outcome) or stop.wait(pause):
+                raise self._error(request["TableName"], outcome)
+            attempt = min(attempt + 1, 10)
+
+    def _try(self, operation: str, request: Json) -> Json | Exception:
+        try:
+            with silenced():
+                response: Json = self._client._make_api_call(operation, request)  # type: ignore[attr-defined]
+        except (botocore.BotoCoreError, botocore.ClientError, ResponseParserError) as error:
+            return error
+        return response
+
+    def _retry_limit(self, error: Exception) -> float:
+        classification = judge(error)
+        if not classification.transient:
+            return 0.0
+        return self.retry_limits.throttled if classification.error is DbThrottledError else self.retry_limits.failed
+
+    def _error(self, table: str, error: Exception) -> SourceError:
+        code = code_of(error)
+        kind = {NOT_FOUND: TableNotFoundError, DENIED: AccessDeniedError}.get(code or "", SourceError)
+        text = f"DynamoDB table {table} at {self.address} cannot be read: {judge(error).reason}"
+        text += f" ({code or type(error).__name__})"
+        hint = _hint(error)
+        return kind(f"{text}; {hint}" if hint else text)
+
+    @cached_property
+    def _client(self) -> BaseClient:
+        """The botocore client, which does not retry by itself."""
+        config = Config(
+            parameter_validation=False,
+            max_pool_connections=self.connections,
+            connect_timeout=10,
+            read_timeout=30,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+        )
+        try:
+            with silenced():
+                session = Session(profile=self.profile)
+                session.register_component("response_parser_factory", _Parsers())
+                region = self.region or region_of(get_settings(), self.profile)
+                return session.create_client("dynamodb", region, endpoint_url=self.host, config=config)
+        except (botocore.BotoCoreError, ConfigurationError, ValueError) as error:
+            failure = UsageError(f"AWS settings: {error}")
+        raise failure
+
+
+def _hint(error: Exception) -> str:
+    code = code_of(error)
+    if code is not None:
+        return _HINTS.get(code, "")
+    return _SET_CREDENTIALS if isinstance(error, _CREDENTIALS) else ""
+
+
+class _Parsers(ResponseParserFactory):
+    """Creates parsers that do not decode the response to a Scan: botocore's decoding takes ten times all other work."""
+
+    def create_parser(self, protocol_name: str) -> Any:
+        return _Parser(super().create_parser(protocol_name))
+
+
+class _Parser:
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def parse(self, response: Json, shape: Any) -> Any:
+        body = response["body"]
+        checksum = response["headers"].get("x-amz-crc32")
+        if checksum is not None and int(checksum) != crc32(body):
+            raise ResponseParserError("the response was damaged in transit")
+        if shape is not None and shape.name == "ScanOutput" and response["status_code"] == 200:
+            return {"Body": body, "ResponseMetadata": {"HTTPStatusCode": 200}}
+        return self._parser.parse(response, shape)

@@ -1,0 +1,188 @@
+"""The directory that an import reads: an export, or files made by hand."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from actingweb.migration.batches import Batch
+from actingweb.migration.errors import SourceError, UsageError
+from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
+from actingweb.migration.source.files import FileSource
+from actingweb.migration.source.input_file import open_input
+from actingweb.migration.source.manifest import MANIFEST, Manifest, read_manifest
+
+__all__ = ["ExportDirectory", "ExportedTable", "ExportedTables"]
+
+_OPTIONAL = frozenset({"subscription_suspensions", *(mapping.name for mapping in CLAIMS)})
+"""Tables that older deployments or older exports do not have."""
+
+_CHUNK = 1024 * 1024
+_KINDS = (".json", ".ndjson", ".jsonl")
+_SUFFIXES = (*_KINDS, *(f"{kind}.gz" for kind in _KINDS))
+
+
+class ExportedTable(Protocol):
+    """The documents of a table, as one stream that can be read repeatedly."""
+
+    def batches(self, checkpoint: Any = None, /) -> Iterable[Batch]:
+        """Yield the documents behind `checkpoint`. Raise `SourceError` if they cannot be read."""
+
+
+class ExportedTables(Protocol):
+    """The documents of all tables of a deployment."""
+
+    @property
+    def directory(self) -> Path:
+        """The directory that contains them."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The tables, other than claims, that are not here; the deployment may not have had them."""
+
+    @property
+    def claims(self) -> tuple[TableMapping, ...]:
+        """The tables of claims that are here; exports of earlier releases have none."""
+
+    @property
+    def mappings(self) -> tuple[TableMapping, ...]:
+        """The tables to load, parents before children, claims last."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about the exports."""
+
+    def file(self, table: str, /) -> ExportedTable | None:
+        """Return the documents of a table; None if the table is not here."""
+
+    def rows(self) -> dict[str, int]:
+        """Return the number of rows of each table for which it is known."""
+
+    def identities(self) -> dict[str, str]:
+        """Read everything, and return a text for each table that identifies its content.
+
+        Raise `SourceError` if something is damaged.
+        """
+
+
+@dataclass(frozen=True)
+class ExportDirectory:
+    """A directory with one file per table; implements `ExportedTables`.
+
+    Attributes:
+        manifest: the manifest of the export; None for files made by hand.
+        paths: the files, by table.
+        missing: the optional tables, other than claims, that have no file.
+    """
+
+    directory: Path
+    manifest: Manifest | None
+    paths: dict[str, Path]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def at(cls, directory: Path) -> "ExportDirectory":
+        """Return the files of a directory. Raise `UsageError` if one is missing or the export is unfinished."""
+        names = _names_in(directory)
+        manifest = read_manifest(directory)
+        if manifest is not None and not manifest.complete:
+            raise UsageError(f"the export in {directory} is unfinished: finish it with `export --resume`")
+        found = {mapping: _file_of(mapping, directory, names) for mapping in (*MAPPINGS, *CLAIMS)}
+        for mapping, path in found.items():
+            if path is None and not _may_be_missing(mapping, manifest, names):
+                raise UsageError(f"{directory / mapping.name}.json is missing{_hint(names)}")
+        paths = {mapping.name: path for mapping, path in found.items() if path is not None}
+        return cls(directory, manifest, paths, tuple(mapping.name for mapping in MAPPINGS if mapping.name not in paths))
+
+    @property
+    def claims(self) -> tuple[TableMapping, ...]:
+        """The tables of claims that have a file."""
+        return tuple(mapping for mapping in CLAIMS if mapping.name in self.paths)
+
+    @property
+    def mappings(self) -> tuple[TableMapping, ...]:
+        """The tables to load, claims last."""
+        return (*MAPPINGS, *self.claims)
+
+    def file(self, table: str) -> FileSource | None:
+        """Return the documents of a table; None if it has no file."""
+        path = self.paths.get(table)
+        return None if path is None else FileSource(path)
+
+    def rows(self) -> dict[str, int]:
+        """Return the number of rows of each table for which it is known."""
+        return {table: entry.rows for table, entry in self.manifest.tables.items()} if self.manifest else {}
+
+    def identities(self) -> dict[str, str]:
+        """Read all files, and return a text for each table that identifies its content.
+
+        Raise `SourceError` if a file does not match the manifest, or is incomplete.
+        """
+        return {mapping.name: self._identity(mapping.name) for mapping in self.mappings}
+
+    def _identity(self, table: str) -> str:
+        path = self.paths.get(table)
+        if path is None:
+            return "no file"
+        digest = _digest(path)
+        entry = None if self.manifest is None else self.manifest.tables.get(table)
+        if entry is None:
+            FileSource(path).check()
+        elif entry.sha256 != digest:
+            raise SourceError(
+                f"{path} is not what was exported: its digest differs from that in {MANIFEST}. Copy it again, or, if "
+                f"it was changed on purpose, remove {MANIFEST}"
+            )
+        return digest
+
+
+def _names_in(directory: Path) -> list[str]:
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not a directory")
+    try:
+        return sorted(path.name for path in directory.iterdir())
+    except OSError as error:
+        raise UsageError(f"{directory}: {error.strerror}") from None
+
+
+def _file_of(mapping: TableMapping, directory: Path, names: list[str]) -> Path | None:
+    """Return the file of a table, None if it has none. Raise `UsageError` if it has several."""
+    found = [name for name in names if name in _file_names(mapping.name)]
+    if len(found) > 1:
+        raise UsageError(f"{directory} has {' and '.join(found)} for one table: leave one of them")
+    return directory / found[0] if found else None
+
+
+def _file_names(table: str) -> list[str]:
+    return [f"{table}{suffix}" for suffix in _SUFFIXES]
+
+
+def _may_be_missing(mapping: TableMapping, manifest: Manifest | None, names: list[str]) -> bool:
+    """Tell whether a deployment may not have the table; it has if there is a file with a similar name."""
+    if mapping.name not in _OPTIONAL or (manifest is not None and mapping.name in manifest.tables):
+        return False
+    known = tuple(name.rstrip("s") for name in (mapping.name, mapping.layout.suffix))
+    return not any(_stem(name).rstrip("s").endswith(known) for name in names)
+
+
+def _stem(name: str) -> str:
+    return next((name.lower().removesuffix(suffix) for suffix in _SUFFIXES if name.lower().endswith(suffix)), "")
+
+
+def _hint(names: list[str]) -> str:
+    if {"AWSDynamoDB", "manifest-summary.json"} & set(names):
+        return ": if DynamoDB exported these files to S3, use --format dynamodb-export"
+    known = [name for mapping in (*MAPPINGS, *CLAIMS) for name in _file_names(mapping.name)]
+    others = [name for name in names if _stem(name) and name not in known and name != MANIFEST]
+    return f"; there are {', '.join(others[:10])}, whose names are not those of tables" if others else ""
+
+
+def _digest(path: Path) -> str:
+    """Return the digest of a file's uncompressed content."""
+    digest = hashlib.sha256()
+    with open_input(path) as (file, _):
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
