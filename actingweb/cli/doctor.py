@@ -1,4 +1,4 @@
-"""`actingweb-db doctor`: whether settings, packages and servers are as they should be, and what to do if not."""
+"""`actingweb-db doctor`: check settings, packages and servers, and advise what to do about problems."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -11,12 +11,12 @@ __all__ = ["EXIT_CODES", "BackendChoice", "doctor"]
 
 EXIT_CODES = (
     "Exit codes: 0 nothing stops you, though there may be warnings · 2 settings or packages stop you · "
-    "6 DynamoDB does · 7 PostgreSQL does. Of several the lowest counts."
+    "6 DynamoDB stops you · 7 PostgreSQL stops you. If several apply, the lowest is returned."
 )
 
 
 class BackendChoice(StrEnum):
-    """What is looked at."""
+    """What to check."""
 
     DYNAMODB = "dynamodb"
     POSTGRESQL = "postgresql"
@@ -25,15 +25,15 @@ class BackendChoice(StrEnum):
 
 _Backend = Annotated[
     BackendChoice | None,
-    typer.Option("--backend", help="What to look at: `both` for a migration; else what DATABASE_BACKEND names."),
+    typer.Option("--backend", help="What to check; `both` for a migration. Default: DATABASE_BACKEND."),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, nothing else.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
 
 
 def doctor(backend: _Backend = None, json: _Json = False) -> None:
-    """Look at settings, packages, servers and tables. Each line is ok, a warning, or stops you, with what to do.
+    """Check settings, packages, servers and tables. Each line is ok, a warning, or stops you, with advice.
 
-    Nothing is written and no table is made; secrets are not shown.
+    Nothing is written, no table is created, and no secret is shown.
     """
     from actingweb.cli import doctor_report
 

@@ -1,6 +1,6 @@
-"""What `actingweb-db doctor` looks at, and how it prints that."""
+"""What `actingweb-db doctor` does: it runs the checks and prints their findings."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from rich.console import Console
 from rich.text import Text
@@ -17,17 +17,20 @@ from actingweb.migration.errors import ExitCode, UsageError
 __all__ = ["run"]
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.STOPS: "bold red"}
+_NEEDED = {"dynamodb": ("pynamodb", "botocore"), "postgresql": ("psycopg", "psycopg_pool", "libpq")}
+"""The packages without which the server of a side cannot be checked."""
+
 _TITLES = {"settings": "Settings", "packages": "Packages", "dynamodb": "DynamoDB", "postgresql": "PostgreSQL"}
 
 
 def run(backend: str | None, *, as_json: bool) -> ExitCode:
-    """Look at a backend, at "both", or with None at the one of the settings; print what is found."""
+    """Check a backend, or "both", or (None) the backend of the settings; print the findings."""
     findings: list[Finding] = []
     printer = _Printer()
     for found in _findings(backend):
         findings.append(found)
         if not as_json:
-            # At once, since a server that does not answer takes its time.
+            # Immediately, since a server that does not respond takes a while.
             printer.show(found)
     code = exit_code(findings)
     if as_json:
@@ -49,25 +52,36 @@ def _findings(backend: str | None) -> Iterator[Finding]:
     chosen = sources.settings.database_backend if backend is None else backend
     sides = _sides(chosen)
     yield from sources.findings("both")
-    usable = []
+    stopped: set[str] = set()
     for side in sides:
-        found = list(sources.findings(side))
-        yield from found
-        if all(one.level is not Level.STOPS for one in found):
-            usable.append(side)
-    found = list(packages.findings(sides))
-    yield from found
-    broken = {one.check for one in found if one.level is Level.STOPS}
+        if (yield from _relay(sources.findings(side))):
+            stopped.add(side)
+    stopped |= yield from _relay(packages.findings(sides))
     if not sides:
         yield _third_party(chosen)
-    if "dynamodb" in usable and not broken & {"pynamodb", "botocore"}:
+    for side in sides:
+        if stopped.isdisjoint({side, *_NEEDED[side]}):
+            yield from _server_findings(side, sources)
+
+
+def _relay(findings: Iterator[Finding]) -> Generator[Finding, None, set[str]]:
+    """Yield findings; return the names of the checks that stop the user."""
+    stopped = set()
+    for found in findings:
+        yield found
+        if found.level is Level.STOPS:
+            stopped.add(found.check)
+    return stopped
+
+
+def _server_findings(side: str, sources: Sources) -> Iterator[Finding]:
+    if side == "dynamodb":
         from actingweb.cli.checks import dynamodb
 
-        yield from dynamodb.findings(sources)
-    if "postgresql" in usable and not broken & {"psycopg", "psycopg_pool", "libpq"}:
-        from actingweb.cli.checks import postgresql
+        return dynamodb.findings(sources)
+    from actingweb.cli.checks import postgresql
 
-        yield from postgresql.findings(sources.settings.postgresql)
+    return postgresql.findings(sources.settings.postgresql)
 
 
 def _sides(chosen: str) -> tuple[str, ...]:
@@ -75,22 +89,22 @@ def _sides(chosen: str) -> tuple[str, ...]:
 
 
 def _third_party(name: str) -> Finding:
-    """Return what a backend says that is not the library's own."""
-    told = health(ready=True)
-    if told["status"] == "ok":
-        return good("settings", "backend", f"{name}: {told.get('note', 'its own check finds nothing wrong')}")
-    return stopper("settings", "backend", f"{name}: {told['reason']}")
+    """Return the health of a third-party backend."""
+    report = health(ready=True)
+    if report["status"] == "ok":
+        return good("settings", "backend", f"{name}: {report.get('note', 'its own check finds nothing wrong')}")
+    return stopper("settings", "backend", f"{name}: {report['reason']}")
 
 
 class _Printer:
-    """Prints findings as lines, in colours on a terminal unless NO_COLOR is set."""
+    """Prints findings as lines; in colour on a terminal, unless NO_COLOR is set."""
 
     def __init__(self) -> None:
         self._console = Console(soft_wrap=True, highlight=False)
         self._side = ""
 
     def show(self, found: Finding) -> None:
-        """Print a line, under the title of its side if that begins."""
+        """Print a finding; before the first one of a side, print its title."""
         if found.side != self._side:
             before = "\n" if self._side else ""
             self._console.print(Text(f"{before}{_TITLES[found.side]}", style="bold"))
@@ -103,7 +117,7 @@ class _Printer:
         self._console.print(line)
 
     def sum_up(self, findings: list[Finding]) -> None:
-        """Print how many of each there are."""
+        """Print the numbers of findings by level."""
         counts = {level: sum(found.level is level for found in findings) for level in Level}
         text = f"{counts[Level.OK]} ok, {counts[Level.WARNING]} with a warning, {counts[Level.STOPS]} that stop you"
         self._console.print(Text(f"\n{text}", style="bold"))

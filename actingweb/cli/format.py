@@ -1,4 +1,4 @@
-"""What all commands have in common: their looks, how they end, and the one place where their faults become text."""
+"""What commands share: the format of their help, and how they end."""
 
 import sys
 from collections.abc import Callable
@@ -13,7 +13,7 @@ __all__ = ["FORMAT", "SETTINGS", "conclude"]
 SETTINGS = (
     "Settings come from the environment, then from a file .env in the working directory or above: PG_DB_URL, "
     "PG_DB_HOST, PG_DB_PORT, PG_DB_NAME, PG_DB_USER, PG_DB_PASSWORD, PG_DB_PREFIX, PG_DB_SCHEMA, and PG_MIGRATION_URL "
-    "for whoever may change tables."
+    "for the role that may change tables."
 )
 FORMAT: dict[str, Any] = {
     "no_args_is_help": True,
@@ -23,7 +23,7 @@ FORMAT: dict[str, Any] = {
 
 
 def conclude(command: Callable[[], ExitCode]) -> NoReturn:
-    """Run a command and leave the process with its exit code; a fault is one line on stderr."""
+    """Run a command and exit with its exit code; print an error as one line to stderr."""
     try:
         code = command()
     except MigrationError as error:

@@ -1,4 +1,4 @@
-"""`actingweb-db schema`: make, upgrade, check and downgrade the tables in PostgreSQL."""
+"""`actingweb-db schema`: create, upgrade, check and downgrade the tables in PostgreSQL."""
 
 from typing import Annotated
 
@@ -8,21 +8,21 @@ from actingweb.cli.format import FORMAT, SETTINGS, conclude
 
 __all__ = ["schema"]
 
-_ABOUT = f"Make, upgrade and check the tables in PostgreSQL, in the schema PG_DB_PREFIX + PG_DB_SCHEMA.\n\n{SETTINGS}"
+_ABOUT = f"Create, upgrade and check the tables in PostgreSQL, in the schema PG_DB_PREFIX + PG_DB_SCHEMA.\n\n{SETTINGS}"
 _EXIT_CODES = (
-    "Exit codes: 0 all well · 2 wrong usage or settings · 4 the schema is not what this release needs · "
-    "7 the database cannot be reached or refuses."
+    "Exit codes: 0 success · 2 wrong usage or settings · 4 the schema is not what this release needs · "
+    "7 the database cannot be reached or rejects a statement."
 )
 
 schema = typer.Typer(help=_ABOUT, epilog=_EXIT_CODES, **FORMAT)
 
-_Revision = Annotated[str, typer.Argument(help="Where to go: `head`, or the id of a revision.")]
-_Earlier = Annotated[str, typer.Argument(help="Where to go: the id of an earlier revision, such as e5f6a7b8c9d0.")]
+_Revision = Annotated[str, typer.Argument(help="The target: `head`, or the id of a revision.")]
+_Earlier = Annotated[str, typer.Argument(help="The target: the id of an earlier revision, such as e5f6a7b8c9d0.")]
 
 
 @schema.command(epilog=_EXIT_CODES)
 def upgrade(revision: _Revision = "head") -> None:
-    """Bring the tables to this release, making what is missing. It takes exclusive locks: stop the application."""
+    """Upgrade the tables to this release, or create them. This takes exclusive locks: stop the application."""
     from actingweb.cli import schema_commands
 
     conclude(lambda: schema_commands.upgrade(revision))
@@ -30,7 +30,7 @@ def upgrade(revision: _Revision = "head") -> None:
 
 @schema.command(epilog=_EXIT_CODES)
 def current() -> None:
-    """Say at which revision the schema is. Nothing is written."""
+    """Print the revision of the schema. Nothing is written."""
     from actingweb.cli import schema_commands
 
     conclude(schema_commands.current)
@@ -38,7 +38,7 @@ def current() -> None:
 
 @schema.command(epilog=_EXIT_CODES)
 def check() -> None:
-    """Tell whether tables, columns and indexes are those that this release needs. Nothing is written."""
+    """Check that tables, columns and indexes are those that this release needs. Nothing is written."""
     from actingweb.cli import schema_commands
 
     conclude(schema_commands.check)
@@ -46,7 +46,7 @@ def check() -> None:
 
 @schema.command(epilog=_EXIT_CODES)
 def downgrade(revision: _Earlier) -> None:
-    """Bring the tables back to an earlier release. What the older layout cannot hold stops it before any change."""
+    """Downgrade the tables to an earlier release. Stop before any change if the older layout cannot hold the data."""
     from actingweb.cli import schema_commands
 
     conclude(lambda: schema_commands.downgrade(revision))
@@ -54,7 +54,7 @@ def downgrade(revision: _Earlier) -> None:
 
 @schema.command(epilog=_EXIT_CODES)
 def sql() -> None:
-    """Print the SQL that makes all tables in an empty database, for those who run it by hand. Nothing is written."""
+    """Print the SQL that creates all tables in an empty database, to run it by hand. Nothing is written."""
     from actingweb.cli import schema_commands
 
     conclude(schema_commands.sql)

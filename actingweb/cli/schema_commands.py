@@ -21,12 +21,12 @@ __all__ = ["check", "current", "downgrade", "sql", "upgrade"]
 
 
 def upgrade(revision: str) -> ExitCode:
-    """Upgrade the schema and say from where to where."""
+    """Upgrade the schema and print both revisions."""
     return _changed(lambda: migrate.upgrade(revision))
 
 
 def downgrade(revision: str) -> ExitCode:
-    """Downgrade the schema and say from where to where."""
+    """Downgrade the schema and print both revisions."""
     return _changed(lambda: migrate.downgrade(revision))
 
 
@@ -39,13 +39,13 @@ def current() -> ExitCode:
 
 
 def check() -> ExitCode:
-    """Tell whether the schema is at the revision of this release, and has every table, column and index."""
+    """Check that the schema is at the revision of this release, and has every table, column and index."""
     target = _target()
     state = _state(target)
     if not state.is_current or state.hazard is not None:
         print(f"{_name(target)}: {state.problem}", file=sys.stderr)
         return ExitCode.DIFFERENCES
-    with _faults():
+    with _converted_errors():
         difference = migrate.difference()
     if difference is not None:
         print(f"{_name(target)}: {difference}", file=sys.stderr)
@@ -55,7 +55,7 @@ def check() -> ExitCode:
 
 
 def sql() -> ExitCode:
-    """Print the statements that make the schema."""
+    """Print the statements that create the schema."""
     print(migrate.creation(_target().schema))
     return ExitCode.OK
 
@@ -63,11 +63,11 @@ def sql() -> ExitCode:
 def _changed(change: Callable[[], None]) -> ExitCode:
     target = _target()
     before = _state(target)
-    with _faults():
+    with _converted_errors():
         change()
     after = _state(target)
     if after.revisions == before.revisions:
-        print(f"{_name(target)}: stays at {_revision(after)}")
+        print(f"{_name(target)}: remains at {_revision(after)}")
     else:
         print(f"{_name(target)}: from {_revision(before)} to {_revision(after)}")
     return ExitCode.OK
@@ -81,7 +81,7 @@ def _target() -> Target:
 
 
 def _state(target: Target) -> SchemaState:
-    """Look at the schema. Raise `MigrationError`."""
+    """Return the state of the schema. Raise `MigrationError`."""
     with target.connect() as connection:
         return target.state(connection)
 
@@ -97,8 +97,8 @@ def _revision(state: SchemaState) -> str:
 
 
 @contextmanager
-def _faults() -> Iterator[None]:
-    """Raise what Alembic and the driver raise as `MigrationError`."""
+def _converted_errors() -> Iterator[None]:
+    """Convert the errors of Alembic and the driver to `MigrationError`."""
     failure: TargetError | UsageError
     try:
         yield

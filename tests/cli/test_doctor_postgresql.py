@@ -95,7 +95,7 @@ class TestPostgreSQLServer:
         several = {name: value for name, value in several.items() if not name.endswith("_URL")}
         report = doctor_with(tmp_path, several).report(*POSTGRESQL)
         assert (report.exit_code, report.stopping()) == (7, ["connection"])
-        assert "none of the hosts 127.0.0.1, localhost takes writes" in report.said("connection")
+        assert "none of the hosts 127.0.0.1, localhost accepts writes" in report.said("connection")
 
     def test_a_role_that_only_reads(self, tmp_path: Path, role: Role) -> None:
         role.run("ALTER ROLE {role} SET default_transaction_read_only = on")

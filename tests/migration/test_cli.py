@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from actingweb.cli import launch
 from actingweb.migration.cli.password_option import PASSWORD_VARIABLE
 from tests.migration.cli_tool import Tool
 from tests.migration.loads import DOCUMENTS, write_input
 
+MODULE = (sys.executable, "-m", "actingweb.migration")
 CONSOLE = (str(Path(sys.executable).with_name("actingweb-db")), "migrate")
 POSTGRES_FLAGS = ("--pg-host", "--pg-port", "--pg-database", "--pg-user", "--pg-password")
 SOURCE_FLAGS = ("--aws-profile", "--table-prefix", "--segments", "--rcu")
@@ -49,7 +53,7 @@ def silent_server() -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("command", FLAGS)
-@pytest.mark.parametrize("call", [None, CONSOLE], ids=["script", "console"])
+@pytest.mark.parametrize("call", [None, CONSOLE, MODULE], ids=["script", "console", "module"])
 def test_help_has_the_options_and_the_exit_codes(bare: Tool, command: str, call: tuple[str, ...] | None) -> None:
     tool = bare if call is None else Tool(bare.directory, bare.environment, call)
     result = tool.run(command, "--help")
@@ -147,12 +151,37 @@ def test_options_of_the_interpreter_are_kept_when_the_password_is_hidden(bare: T
     assert result.returncode == 7
 
 
-def test_without_the_extra_the_tool_says_what_to_install(tmp_path: Path) -> None:
-    program = "import sys; sys.modules['typer'] = None; from actingweb.cli.launch import script; script()"
-    result = Tool(tmp_path, {"PATH": "/usr/bin:/bin"}, (sys.executable, "-c", program)).run("export")
+MISSING = "import sys; sys.modules[{module!r}] = None; from actingweb.cli.launch import script; script()"
+
+
+def run_without(module: str, directory: Path) -> str:
+    """Run the tool as if a module were not installed; return what stderr says."""
+    command = (sys.executable, "-c", MISSING.format(module=module))
+    result = Tool(directory, {"PATH": "/usr/bin:/bin"}, command).run("export", "--output-dir", "x")
     assert result.returncode == 2
-    assert 'pip install "actingweb-db[postgresql]"' in result.stderr
     assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("module", ["typer", "rich", "pydantic"])
+def test_without_the_extra_the_tool_says_what_to_install(tmp_path: Path, module: str) -> None:
+    errors = run_without(module, tmp_path)
+    assert module in errors
+    assert 'pip install "actingweb-db[postgresql]"' in errors
+
+
+@pytest.mark.parametrize("module", ["botocore", "html.parser", "actingweb.db.dynamodb.region"])
+def test_another_missing_module_is_named(tmp_path: Path, module: str) -> None:
+    errors = run_without(module, tmp_path)
+    assert "is missing" in errors
+    assert module in errors
+    assert "postgresql" not in errors
+
+
+def test_the_packages_of_the_extra_are_known() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[^\w-]", text)[0] for text in project["optional-dependencies"]["postgresql"]}
+    assert names == launch._EXTRA_MODULES
 
 
 def test_the_variable_that_carries_the_password_is_no_setting(bare: Tool) -> None:

@@ -1,1 +1,1 @@
-"""What `actingweb-db doctor` looks at, one module for each side. No check writes or makes anything."""
+"""The checks of `actingweb-db doctor`. None writes or creates anything."""

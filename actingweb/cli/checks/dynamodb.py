@@ -1,4 +1,4 @@
-"""What `doctor` asks DynamoDB, as the application would. No table is made."""
+"""Checks of DynamoDB, which is accessed as by the application. No table is created."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ Tables = dict[Layout, Description]
 
 
 def findings(sources: Sources) -> Iterator[Finding]:
-    """Yield what is found; if there is no way to the tables, why not."""
+    """Yield findings about the tables or, if they cannot be reached, the reason."""
     settings = sources.settings
     try:
         transport = table_of(ACTORS).transport()
@@ -49,7 +49,7 @@ def findings(sources: Sources) -> Iterator[Finding]:
     except Fault as fault:
         yield stopper(_SIDE, "connection", fault.reason)
         return
-    yield good(_SIDE, "connection", "the endpoint answers")
+    yield good(_SIDE, "connection", "the endpoint responds")
     yield from _latency(transport)
     yield from _auto_create(settings)
     tables: Tables = {}
@@ -94,7 +94,7 @@ def _endpoint(transport: Transport, sources: Sources) -> Finding:
 
 
 def _latency(transport: Transport) -> Iterator[Finding]:
-    """Yield how far away the endpoint is, in space and in time."""
+    """Yield the latency of the endpoint and the difference between the clocks."""
     trips = [_trip(transport) for _ in range(_TRIPS)]
     found = median(trip.seconds for trip in trips)
     text = f"{found * 1000:.1f} ms for a request, the median of {_TRIPS}"
@@ -104,19 +104,19 @@ def _latency(transport: Transport) -> Iterator[Finding]:
         yield good(_SIDE, "latency", text)
     trip = trips[-1]
     if trip.date is None:
-        yield unchecked(_SIDE, "clock", "the answers have no date")
+        yield unchecked(_SIDE, "clock", "the responses have no date")
         return
-    # The date has whole seconds, and is from somewhere between the two ends.
+    # The date has whole seconds; it is from some moment between request and response.
     difference = max(trip.ended - trip.seconds - trip.date - 1, trip.date - trip.ended, 0.0)
     text = f"differs by {difference:.0f} s from this machine's"
     if difference > _CLOCK_SECONDS:
-        yield warning(_SIDE, "clock", text, "synchronise this machine's by NTP: signatures hold for five minutes")
+        yield warning(_SIDE, "clock", text, "synchronise this machine's by NTP: signatures are valid for five minutes")
     else:
         yield good(_SIDE, "clock", text)
 
 
 class _Trip(NamedTuple):
-    """A request: how long it took, when it ended, and when the server answered by its own clock."""
+    """A request: its duration, when it ended, and the date of the response by the server's clock."""
 
     seconds: float
     ended: float
@@ -129,7 +129,7 @@ def _trip(transport: Transport) -> _Trip:
     try:
         answer, _ = transport.call("GetItem", {"TableName": table_of(ACTORS).table_name, "Key": key}, repeatable=True)
     except RequestFailed as failure:
-        # An answer too, as where there is no table.
+        # A response too, for example if the table does not exist.
         answer = getattr(failure.error, "response", {})
     seconds = time.perf_counter() - began
     try:
@@ -140,7 +140,7 @@ def _trip(transport: Transport) -> _Trip:
 
 
 def _tables(settings: Settings, found: Tables) -> Iterator[Finding]:
-    """Yield what is wrong with the tables, and put those that could be described into `found`."""
+    """Yield findings about the tables; add those that could be described to `found`."""
     missing = []
     for layout in required_layouts(settings.use_property_lookup_table):
         name = str(table_of(layout).table_name)
@@ -158,7 +158,7 @@ def _tables(settings: Settings, found: Tables) -> Iterator[Finding]:
 
 
 def _undescribed(layout: Layout, fault: Fault) -> Iterator[Finding]:
-    """Yield what can be told of a table without the right to have it described."""
+    """Yield what can be found out about a table without the right to describe it."""
     name = f"table {table_of(layout).table_name}"
     if not is_denied(fault):
         yield stopper(_SIDE, name, fault.reason)
@@ -197,7 +197,7 @@ def _remedy(layout: Layout, problem: Problem) -> str:
         if problem.text.startswith(name)
     ]
     if not needed:
-        return "see what DynamoDB says of the table"
+        return "see the description of the table"
     again = "" if problem.kind == "NO INDEX" else "delete it, then "
     return f"{again}add the global secondary index {needed[0]} with `aws dynamodb update-table`"
 
@@ -212,13 +212,13 @@ def _missing(names: list[str], settings: Settings) -> Iterator[Finding]:
     creates = settings.aws_db_auto_create_tables
     text = f"missing: {', '.join(names)}"
     if creates:
-        text += "; made at first use, also if the prefix or the region is wrong"
+        text += "; created on first use, even if the prefix or the region is wrong"
     yield (warning if creates else stopper)(_SIDE, "tables", text, _WHERE)
     yield from _other_prefixes(settings)
 
 
 def _other_prefixes(settings: Settings) -> Iterator[Finding]:
-    """Yield which other prefixes there are tables of, since the one of the settings may be mistyped."""
+    """Yield the other prefixes for which there are tables, since that of the settings may be mistyped."""
     suffix = f"_{ACTORS.suffix}"
     try:
         answer, _ = table_of(ACTORS).transport().call("ListTables", {}, repeatable=True)
@@ -230,19 +230,19 @@ def _other_prefixes(settings: Settings) -> Iterator[Finding]:
     if others:
         shown = ", ".join(name.removesuffix(suffix) for name in others[:_NAMES_SHOWN])
         text = f"AWS_DB_PREFIX is {settings.aws_db_prefix}; there are tables with the prefix {shown}"
-        yield warning(_SIDE, "prefix", text, "set AWS_DB_PREFIX to the one that is meant")
+        yield warning(_SIDE, "prefix", text, "set AWS_DB_PREFIX to the intended one")
 
 
 def _auto_create(settings: Settings) -> Iterator[Finding]:
     if settings.aws_db_auto_create_tables:
-        advice = "set AWS_DB_AUTO_CREATE_TABLES=false in production: a mistyped prefix would make empty tables"
-        yield warning(_SIDE, "auto-create", "missing tables are made at first use", advice)
+        advice = "set AWS_DB_AUTO_CREATE_TABLES=false in production: a mistyped prefix would create empty tables"
+        yield warning(_SIDE, "auto-create", "missing tables are created on first use", advice)
     else:
         yield good(_SIDE, "auto-create", "off")
 
 
 def _time_to_live() -> Iterator[Finding]:
-    """Yield whether expired attributes are removed."""
+    """Yield whether DynamoDB deletes expired attributes."""
     try:
         enabled = ttl_enabled(ATTRIBUTES)
     except Fault as fault:
@@ -253,11 +253,11 @@ def _time_to_live() -> Iterator[Finding]:
         yield good(_SIDE, "time to live", f"on for {name}")
     else:
         advice = f"enable it on the attribute {ATTRIBUTES.ttl} with `aws dynamodb update-time-to-live`"
-        yield warning(_SIDE, "time to live", f"off for {name}: expired attributes stay for ever", advice)
+        yield warning(_SIDE, "time to live", f"off for {name}: expired attributes are never deleted", advice)
 
 
 def _recovery(tables: Tables) -> Iterator[Finding]:
-    """Yield whether the tables can be brought back to an earlier moment."""
+    """Yield whether the tables can be restored to a point in time."""
     off = []
     for layout, table in tables.items():
         try:
@@ -265,7 +265,7 @@ def _recovery(tables: Tables) -> Iterator[Finding]:
         except Fault as fault:
             yield unchecked(_SIDE, "recovery", _lacking(fault, "DescribeContinuousBackups"))
             return
-        status = told.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+        status = response.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
         if status != "ENABLED":
             off.append(table["TableName"])
     if off:
@@ -276,7 +276,7 @@ def _recovery(tables: Tables) -> Iterator[Finding]:
 
 
 def _streams(tables: Tables) -> Iterator[Finding]:
-    """Yield which tables have a stream, as a live migration needs."""
+    """Yield which tables have a stream, which a migration of a live application needs."""
     if tables:
         on = [
             table["TableName"] for table in tables.values() if table.get("StreamSpecification", {}).get("StreamEnabled")

@@ -1,4 +1,4 @@
-"""What a check found, and how the command ends for it."""
+"""The findings of checks, and the exit code that follows from them."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ __all__ = ["Finding", "Level", "exit_code", "good", "stopper", "unchecked", "war
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,13 +20,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. No text in it is a secret or a stored value.
+    """One line of the report, without secrets and stored values.
 
     Attributes:
         side: settings, packages, dynamodb or postgresql.
-        check: what was looked at.
+        check: the name of the check.
         text: what was found.
-        advice: what to do, if there is something to do.
+        advice: what the user can do about it; may be empty.
     """
 
     side: str
@@ -36,27 +36,27 @@ class Finding:
     advice: str = ""
 
     def asdict(self) -> dict[str, Any]:
-        """Return it as `--json` prints it."""
+        """Return the finding as `--json` prints it."""
         return asdict(self)
 
 
 def good(side: str, check: str, text: str) -> Finding:
-    """Return a finding that needs no care."""
+    """Return a finding that requires no action."""
     return Finding(side, check, Level.OK, text)
 
 
 def warning(side: str, check: str, text: str, advice: str) -> Finding:
-    """Return a finding with which an application works, though not as it should."""
+    """Return a finding with which an application works, though not well."""
     return Finding(side, check, Level.WARNING, text, advice)
 
 
 def stopper(side: str, check: str, text: str, advice: str = "") -> Finding:
-    """Return a finding with which calls fail or do the wrong thing."""
+    """Return a finding with which calls fail, or do the wrong thing."""
     return Finding(side, check, Level.STOPS, text, advice)
 
 
 def unchecked(side: str, check: str, reason: str) -> Finding:
-    """Return the finding of a check that could not be made."""
+    """Return the finding of a check that could not be run."""
     return Finding(side, check, Level.WARNING, f"could not check: {reason}")
 
 
@@ -64,6 +64,6 @@ _CODES = {"dynamodb": ExitCode.SOURCE, "postgresql": ExitCode.TARGET}
 
 
 def exit_code(findings: Iterable[Finding]) -> ExitCode:
-    """Return the code of what stops the user: settings and packages before DynamoDB, and that before PostgreSQL."""
+    """Return the lowest exit code among the findings that stop the user."""
     codes = [_CODES.get(found.side, ExitCode.USAGE) for found in findings if found.level is Level.STOPS]
     return min(codes, default=ExitCode.OK)

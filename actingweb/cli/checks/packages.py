@@ -1,4 +1,4 @@
-"""Which packages are in use, and whether the layer is this distribution's."""
+"""Checks of the installed packages."""
 
 import platform
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _PACKAGES = {"dynamodb": ("pynamodb", "botocore"), "postgresql": ("psycopg", "ps
 
 
 def findings(sides: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield what the sides use."""
+    """Yield the packages that the sides need."""
     yield good(_SIDE, "python", platform.python_version())
     yield _layer()
     for side in sides:

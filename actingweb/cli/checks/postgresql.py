@@ -1,4 +1,4 @@
-"""What `doctor` asks PostgreSQL, on one connection that is made as the application's are."""
+"""Checks of PostgreSQL, on one connection that is opened as the application's are."""
 
 import socket
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
 from actingweb.cli.checks.postgresql_schema import SCHEMA_CHECKS
-from actingweb.cli.checks.postgresql_server import SERVER_CHECKS, Asked
+from actingweb.cli.checks.postgresql_server import SERVER_CHECKS, Inspection
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.conninfo import pool_string
@@ -24,7 +24,7 @@ _SIDE = "postgresql"
 
 
 def findings(settings: PostgresSettings) -> Iterator[Finding]:
-    """Yield what is found; if there is no connection, why not."""
+    """Yield findings about server and schema or, if there is no connection, the reason."""
     try:
         conninfo = pool_string(settings, fresh=True)
     except ConfigurationError as error:
@@ -41,19 +41,19 @@ def findings(settings: PostgresSettings) -> Iterator[Finding]:
     with closing(connection):
         connection.set_up(settings.timeout)
         yield good(_SIDE, "connection", _place(connection, conninfo))
-        yield from _answers(Asked(connection, settings))
+        yield from _answers(Inspection(connection, settings))
 
 
 def _connected(conninfo: str) -> PooledConnection:
     return PooledConnection.connect(conninfo, autocommit=True, prepare_threshold=None, context=ADAPTERS)
 
 
-def _answers(asked: Asked) -> Iterator[Finding]:
+def _answers(inspection: Inspection) -> Iterator[Finding]:
     for name, check in (*SERVER_CHECKS.items(), *SCHEMA_CHECKS.items()):
         try:
-            yield from check(asked)
+            yield from check(inspection)
         except psycopg.Error as error:
-            if asked.connection.closed:
+            if inspection.connection.closed:
                 yield stopper(_SIDE, name, fault_of(error).reason)
                 return
             yield unchecked(_SIDE, name, fault_of(error).reason)
@@ -78,15 +78,15 @@ def _hosts(conninfo: str) -> list[str]:
 def _refusal(conninfo: str, error: psycopg.Error) -> Iterator[Finding]:
     hosts = _hosts(conninfo)
     for host in (host for host in hosts if not _is_known(host)):
-        advice = "check PG_DB_HOST or the URL, and the name service"
+        advice = "check PG_DB_HOST or the URL, and the name resolution"
         kind = stopper if len(hosts) == 1 else warning
-        yield kind(_SIDE, "name", f"no host of the name {host} is known", advice)
+        yield kind(_SIDE, "name", f"the host name {host} cannot be resolved", advice)
     if len(hosts) > 1 and _is_any_reached(conninfo):
         yield stopper(
             _SIDE,
             "connection",
-            f"none of the hosts {', '.join(hosts)} takes writes: those that answer are standbys or read-only",
-            "promote one, or name the host that takes writes in PG_DB_HOST",
+            f"none of the hosts {', '.join(hosts)} accepts writes: those that respond are standbys or read-only",
+            "promote one, or name the host that accepts writes in PG_DB_HOST",
         )
     else:
         yield stopper(_SIDE, "connection", connect_fault(error).reason)

@@ -1,10 +1,10 @@
-"""The schema: its revision, what is missing of the layout, and what the role may do with it."""
+"""Checks of the schema: its revision, its completeness, and the rights of the role."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, LiteralString, NamedTuple
 
 from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
-from actingweb.cli.checks.postgresql_server import Asked, Check
+from actingweb.cli.checks.postgresql_server import Check, Inspection
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.postgresql.rights import missing_rights, phrase
 from actingweb.db.postgresql.schema_check import hazard_of
@@ -26,9 +26,10 @@ _WITHOUT_KEY = "writes fail, or rows come twice"
 _WITHOUT_OWNER = "rows of deleted actors stay behind"
 
 
-def _revision(asked: Asked) -> Iterator[Finding]:
-    # Row-level security has a finding of its own.
-    state, schema = asked.state._replace(facts=asked.state.facts._replace(unpoliced=None)), asked.settings.schema
+def _revision(inspection: Inspection) -> Iterator[Finding]:
+    # Row-level security has its own check.
+    facts = inspection.state.facts._replace(unpoliced=None)
+    state, schema = inspection.state._replace(facts=facts), inspection.settings.schema
     if state.hazard is not None and not state.exists:
         yield unchecked(_SIDE, "schema", "the database has another encoding")
     elif not state.is_current:
@@ -39,20 +40,20 @@ def _revision(asked: Asked) -> Iterator[Finding]:
         yield good(_SIDE, "schema", f'"{schema}" is at revision {HEAD}, which this release needs')
 
 
-def _rows(asked: Asked) -> Iterator[Finding]:
-    unpoliced = asked.state.facts.unpoliced
+def _rows(inspection: Inspection) -> Iterator[Finding]:
+    unpoliced = inspection.state.facts.unpoliced
     if unpoliced:
-        yield stopper(_SIDE, "row security", hazard_of(asked.state.facts._replace(encoding=None)) or "")
-    elif asked.state.facts.secured:
+        yield stopper(_SIDE, "row security", hazard_of(inspection.state.facts._replace(encoding=None)) or "")
+    elif inspection.state.facts.secured:
         yield good(_SIDE, "row security", "on, and a policy lets this role read and write")
     else:
         yield good(_SIDE, "row security", "off")
 
 
-def _rights(asked: Asked) -> Iterator[Finding]:
-    if not asked.state.columns:
+def _rights(inspection: Inspection) -> Iterator[Finding]:
+    if not inspection.state.columns:
         return
-    rights = missing_rights(asked.connection, asked.settings.schema)
+    rights = missing_rights(inspection.connection, inspection.settings.schema)
     if rights:
         yield stopper(_SIDE, "grants", "the role lacks rights", f"GRANT the role {phrase(rights)}")
     else:
@@ -64,8 +65,8 @@ class _Part(NamedTuple):
 
     Attributes:
         harm: what happens without it.
-        report: how bad that is.
-        statement: what makes it.
+        report: returns a finding of the right level.
+        statement: the SQL that creates it.
     """
 
     table: str
@@ -74,39 +75,42 @@ class _Part(NamedTuple):
     report: Callable[[str, str, str, str], Finding]
     statement: str
 
-
-def _indexes(asked: Asked) -> Iterator[Finding]:
-    yield from _compared(asked, "indexes", _INDEXES, _layout(asked.settings.schema)[0])
-
-
-def _constraints(asked: Asked) -> Iterator[Finding]:
-    yield from _compared(asked, "constraints", _CONSTRAINTS, _layout(asked.settings.schema)[1])
+    def finding(self, check: str, *, exists: bool) -> Finding:
+        """Return the finding that the part is missing or, if it exists, not valid."""
+        text = f"{self.name} on {self.table} is {'not valid' if exists else 'missing'}, so {self.harm}"
+        return self.report(_SIDE, check, text, f"{'drop it, then ' if exists else ''}run `{self.statement}`")
 
 
-def _compared(asked: Asked, check: str, query: LiteralString, parts: list[_Part]) -> Iterator[Finding]:
-    """Yield what is missing of the parts of the layout. Another revision has others, and a missing table has none."""
-    if not asked.state.is_current or not asked.state.columns:
+def _indexes(inspection: Inspection) -> Iterator[Finding]:
+    yield from _compared(inspection, "indexes", _INDEXES, _layout(inspection.settings.schema)[0])
+
+
+def _constraints(inspection: Inspection) -> Iterator[Finding]:
+    yield from _compared(inspection, "constraints", _CONSTRAINTS, _layout(inspection.settings.schema)[1])
+
+
+def _compared(inspection: Inspection, check: str, query: LiteralString, parts: list[_Part]) -> Iterator[Finding]:
+    """Yield the missing parts of the layout, unless the schema is at another revision. Skip missing tables."""
+    if not inspection.state.is_current or not inspection.state.columns:
         return
-    rows = asked.connection.execute(query, [asked.settings.schema]).fetchall()
+    rows = inspection.connection.execute(query, [inspection.settings.schema]).fetchall()
     valid = {(table, name): is_valid for table, name, is_valid in rows}
-    tables = {column.partition(".")[0] for column in asked.state.columns}
+    tables = {column.partition(".")[0] for column in inspection.state.columns}
     lacking = [part for part in parts if part.table in tables and not valid.get((part.table, part.name))]
     for part in lacking:
-        is_there = (part.table, part.name) in valid
-        text = f"{part.name} on {part.table} is {'not valid' if is_there else 'missing'}, so {part.harm}"
-        yield part.report(_SIDE, check, text, f"{'drop it, then ' if is_there else ''}run `{part.statement}`")
+        yield part.finding(check, exists=(part.table, part.name) in valid)
     if not lacking:
-        yield good(_SIDE, check, f"all {len(parts)} are there")
+        yield good(_SIDE, check, f"all {len(parts)} exist")
 
 
 def _layout(schema: str) -> tuple[list[_Part], list[_Part]]:
-    """Return the indexes, and the constraints that make keys."""
+    """Return the indexes, and the primary and foreign keys."""
     from sqlalchemy.dialects import postgresql
     from sqlalchemy.schema import AddConstraint, CreateIndex, ForeignKeyConstraint, PrimaryKeyConstraint
 
     from actingweb.db.postgresql.schema import metadata
 
-    # With another style of parameters a % would be doubled.
+    # The default style of parameters would double each %.
     dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 
     def statement(element: Any) -> str:
@@ -123,10 +127,10 @@ def _layout(schema: str) -> tuple[list[_Part], list[_Part]]:
                 harm = _WITHOUT_OWNER if isinstance(constraint, ForeignKeyConstraint) else _WITHOUT_KEY
                 text = statement(AddConstraint(constraint, isolate_from_table=False))
                 constraints.append(_Part(table.name, str(constraint.name), harm, stopper, text))
-    return sorted(indexes, key=_place), sorted(constraints, key=_place)
+    return sorted(indexes, key=_order), sorted(constraints, key=_order)
 
 
-def _place(part: _Part) -> tuple[str, str]:
+def _order(part: _Part) -> tuple[str, str]:
     return part.table, part.name
 
 

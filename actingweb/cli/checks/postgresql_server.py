@@ -1,4 +1,4 @@
-"""The server and the session that the application gets there."""
+"""Checks of the server and of the application's session."""
 
 import ipaddress
 import time
@@ -15,7 +15,7 @@ from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.schema_check import SchemaState, schema_state
 from actingweb.db.settings import PostgresSettings
 
-__all__ = ["SERVER_CHECKS", "Asked", "Check"]
+__all__ = ["SERVER_CHECKS", "Check", "Inspection"]
 
 _SIDE = "postgresql"
 _OLDEST, _NEWEST = 12, 18
@@ -42,8 +42,8 @@ _CONNECTIONS: LiteralString = """
 
 
 @dataclass
-class Asked:
-    """A server that is asked, and the settings with which the application would."""
+class Inspection:
+    """A connection to the server, with the application's settings."""
 
     connection: PooledConnection
     settings: PostgresSettings
@@ -57,54 +57,54 @@ class Asked:
 
     @cached_property
     def state(self) -> SchemaState:
-        """What the schema tells of itself. Raise `psycopg.Error`."""
+        """The state of the schema. Raise `psycopg.Error`."""
         return schema_state(self.connection, self.settings.schema)
 
     @cached_property
     def is_pooled(self) -> bool:
-        """Whether another process's connections stand between this one and the server. Raise `psycopg.Error`."""
+        """Whether there is a pooler between this process and the server. Raise `psycopg.Error`."""
         return self.row("SELECT pg_catalog.pg_backend_pid()") != (self.connection.info.backend_pid,)
 
 
-Check = Callable[[Asked], Iterator[Finding]]
+Check = Callable[[Inspection], Iterator[Finding]]
 
 
-def _version(asked: Asked) -> Iterator[Finding]:
-    number, text = asked.row("SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.version()")
+def _version(inspection: Inspection) -> Iterator[Finding]:
+    number, text = inspection.row("SELECT pg_catalog.current_setting('server_version_num')::int, pg_catalog.version()")
     major, shown = number // 10000, text.partition(" on ")[0].partition(" (")[0]
     if major < _OLDEST:
         yield stopper(_SIDE, "version", shown, f"upgrade the server: PostgreSQL {_OLDEST} to {_NEWEST} are supported")
     elif major > _NEWEST:
-        yield warning(_SIDE, "version", shown, f"PostgreSQL {_OLDEST} to {_NEWEST} are supported: expect surprises")
+        yield warning(_SIDE, "version", shown, f"PostgreSQL {_OLDEST} to {_NEWEST} are tested")
     else:
         yield good(_SIDE, "version", shown)
 
 
-def _latency(asked: Asked) -> Iterator[Finding]:
+def _latency(inspection: Inspection) -> Iterator[Finding]:
     seconds = []
     for _ in range(_TRIPS):
         began = time.perf_counter()
-        asked.connection.command(b"SELECT 1")
+        inspection.connection.command(b"SELECT 1")
         seconds.append(time.perf_counter() - began)
     found = median(seconds)
     text = f"{found * 1000:.2f} ms for a round trip, the median of {_TRIPS}"
     if found > _SLOW:
-        yield warning(_SIDE, "latency", text, "each operation takes one: run the application nearer to the server")
+        yield warning(_SIDE, "latency", text, "each operation takes one: run the application closer to the server")
     else:
         yield good(_SIDE, "latency", text)
 
 
-def _tls(asked: Asked) -> Iterator[Finding]:
-    if not asked.connection.pgconn.ssl_in_use:
-        if _is_local(asked.connection):
+def _tls(inspection: Inspection) -> Iterator[Finding]:
+    if not inspection.connection.pgconn.ssl_in_use:
+        if _is_local(inspection.connection):
             yield good(_SIDE, "tls", "off, and the server is on this machine")
         else:
             advice = "set PG_DB_SSLMODE=verify-full, and PG_DB_SSLROOTCERT if the certificate is not a public one"
-            yield warning(_SIDE, "tls", "off: who sees the network sees passwords and data", advice)
+            yield warning(_SIDE, "tls", "off: passwords and data are readable on the network", advice)
         return
-    told = asked.row("SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()")
-    # Behind a pooler the server tells of the pooler's connection.
-    yield good(_SIDE, "tls", "on, to the pooler" if asked.is_pooled else f"on, {told[0]}")
+    tls = inspection.row("SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()")
+    # Behind a pooler, the server describes the pooler's connection.
+    yield good(_SIDE, "tls", "on, to the pooler" if inspection.is_pooled else f"on, {tls[0]}")
 
 
 def _is_local(connection: PooledConnection) -> bool:
@@ -117,75 +117,75 @@ def _is_local(connection: PooledConnection) -> bool:
         return False
 
 
-def _pooler(asked: Asked) -> Iterator[Finding]:
-    setting = asked.settings.pooler
-    if asked.is_pooled and setting == "off":
+def _pooler(inspection: Inspection) -> Iterator[Finding]:
+    setting = inspection.settings.pooler
+    if inspection.is_pooled and setting == "off":
         advice = "set PG_POOLER=auto: prepared statements would run other clients' statements"
         yield stopper(_SIDE, "pooler", "one is in between, though PG_POOLER is off", advice)
     else:
-        yield good(_SIDE, "pooler", f"{'one is in between' if asked.is_pooled else 'none'} (PG_POOLER={setting})")
+        yield good(_SIDE, "pooler", f"{'one is in between' if inspection.is_pooled else 'none'} (PG_POOLER={setting})")
 
 
-def _encoding(asked: Asked) -> Iterator[Finding]:
-    found = asked.state.facts.encoding
+def _encoding(inspection: Inspection) -> Iterator[Finding]:
+    found = inspection.state.facts.encoding
     if found == "UTF8":
         yield good(_SIDE, "encoding", found)
     elif found is not None:
-        yield stopper(_SIDE, "encoding", asked.state.problem)
+        yield stopper(_SIDE, "encoding", inspection.state.problem)
 
 
-def _writes(asked: Asked) -> Iterator[Finding]:
-    standby, read_only = asked.row(
+def _writes(inspection: Inspection) -> Iterator[Finding]:
+    standby, read_only = inspection.row(
         "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'"
     )
     if standby:
-        advice = "name the primary in PG_DB_HOST, or all hosts, separated by commas: the one that takes writes is used"
-        yield stopper(_SIDE, "writes", "the server is a standby and takes none", advice)
+        advice = "name the primary in PG_DB_HOST, or all hosts, separated by commas: one that accepts writes is used"
+        yield stopper(_SIDE, "writes", "the server is a standby and accepts none", advice)
     elif read_only:
         advice = "end the maintenance, or ALTER ROLE, DATABASE or SYSTEM ... RESET default_transaction_read_only"
         yield stopper(_SIDE, "writes", "default_transaction_read_only is on, so that all writes fail", advice)
     else:
-        yield good(_SIDE, "writes", "the server takes them")
+        yield good(_SIDE, "writes", "the server accepts them")
 
 
-def _session(asked: Asked) -> Iterator[Finding]:
-    found = asked.connection.execute(_SESSION, [list(_LIMITS)]).fetchall()
+def _session(inspection: Inspection) -> Iterator[Finding]:
+    found = inspection.connection.execute(_SESSION, [list(_LIMITS)]).fetchall()
     limits = ", ".join(f"{name} is {value:,} ms ({source})" for name, value, source in found)
-    yield good(_SIDE, "session", limits or "no limit of time")
-    (isolation,) = asked.row("SELECT pg_catalog.current_setting('default_transaction_isolation')")
+    yield good(_SIDE, "session", limits or "no time limit")
+    (isolation,) = inspection.row("SELECT pg_catalog.current_setting('default_transaction_isolation')")
     if isolation != _ISOLATION:
-        advice = f"ALTER ROLE ... SET default_transaction_isolation = '{_ISOLATION}' spares repeated attempts"
+        advice = f"ALTER ROLE ... SET default_transaction_isolation = '{_ISOLATION}' avoids retries"
         yield warning(_SIDE, "session", f"default_transaction_isolation is {isolation}", advice)
 
 
-def _connections(asked: Asked) -> Iterator[Finding]:
-    size = asked.settings.pool_max_size
-    server, role, database = asked.row(_CONNECTIONS)
+def _connections(inspection: Inspection) -> Iterator[Finding]:
+    size = inspection.settings.pool_max_size
+    server, role, database = inspection.row(_CONNECTIONS)
     least = min(limit for limit in (server, role, database) if limit >= 0)
-    text = f"each process makes at most {size} (PG_POOL_MAX_SIZE), the server takes {least}"
-    if asked.is_pooled or size <= least:
+    text = f"each process opens at most {size} (PG_POOL_MAX_SIZE), the server accepts {least}"
+    if inspection.is_pooled or size <= least:
         yield good(_SIDE, "connections", text)
     else:
         advice = "lower PG_POOL_MAX_SIZE, or raise max_connections or the limit of the role or database"
         yield warning(_SIDE, "connections", text, advice)
 
 
-def _clock(asked: Asked) -> Iterator[Finding]:
+def _clock(inspection: Inspection) -> Iterator[Finding]:
     began = time.time()
-    (server,) = asked.row("SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8")
+    (server,) = inspection.row("SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8")
     ended = time.time()
-    # Somewhere between the two the server looked at its clock.
+    # The server read its clock at some moment between the two.
     difference = max(began - server, server - ended, 0.0)
     text = f"differs by {difference:.1f} s from this machine's"
     if difference > _CLOCK_SECONDS:
-        yield warning(_SIDE, "clock", text, "synchronise both by NTP: times of expiry are compared with the clock")
+        yield warning(_SIDE, "clock", text, "synchronise both by NTP: expiry times are compared with the clock")
     else:
         yield good(_SIDE, "clock", text)
 
 
-def _engine(asked: Asked) -> Iterator[Finding]:
-    distributed, setting = asked.state.facts.distributed, asked.settings.explicit_transactions
-    kind = "distributed, or of another make" if distributed else "plain PostgreSQL"
+def _engine(inspection: Inspection) -> Iterator[Finding]:
+    distributed, setting = inspection.state.facts.distributed, inspection.settings.explicit_transactions
+    kind = "distributed, or not plain PostgreSQL" if distributed else "plain PostgreSQL"
     text = f"{kind} (PG_EXPLICIT_TRANSACTIONS={setting})"
     if distributed and setting == "off":
         advice = "set PG_EXPLICIT_TRANSACTIONS=auto: a property could change without its look-up row"

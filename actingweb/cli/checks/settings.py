@@ -1,4 +1,4 @@
-"""The settings, with secrets hidden, and where each comes from."""
+"""The settings and their origins, without secrets."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "PG_MIGRATION_URL": "migration_url",
     },
 }
-"""The variables of the library, and which attribute of the settings has the default."""
+"""The library's variables, each with the attribute of the settings that has its default."""
 
 _OTHERS: Mapping[str, tuple[str, ...]] = {
     "both": (),
@@ -67,7 +67,7 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
         *("PGSSLROOTCERT", "PGTARGETSESSIONATTRS", "PGOPTIONS"),
     ),
 }
-"""Those of the drivers that have a say."""
+"""The drivers' variables that have an effect."""
 
 _SECRET = frozenset(
     {
@@ -80,7 +80,7 @@ _ENDPOINTS = frozenset({"AWS_DB_HOST", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYN
 
 
 def without_user(url: str) -> str:
-    """Return a URL of an endpoint without user, password and parameters."""
+    """Return the URL of an endpoint without user, password and parameters."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -89,31 +89,31 @@ def without_user(url: str) -> str:
 
 
 class Sources:
-    """The settings of the process and of the file `.env`, which becomes a part of the environment here."""
+    """The settings of the process and of the file `.env`, which is loaded into the environment."""
 
     def __init__(self) -> None:
-        """Raise `UsageError` if the file cannot be read, `ConfigurationError` if a setting is wrong that all share."""
+        """Raise `UsageError` if the file cannot be read, `ConfigurationError` if a shared setting is invalid."""
         self._own = frozenset(os.environ)
         load_env_file()
         self.settings = Settings.from_environment()
         self._defaults = Settings.from_environment({})
 
     def origin(self, variable: str) -> str:
-        """Return where the value of a variable comes from."""
+        """Return the origin of a variable's value."""
         if not os.environ.get(variable, "").strip():
             return "default"
         return "environment" if variable in self._own else "file .env"
 
     def findings(self, side: str) -> Iterator[Finding]:
-        """Yield the settings of a backend, or with "both" those that each has."""
+        """Yield the settings of a backend, or ("both") those that all backends share."""
         try:
-            # PostgreSQL's are validated here.
+            # This validates the settings of PostgreSQL.
             url = self.settings.postgresql.url if side == "postgresql" else None
         except ConfigurationError as error:
             yield stopper(_SIDE, "PostgreSQL", str(error))
             return
         defaults = vars(self._defaults.postgresql if side == "postgresql" else self._defaults)
-        # With a URL these have no defaults.
+        # Their defaults do not apply beside a URL.
         unused = _PARTS if url else frozenset()
         values = {name: None if name in unused else defaults.get(found) for name, found in VARIABLES[side].items()}
         for variable, default in (values | dict.fromkeys(_OTHERS[side])).items():
@@ -121,14 +121,14 @@ class Sources:
                 yield good(_SIDE, variable, shown)
 
     def _shown(self, variable: str, default: Any) -> str | None:
-        """Return value and origin of a variable; None if it has neither a value nor a default."""
+        """Return the value and origin of a variable; None if it has neither a value nor a default."""
         origin = self.origin(variable)
         if origin == "default":
             return f"{_text(default)} (default)" if default not in (None, "") else None
         value = os.environ[variable].strip()
         if variable in _ENDPOINTS:
             value = without_user(value)
-        # Where a name should be there may be a URL with a password.
+        # In the place of a name, there may be a URL with a password.
         return f"{_HIDDEN if variable in _SECRET or '@' in value else value} ({origin})"
 
 

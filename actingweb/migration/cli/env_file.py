@@ -1,4 +1,4 @@
-"""The file `.env`, read as a shell reads it that is told `set -a; . ./.env`, except that no command is run."""
+"""The file `.env`: parsed as by a shell that runs `set -a; . ./.env`, but without running commands."""
 
 import os
 import re
@@ -18,8 +18,9 @@ _EXPORTED = re.compile(rf"{_NAME}(?=[ \t\n;]|$)")
 _VARIABLE = re.compile(rf"\$({_NAME})|\$\{{({_NAME})(?:\}}|(:?-))")
 _USER = re.compile(r"[A-Za-z0-9_.-]*(?=[/:\s;]|$)")
 _OURS = re.compile(r"[ \t]*(?:export[ \t]+)?(?:AWS_|PG|DATABASE_|INDEXED_PROPERTIES|USE_PROPERTY_LOOKUP_TABLE)")
-"""How lines begin with which the tool has to do."""
+"""The beginning of lines that assign settings of the tool."""
 
+_WORD_ENDS = ("", " ", "\t", "\n", ";")
 _QUOTE = "put the value in single quotes"
 
 
@@ -30,17 +31,17 @@ _DEFAULT_PORT = {"PG_DB_PORT": "5432"}
 
 
 class _UnreadableError(Exception):
-    """A line is no assignment, for this reason."""
+    """A line is not an assignment; the text is the reason."""
 
 
 def load_env_file() -> None:
-    """Put what the nearest `.env` in the working directory or above assigns into the environment, which wins over it.
+    """Add the variables of the nearest `.env`, in the working directory or above, to the environment, which wins.
 
-    Raise `UsageError` if it cannot be read, or has a line for the tool that is no assignment.
+    Raise `UsageError` if the file cannot be read, or if a line that names a setting of the tool is not an assignment.
     """
     try:
         directory = Path.cwd()
-        path = next((path for place in (directory, *directory.parents) if (path := place / ".env").is_file()), None)
+        path = next((path for parent in (directory, *directory.parents) if (path := parent / ".env").is_file()), None)
         text = "" if path is None else path.read_text("utf-8-sig")
         os.environ.update(applicable(assignments(text, os.environ), os.environ))
     except _UnreadableError as error:
@@ -50,24 +51,26 @@ def load_env_file() -> None:
 
 
 def assignments(text: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the lines of a text assign; `$NAME` in them is that of the environment, else of a line before."""
+    """Return the variables that the lines of a text assign.
+
+    `$NAME` in them is the variable of the environment, or else of an earlier assignment.
+    """
     return _Reader(text.replace("\r\n", "\n").removesuffix("\r"), environment).read()
 
 
-def applicable(file: Mapping[str, str | None], environment: Mapping[str, str]) -> dict[str, str]:
+def applicable(file: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of the file that apply: those that the environment does not set, with two exceptions.
 
     File and environment must not make up one log-in between them. So a URL of the file does not apply if the
     environment names a server. A password of the file does not apply if the environment has one, or names another
     server or user than the file.
     """
-    assigned = {name: value for name, value in file.items() if value is not None}
     ignored = set(environment)
     if any(_text(environment, name) for name in (*_URLS, "PG_DB_HOST")):
         ignored |= set(_URLS)
-    if any(_text(environment, name) for name in _PASSWORDS) or _names_another_login(assigned, environment):
+    if any(_text(environment, name) for name in _PASSWORDS) or _names_another_login(file, environment):
         ignored |= set(_PASSWORDS)
-    return {name: value for name, value in assigned.items() if name not in ignored}
+    return {name: value for name, value in file.items() if name not in ignored}
 
 
 def _names_another_login(file: Mapping[str, str], environment: Mapping[str, str]) -> bool:
@@ -90,7 +93,7 @@ class _Reader:
         self._position = 0
 
     def read(self) -> dict[str, str]:
-        """Read the whole text; a line that is no assignment and does not concern the tool is passed over."""
+        """Read the whole text, and skip lines of other programs that are not assignments."""
         if "\0" in self._text:
             raise ValueError
         while self._position < len(self._text):
@@ -120,36 +123,38 @@ class _Reader:
                 self._position = name.end()
                 self._line[name[1]] = self._word("")
             elif not (exports and self._take(_EXPORTED)):
-                raise _UnreadableError(f"this is no assignment NAME=value; if the value has blanks, {_QUOTE}")
+                raise _UnreadableError(f"this is not an assignment NAME=value; if the value contains blanks, {_QUOTE}")
 
     def _word(self, end: str) -> str:
-        """Return a value that is not in quotes, or only parts of it; `end` closes it, or is empty for a blank."""
+        """Return a value outside double quotes, up to the brace `end` or, if that is empty, up to a blank."""
         parts: list[str] = []
         may_be_home = True
-        while (following := self._next()) != end and (end or following not in (" ", "\t", "\n", ";")):
+        while (following := self._next()) not in ((end,) if end else _WORD_ENDS):
             self._position += 1
-            if following == "":
-                raise _UnreadableError("a ${ has no end")
-            if following == "'":
-                parts.append(self._until("'"))
-            elif following == '"':
-                parts.append(self._quoted('"'))
-            elif following == "\\":
-                parts.append(self._escaped(""))
-            elif following == "$":
-                parts.append(self._expanded(quoted=False))
-            elif following in ("`" if end else "`&|<>()"):
-                raise _UnreadableError(f"a shell gives {following} a meaning of its own: {_QUOTE}")
-            elif following == "~" and may_be_home:
-                self._refuse_continuation()
-                parts.append(self._home())
-            else:
-                parts.append(following)
+            is_home = following == "~" and may_be_home
+            parts.append(self._home() if is_home else self._part(following, in_braces=bool(end)))
             may_be_home = following == ":" and not end
         return "".join(parts)
 
+    def _part(self, character: str, *, in_braces: bool) -> str:
+        """Return the meaning of the character that was read, and of what belongs to it."""
+        match character:
+            case "":
+                raise _UnreadableError("a ${ has no end")
+            case "'":
+                return self._until("'")
+            case '"':
+                return self._quoted('"')
+            case "\\":
+                return self._escaped("")
+            case "$":
+                return self._expanded(quoted=False)
+        if character in ("`" if in_braces else "`&|<>()"):
+            raise _UnreadableError(f"a shell gives {character} a meaning of its own: {_QUOTE}")
+        return character
+
     def _quoted(self, end: str) -> str:
-        """Return what stands in double quotes up to `end`, which is passed over."""
+        """Return a value in double quotes, up to `end`, which is consumed."""
         parts: list[str] = []
         while (following := self._next()) != end:
             self._position += 1
@@ -165,7 +170,7 @@ class _Reader:
         return "".join(parts)
 
     def _escaped(self, quote: str) -> str:
-        """Return what a backslash and the character behind it stand for, in double quotes up to `quote` or outside."""
+        """Return the meaning of a backslash and the next character; `quote` closes the quotes around it, if any."""
         character = self._next()
         self._position += 1
         if character == "":
@@ -174,28 +179,34 @@ class _Reader:
             return ""
         return character if (not quote or character in f'$`"\\{quote}') else "\\" + character
 
-    def _expanded(self, quoted: bool) -> str:
-        """Return what a dollar sign and what is behind it stand for."""
+    def _expanded(self, *, quoted: bool) -> str:
+        """Return the meaning of a dollar sign and what follows it."""
         found = _VARIABLE.match(self._text, self._position - 1)
         if found is None:
             return self._dollar(quoted)
         self._position = found.end()
         if found[1]:
-            self._refuse_continuation()
-        name, operator = found[1] or found[2], found[3]
-        value = self._value(name)
+            self._reject_continuation()
+        value, operator = self._value(found[1] or found[2]), found[3]
         if operator is None:
             return value or ""
-        default = self._quoted("}") if quoted else self._word("}")
-        if not quoted:
-            self._position += 1
+        default = self._default(quoted)
         return default if value is None or (operator == ":-" and value == "") else value
+
+    def _default(self, quoted: bool) -> str:
+        """Return the default value in `${NAME-default}`, up to the brace, which is consumed."""
+        if quoted:
+            return self._quoted("}")
+        default = self._word("}")
+        self._position += 1
+        return default
 
     def _value(self, name: str) -> str | None:
         return self._environment.get(name, self._line.get(name, self._values.get(name)))
 
     def _home(self) -> str:
-        """Return what a tilde and the name of a user behind it stand for."""
+        """Return the home directory that a tilde and a user's name, if one follows, stand for."""
+        self._reject_continuation()
         user = _USER.match(self._text, self._position)
         if user is None:
             return "~"
@@ -203,15 +214,15 @@ class _Reader:
         return os.path.expanduser(f"~{user[0]}") if user[0] else self._value("HOME") or "~"
 
     def _dollar(self, quoted: bool) -> str:
-        self._refuse_continuation()
+        self._reject_continuation()
         following = self._next()
         if following and (following in "{(@*#?-$!" or following.isdigit() or (not quoted and following in "'\"")):
             raise _UnreadableError(f"a shell gives ${following} a meaning of its own: {_QUOTE}")
         return "$"
 
-    def _refuse_continuation(self) -> None:
+    def _reject_continuation(self) -> None:
         if self._text.startswith("\\\n", self._position):
-            raise _UnreadableError("a line goes on within a name: write it in one line")
+            raise _UnreadableError("a line is continued within a name: write it in one line")
 
     def _until(self, quote: str) -> str:
         end = self._text.find(quote, self._position)

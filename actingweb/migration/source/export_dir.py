@@ -89,11 +89,12 @@ class ExportDirectory:
         manifest = read_manifest(directory)
         if manifest is not None and not manifest.complete:
             raise UsageError(f"the export in {directory} is unfinished: finish it with `export --resume`")
-        found = {mapping: _file_of(mapping, directory, names) for mapping in (*MAPPINGS, *CLAIMS)}
-        for mapping, path in found.items():
-            if path is None and not _may_be_missing(mapping, manifest, names):
+        paths: dict[str, Path] = {}
+        for mapping in (*MAPPINGS, *CLAIMS):
+            if (name := _file_of(mapping, directory, names)) is not None:
+                paths[mapping.name] = directory / name
+            elif not _may_be_missing(mapping, manifest, names):
                 raise UsageError(f"{directory / mapping.name}.json is missing{_hint(names)}")
-        paths = {mapping.name: path for mapping, path in found.items() if path is not None}
         return cls(directory, manifest, paths, tuple(mapping.name for mapping in MAPPINGS if mapping.name not in paths))
 
     @property
@@ -147,12 +148,12 @@ def _names_in(directory: Path) -> list[str]:
         raise UsageError(f"{directory}: {error.strerror}") from None
 
 
-def _file_of(mapping: TableMapping, directory: Path, names: list[str]) -> Path | None:
-    """Return the file of a table, None if it has none. Raise `UsageError` if it has several."""
+def _file_of(mapping: TableMapping, directory: Path, names: list[str]) -> str | None:
+    """Return the name of a table's file, None if it has none. Raise `UsageError` if it has several."""
     found = [name for name in names if name in _file_names(mapping.name)]
     if len(found) > 1:
         raise UsageError(f"{directory} has {' and '.join(found)} for one table: leave one of them")
-    return directory / found[0] if found else None
+    return found[0] if found else None
 
 
 def _file_names(table: str) -> list[str]:

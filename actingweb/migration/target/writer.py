@@ -63,10 +63,9 @@ class TableWriter:
         """
         if not rows:
             return 0
-        text = text or copy_text([row for row, _ in rows])
+        text = text or _copy_text(rows)
         try:
-            with self.connection.transaction():
-                return self._insert(text) if self.staging else self._copy(_COPY, text)
+            return self._write(text)
         except psycopg.errors.ForeignKeyViolation:
             known = self._with_known_actor(rows, rejects)
             if len(known) == len(rows):
@@ -91,17 +90,20 @@ class TableWriter:
     def different(self, rows: RowPairs) -> RowPairs:
         """Return those of `rows` that the table does not contain with the same values."""
         self._execute(_STAGE)
-        self._copy(_COPY_STAGED, copy_text([row for row, _ in rows]))
+        self._copy(_COPY_STAGED, _copy_text(rows))
         keys = set(self.connection.execute(self._sql(_DIFFERENT)))
         self._execute(_UNSTAGE)
         return [pair for pair in rows if self._key(pair[0]) in keys]
 
-    def _insert(self, text: bytes) -> int:
-        self._execute(_STAGE)
-        self._copy(_COPY_STAGED, text)
-        inserted = self._execute(_INSERT_NEW if self.skip_duplicates else _INSERT)
-        self._execute(_UNSTAGE)
-        return inserted
+    def _write(self, text: bytes) -> int:
+        with self.connection.transaction():
+            if not self.staging:
+                return self._copy(_COPY, text)
+            self._execute(_STAGE)
+            self._copy(_COPY_STAGED, text)
+            inserted = self._execute(_INSERT_NEW if self.skip_duplicates else _INSERT)
+            self._execute(_UNSTAGE)
+            return inserted
 
     def _copy(self, statement: LiteralString, text: bytes) -> int:
         with self.connection.cursor() as cursor:
@@ -140,6 +142,10 @@ class TableWriter:
             columns=column_names(self.mapping.record.fields),
             key=column_names(self.mapping.record.key),
         )
+
+
+def _copy_text(rows: RowPairs) -> bytes:
+    return copy_text([row for row, _ in rows])
 
 
 def _duplicate_key(error: psycopg.errors.UniqueViolation) -> DuplicateKeyError:
