@@ -176,7 +176,7 @@ def test_without_actors_there_is_no_export(directory: Path) -> None:
 def test_a_finished_export_is_not_touched(stored: list[Document], directory: Path) -> None:
     export_tables(source_of(), directory)
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in directory.iterdir()}
-    with pytest.raises(UsageError, match=r"holds a finished export of .* UTC: name another directory"):
+    with pytest.raises(UsageError, match=r"contains a finished export of .* UTC: name another directory"):
         export_tables(source_of(), directory)
     again = export_tables(source_of(), directory, resume=True)
     assert again.manifest.complete

@@ -84,7 +84,7 @@ class Target:
             (f'create tables in schema "{self.schema}"', sql.SQL(_MAY_CREATE).format(self.schema)),
             ("create temporary tables in the database", sql.SQL(_MAY_STAGE)),
             (
-                "write at all: the server is a standby, or default_transaction_read_only is on",
+                "write at all: the server is read-only, as a standby or by default_transaction_read_only",
                 sql.SQL(_MAY_CHANGE),
             ),
         ]
