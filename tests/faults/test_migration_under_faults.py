@@ -19,7 +19,7 @@ from testbed.servers import DynamoDBTables
 from tests.conftest import SetEnv
 from tests.faults.conftest import Amount, Figures
 from tests.faults.migration_trouble import KILLED, Ended, Trouble, trouble_between
-from tests.migration.loads import Rows, expected, form_key, stored, table_exists, versions
+from tests.migration.loads import Rows, expected, key_reader, stored, table_exists, versions
 from tests.migration.tables import put_documents
 from tests.migration.validation import validate
 
@@ -165,7 +165,9 @@ class Losses:
         for mapping in MAPPINGS:
             wanted = expected(DOCUMENTS)[mapping.name]
             self._count(
-                dict(zip(map(form_key(mapping), wanted), wanted, strict=True)), found[mapping.name], form_key(mapping)
+                dict(zip(map(key_reader(mapping), wanted), wanted, strict=True)),
+                found[mapping.name],
+                key_reader(mapping),
             )
 
     def count_documents(self, directory: Path) -> None:

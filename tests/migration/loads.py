@@ -139,12 +139,12 @@ def versions(target: Target) -> Rows:
 def expected(documents: Documents) -> Rows:
     """Return the rows that the documents should become."""
     return {
-        mapping.name: sorted(map(form_row(mapping), documents.get(mapping.name, ())), key=form_key(mapping))
+        mapping.name: sorted(map(row_reader(mapping), documents.get(mapping.name, ())), key=key_reader(mapping))
         for mapping in MAPPINGS
     }
 
 
-def form_row(mapping: TableMapping) -> Callable[[Document], Row]:
+def row_reader(mapping: TableMapping) -> Callable[[Document], Row]:
     """Return what makes a row, JSON decoded, of a document."""
 
     def row(document: Document) -> Row:
@@ -154,7 +154,7 @@ def form_row(mapping: TableMapping) -> Callable[[Document], Row]:
     return row
 
 
-def form_key(mapping: TableMapping) -> Callable[[Row], Row]:
+def key_reader(mapping: TableMapping) -> Callable[[Row], Row]:
     """Return what takes the key from a row."""
     return lambda row: tuple(row[mapping.record.fields.index(name)] for name in mapping.record.key)
 

@@ -32,7 +32,7 @@ def put_documents(client: "DynamoDBClient", prefix: str, documents: Documents) -
 
 @contextmanager
 def first_table_of_claims(client: "DynamoDBClient", prefix: str) -> Iterator[None]:
-    """Have the first form of the table of claims, which the library never makes."""
+    """Create the older table of claims, which the library never does, and delete it at the end."""
     name, keys = f"{prefix}_{CLAIMS_V1.layout.suffix}", ("property_name", "value")
     client.create_table(
         TableName=name,

@@ -61,7 +61,7 @@ def claim(actor_id: str, value: str = SHARED, name: str = "email") -> Document:
 
 
 def first_claim(actor_id: str, value: str = SHARED, name: str = "email") -> Document:
-    """Return a claim as the first form of the table has it."""
+    """Return a claim as the older table has it."""
     return {"property_name": name, "value": value, "actor_id": actor_id}
 
 
@@ -104,7 +104,7 @@ class TestWhoAnswers:
 
     CASES: ClassVar[dict[str, tuple[list[str], Documents, str | None]]] = {
         "who claims it": (["a1", "a2", "a3"], {"property_lookup_v2": [claim("a2")]}, "a2"),
-        "who claims it in the first form": (["a1", "a2"], {"property_lookup_v1": [first_claim("a2")]}, "a2"),
+        "who claims it in the older table": (["a1", "a2"], {"property_lookup_v1": [first_claim("a2")]}, "a2"),
         "the newer claim": (
             ["a1", "a2", "a3"],
             {"property_lookup_v2": [claim("a3")], "property_lookup_v1": [first_claim("a2")]},
@@ -245,7 +245,7 @@ def put(ddb: DynamoDBClient, dynamodb_tables: DynamoDBTables, set_env: SetEnv) -
 
 @pytest.fixture
 def first_table(ddb: DynamoDBClient, dynamodb_tables: DynamoDBTables) -> Iterator[None]:
-    """Make the first form of the table of claims."""
+    """Create the older table of claims."""
     with first_table_of_claims(ddb, dynamodb_tables.environment["AWS_DB_PREFIX"]):
         yield
 

@@ -62,7 +62,7 @@ SOURCES: dict[str, Callable[[Path, Documents], Source]] = {
 }
 CLAIMS: dict[str, tuple[Documents, tuple[str, ...]]] = {
     "the present table": ({"property_lookup_v2": [claim("a2")]}, ()),
-    "its first form alone": ({"property_lookup_v1": [first_claim("a2")]}, ("property_lookup_v2",)),
+    "only the older table": ({"property_lookup_v1": [first_claim("a2")]}, ("property_lookup_v2",)),
     "both": ({"property_lookup_v2": [claim("a2")], "property_lookup_v1": [first_claim("a1")]}, ()),
 }
 

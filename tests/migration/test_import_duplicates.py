@@ -22,13 +22,13 @@ from tests.migration.loads import (
 
 
 @pytest.mark.usefixtures("small_batches")
-@pytest.mark.parametrize("place", [0, 1, 5, 9])
-def test_a_duplicate_leaves_the_table_as_it_was(target: Target, tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("position", [0, 1, 5, 9])
+def test_a_duplicate_leaves_the_table_as_it_was(target: Target, tmp_path: Path, position: int) -> None:
     earlier = {"id": "a1", "name": "name 7", "value": "earlier"}
     load(target, write_input(tmp_path / "one", {"actors": [ACTOR], "properties": [earlier]}))
     before = versions(target)
     later = [{"id": "a1", "name": f"other {number}", "value": ""} for number in range(10)]
-    later[place]["name"] = "name 7"
+    later[position]["name"] = "name 7"
     directory = write_input(tmp_path / "two", {"actors": [], "properties": later})
     message = (
         'Failed to import properties: duplicate key value violates unique constraint "properties_pkey": '

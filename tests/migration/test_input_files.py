@@ -136,7 +136,7 @@ def read(path: Path, checkpoint: int | None = None) -> Content:
 
 @given(items())
 def test_items_in_a_file_are_those_of_a_scan(tables: dict[str, Content]) -> None:
-    """Of their own notation nothing is left but what `document_of` leaves."""
+    """DynamoDB JSON becomes what `document_of` returns."""
     with pytest.MonkeyPatch.context() as patch:
         for documents in tables.values():
             found = [dict(item_of(document)) for document in documents]

@@ -86,12 +86,12 @@ def _key(table: str) -> set[str]:
     }[table]
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_what_postgresql_refuses_costs_no_row_beside_it(target: Target, tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("position", range(4))
+def test_what_postgresql_refuses_costs_no_row_beside_it(target: Target, tmp_path: Path, position: int) -> None:
     """The only judge of such a number is PostgreSQL, which refuses all that comes with it."""
     plain = [{"id": "a1", "bucket_name": f"b:{name}", "bucket": "b", "name": name, "data": "1"} for name in "abc"]
     huge = {**plain[0], "bucket_name": "b:huge", "name": "huge", "data": "1e200000"}
-    load_content(target, tmp_path, {"actors": [ACTOR], "attributes": [*plain[:place], huge, *plain[place:]]})
+    load_content(target, tmp_path, {"actors": [ACTOR], "attributes": [*plain[:position], huge, *plain[position:]]})
     result = validate(target, tmp_path)
     assert found(result) == [("attributes", "unreadable", {"id": "a1", "bucket": "b", "name": "huge"}, None)]
     assert result.rejected == 1

@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from actingweb.migration.batches import Batch, Reject, RowPairs
 from actingweb.migration.errors import DuplicateRowError, ExitCode, MigrationError
+from actingweb.migration.jobs.overlap import overlap
 from actingweb.migration.rejects import RejectFile
 from actingweb.migration.rows import Conversion, convert
 from actingweb.migration.target.connection import lift_timeouts, target_errors
@@ -51,17 +51,8 @@ class Loader:
         Raise `DuplicateRowError` if a key exists already and duplicates are not skipped.
         """
         self._check_rejects()
-        with ThreadPoolExecutor(1) as worker, _eager_threads():
-            running: Future[None] | None = None
-            for batch in batches:
-                conversion = convert(self.writer.mapping, batch.documents)
-                # Not in the worker, which sends it to the server.
-                text = copy_text([row for row, _ in conversion.rows])
-                if running is not None:
-                    running.result()
-                running = worker.submit(self._load, batch, conversion, text)
-            if running is not None:
-                running.result()
+        with _eager_threads():
+            overlap(batches, self._convert, self._load)
         with target_errors():
             self.progress.complete()
 
@@ -78,8 +69,12 @@ class Loader:
             self.progress.forget()
         self.rejects.cut(0)
 
-    def _load(self, batch: Batch, conversion: Conversion, text: bytes) -> None:
-        connection = self.writer.connection
+    def _convert(self, batch: Batch) -> tuple[Conversion, bytes]:
+        conversion = convert(self.writer.mapping, batch.documents)
+        return conversion, copy_text([row for row, _ in conversion.rows])
+
+    def _load(self, batch: Batch, converted: tuple[Conversion, bytes]) -> None:
+        (conversion, text), connection = converted, self.writer.connection
         try:
             with target_errors(), connection.transaction():
                 # Rows and checkpoint are lost together or not at all. The commit of the last batch waits for the disk.

@@ -4,7 +4,6 @@ The rows of the source are staged in temporary tables and compared by the server
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -18,6 +17,7 @@ from actingweb.migration.documents import key_of
 from actingweb.migration.jobs.comparison import EXPECTED_LOOK_UPS, Comparison
 from actingweb.migration.jobs.differences import Difference, Kind, Report, TableResult
 from actingweb.migration.jobs.known_rejects import KnownRejects
+from actingweb.migration.jobs.overlap import overlap
 from actingweb.migration.mapping import ACTORS, CLAIMS, MAPPINGS, PROPERTIES, TableMapping
 from actingweb.migration.rejects import RejectFile
 from actingweb.migration.rows import Conversion, convert
@@ -98,7 +98,7 @@ def validate(target: Target, source_of: SourceOf, options: ValidationOptions, on
     with closing(target.connect()) as connection:
         target.check_revision(connection)
         with target_errors():
-            # Even behind a pooler these last: temporary tables need a session of their own anyway.
+            # For the session even behind a pooler: temporary tables work only if it keeps the server connection.
             settle(connection, local=False)
             connection.execute(_SESSION)
         # All statements about a table see the same snapshot.
@@ -130,7 +130,7 @@ class _Run:
     claims: list[TableMapping] = field(default_factory=list)
 
     def stage_claims(self, mapping: TableMapping, batches: Iterable[Batch] | None) -> None:
-        """Stage a table of claims, which determines look-ups of the source; None if the source does not have it."""
+        """Stage a table of claims, which determine the look-ups of the source. `None`: the source does not have it."""
         if batches is None:
             return
         self.report.tables[mapping.name] = TableResult(target=None)
@@ -175,22 +175,14 @@ class _Run:
         with target_errors():
             staging.create()
             known.create()
-        self._stage(staging, known, batches)
+        overlap(
+            batches,
+            lambda batch: convert(mapping, batch.documents),
+            lambda batch, rows: self._add(staging, known, len(batch.documents), rows),
+        )
         return staging, known
 
-    def _stage(self, staging: Staging, known: KnownRejects, batches: Iterable[Batch]) -> None:
-        """Stage documents. Each batch is converted while the one before it is sent."""
-        with ThreadPoolExecutor(1) as worker:
-            running: Future[None] | None = None
-            for batch in batches:
-                rows = convert(staging.mapping, batch.documents)
-                if running is not None:
-                    running.result()
-                running = worker.submit(self._add, staging, known, rows, len(batch.documents))
-            if running is not None:
-                running.result()
-
-    def _add(self, staging: Staging, known: KnownRejects, rows: Conversion, read: int) -> None:
+    def _add(self, staging: Staging, known: KnownRejects, read: int, rows: Conversion) -> None:
         table = staging.mapping.name
         with target_errors():
             rejects = rows.rejects + staging.add(rows.rows)

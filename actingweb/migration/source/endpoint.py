@@ -31,7 +31,7 @@ _LONGEST_PAUSE = 5.0
 
 _HINTS = {
     DENIED: "the role needs dynamodb:DescribeTable and dynamodb:Scan on the table",
-    "ExpiredTokenException": "log in again and go on with --resume",
+    "ExpiredTokenException": "log in again, and continue an export with --resume",
 }
 _CREDENTIALS = (
     botocore.NoCredentialsError,
