@@ -145,7 +145,7 @@ def _column(mapping: TableMapping, name: str) -> SearchStrategy[Any]:
 
 def _time_texts() -> SearchStrategy[str]:
     formats = st.sampled_from(("%Y-%m-%dT%H:%M:%S.%f+0000", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S.%f"))
-    return st.builds(lambda time, mapping: time.strftime(mapping), st.datetimes(datetime(1000, 1, 2)), formats)
+    return st.builds(lambda time, pattern: time.strftime(pattern), st.datetimes(datetime(1000, 1, 2)), formats)
 
 
 def _json_texts() -> SearchStrategy[str]:
