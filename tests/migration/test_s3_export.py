@@ -232,7 +232,7 @@ def change_rows(place: Path) -> None:
         (list_twice, r"manifest-files\.json, line 3: data0\.json\.gz is listed twice"),
         (cut_summary, r"manifest-summary\.json is damaged: its MD5"),
         (break_summary, r"manifest-summary\.json is not the summary of an export: tableArn"),
-        (change_rows, r'x\.json\.gz, line 1: this is no \{"Item"'),
+        (change_rows, r'x\.json\.gz, line 1: this is not an \{"Item"'),
     ],
 )
 def test_nothing_of_a_damaged_export_is_loaded(
