@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from actingweb.migration import batches
 from actingweb.migration.documents import Document, document_of, item_of
@@ -134,6 +134,7 @@ def read(path: Path, checkpoint: int | None = None) -> Content:
     return [json.loads(document) for batch in FileSource(path).batches(checkpoint) for document in batch.documents]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(items())
 def test_items_in_a_file_are_those_of_a_scan(tables: dict[str, Content]) -> None:
     """DynamoDB JSON becomes what `document_of` returns."""
