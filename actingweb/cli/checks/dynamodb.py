@@ -261,7 +261,7 @@ def _recovery(tables: Tables) -> Iterator[Finding]:
     off = []
     for layout, table in tables.items():
         try:
-            told = client.read(table_of(layout), "DescribeContinuousBackups", {})["ContinuousBackupsDescription"]
+            response = client.read(table_of(layout), "DescribeContinuousBackups", {})["ContinuousBackupsDescription"]
         except Fault as fault:
             yield unchecked(_SIDE, "recovery", _lacking(fault, "DescribeContinuousBackups"))
             return
