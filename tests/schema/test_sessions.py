@@ -15,6 +15,7 @@ import pytest
 from alembic.util import CommandError
 
 from actingweb.db.postgresql.migrate import ALEMBIC_INI
+from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.utils import compute_lookup_key
 from testbed.tcp_proxy import tcp_proxy
 from tests.conftest import SetEnv
@@ -22,7 +23,6 @@ from tests.conftest import SetEnv
 from .alembic_process import finish, start
 from .conftest import Place
 
-HEAD = "c27d4b90e5f1"
 ODD = {
     "standard_conforming_strings": "off",
     "backslash_quote": "off",
