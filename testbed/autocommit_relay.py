@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 
-from testbed.threads import HelperServer
+from testbed.relay import Relay
 
 _SYNC = b"S\x00\x00\x00\x04"
 _ENCRYPTION_REQUESTS = (80877103, 80877104)
@@ -18,43 +18,17 @@ _QUESTIONS = (3, 5, 10, 11)
 _ENDED = b"SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection\x00\x00"
 
 
-class AloneRelay(HelperServer, socketserver.TCPServer):
+class AloneRelay(Relay):
     """Relays connections to one server and puts a Sync behind each Execute; COPY is not supported.
 
     Attributes:
         ends_after_commit: whether connections end with 57P01 once the server has answered to COMMIT.
     """
 
-    allow_reuse_address = True
-    request_queue_size = 128
-
     def __init__(self, host: str, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Connection)
-        self.target = (host, port)
+        super().__init__(host, port, _Connection)
         self.ends_after_commit = False
-        self._open: set[socket.socket] = set()
         self.start()
-
-    @property
-    def port(self) -> int:
-        """The port on 127.0.0.1 that clients connect to."""
-        port: int = self.server_address[1]
-        return port
-
-    def hang_up(self) -> None:
-        """Close the connections that are open."""
-        for end in list(self._open):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    @contextmanager
-    def opened(self, *ends: socket.socket) -> Iterator[None]:
-        """Take note of sockets that are open."""
-        self._open.update(ends)
-        try:
-            yield
-        finally:
-            self._open.difference_update(ends)
 
 
 class _Connection(socketserver.BaseRequestHandler):
@@ -64,13 +38,10 @@ class _Connection(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         with (
             contextlib.suppress(OSError, EOFError),
-            socket.create_connection(self.server.target) as self.upstream,
-            self.server.opened(self.request, self.upstream),
+            self.server.connected(self.request) as self.upstream,
             self.request.makefile("rb") as self.asked,
             self.upstream.makefile("rb") as self.answered,
         ):
-            for end in (self.request, self.upstream):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._log_in()
             self._serve()
 

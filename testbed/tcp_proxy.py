@@ -6,11 +6,12 @@ import contextlib
 import select
 import socket
 import socketserver
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from testbed.threads import HelperServer
+from testbed.relay import Relay, close_sockets
 
 _CHUNK = 65536
 
@@ -19,86 +20,56 @@ Spoiler = Callable[[Forward], bool]
 """Is called with what forwards a message of a client; hangs up on client and server if it returns False."""
 
 
-class TcpProxy(HelperServer, socketserver.TCPServer):
+class TcpProxy(Relay):
     """Forwards the connections to one server.
 
     Attributes:
         silent: whether what clients send is kept instead.
         mute: whether what the server answers is kept instead.
         spoiler: what to do with each message of a client; None forwards it.
+        delay: seconds for which each direction is held back, as by a network.
         losses: how many of the server's next answers are dropped, each with its connection.
-        accepted: how many connections of clients came about.
         flights: how often the server answered what a client had sent since the answer before.
     """
 
-    allow_reuse_address = True
-    request_queue_size = 128
-
     def __init__(self, host: str, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Relay)
-        self.target = (host, port)
+        super().__init__(host, port, _Connection)
         self.silent = False
         self.mute = False
         self.spoiler: Spoiler | None = None
+        self.delay = 0.0
         self.losses = 0
-        self.accepted = 0
         self.flights = 0
-        self._open: set[socket.socket] = set()
         self.start()
 
-    @property
-    def port(self) -> int:
-        """The port on 127.0.0.1 that clients connect to."""
-        port: int = self.server_address[1]
-        return port
 
-    @property
-    def connections(self) -> int:
-        """How many clients are connected to the server."""
-        return len(self._open) // 2
-
-    def hang_up(self) -> None:
-        """Close the connections that are open."""
-        for connection in list(self._open):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def opened(self, *connections: socket.socket) -> None:
-        """Take note of connections that are open."""
-        self.accepted += 1
-        self._open.update(connections)
-
-    def closed(self, *connections: socket.socket) -> None:
-        """Take note that connections are closed."""
-        self._open.difference_update(connections)
-
-
-class _Relay(socketserver.BaseRequestHandler):
+class _Connection(socketserver.BaseRequestHandler):
     server: TcpProxy
     request: socket.socket
 
     def handle(self) -> None:
         self.asked = False
-        try:
-            self.upstream = socket.create_connection(self.server.target)
-        except OSError:
-            return
-        for end in (self.request, self.upstream):
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.server.opened(self.request, self.upstream)
-        answers = self.server.threads.start(self._relay_answers)
-        self._relay_requests()
-        answers.join()
-        self.server.closed(self.request, self.upstream)
-        self.upstream.close()
+        with self.server.connected(self.request) as self.upstream:
+            answers = self.server.threads.start(self._relay_answers)
+            self._relay_requests()
+            answers.join()
 
     def _relay_requests(self) -> None:
         with contextlib.suppress(OSError):
-            while data := self.request.recv(_CHUNK):
+            while data := self._received(self.request):
                 self.asked = True
                 if not self._goes_on(partial(self.upstream.sendall, data)):
                     break
-        self._close()
+        close_sockets(self.request, self.upstream)
+
+    def _received(self, source: socket.socket) -> bytes:
+        """Return what came, after the delay; what followed meanwhile was on its way at the same time."""
+        data = source.recv(_CHUNK)
+        if self.server.delay and data:
+            time.sleep(self.server.delay)
+            while select.select([source], [], [], 0)[0] and (more := source.recv(_CHUNK)):
+                data += more
+        return data
 
     def _goes_on(self, forward: Forward) -> bool:
         """Forward a message, as far as that is wanted; tell whether the connection stays open."""
@@ -110,7 +81,7 @@ class _Relay(socketserver.BaseRequestHandler):
 
     def _relay_answers(self) -> None:
         with contextlib.suppress(OSError):
-            while data := self.upstream.recv(_CHUNK):
+            while data := self._received(self.upstream):
                 # Not when it is asked: psycopg ends a pipeline with a message that has no answer.
                 # And not when an answer overtakes what the client has already sent on: then it did not wait.
                 if self.asked and not select.select([self.request], [], [], 0)[0]:
@@ -121,12 +92,7 @@ class _Relay(socketserver.BaseRequestHandler):
                     break
                 if not self.server.mute:
                     self.request.sendall(data)
-        self._close()
-
-    def _close(self) -> None:
-        for end in (self.request, self.upstream):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+        close_sockets(self.request, self.upstream)
 
 
 @contextmanager
