@@ -5,8 +5,8 @@ SOURCES := actingweb actingweb_db testbed tests examples benchmarks $(wildcard s
 # A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: test test-quick test-postgresql-versions lint duplicates demo bench bench-requests bench-imports bench-latency \
-	bench-migration test-dependencies test-faults test-framework test-server licences lock clean
+.PHONY: test test-quick test-postgresql-versions lint duplicates demo bench bench-growth bench-requests bench-imports \
+	bench-latency bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
 	PYTHON="$(PYTHON)" scripts/make_venv
@@ -44,19 +44,22 @@ demo: .venv/ready
 	$(BIN)/python -m examples.run_demo
 
 bench: .venv/ready
-	$(BIN)/python -m benchmarks.bench
+	$(BIN)/python -m benchmarks run
+
+bench-growth: .venv/ready
+	$(BIN)/python -m benchmarks growth
 
 bench-requests: .venv/ready
-	$(BIN)/python -m benchmarks.requests
+	$(BIN)/python -m benchmarks requests
 
 bench-imports: .venv/ready
-	$(BIN)/python -m benchmarks.imports
+	$(BIN)/python -m benchmarks imports
 
 bench-latency: .venv/ready
-	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks latency
 
 bench-migration: .venv/ready
-	$(BIN)/python -m benchmarks.migration --json docs/performance/migration.json
+	$(BIN)/python -m benchmarks migration
 
 test-dependencies: .venv/ready
 	scripts/test_dependencies

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from actingweb.db.postgresql.attribute import DbAttribute
-from benchmarks.driver.growth import actor_id
-from benchmarks.figures import figure
-from benchmarks.places import PostgresPlaces, use
-from benchmarks.population import add_expired
-from benchmarks.results import Section
+from benchmarks.results import Section, figure
+from benchmarks.steps import step
+from testbed.operations.timed import population_actor
+from testbed.own_schemas import PostgresServer, use
+from testbed.population import add_expired
 
 __all__ = ["measure_bulk"]
 
@@ -34,7 +31,7 @@ class PurgeError(RuntimeError):
     """Rows were left that should be gone, or gone that should be left."""
 
 
-def measure_bulk(places: PostgresPlaces, environment: dict[str, str], actors: int) -> Section:
+def measure_bulk(server: PostgresServer, environment: dict[str, str], actors: int) -> Section:
     """Read all actors of a schema that `populate` filled, then store expired attributes and purge them."""
     expired = max(actors, _FEWEST_EXPIRED)
     section = Section("bulk", f"PostgreSQL, {actors:,} actors in one pass, {expired:,} attributes purged")
@@ -44,7 +41,7 @@ def measure_bulk(places: PostgresPlaces, environment: dict[str, str], actors: in
     )
     use(environment)
     _read(section, actors)
-    with places.target.connect(f"{environment['PG_DB_PREFIX']}{environment['PG_DB_SCHEMA']}") as connection:
+    with server.target.connect(f"{environment['PG_DB_PREFIX']}{environment['PG_DB_SCHEMA']}") as connection:
         add_expired(connection, actors, expired)
         _purge(section, actors, expired)
         left = connection.execute(
@@ -56,7 +53,7 @@ def measure_bulk(places: PostgresPlaces, environment: dict[str, str], actors: in
 
 
 def _read(section: Section, actors: int) -> None:
-    runs = [(_iterated(actors // 10), _iterated(actors)) for _ in range(_READS)]
+    runs = [(step("iterate", actors // 10), step("iterate", actors)) for _ in range(_READS)]
     for few, every in runs:
         if (few["rows"], every["rows"]) != (actors // 10, actors):
             raise PurgeError(f"{few['rows']} and {every['rows']} actors read of {actors}")
@@ -69,41 +66,22 @@ def _read(section: Section, actors: int) -> None:
     section.judge("DbActorList.iterate", "peak memory, all / a tenth", memory, most=_SAME_MEMORY)
 
 
-def _iterated(count: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.iterate", str(count)]
-    result = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
-
-
-@dataclass
-class _Writer:
-    """Renews attributes drawn by chance of those whose time is over, which a purge is about to delete."""
-
-    actors: int
-    rows: int
-    stop: threading.Event
-
-    def run(self, seconds: list[float]) -> None:
-        """Write until told to stop, and note what each write took."""
-        chance = random.Random(len(seconds))
-        while not self.stop.is_set():
-            number = chance.randrange(self.rows)
-            began = time.perf_counter()
-            DbAttribute.set_attr(
-                actor_id=actor_id(number % self.actors),
-                bucket="expired",
-                name=f"n-{number}",
-                data={"state": "renewed"},
-                ttl_seconds=_LIVE_SECONDS,
-            )
-            seconds.append(time.perf_counter() - began)
+def _write_until(stop: threading.Event, actors: int, rows: int) -> list[float]:
+    """Renew attributes, picked at random among the expired ones, until `stop` is set; return what each write took."""
+    seconds = []
+    while not stop.is_set():
+        number = random.randrange(rows)
+        key = {"actor_id": population_actor(number % actors).id, "bucket": "expired", "name": f"n-{number}"}
+        began = time.perf_counter()
+        DbAttribute.set_attr(**key, data={"state": "renewed"}, ttl_seconds=_LIVE_SECONDS)
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 def _purge(section: Section, actors: int, rows: int) -> None:
-    alone, _ = _written(_Writer(actors, rows, threading.Event()), lambda: time.sleep(_ALONE_SECONDS))
+    alone, _ = _written(actors, rows, lambda: time.sleep(_ALONE_SECONDS))
     began = time.perf_counter()
-    meanwhile, deleted = _written(_Writer(actors, rows, threading.Event()), DbAttribute.delete_expired)
+    meanwhile, deleted = _written(actors, rows, DbAttribute.delete_expired)
     took = time.perf_counter() - began
     if deleted < rows - len(alone) - len(meanwhile):
         raise PurgeError(f"{deleted} of {rows} expired attributes were deleted")
@@ -115,14 +93,13 @@ def _purge(section: Section, actors: int, rows: int) -> None:
     section.judge("a write during a purge", "slowest write / whole purge", slowest, most=_LONGEST_WAIT)
 
 
-def _written(writer: _Writer, work: Callable[[], Any]) -> tuple[list[float], Any]:
-    """Let the writer write while `work` runs; return what the writes took, and what `work` returned."""
-    seconds: list[float] = []
-    thread = threading.Thread(target=writer.run, args=(seconds,))
-    thread.start()
-    try:
-        answer = work()
-    finally:
-        writer.stop.set()
-        thread.join()
-    return seconds, answer
+def _written(actors: int, rows: int, work: Callable[[], Any]) -> tuple[list[float], Any]:
+    """Write in another thread while `work` runs; return what the writes took, and what `work` returned."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        seconds = threads.submit(_write_until, stop, actors, rows)
+        try:
+            answer = work()
+        finally:
+            stop.set()
+        return seconds.result(), answer

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actingweb.db import get_actor, get_property, load_backend
-from benchmarks.figures import figure, ratios
-from benchmarks.peer import bare_environment
-from benchmarks.places import PostgresPlaces, dynamodb_in_use, use
-from benchmarks.results import Section
+from benchmarks.baseline import bare_environment
+from benchmarks.results import Section, figure, ratios
+from testbed.own_schemas import PostgresServer, dynamodb_in_use, use
 
 __all__ = ["measure"]
 
@@ -33,13 +32,13 @@ class _Start:
     sockets: int
 
 
-def measure(places: PostgresPlaces, rounds: int) -> Section:
+def measure(server: PostgresServer, rounds: int) -> Section:
     """Start processes that read one property, in turn."""
     section = Section("cold start", "Cold start: a new process until its first answer")
     section.notes.append("Each process reads one stored property; the time is from its start until the value is there.")
-    section.notes.append("By default the first use of a DynamoDB table looks whether it is there, two of them here.")
-    use(places.environment)
-    _compare(section, "postgresql", places.environment, rounds)
+    section.notes.append("By default the first use of a DynamoDB table checks that it exists: two of them here.")
+    use(server.environment)
+    _compare(section, "postgresql", server.environment, rounds)
     with dynamodb_in_use("cold") as environment:
         _compare(section, "dynamodb", environment, rounds)
     return section
@@ -53,7 +52,7 @@ def _compare(section: Section, database: str, environment: Mapping[str, str], ro
     settings = bare_environment({**environment, "DATABASE_BACKEND": database})
     programs = {driver: (f"bare_{driver}.py", settings), "ours": ("ours.py", settings)}
     if database == "dynamodb":
-        programs["ours, tables not looked for"] = "ours.py", {**settings, "AWS_DB_AUTO_CREATE_TABLES": "false"}
+        programs["ours, tables not checked"] = "ours.py", {**settings, "AWS_DB_AUTO_CREATE_TABLES": "false"}
     starts: dict[str, list[_Start]] = {name: [] for name in programs}
     for number in range(-1, rounds):  # the first fills caches
         for name, (program, variables) in programs.items():

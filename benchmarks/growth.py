@@ -12,27 +12,25 @@ from typing import Any
 import psycopg
 
 from actingweb.embedded.postgres import names_postgres
+from benchmarks.baseline import Worker, worker
 from benchmarks.bulk import measure_bulk
-from benchmarks.driver.growth import ACTORS, OPERATIONS
-from benchmarks.driver.workload import Operation, load_classes
-from benchmarks.figures import figure, ratios
-from benchmarks.growth_floor import OPERATIONS as FLOOR_OPERATIONS
-from benchmarks.machine import huge_pages, memory_mib, share_processor
-from benchmarks.peer import Worker, worker
-from benchmarks.places import PostgresPlaces, postgres_places, use
-from benchmarks.population import ROWS_PER_ACTOR, populate, warm
-from benchmarks.relay import NETWORK_CALLS, NETWORK_SECONDS, network
-from benchmarks.results import Section
-from benchmarks.rounds import Contender, Times, alternate
+from benchmarks.growth_floor import FLOOR
+from benchmarks.interleave import Contender, Times, interleave
+from benchmarks.results import Section, figure, ratios
+from testbed.machine import huge_pages, memory_mib, note, share_processor
+from testbed.network import CALLS, SECONDS, network
+from testbed.operations.calls import load_classes
+from testbed.operations.timed import ACTORS, GROWTH, Operation
+from testbed.own_schemas import PostgresServer, postgres_server, use
+from testbed.population import ROWS_PER_ACTOR, populate, warm
 
 __all__ = ["SMALLEST", "measure"]
 
 SMALLEST = 1000
-_STEP = 10
 _RATIO = 1.3
 # Of the memory, so that a million actors of 24 GiB are in it: what is measured is the way to a row, not that to a page.
 _BUFFERS = 0.45
-_OURS, _FLOOR = "benchmarks.driver.growth", "benchmarks.growth_floor"
+_OURS, _FLOOR = "operations.timed:GROWTH", "benchmarks.growth_floor:FLOOR"
 _ANSWER_NONE = frozenset({"reverse look-up, miss", "property batch delete of 10"})
 
 
@@ -45,30 +43,30 @@ def measure(actors: int, rounds: int) -> Iterator[Section]:
     buffers = memory_mib() * _BUFFERS
     with (
         nullcontext(False) if names_postgres(os.environ) else huge_pages(buffers) as huge,
-        postgres_places(_settings(buffers)) as places,
+        postgres_server(_settings(buffers)) as server,
         ExitStack() as stack,
     ):
         near = Section("growth", f"PostgreSQL, {SMALLEST:,} to {actors:,} actors")
         near.notes += [
             f"Each actor has {ROWS_PER_ACTOR - 1} rows, 20 of them properties, together as after a migration.",
-            "Each call is on another actor, drawn by chance.",
+            "Each call is on another actor, drawn at random.",
             "Each size has a client process and a schema of its own, and they take turns.",
             *(["The server's memory is in huge pages."] if huge else []),
         ]
         environments = {}
         for size in _sizes(actors):
-            environments[size] = stack.enter_context(places.schema(f"grown{size}"))
-            near.notes.append(_filled(places, environments[size], size))
+            environments[size] = stack.enter_context(server.schema(f"grown{size}"))
+            near.notes.append(_filled(server, environments[size], size))
         # What is stored is not to be on its way to the disk while calls are measured.
-        with places.target.connect() as connection, suppress(psycopg.Error):
+        with server.target.connect() as connection, suppress(psycopg.Error):
             connection.execute("CHECKPOINT")
         os.sync()
         _check(environments[SMALLEST])
-        _compare(near, places, environments, rounds)
+        _compare(near, server, environments, rounds)
         yield near
         ends = {size: environments[size] for size in (SMALLEST, actors)}
-        yield _network(places, ends, max(3, rounds // 2))
-        yield measure_bulk(places, environments[actors], actors)
+        yield _network(server, ends, max(3, rounds // 2))
+        yield measure_bulk(server, environments[actors], actors)
 
 
 def _settings(buffers: float) -> dict[str, str]:
@@ -84,15 +82,15 @@ def _settings(buffers: float) -> dict[str, str]:
 
 def _sizes(actors: int) -> list[int]:
     sizes = [SMALLEST]
-    while sizes[-1] * _STEP < actors:
-        sizes.append(sizes[-1] * _STEP)
+    while sizes[-1] * 10 < actors:
+        sizes.append(sizes[-1] * 10)
     return [*sizes, actors]
 
 
-def _filled(places: PostgresPlaces, environment: dict[str, str], actors: int) -> str:
+def _filled(server: PostgresServer, environment: dict[str, str], actors: int) -> str:
     """Store actors in a schema and say what it took."""
     began = time.monotonic()
-    with places.target.connect(f"{environment['PG_DB_PREFIX']}{environment['PG_DB_SCHEMA']}") as connection:
+    with server.target.connect(f"{environment['PG_DB_PREFIX']}{environment['PG_DB_SCHEMA']}") as connection:
         populate(connection, actors)
         warm(connection)
         found = connection.execute(
@@ -101,59 +99,51 @@ def _filled(places: PostgresPlaces, environment: dict[str, str], actors: int) ->
         ).fetchone()
     assert found is not None
     text = f"{actors:,} actors: {actors * ROWS_PER_ACTOR:,} rows in {found[0]:,.0f} MiB"
-    print(f"  {text}, stored in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    note(f"{text}, stored in {time.monotonic() - began:.0f} s")
     return f"{text}."
 
 
 def _check(environment: dict[str, str]) -> None:
     """Raise `GrowthError` unless each operation finds, or changes, what it is meant to."""
     use({**environment, ACTORS: str(SMALLEST)})
-    classes = load_classes("postgresql", cascades=True)
-    for operation in OPERATIONS:
+    classes = load_classes("postgresql")
+    for operation in GROWTH:
         operation.store(classes, operation.count)
         answers = [call() for call in operation.calls(classes, operation.count)]
         if not all(bool(answer) != (operation.name in _ANSWER_NONE) for answer in answers):
             raise GrowthError(f"{operation.name} answered {answers}")
 
 
-def _compare(section: Section, places: PostgresPlaces, environments: dict[int, dict[str, str]], rounds: int) -> None:
+def _compare(section: Section, server: PostgresServer, environments: dict[int, dict[str, str]], rounds: int) -> None:
     """Measure on loopback; beside it the floor."""
     with ExitStack() as stack:
         ours = {size: _worker(stack, environments[size], size, _OURS) for size in environments}
         floor = {size: _worker(stack, environments[size], size, _FLOOR) for size in environments}
         together = [
-            _on_one_processor(places, process, _name(size)) for size, process in [*ours.items(), *floor.items()]
+            _on_one_processor(server, process, _name(size)) for size, process in [*ours.items(), *floor.items()]
         ]
         if all(together):
             section.notes.append("Clients and their sessions of the server share one processor.")
-        beside = {operation.name: operation for operation in FLOOR_OPERATIONS}
-        for operation in OPERATIONS:
+        floors = {operation.name for operation in FLOOR}
+        for operation in GROWTH:
             contenders = {f"{size:,}": _contender(ours[size], operation, operation.count) for size in ours}
-            if operation.name in beside:
-                bare = beside[operation.name]
-                contenders |= {f"floor {size:,}": _contender(floor[size], bare, bare.count) for size in floor}
-            _add(section, operation, alternate(contenders, rounds))
-    section.notes.append(
-        "Floor: a statement on one held psycopg connection, on as many actors; what it takes more is PostgreSQL's own."
-    )
+            if operation.name in floors:
+                contenders |= {f"floor {size:,}": _contender(floor[size], operation, 100) for size in floor}
+            _add(section, operation, interleave(contenders, rounds))
+    section.notes.append("Floor: the same statement on one held psycopg connection; its growth is PostgreSQL's own.")
 
 
-def _network(places: PostgresPlaces, environments: dict[int, dict[str, str]], rounds: int) -> Section:
+def _network(server: PostgresServer, environments: dict[int, dict[str, str]], rounds: int) -> Section:
     """Measure the fewest and the most actors through a relay that adds the time of a network."""
-    smallest, largest = environments
-    title = f"PostgreSQL over a network of {NETWORK_SECONDS * 1000:g} ms, {smallest:,} to {largest:,} actors"
+    title = "PostgreSQL over a network of {:g} ms, {:,} to {:,} actors".format(SECONDS * 1000, *environments)
     section = Section("growth network", title)
     with ExitStack() as stack:
-        port = str(stack.enter_context(network(*places.address)))
-        far = {
-            size: {**environment, "PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": port}
-            for size, environment in environments.items()
-        }
-        workers = {size: _worker(stack, far[size], size, _OURS) for size in far}
-        for operation in OPERATIONS:
-            count = min(NETWORK_CALLS, operation.count)
+        far = {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(stack.enter_context(network(*server.address)))}
+        workers = {size: _worker(stack, {**one, **far}, size, _OURS) for size, one in environments.items()}
+        for operation in GROWTH:
+            count = min(CALLS, operation.count)
             contenders = {f"{size:,}": _contender(workers[size], operation, count) for size in workers}
-            _add(section, operation, alternate(contenders, rounds))
+            _add(section, operation, interleave(contenders, rounds))
     return section
 
 
@@ -166,9 +156,9 @@ def _name(size: int) -> str:
     return f"bench-growth-{size}"
 
 
-def _on_one_processor(places: PostgresPlaces, process: Worker, name: str) -> bool:
-    process.run(OPERATIONS[0].name, 1)  # connects
-    with places.target.connect() as connection:
+def _on_one_processor(server: PostgresServer, process: Worker, name: str) -> bool:
+    process.run(GROWTH[0].name, 1)  # connects
+    with server.target.connect() as connection:
         sessions = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND inet_server_addr() <<= '127.0.0.0/8'",
             [name],
@@ -178,7 +168,7 @@ def _on_one_processor(places: PostgresPlaces, process: Worker, name: str) -> boo
 
 def _contender(process: Worker, operation: Operation, count: int) -> Contender:
     def run() -> tuple[float, float]:
-        if not operation.once:
+        if not operation.repeats:
             process.store(operation.name, count)
         return process.run(operation.name, count)
 
@@ -188,12 +178,12 @@ def _contender(process: Worker, operation: Operation, count: int) -> Contender:
 def _add(section: Section, operation: Operation, times: dict[str, Times]) -> None:
     ours = [name for name in times if not name.startswith("floor")]
     smallest, largest = ours[0], ours[-1]
-    medians = {name: round(figure(times[name].wall).median * 1e6, 1) for name in ours}
+    medians = {name: figure(times[name].wall).median * 1e6 for name in ours}
     ratio = ratios(times[largest].wall, times[smallest].wall)
     row: dict[str, Any] = {"operation": operation.name, "kind": operation.kind, **medians}
     if f"floor {largest}" in times:
         bare = ratios(times[f"floor {largest}"].wall, times[f"floor {smallest}"].wall)
-        row["floor, most / fewest"] = round(bare.median, 2)
+        row["floor, most / fewest"] = bare.median
     section.table.append(row)
     section.judge(operation.name, f"{largest} / {smallest} actors", ratio, most=_RATIO)
-    print(f"  {operation.name:<36} {[*row.values()][2:]} {ratio.median:.2f}", file=sys.stderr, flush=True)
+    note(f"{operation.name:<36} {[*row.values()][2:]} {ratio.median:.2f}")

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from typing import Any
-
-from benchmarks.figures import figure
-from benchmarks.places import PostgresPlaces, dynamodb_in_use, use
-from benchmarks.results import Section
+from benchmarks.results import Section, figure
+from benchmarks.steps import step
+from testbed.own_schemas import PostgresServer, dynamodb_in_use, use
 
 __all__ = ["measure"]
 
@@ -19,32 +13,23 @@ _SLOWER = 10
 """DynamoDB Local takes about so many times as long."""
 
 
-def measure(places: PostgresPlaces, calls: int) -> Section:
+def measure(server: PostgresServer, calls: int) -> Section:
     """Make so many calls by ten threads, fewer on DynamoDB."""
     section = Section("memory", "Memory after many calls")
     section.notes.append(
         "Ten threads on ten connections, all operations that leave as many rows as they find. Growth is from the end "
         "of the first fifth of the calls to the end of the last; traced is what Python allocated and still holds."
     )
-    use(places.environment)
-    _judge(section, "postgresql", _samples("postgresql", calls))
+    use(server.environment)
+    _measure(section, "postgresql", calls)
     with dynamodb_in_use("memory"):
-        _judge(section, "dynamodb", _samples("dynamodb", calls // _SLOWER))
+        _measure(section, "dynamodb", calls // _SLOWER)
     return section
 
 
-def _samples(database: str, calls: int) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "benchmarks.memory_steps", database, str(calls)]
-    result = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=os.environ)
-    found: list[dict[str, Any]] = json.loads(result.stdout)
-    return found
-
-
-def _judge(section: Section, database: str, samples: list[dict[str, Any]]) -> None:
-    for sample in samples:
-        row = {name: value if name == "calls" else round(value, 2) for name, value in sample.items()}
-        section.table.append({"database": database, **row})
-    first, last = samples[0], samples[-1]
+def _measure(section: Section, database: str, calls: int) -> None:
+    samples = step("memory", database, calls)
+    section.table += [{"database": database, **sample} for sample in samples]
     for measure, most in (("traced MiB", _TRACED_MIB), ("resident MiB", _RESIDENT_MIB)):
-        subject = f"{database}, {last['calls']:,} calls"
-        section.judge(subject, f"growth, {measure}", figure([last[measure] - first[measure]]), most=most)
+        growth = samples[-1][measure] - samples[0][measure]
+        section.judge(f"{database}, {calls:,} calls", f"growth, {measure}", figure([growth]), most=most)

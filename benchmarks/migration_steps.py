@@ -1,12 +1,6 @@
-"""The steps of the migration's benchmark, each run as a process of its own: `python -m benchmarks.migration_steps`.
+"""The steps of the migration's benchmark. Each takes the directory of the files and returns how many rows it did."""
 
-Arguments: the step and the directory of the files. Prints rows, seconds and peak memory in MiB as JSON.
-"""
-
-import json
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +20,6 @@ from actingweb.migration.mapping import MAPPINGS
 from actingweb.migration.source.export_dir import ExportDirectory
 from actingweb.migration.source.scan import DynamoDBSource
 from actingweb.migration.target.connection import Target
-from benchmarks.machine import peak_mib
 
 __all__ = ["STEPS"]
 
@@ -126,14 +119,3 @@ def _options(directory: Path) -> LoadOptions:
 
 def _written(summary: LoadSummary) -> int:
     return sum(counts.written for counts in summary.counts.values())
-
-
-def main() -> None:
-    """Run a step."""
-    started = time.perf_counter()
-    rows = STEPS[sys.argv[1]](Path(sys.argv[2]))
-    print(json.dumps({"rows": rows, "seconds": time.perf_counter() - started, "mib": peak_mib()}))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,124 +1,62 @@
-"""Count what each operation sends, and compare it with what it may send: `python -m benchmarks.requests`.
+"""Requests to DynamoDB and round trips to PostgreSQL of each operation, beside what the contract allows.
 
-Prints requests to DynamoDB and round trips to PostgreSQL beside their limits; ends with 1 if a limit is exceeded. Uses
-the servers that the environment names, as the tests do, or starts private ones.
+`make bench-requests` prints them and ends with 1 if a limit is exceeded.
 """
 
-import logging
+from __future__ import annotations
+
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from uuid import uuid4
+from collections.abc import Callable, Sequence
 
-from actingweb.db.dynamodb import reset_ensure_cache
-from actingweb.db.postgresql.connection import close_pool
-from actingweb.db.postgresql.migrate import upgrade as migrate
-from actingweb.db.registry import Backend, load_backend
-from benchmarks.operations import OPERATIONS, Operation
-from testbed.dynamodb_proxy import spoiling_proxy
-from testbed.servers import DynamoDBTables, PostgresTables, dynamodb_target, postgres_target
-from testbed.tcp_proxy import tcp_proxy
+from benchmarks.results import Section, figure
+from testbed.operations.calls import load_classes
+from testbed.operations.counted import COUNTED
+from testbed.own_schemas import dynamodb_in_use, postgres_server, use
+from testbed.recorder import recorded_requests, recorded_trips
 
-Counter = Callable[[], int]
+__all__ = ["main", "measure"]
 
 # A statement that has run five times is prepared, which must not cost a round trip either.
-ROUNDS = {"dynamodb": 2, "postgresql": 8}
-LIMITS: dict[str, Callable[[Operation], int]] = {
-    "dynamodb": lambda operation: operation.dynamodb,
-    "postgresql": lambda operation: operation.postgresql,
-}
+_ROUNDS = {"dynamodb": 2, "postgresql": 8}
 
 
-@contextmanager
-def counted_dynamodb() -> Iterator[Counter]:
-    """Yield what counts the requests of this process to tables of its own."""
-    with dynamodb_target(os.environ) as target:
-        tables = DynamoDBTables(target, f"bench{uuid4().hex[:8]}")
-        with spoiling_proxy(target.environment["AWS_DB_HOST"]) as proxy:
-            _use({**tables.environment, "AWS_DB_HOST": proxy.url})
-            try:
-                yield lambda: len(proxy.seen)
-            finally:
-                tables.drop()
-
-
-@contextmanager
-def counted_postgresql() -> Iterator[Counter]:
-    """Yield what counts the round trips of this process to a schema of its own."""
-    with postgres_target(os.environ) as target:
-        prefix = f"bench{uuid4().hex[:8]}_"
-        _use({**target.environment, "PG_DB_PREFIX": prefix, "PG_DB_SCHEMA": "public"})
-        migrate()
-        tables = PostgresTables(target, prefix, "public")
-        with tables.connect() as connection:
-            address = connection.info.host, connection.info.port
-        with tcp_proxy(*address) as proxy:
-            _use({"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(proxy.port)})
-            try:
-                yield lambda: proxy.flights
-            finally:
-                _forget_connections()
-                tables.drop()
-
-
-def _use(environment: Mapping[str, str]) -> None:
-    os.environ.update(environment)
-    _forget_connections()
-
-
-def _forget_connections() -> None:
-    close_pool()
-    reset_ensure_cache()
-
-
-def measured(database: str, counter: Counter) -> dict[str, int]:
+def _counts(database: str, taken: Callable[[], Sequence[object]]) -> dict[str, int]:
     """Return the most that any round of each operation sent."""
     counts = {}
     for legacy in (False, True):
         if legacy:
-            _use({"USE_PROPERTY_LOOKUP_TABLE": "no", "AWS_DB_PREFIX": f"{os.environ.get('AWS_DB_PREFIX')}legacy"})
-        backend = load_backend(database)
-        for operation in OPERATIONS:
+            use({"USE_PROPERTY_LOOKUP_TABLE": "no", "AWS_DB_PREFIX": f"{os.environ.get('AWS_DB_PREFIX')}legacy"})
+        db = load_classes(database, lookup=not legacy)
+        for operation in COUNTED:
             if operation.legacy == legacy:
-                counts[operation.name] = max(_once(backend, operation, counter) for _ in range(ROUNDS[database]))
-    _use({"USE_PROPERTY_LOOKUP_TABLE": "yes"})
+                counts[operation.name] = max(operation.count(db, taken) for _ in range(_ROUNDS[database]))
     return counts
 
 
-def _once(backend: Backend, operation: Operation, counter: Counter) -> int:
-    for _ in range(2):
-        # The first time unmeasured: tables are checked, absent fallbacks found out, a connection is opened.
-        actor_id = f"a{uuid4().hex}"
-        backend.DbActor.DbActor().create(actor_id, actor_id, "passphrase")
-        call = operation.prepare(backend, actor_id)
-        before = counter()
-        call()
-    return counter() - before
+def measure() -> Section:
+    """Count what each operation sends."""
+    section = Section("requests", "Requests and round trips per operation")
+    with dynamodb_in_use("requests"), recorded_requests() as requests:
+        dynamodb = _counts("dynamodb", requests)
+    with postgres_server(), recorded_trips() as trips:
+        postgresql = _counts("postgresql", trips)
+    for one in COUNTED:
+        row = {"operation": one.name, "dynamodb": dynamodb[one.name], "dynamodb limit": one.dynamodb}
+        section.table.append({**row, "postgresql": postgresql[one.name], "postgresql limit": one.postgresql})
+    for database in _ROUNDS:
+        over = sum(row[database] > row[f"{database} limit"] for row in section.table)
+        section.judge(f"{len(COUNTED)} operations on {database}", "over the contract's limit", figure([over]), most=0)
+    return section
 
 
 def main() -> int:
     """Print the table and return the exit status."""
-    logging.getLogger("actingweb").setLevel(logging.CRITICAL)
-    counts: dict[str, dict[str, int]] = {}
-    with counted_dynamodb() as counter:
-        counts["dynamodb"] = measured("dynamodb", counter)
-    with counted_postgresql() as counter:
-        counts["postgresql"] = measured("postgresql", counter)
+    exceeded = 0
     print(f"{'operation':<50} {'DynamoDB':>10} {'limit':>6} {'PostgreSQL':>11} {'limit':>6}")
-    for operation in OPERATIONS:
-        cells = [(counts[database][operation.name], limit(operation)) for database, limit in LIMITS.items()]
-        mark = "  EXCEEDED" if any(count > limit for count, limit in cells) else ""
-        (requests, most), (trips, most_trips) = cells
-        print(f"{operation.name:<50} {requests:>10} {most:>6} {trips:>11} {most_trips:>6}{mark}")
-    exceeded = [
-        operation.name
-        for operation in OPERATIONS
-        if any(counts[database][operation.name] > limit(operation) for database, limit in LIMITS.items())
-    ]
-    print(f"{len(OPERATIONS)} operations, {len(exceeded)} over their limit")
+    for operation, requests, most, trips, most_trips in (row.values() for row in measure().table):
+        over = requests > most or trips > most_trips
+        exceeded += over
+        mark = "  EXCEEDED" if over else ""
+        print(f"{operation:<50} {requests:>10} {most:>6} {trips:>11} {most_trips:>6}{mark}")
+    print(f"{len(COUNTED)} operations, {exceeded} over their limit")
     return 1 if exceeded else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

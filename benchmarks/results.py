@@ -1,17 +1,17 @@
-"""What the sections of the benchmark found."""
+"""What the sections of the benchmark found: figures, their targets, and the JSON file that keeps them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from benchmarks.driver.workload import Operation
-from benchmarks.figures import Figure, Verdict, figure, ratios
-from benchmarks.machine import describe_machine
-from benchmarks.rounds import Times
+from testbed.machine import describe_machine
 
-__all__ = ["SECTIONS", "Row", "Section", "row_of"]
+__all__ = ["SECTIONS", "Figure", "Row", "Section", "Verdict", "figure", "ratios", "read_sections", "write_sections"]
 
 SECTIONS = (
     "postgresql",
@@ -24,21 +24,64 @@ SECTIONS = (
     "growth",
     "growth network",
     "bulk",
+    "migration",
 )
-"""The names of all sections, in the order of a run."""
+"""The names of all sections, in the order of the page."""
 
-_MICROSECONDS = 1e6
+
+class Figure(NamedTuple):
+    """The median of the rounds, and the quartiles between which half of them lie."""
+
+    median: float
+    low: float
+    high: float
+
+
+def figure(values: Sequence[float]) -> Figure:
+    """Return the median and the quartiles of at least one value."""
+    if len(values) == 1:
+        return Figure(values[0], values[0], values[0])
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Figure(median, low, high)
+
+
+def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> Figure:
+    """Return what the ratio of two contenders was, round by round."""
+    return figure([one / other for one, other in zip(numerators, denominators, strict=True)])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A figure and its target: at least `least`, at most `most`."""
+
+    subject: str
+    measure: str
+    figure: Figure
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def target(self) -> str:
+        """The bounds as text."""
+        bounds = ((self.least, "≥"), (self.most, "≤"))
+        return ", ".join(f"{sign} {bound:g}" for bound, sign in bounds if bound is not None)
+
+    @property
+    def met(self) -> bool:
+        """Whether the median is within its bounds."""
+        value = self.figure.median
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One operation: microseconds a call of each contender, and what they are to one another.
+    """One operation: microseconds a call of each contender, and how they compare.
 
     Attributes:
         over: ours less the floor, in microseconds.
         ratio: ours to the floor.
         cpu: the same of the client's processor time.
-        peer_ratio: the peer to ours.
+        baseline_ratio: the baseline to ours.
     """
 
     operation: str
@@ -48,35 +91,8 @@ class Row:
     over: Figure
     ratio: Figure
     cpu: Figure
-    peer: Figure | None = None
-    peer_ratio: Figure | None = None
-
-    @classmethod
-    def fromdict(cls, values: dict[str, Any]) -> Self:
-        """Return what `asdict` described."""
-        figures = {name: Figure(**value) for name, value in values.items() if isinstance(value, dict)}
-        return cls(**{**values, **figures})
-
-
-def row_of(operation: Operation, times: Mapping[str, Times]) -> Row:
-    """Return what the contenders' times say."""
-    floor, ours, peer = times["floor"], times["ours"], times.get("peer")
-    over = [(one - least) * _MICROSECONDS for one, least in zip(ours.wall, floor.wall, strict=True)]
-    return Row(
-        operation.name,
-        operation.kind,
-        _microseconds(floor),
-        _microseconds(ours),
-        figure(over),
-        ratios(ours.wall, floor.wall),
-        ratios(ours.cpu, floor.cpu),
-        _microseconds(peer) if peer else None,
-        ratios(peer.wall, ours.wall) if peer else None,
-    )
-
-
-def _microseconds(times: Times) -> Figure:
-    return figure([seconds * _MICROSECONDS for seconds in times.wall])
+    baseline: Figure | None = None
+    baseline_ratio: Figure | None = None
 
 
 @dataclass
@@ -103,16 +119,43 @@ class Section:
         self, subject: str, measure: str, found: Figure, *, least: float | None = None, most: float | None = None
     ) -> None:
         """Compare a figure with its target."""
-        self.verdicts.append(Verdict(self.name, subject, measure, found, least, most))
+        self.verdicts.append(Verdict(subject, measure, found, least, most))
 
-    def asdict(self) -> dict[str, Any]:
-        """Return what the JSON file says of it."""
-        verdicts = [verdict.asdict() for verdict in self.verdicts]
-        return {**asdict(self), "verdicts": verdicts}
 
-    @classmethod
-    def fromdict(cls, values: dict[str, Any]) -> Self:
-        """Return what `asdict` described."""
-        rows = [Row.fromdict(row) for row in values["rows"]]
-        verdicts = [Verdict.fromdict(verdict) for verdict in values["verdicts"]]
-        return cls(**{**values, "rows": rows, "verdicts": verdicts})
+def read_sections(directory: Path) -> list[Section]:
+    """Return the sections that the JSON file in this directory has."""
+    path = directory / "bench.json"
+    content = json.loads(path.read_text()) if path.exists() else {}
+    return [_section(values) for values in content.values()]
+
+
+def _section(values: dict[str, Any]) -> Section:
+    rows = [Row(**_figures(row)) for row in values["rows"]]
+    return Section(**{**values, "rows": rows, "verdicts": [Verdict(**_figures(one)) for one in values["verdicts"]]})
+
+
+def _figures(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: Figure(*value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def write_sections(directory: Path, sections: Iterable[Section]) -> None:
+    """Write these sections into the JSON file, beside those of earlier runs: a row a line, of four digits."""
+    measured = {section.name: section for section in [*read_sections(directory), *sections]}
+    parts = [f"{json.dumps(name)}: {{\n{_text(measured[name])}\n}}" for name in SECTIONS if name in measured]
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "bench.json").write_text("{" + ",\n".join(parts) + "}\n")
+
+
+def _text(section: Section) -> str:
+    values = json.loads(json.dumps(asdict(section)), parse_float=lambda text: float(f"{float(text):.4g}"))
+    lists = {name: values.pop(name) for name in ("rows", "verdicts", "table")}
+    parts = [f"{_line(name)}: [{','.join(map(_row, rows))}]" for name, rows in lists.items()]
+    return ",\n".join([_line(values)[1:-1], *parts])
+
+
+def _row(row: dict[str, Any]) -> str:
+    return "\n" + _line({name: value for name, value in row.items() if value is not None})
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

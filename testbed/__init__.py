@@ -1,1 +1,1 @@
-"""Real servers, proxies and helper threads that tests and benchmarks share."""
+"""What tests and benchmarks share: real servers, proxies, helper threads, operations, and what records them."""

@@ -5,7 +5,7 @@ import os
 import psycopg
 import psycopg_pool  # noqa: F401
 from psycopg import sql
-from told import tell  # type: ignore[import-not-found]
+from report_ready import report_ready  # type: ignore[import-not-found]
 
 connection = psycopg.connect(
     host=os.environ["PG_DB_HOST"],
@@ -18,4 +18,4 @@ connection = psycopg.connect(
 table = sql.Identifier(os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"], "properties")
 query = sql.SQL("SELECT value FROM {} WHERE id = %s AND name = %s").format(table)
 found = connection.execute(query, ["cold-actor", "word"]).fetchone()
-tell(found and found[0])
+report_ready(found and found[0])

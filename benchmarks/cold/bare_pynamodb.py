@@ -4,7 +4,7 @@ import os
 
 from pynamodb.attributes import UnicodeAttribute
 from pynamodb.models import Model
-from told import tell  # type: ignore[import-not-found]
+from report_ready import report_ready  # type: ignore[import-not-found]
 
 
 class Property(Model):
@@ -22,4 +22,4 @@ class Property(Model):
     value = UnicodeAttribute()
 
 
-tell(Property.get("cold-actor", "word", consistent_read=True).value)
+report_ready(Property.get("cold-actor", "word", consistent_read=True).value)

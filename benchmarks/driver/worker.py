@@ -1,6 +1,6 @@
 """A process that runs operations as it is told: one JSON object a line on stdin, one answer a line on stdout.
 
-Runs in the environment of whoever is measured, so it uses the standard library and the files beside it only.
+Runs in the environment of whoever is measured, so it uses the standard library and `testbed/operations` only.
 `{"do": "store" or "run", "operation": name, "count": calls}`; the answer to "run" has the seconds that each call took
 on average, and those of processor time. An operation that cannot be run is answered with its "error".
 """
@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -21,9 +22,12 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     # What a library prints must not mix with the answers.
     os.dup2(2, 1)
-    database, cascades, workload = sys.argv[1:]
-    operations = {operation.name: operation for operation in importlib.import_module(workload).OPERATIONS}
-    classes = importlib.import_module("workload").load_classes(database, cascades == "cascades")
+    # Last, so that the `actingweb` beside it is not found before the one that is installed.
+    sys.path.append(str(Path(__file__).parents[2] / "testbed"))
+    database, cascades, table = sys.argv[1:]
+    module, _, name = table.partition(":")
+    operations = {operation.name: operation for operation in getattr(importlib.import_module(module), name)}
+    classes = importlib.import_module("operations.calls").load_classes(database, cascades == "cascades")
     for line in sys.stdin:
         request = json.loads(line)
         try:

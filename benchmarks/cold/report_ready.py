@@ -1,9 +1,9 @@
-"""What the programs beside this file tell when they have their first answer."""
+"""What the programs beside this file report when they have their first answer."""
 
 import sys
 
 
-def tell(answer: object) -> None:
+def report_ready(answer: object) -> None:
     """Print a line at once, then one with the number of threads and of sockets that the process has."""
     if answer != "first":
         sys.exit(f"not the stored value: {answer!r}")

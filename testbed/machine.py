@@ -3,8 +3,9 @@
 import math
 import os
 import platform
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ __all__ = [
     "describe_machine",
     "huge_pages",
     "memory_mib",
+    "note",
     "own_processors",
     "peak_mib",
     "resident_mib",
@@ -30,6 +32,11 @@ def describe_machine() -> dict[str, str]:
     }
 
 
+def note(text: str) -> None:
+    """Tell whoever waits for the run what it has found so far."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
 def memory_mib() -> float:
     """Return how much memory the machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
@@ -37,12 +44,12 @@ def memory_mib() -> float:
 
 def peak_mib() -> float:
     """Return the most memory that this process has had. The kernel's other figure counts the parent's at the fork."""
-    return _status("VmHWM") / 1024
+    return _number("/proc/self/status", "VmHWM") / 1024
 
 
 def resident_mib() -> float:
     """Return the memory that this process has."""
-    return _status("VmRSS") / 1024
+    return _number("/proc/self/status", "VmRSS") / 1024
 
 
 def share_processor(*processes: int) -> bool:
@@ -96,19 +103,14 @@ def own_processors() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _status(field: str) -> int:
-    return _number("/proc/self/status", field)
-
-
 def _number(file: str, field: str) -> int:
     lines = Path(file).read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,4 +1,4 @@
-"""The servers of a run, and the places in them that belong to the contenders."""
+"""The servers of a run: those that the environment names, else private ones; in them schemas and tables of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -17,7 +18,7 @@ from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.embedded.postgres import postgres_environment
 from testbed.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
 
-__all__ = ["PostgresPlaces", "dynamodb_in_use", "dynamodb_places", "own_settings", "postgres_places", "use"]
+__all__ = ["PostgresServer", "dynamodb_in_use", "dynamodb_server", "own_settings", "postgres_server", "use"]
 
 _BEHAVIOUR = ("PG_POOL", "PG_CONNECT", "PG_TCP", "AWS_DB_AUTO", "AWS_DB_TIMEOUT", "USE_PROPERTY", "INDEXED_PROPERTIES")
 
@@ -40,24 +41,26 @@ def own_settings() -> Iterator[None]:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
-        close_pool()
-        reset_ensure_cache()
+        use(before)
 
 
 @dataclass(frozen=True)
-class PostgresPlaces:
-    """A server with any number of schemas of this run."""
+class PostgresServer:
+    """A server with any number of schemas of this run. `environment` names the schema of this library."""
 
     target: PostgresTarget
     environment: dict[str, str]
-    """Names the schema of this library."""
 
     @property
     def address(self) -> tuple[str, int]:
         """Where the server listens."""
         with self.target.connect() as connection:
             return connection.info.host, connection.info.port
+
+    def connect(self, port: int | None = None) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return a new autocommit connection, to another port of 127.0.0.1 if given."""
+        other = {} if port is None else {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(port)}
+        return PostgresTarget({**self.target.environment, **other}).connect()
 
     @contextmanager
     def schema(self, name: str) -> Iterator[dict[str, str]]:
@@ -76,41 +79,39 @@ class PostgresPlaces:
     @contextmanager
     def database(self) -> Iterator[dict[str, str]]:
         """Yield the settings of an empty database."""
-        name = f"bench_peer_{uuid4().hex[:8]}"
-        identifier = sql.Identifier(name)
+        name = f"bench_baseline_{uuid4().hex[:8]}"
         with self.target.connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             info = connection.info
-            environment = {
-                "PG_DB_HOST": info.host,
-                "PG_DB_PORT": str(info.port),
-                "PG_DB_USER": info.user,
-                "PG_DB_PASSWORD": info.password,
-                "PG_DB_NAME": name,
-            }
             try:
-                yield environment
+                yield {
+                    "PG_DB_HOST": info.host,
+                    "PG_DB_PORT": str(info.port),
+                    "PG_DB_USER": info.user,
+                    "PG_DB_PASSWORD": info.password,
+                    "PG_DB_NAME": name,
+                }
             finally:
                 with suppress(psycopg.Error):
-                    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+                    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextmanager
-def postgres_places(settings: Mapping[str, str] | None = None) -> Iterator[PostgresPlaces]:
-    """Yield the server that the environment names, else a private one that does not wait for its disk.
+def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
+    """Yield the server; a private one does not wait for its disk and has these `settings`.
 
-    A schema for this library is in use meanwhile. `settings` are the private server's.
+    A schema for this library is in use meanwhile.
     """
-    with postgres_environment(fsync=False, settings=settings) as environment:
+    with own_settings(), postgres_environment(fsync=False, settings=settings) as environment:
         target = PostgresTarget(environment)
-        with PostgresPlaces(target, {}).schema("ours") as ours:
-            yield PostgresPlaces(target, ours)
+        with PostgresServer(target, {}).schema("ours") as ours:
+            yield PostgresServer(target, ours)
 
 
 @contextmanager
-def dynamodb_places() -> Iterator[Callable[[str], AbstractContextManager[dict[str, str]]]]:
-    """Yield what makes tables of this run's own, on the server that the environment names or a private one."""
-    with dynamodb_target(os.environ) as target:
+def dynamodb_server() -> Iterator[Callable[[str], AbstractContextManager[dict[str, str]]]]:
+    """Yield what makes tables of this run's own and yields their settings."""
+    with own_settings(), dynamodb_target(os.environ) as target:
 
         @contextmanager
         def tables(name: str) -> Iterator[dict[str, str]]:
@@ -126,6 +127,6 @@ def dynamodb_places() -> Iterator[Callable[[str], AbstractContextManager[dict[st
 @contextmanager
 def dynamodb_in_use(name: str) -> Iterator[dict[str, str]]:
     """Use tables of this run's own meanwhile, and yield their settings."""
-    with own_settings(), dynamodb_places() as tables, tables(name) as environment:
+    with dynamodb_server() as tables, tables(name) as environment:
         use(environment)
         yield environment

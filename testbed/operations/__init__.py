@@ -1,0 +1,1 @@
+"""One table of operations: tests and benchmarks count their requests, benchmarks time them."""
