@@ -21,7 +21,7 @@ from actingweb.db.settings import get_settings
 from testbed.dynamodb_proxy import Answer, Send, SpoilingProxy, failing
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.support import ddb_table, new_id
+from tests.support import ddb_table, new_id, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -254,9 +254,12 @@ def test_a_lost_connection_is_replaced(backend: Backend, pg: PgConnection, ready
     assert told()["status"] == "ok"
     pool = get_pool()
     held = [pool.getconn() for _ in range(3)]
+    sessions = [connection.info.backend_pid for connection in held]
     for connection in held:
         pool.putconn(connection)
-        pg.execute("SELECT pg_terminate_backend(%s, 10000)", [connection.info.backend_pid])
+    pg.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [sessions])
+    left = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+    wait_until(lambda: pg.execute(left, [sessions]).fetchone() == (0,))
     assert told(ready=ready)["status"] == "ok"
 
 
