@@ -41,7 +41,7 @@ def test_from_nothing_to_this_release_and_back(place: Place) -> None:
     assert expect(ALL_WELL, schema("current")) == f"{name}: no schema\n"
     assert expect(DIFFERENCES, schema("check")).startswith(f"{name}: the schema is missing: run ")
     assert expect(ALL_WELL, schema("upgrade")) == f"{name}: from no schema to revision {HEAD}\n"
-    assert expect(ALL_WELL, schema("upgrade")) == f"{name}: stays at revision {HEAD}\n"
+    assert expect(ALL_WELL, schema("upgrade")) == f"{name}: remains at revision {HEAD}\n"
     assert expect(ALL_WELL, schema("current")) == f"{name}: revision {HEAD} (head)\n"
     assert HEAD in expect(ALL_WELL, schema("check"))
     assert expect(ALL_WELL, schema("downgrade", BASELINE)) == f"{name}: from revision {HEAD} to revision {BASELINE}\n"
