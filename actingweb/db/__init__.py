@@ -36,7 +36,7 @@ from actingweb.db.exceptions import (
     DbUnknownActorError,
 )
 
-# `health` and `transaction` are public, but the contract fixes the names in `__all__` without them.
+# `health` and `transaction` are public, but contract 2.2 leaves them out of `__all__`.
 from actingweb.db.healthcheck import health as health
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings

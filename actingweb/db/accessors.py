@@ -1,4 +1,4 @@
-"""The fifteen accessors. Each makes a new object of the backend whose modules `config` has."""
+"""The fifteen accessors. Each returns a new object of the backend whose modules are attributes of `config`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -187,7 +187,7 @@ def get_subscription_suspension(config: Any, actor_id: str) -> SubscriptionSuspe
 
     Args:
         config: the application's configuration, with the backend's modules.
-        actor_id: the actor that has the targets.
+        actor_id: the actor that owns the targets.
 
     Returns:
         A new object of the configured backend.

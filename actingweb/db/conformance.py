@@ -34,7 +34,7 @@ H = TypeVar("H", bound="Harness")
 
 
 class Facility(Enum):
-    """Something that a harness may offer. Tests that use the fixture which the value names need it."""
+    """Something that a harness may offer. A test that uses the fixture of this name (the value) runs only with it."""
 
     MISSING_TABLES = "no_tables"
     """`Harness.without_tables` makes every request fail."""
@@ -59,7 +59,7 @@ class Harness:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What the backend says that it can do."""
+        """The capabilities that the backend declares."""
         found = load_backend(self.database).capabilities
         reset_settings()
         return found
@@ -73,7 +73,7 @@ class Harness:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Undo what `start` did. Called once, after the last test, even if no test has called for `start`."""
+        """Undo what `start` did. Called once, after the last test, even if `start` was never called."""
 
     def address(self) -> tuple[str, int]:
         """Return host and port of the server (`Facility.PROXY`)."""
@@ -84,16 +84,16 @@ class Harness:
         raise NotImplementedError
 
     def without_tables(self) -> Mapping[str, str | None]:
-        """Return settings that name a place without tables, where none are made (`Facility.MISSING_TABLES`)."""
+        """Return settings under which the tables are missing and are not created (`Facility.MISSING_TABLES`)."""
         raise NotImplementedError
 
     def lookup_rows(self) -> dict[str, tuple[str, str]]:
-        """Return property name and actor of each look-up row, by look-up key (`Facility.LOOKUP_ROWS`)."""
+        """Return the property name and the actor id of each look-up row, by look-up key (`Facility.LOOKUP_ROWS`)."""
         raise NotImplementedError
 
 
 class Harnesses:
-    """The harnesses of a session, by the name of the backend. Each is started when it is first asked for."""
+    """The harnesses of a session, by the name of the backend. Each is started at its first use."""
 
     def __init__(self, harnesses: list[Harness]) -> None:
         self._known = {harness.database: harness for harness in harnesses}
@@ -114,7 +114,7 @@ class Harnesses:
         raise LookupError(f"this session has no {kind.__name__}: name it in --backend-harness")
 
     def environment(self, database: str) -> Mapping[str, str]:
-        """Return the settings of a backend's tables."""
+        """Return the settings that name a backend and its tables."""
         self[database]
         return {**self._started[database], "DATABASE_BACKEND": database}
 
@@ -133,7 +133,7 @@ class Harnesses:
 
 
 class _Needs:
-    """What the marks and fixtures of a test ask of a backend."""
+    """What the marks and fixtures of a test require of a backend."""
 
     def __init__(self, metafunc: pytest.Metafunc) -> None:
         required = _marked(metafunc, "requires")
@@ -209,7 +209,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take only the tests of a backend if the command line names a harness."""
+    """Deselect the tests that use no backend if the command line names a harness."""
     if config.getoption("--backend-harness"):
         others = [item for item in items if "backend" not in getattr(item, "fixturenames", ())]
         items[:] = [item for item in items if item not in set(others)]
@@ -226,7 +226,7 @@ def harnesses(request: pytest.FixtureRequest) -> Iterator[Harnesses]:
 
 @pytest.fixture
 def environment() -> Iterator[pytest.MonkeyPatch]:
-    """Undo after the test what it changes through the result."""
+    """Yield a `MonkeyPatch` for environment variables; undo its changes after the test."""
     with pytest.MonkeyPatch.context() as patch:
         yield patch
     reset_settings()
@@ -254,17 +254,14 @@ def harness(backend: Backend, harnesses: Harnesses) -> Harness:
 
 
 def _copies(database: str) -> list[tuple[ModuleType, ModuleType]]:
-    """Return the entity modules that are loaded twice, each with its copy under the name of the backend's own package.
-
-    A registered package is importable as `actingweb.db.{database}` too. Its modules are then other objects.
-    """
+    """Return the pairs of entity modules that Python loads twice, in `actingweb.db.{database}` and by own name."""
     package = importlib.import_module(f"actingweb.db.{database}").__name__
     names = [(f"actingweb.db.{database}.{each}", f"{package}.{each}") for each in MODULES]
     return [(importlib.import_module(one), importlib.import_module(two)) for one, two in names if one != two]
 
 
 def _contents(module: ModuleType) -> dict[str, tuple[Any, Any]]:
-    """Return what a module and its classes hold, by name: each value, and a copy of it if it can change."""
+    """Return the variables of a module and of its classes, by name: each value, and a copy of it if it is mutable."""
     found = {name: value for name, value in vars(module).items() if not name.startswith("__")}
     for name, value in list(found.items()):
         if isinstance(value, type) and value.__module__ == module.__name__:
@@ -277,7 +274,7 @@ def _copy(value: Any) -> Any:
 
 
 def _refuse_state(module: ModuleType, other: ModuleType, before: dict[str, tuple[Any, Any]]) -> None:
-    """Fail if a test has changed what only one copy of the module holds: the other copy does not see the change."""
+    """Fail if the test changed a variable that the other copy of the module does not share."""
     after, elsewhere = _contents(module), _contents(other)
     changed = [
         name

@@ -49,24 +49,24 @@ _BRACKETS = "[]{}()\"'`"
 class Environment:
     """One captured environment.
 
-    White space and line ends around a value are removed; files that are mounted as variables have such line ends. Only
-    one final line end of a password is removed. An empty variable counts as unset.
+    White space and line ends around a value are removed, because a variable filled from a file often ends in a line
+    end. Of a password only one final line end is removed. An empty variable counts as unset.
 
-    When a `ConfigurationError` leaves a frame, no local variable of it holds a value, because error reports show them.
+    A method deletes its local copies of a value before it raises, because error reports show local variables.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
 
     def get(self, variable: str, default: T, parse: Callable[[str, str], T]) -> T:
-        """Return what `parse` returns for text and name of a variable, `default` if it is unset.
+        """Return `parse(text, variable)` for the text of a variable, `default` if it is unset.
 
         Raise `ConfigurationError` for a bad value.
         """
         return self._parsed(variable, self._raw(variable).strip(), default, parse)
 
     def untrimmed(self, variable: str, default: T, parse: Callable[[str, str], T]) -> T:
-        """Do what `get` does, but give `parse` the text with the white space around it."""
+        """Do the same as `get`, but pass the text to `parse` with the white space around it."""
         return self._parsed(variable, self._raw(variable), default, parse)
 
     def _parsed(self, variable: str, text: str, default: T, parse: Callable[[str, str], T]) -> T:
@@ -88,9 +88,9 @@ class Environment:
 
 
 def parse_bool(text: str, variable: str = "value") -> bool:
-    """Return True for `1 true yes on` and False for `0 false no off`, in any case and with white space around.
+    """Return True for `1 true yes on` and False for `0 false no off`, ignoring case and surrounding white space.
 
-    Raise `ConfigurationError` that names `variable` for anything else.
+    Raise a `ConfigurationError` that names `variable` for any other text.
     """
     word = text.strip().lower()
     if word in _TRUE:
@@ -101,12 +101,12 @@ def parse_bool(text: str, variable: str = "value") -> bool:
 
 
 def has_control(text: str) -> bool:
-    """Tell whether a text has a control character or a line end, as no name has."""
+    """Tell whether a text contains a control character or a line end."""
     return any(unicodedata.category(character) in _CONTROL for character in text)
 
 
 def plain(text: str, variable: str) -> str:
-    """Return a name."""
+    """Return the text. Reject control characters and line ends."""
     if has_control(text):
         raise ConfigurationError(f"{variable}: must be without control characters and line ends")
     return text
@@ -118,7 +118,7 @@ def without_line_end(text: str, _: str = "") -> str:
 
 
 def host(text: str, variable: str) -> str:
-    """Return the name or address of a host or the directory of its socket, or several of these."""
+    """Return the text: the name or address of a host, the directory of its socket, or several of these."""
     if "@" in text:
         # The text is not quoted: it looks like a URL, which can hold a password.
         raise ConfigurationError(f"{variable}: must be the name of a host, without user and password")
@@ -163,7 +163,7 @@ def choice(*allowed: str) -> Callable[[str, str], str]:
 
 
 def names(text: str, variable: str) -> tuple[str, ...]:
-    """Return the names in a list that commas separate."""
+    """Return the names in a list separated by commas."""
     found = tuple(name for name in (part.strip() for part in text.split(",")) if name)
     if any(name[0] in _BRACKETS or name[-1] in _BRACKETS for name in found):
         raise ConfigurationError(
@@ -185,7 +185,7 @@ def command(text: str, variable: str) -> tuple[str, ...]:
 
 
 def ports(text: str, variable: str) -> str:
-    """Return a port, or several that commas separate."""
+    """Return a port, or several separated by commas."""
     found = [port.strip() for port in text.split(",")]
     if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in found):
         raise ConfigurationError(f"{variable} is {text!r}: must be a port from 1 to 65535, or one for each host")
@@ -193,7 +193,7 @@ def ports(text: str, variable: str) -> str:
 
 
 def url(text: str, variable: str) -> str:
-    """Return a URL with the scheme that libpq accepts, or a conninfo string of keywords and values unchanged."""
+    """Return a URL with its scheme replaced by `postgresql`, and other text, such as a conninfo string, unchanged."""
     if text.lower().startswith("jdbc:"):
         raise ConfigurationError(
             f"{variable} has the form of JDBC, jdbc:...: must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
@@ -208,21 +208,21 @@ def url(text: str, variable: str) -> str:
 
 
 def table_prefix(text: str, variable: str) -> str:
-    """Return `text` if names of DynamoDB tables can begin with it."""
+    """Return the text. Reject one with which no name of a DynamoDB table can begin."""
     if _TABLE_PREFIX.fullmatch(text) is None:
         raise ConfigurationError(f"{variable} is {text[:300]!r}: must be up to 200 of A-Z a-z 0-9 _ . -")
     return text
 
 
 def region(text: str, variable: str) -> str:
-    """Return the name of a region of AWS."""
+    """Return the text. Reject one that cannot be the name of an AWS region."""
     if _REGION.fullmatch(text) is None:
         raise ConfigurationError(f"{variable} is {text[:300]!r}: must be the name of a region, such as us-west-1")
     return text
 
 
 def endpoint(text: str, variable: str) -> str:
-    """Return the URL of an endpoint."""
+    """Return the text. Reject one that is not an HTTP or HTTPS URL."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

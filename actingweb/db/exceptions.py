@@ -47,19 +47,19 @@ def _rebuild(cls: type[DbError], op: str, actor_id: str | None, reason: str | No
 
 
 class DbConnectionError(DbError):
-    """The database could not be reached, refused the log-in or dropped the connection."""
+    """The database could not be reached, rejected the log-in or dropped the connection."""
 
 
 class DbTimeoutError(DbError):
-    """The database did not answer in time, or no connection came free in time; nothing was written."""
+    """The database did not answer in time, or no connection became free in time. Nothing was written."""
 
 
 class DbThrottledError(DbError):
-    """The database refused the request because there are too many, or the retries left some work undone."""
+    """The database rejected the request because it gets too many, or retries did not complete a batch."""
 
 
 class DbConflictError(DbError):
-    """Another pair of key parts has the same composed key, or concurrent transactions kept colliding."""
+    """Other key parts with the same composed key are stored (DynamoDB), or concurrent transactions kept colliding."""
 
 
 class DbOutcomeUnknownError(DbError):
@@ -67,15 +67,15 @@ class DbOutcomeUnknownError(DbError):
 
 
 class DbNotSupportedError(DbError):
-    """This backend cannot do what was asked."""
+    """This backend does not support the call."""
 
 
 class DbSchemaError(DbError, RuntimeError):
-    """A table, column or index is missing; the reason names the command that makes it."""
+    """A table, column or index is missing, or the schema cannot be used; the reason says what to do."""
 
 
 class DbInputError(DbError, ValueError):
-    """An argument was refused. Nothing was stored, and what was stored before is intact."""
+    """An argument was rejected. Nothing was stored or changed."""
 
 
 class DbUnknownActorError(DbInputError):
@@ -83,4 +83,4 @@ class DbUnknownActorError(DbInputError):
 
 
 class ConfigurationError(Exception):
-    """A setting is wrong. The text names the variable and what it may be; it never holds a secret."""
+    """A setting is wrong. The text names the variable and the values that it may have, and contains no secret."""

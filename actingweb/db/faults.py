@@ -1,4 +1,4 @@
-"""Exceptions that travel from a driver or a check to the public method, which turns them into a `DbError`."""
+"""Exceptions inside the library: a driver call or a check raises them, a public method makes them a `DbError`."""
 
 from actingweb.db.exceptions import DbError, DbInputError
 
@@ -22,7 +22,7 @@ class DriverError(Exception):
 
 
 class Fault(Exception):  # noqa: N818 - users never see it
-    """A failure that becomes the public `error` in the method that knows operation and actor.
+    """A failure. The public method, which knows the operation and the actor, raises it as the public `error`.
 
     Args:
         error: the class of the public error.

@@ -11,7 +11,7 @@ from actingweb.db.settings import get_settings
 
 __all__ = ["health"]
 
-_NO_CHECK = "this backend has no health check of its own: it was loaded, but its database was not asked"
+_NO_CHECK = "this backend has no health check of its own: it was loaded, but its database was not checked"
 _UNEXPECTED = "the check itself failed: look for the class of the error in the driver's documentation"
 
 
@@ -24,7 +24,7 @@ def health(config: Any = None, *, ready: bool = False) -> dict[str, Any]:
 
     Args:
         config: the application's configuration; by default the backend is that of DATABASE_BACKEND.
-        ready: check the tables, too, so that "ok" means that calls can be served.
+        ready: also check the tables, so that "ok" means that calls can be served.
 
     Returns:
         `status` ("ok" or "error"), `backend` (None if it is not known) and `milliseconds`. An error also has `error`,
@@ -35,13 +35,13 @@ def health(config: Any = None, *, ready: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {"status": "ok", "backend": None}
     try:
         found["backend"] = get_settings().database_backend if config is None else config.database
-        found |= _asked(load_backend(None if config is None else config.database), ready)
-    except Exception as error:  # noqa: BLE001 - the caller wants a dict, which names the class
+        found |= _check(load_backend(None if config is None else config.database), ready)
+    except Exception as error:  # noqa: BLE001 - the dict names the class of the error
         found |= {"status": "error", "error": type(error).__name__, "reason": _reason(error)}
     return found | {"milliseconds": round((time.monotonic() - began) * 1000, 1)}
 
 
-def _asked(backend: Backend, ready: bool) -> dict[str, Any]:
+def _check(backend: Backend, ready: bool) -> dict[str, Any]:
     if Capability.HEALTH_CHECK not in backend.capabilities:
         return {"checked": False, "note": _NO_CHECK}
     facts: dict[str, Any] = import_module(f"actingweb.db.{backend.database}").health(ready=ready)

@@ -26,7 +26,7 @@ def run(main: Callable[[], int | None], failed: int) -> NoReturn:
     If the reader of stdout has gone, exit silently with `CLOSED_PIPE`. If stdout is closed from the beginning or cannot
     be written, print one line on stderr and exit with the code `failed`. Output that stderr cannot take is lost.
     """
-    # Runs last. Python then gives signals their default action, by which a late Ctrl-C would replace the exit code.
+    # At its exit Python restores the default actions of signals. A Ctrl-C at that time would replace the exit code.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     is_closed = sys.stdout is None
     _open_closed()
@@ -42,7 +42,7 @@ def run(main: Callable[[], int | None], failed: int) -> NoReturn:
 
 
 def _open_closed() -> None:
-    """Open those of the three streams that are closed, so that no file or socket gets their numbers."""
+    """Open the standard streams that are closed, so that no other file or socket gets their descriptors."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             descriptor = os.open(os.devnull, os.O_RDWR)
@@ -53,7 +53,7 @@ def _open_closed() -> None:
 
 
 def _watched(stream: TextIO, failed: int | None) -> TextIO:
-    """Return a stream that replaces stdout or stderr."""
+    """Return a replacement of stdout or stderr that handles a failed write as `_Output` does."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     return io.TextIOWrapper(
@@ -66,7 +66,7 @@ def _watched(stream: TextIO, failed: int | None) -> TextIO:
 
 
 class _Output(io.FileIO):
-    """The descriptor of a stream. Its first failure ends the program, unless `failed` is None; others are ignored."""
+    """The file under a stream. The first failed write ends the program, unless `failed` is None; others are ignored."""
 
     def __init__(self, descriptor: int, failed: int | None) -> None:
         super().__init__(descriptor, "wb", closefd=False)

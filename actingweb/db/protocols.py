@@ -1,8 +1,8 @@
-"""The interface for applications. The classes of every backend fit these protocols.
+"""The interface for applications. The classes of every backend implement these protocols.
 
 These rules hold for every method:
 
-* An argument that is missing (None or "") never raises; the docstrings say what the answer is.
+* A missing argument (None or "") never raises; the docstrings say what the method returns.
 * None, False and empty results mean that the database answered. A fault raises a `DbError`.
 * An argument that cannot be stored raises `DbInputError`, and nothing changes.
 * Keys, names and values are text. Lone surrogates in them become U+FFFD.
@@ -49,14 +49,14 @@ class DbActorProtocol(Protocol):
         """Return the actors of a creator, shaped as by `get` and in the order of their ids; None without a creator.
 
         A creator that contains `@` is stored and compared in lower case. If there is exactly one actor, it becomes the
-        handle. On DynamoDB an actor created a moment ago may be missing, because the read uses an index.
+        handle. On DynamoDB an actor that was just created may be missing, because the read uses an index.
         """
 
     def create(self, actor_id: str | None = None, creator: str | None = None, passphrase: str | None = None) -> bool:
-        """Store a new actor. Return False if the id exists already, and change nothing then, or if it is missing."""
+        """Store a new actor. Return False, and change nothing, if the id is missing or exists already."""
 
     def modify(self, creator: str | None = None, passphrase: str | bytes | None = None) -> bool:
-        """Change the arguments that are not empty; bytes are UTF-8. False without a handle or if the row is gone."""
+        """Change the columns whose argument is not empty; bytes are UTF-8. False without a handle or a row."""
 
     def delete(self) -> bool:
         """Delete the handle's actor. False without a handle.
@@ -76,7 +76,7 @@ class DbActorListProtocol(Protocol):
         """Return `id` and `creator` of all actors, in the order of their ids."""
 
     def iterate(self, page_size: int = 500) -> Iterator[dict[str, Any]]:
-        """Yield `id` and `creator` of all actors, in any order and in bounded memory; read `page_size` per request."""
+        """Yield `id` and `creator` of all actors in any order; read and hold `page_size` of them at a time."""
 
 
 @runtime_checkable
@@ -94,7 +94,7 @@ class DbPropertyProtocol(Protocol):
         """Return the stored text, None if there is none."""
 
     def get_many(self, actor_id: str | None = None, names: Any = None) -> dict[str, str]:
-        """Return the stored texts of those of these names that exist, by name. A single name may be given as text.
+        """Return the stored texts by name; names that do not exist are left out. A single name may be given as text.
 
         The handle does not change.
         """
@@ -115,7 +115,7 @@ class DbPropertyProtocol(Protocol):
 
         Return False, and change nothing, if the actor, the values or a name is missing; an empty mapping is True.
         Raise `DbInputError`, before anything is stored, for a name or value that cannot be stored, and for names that
-        become equal when they are cleaned.
+        become equal when their surrogates are replaced.
 
         PostgreSQL stores any number of values in one transaction. A transaction of DynamoDB holds at most 100 actions
         and 4 MB: a plain name takes one action, an indexed name four, or two if its value is empty. A larger call
@@ -161,7 +161,7 @@ class DbPropertyProtocol(Protocol):
         """Return the greatest name, in bytes, with lower <= name <= upper; None if there is none."""
 
     def create_if_not_exists(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
-        """Store a value as `set` does if there is none yet; True if this call stored it. False for an empty value."""
+        """Store a value as `set` does if none is stored; True if this call stored it. False for an empty value."""
 
     def set_if_value_equals(
         self,
@@ -196,7 +196,7 @@ class DbPropertyListProtocol(Protocol):
         """Return all properties, by name; None without an actor."""
 
     def delete(self) -> bool:
-        """Delete all properties and claims of the actor that was last fetched. False without a fetch."""
+        """Delete all properties and claims of the actor of the last fetch. False without a fetch."""
 
 
 @runtime_checkable
@@ -216,7 +216,9 @@ class DbTrustProtocol(Protocol):
         """Return the trust with a peer or, without `peerid`, the one whose secret is `token`; None if there is none."""
 
     def get_many(self, actor_id: str | None = None, peerids: Any = None) -> list[dict[str, Any]]:
-        """Return the trusts with these peers, shaped as by `get`, by peer. A single peer may be given as text.
+        """Return the trusts with these peers, shaped as by `get`, in the order of the peers.
+
+        A single peer may be given as text.
 
         Peers without a trust are left out. The handle does not change.
         """
@@ -275,7 +277,7 @@ class DbTrustProtocol(Protocol):
         aw_version: str | None = None,
         capabilities_fetched_at: datetime | str | None = None,
     ) -> bool:
-        """Change the arguments that are not None. False without a handle or if the row is gone.
+        """Change the columns whose argument is not None. False without a handle or if the row is gone.
 
         An empty `baseuri`, `secret`, `desc`, `verification_token` or time counts as None.
         """
@@ -312,7 +314,7 @@ class DbPeerTrusteeProtocol(Protocol):
     def get(
         self, actor_id: str | None = None, peer_type: str | None = None, peerid: str | None = None
     ) -> dict[str, Any] | Literal[False] | None:
-        """Return the peer trustee or, without `peerid`, the only one of a type; None for none, False for several."""
+        """Return the peer trustee or, without `peerid`, the only one of the type; None if none, False if several."""
 
     def create(
         self,
@@ -325,7 +327,7 @@ class DbPeerTrusteeProtocol(Protocol):
         """Store a new peer trustee. False, without a change, if it exists or actor, peer or type is missing."""
 
     def modify(self, peer_type: str | None = None, baseuri: str | None = None, passphrase: str | None = None) -> bool:
-        """Change the arguments that are not empty. False without a handle or if the row is gone."""
+        """Change the columns whose argument is not empty. False without a handle or if the row is gone."""
 
     def delete(self) -> bool:
         """Delete the handle's peer trustee. False without a handle."""
@@ -386,7 +388,7 @@ class DbSubscriptionProtocol(Protocol):
         seqnr: int | None = None,
         callback: bool | str | None = None,
     ) -> bool:
-        """Change the arguments that are not None; empty texts count as None. False without a handle or row.
+        """Change the columns whose argument is not None; an empty text counts as None. False without a handle or row.
 
         Raise `DbInputError` if `peerid` or `subid` differs from the row's, because a key cannot change.
         """
@@ -426,7 +428,7 @@ class DbSubscriptionDiffProtocol(Protocol):
     def get(
         self, actor_id: str | None = None, subid: str | None = None, seqnr: int | None = None
     ) -> dict[str, Any] | None:
-        """Return the diff with a number, or with the lowest one for None; without any argument, the handle's diff."""
+        """Return the diff with number `seqnr`, by default the lowest one; without arguments, the handle's diff."""
 
     def create(
         self, actor_id: str | None = None, subid: str | None = None, diff: str | None = "", seqnr: int = 1
@@ -459,15 +461,17 @@ class DbSubscriptionDiffListProtocol(Protocol):
     diffs: list[dict[str, Any]] | None
 
     def fetch(self, actor_id: str | None = None, subid: str | None = None) -> list[dict[str, Any]]:
-        """Return a subscription's diffs by number, or all of the actor's by number and subscription.
+        """Return a subscription's diffs in the order of their numbers; without `subid` all of the actor's diffs.
+
+        Those are in the order of number and subscription.
 
         Results are shaped as by `DbSubscriptionDiff.get`, but the text is `diff` instead of `data`.
         """
 
     def delete(self, seqnr: int | None = None) -> bool:
-        """Delete the diffs last fetched with numbers up to `seqnr`; all for None or 0. False without a fetch.
+        """Delete the diffs with numbers up to `seqnr` of the actor and subscription of the last fetch.
 
-        Diffs that were stored after the fetch are deleted, too.
+        None and 0 delete all. Diffs that were stored after the fetch are deleted too. False without a fetch.
         """
 
 
@@ -487,7 +491,7 @@ class SubscriptionSuspensionProtocol(Protocol):
         """Resume exactly this pair; True if this call resumed it."""
 
     def get_all_suspended(self) -> list[tuple[str, str | None]]:
-        """Return the suspended pairs of target and subtarget, sorted; the subtarget of a whole target is None."""
+        """Return the suspended pairs of target and subtarget, sorted; subtarget None stands for the whole target."""
 
     def delete_all(self) -> bool:
         """Resume everything. False without an actor."""
@@ -497,8 +501,8 @@ class SubscriptionSuspensionProtocol(Protocol):
 class DbAttributeProtocol(Protocol):
     """Internal attributes of an actor: JSON values by bucket and name.
 
-    An entry is `{"data": value, "timestamp": datetime or None}`. An expired attribute counts as absent, except that
-    the deletes of several attributes delete it. All methods can be called on the class.
+    An entry is `{"data": value, "timestamp": datetime or None}`. An expired attribute counts as absent, but calls that
+    delete several attributes delete it too. All methods can be called on the class.
     """
 
     @classmethod
@@ -527,7 +531,7 @@ class DbAttributeProtocol(Protocol):
         timestamp: datetime | str | None = None,
         ttl_seconds: int | None = None,
     ) -> bool:
-        """Store an attribute; arguments that are left out are cleared. Falsy data deletes it.
+        """Store an attribute. It replaces the whole row, so arguments left out are cleared. Falsy data deletes it.
 
         The attribute expires `ttl_seconds` from now and one hour more, because the clocks of servers differ. False if
         a part of the key is missing.
@@ -559,7 +563,7 @@ class DbAttributeProtocol(Protocol):
     ) -> bool:
         """Replace the data if it equals `old_data` as a JSON value; True if it was replaced.
 
-        It never creates an attribute. `timestamp` and the time to live stay as they are unless they are given.
+        It never creates an attribute. The stored timestamp and time to live stay unless they are given.
         """
 
     @classmethod
@@ -589,7 +593,7 @@ class DbAttributeProtocol(Protocol):
     ) -> int:
         """Delete the attributes in these buckets whose data is an object with this `chain_id`; return how many.
 
-        The attribute named `defer_name` is deleted when all others are.
+        DynamoDB deletes the attribute named `defer_name` last, after all others; PostgreSQL deletes all at once.
         """
 
 

@@ -48,7 +48,7 @@ class Record(tuple[Any, ...]):
         cls.key = key
         cls.types = dict(cls.__annotations__)
         cls.fields = tuple(cls.types)
-        # No other type of named values is made and read as fast as a named tuple.
+        # A named tuple is created and read faster than any other type with named fields.
         model = namedtuple(cls.__name__, cls.fields)  # type: ignore[misc]
         for name in ("__new__", *cls.fields):
             setattr(cls, name, model.__dict__[name])
@@ -110,7 +110,7 @@ class PropertyRecord(Record, table="properties", key=("id", "name")):
 
 
 class PropertyLookupRecord(Record, table="property_lookup", key=("lookup_key",)):
-    """The claim of an actor on one value of an indexed property. It never holds the value."""
+    """The claim of an actor on one value of an indexed property. It contains a hash of the value, never the value."""
 
     __slots__ = ()
     lookup_key: str

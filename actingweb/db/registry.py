@@ -19,7 +19,7 @@ BUILT_IN = ("dynamodb", "postgresql")
 GROUP = "actingweb.db.backends"
 """An entry point of this group names a package with the same nine modules as the built-in backends.
 
-The package may say in `CAPABILITIES`, a frozenset of `Capability`, what it can do that not every backend can.
+The package may list its capabilities in `CAPABILITIES`, a frozenset of `Capability`.
 """
 
 _NO_TRANSACTIONS = (
@@ -46,7 +46,7 @@ class Backend:
     DbSubscriptionSuspension: Any
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Return a context manager whose calls are one transaction, see `actingweb.db.transaction`.
+        """Return a context manager that makes the calls of its block one transaction: see `actingweb.db.transaction`.
 
         Raise `DbNotSupportedError` without `Capability.TRANSACTIONS`.
         """

@@ -1,4 +1,4 @@
-"""The settings of the storage layer, which are read from the environment once and validated."""
+"""The settings of the storage layer. They are read from the environment once, and validated."""
 
 import os
 from collections.abc import Mapping
@@ -27,13 +27,14 @@ class _Captured(dict[str, str]):
 
 @dataclass(frozen=True)
 class PostgresSettings:
-    """How to reach PostgreSQL. Times are seconds.
+    """How to reach PostgreSQL. Times are in seconds.
 
     Attributes:
         url: takes precedence over `host`, `port`, `name` and `user`.
         url_variable: the variable that `url` comes from.
-        named: those of `host`, `port` and `user` that are set; `password` and `password_command` belong to these.
-        libpq: those of libpq's own variables for server, user and password that are set.
+        named: which of `host`, `port` and `user` are set. `password` and `password_command` belong to that server and
+            user, so a URL that names another one does not get them.
+        libpq: which of libpq's own variables for server, user and password are set.
         password_command: a program and its arguments; it prints the password for each new connection.
         timeout: how long a call waits for the server's answer.
     """
@@ -64,11 +65,12 @@ class PostgresSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings that all backends share and those of DynamoDB. PostgreSQL's are validated when `postgresql` is used.
+    """The settings of all backends and of DynamoDB. Those of PostgreSQL are validated at the first use of `postgresql`.
 
     Attributes:
-        aws_region: the region that a variable names, None if none does.
-        aws_db_timeout: seconds that one call may take with all its attempts; for many rows, each page or batch.
+        aws_region: the value of AWS_DEFAULT_REGION or AWS_REGION; None if both are unset.
+        aws_db_timeout: how many seconds one call may take with all its attempts; for a call on many rows, each page or
+            batch of it.
     """
 
     database_backend: str
@@ -84,7 +86,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Read and validate `environment` (default: the process's own).
+        """Read and validate `environment`, by default that of the process.
 
         Raise `ConfigurationError` for a bad value.
         """

@@ -1,21 +1,22 @@
-"""What a backend of another package imports. These names are public: they change only with a new major version.
+"""The names that a backend in another package imports. They are public and change only in a new major version.
 
-A backend is a package with one module for each entity: those of `MODULES`. A
-module defines the classes of its entity, as `trust` defines `DbTrust` and `DbTrustList`. Each class inherits from the
-policy of the entity. The policy checks arguments, keeps the handle and shapes results; the class implements the
-abstract methods of the policy, whose docstrings say what each must do, and does nothing but input and output.
+A backend is a package with one module for each entity, named in `MODULES`. A module defines the classes of its entity,
+as `trust` defines `DbTrust` and `DbTrustList`. Each class inherits from the policy of its entity. The policy checks
+arguments, keeps the handle and shapes results. The class implements the abstract methods of the policy, whose
+docstrings say what each must do, and only does I/O.
 
-An entry point of the group `BACKEND_GROUP` names the package; its own name is a value of DATABASE_BACKEND. The package
-may list in `CAPABILITIES`, a frozenset of `Capability`, what it can do that not every backend can.
+An entry point of the group `BACKEND_GROUP` names the package; the name of the entry point is a value of
+DATABASE_BACKEND. The package may list its capabilities in `CAPABILITIES`, a frozenset of `Capability`.
 
-* Base classes: the policies, and `EntityBase[R]` for what the classes of a backend have in common.
+* Base classes: the policies, and `EntityBase[R]` for the methods that the classes of a backend share.
 * Rows: the records. `table`, `key`, `fields` and `types` of a record class describe its columns.
-* `Limits`: what the columns can hold. Each class has an instance of a subclass as `limits`.
+* `Limits`: what the columns can hold. The attribute `limits` of each class is an instance of a subclass.
 * Results: `Stored` and `Claim`, which methods for indexed properties return.
 * Errors: a method raises `Fault(error, reason, cause)`, where `error` is a subclass of `DbError`. The public method
-  that was called then raises that error, which names the operation. `input_error(reason)` returns the fault of an
-  argument that cannot be stored. `DriverError` replaces a driver's exception whose text can quote stored data.
-* Protocols: `_: type[DbTrustProtocol] = DbTrust` makes a type checker compare a class with its protocol.
+  then raises that error with the name of the operation. `input_error(reason)` returns the fault of an argument that
+  cannot be stored. `DriverError` replaces a driver's exception whose text can quote stored data.
+* Protocols: `_entity: type[DbTrustProtocol] = DbTrust` and `_list: type[DbTrustListProtocol] = DbTrustList` at the end
+  of a module make a type checker compare its classes with their protocols.
 * Helpers: `compute_lookup_key`, `decode_json`, `get_settings`, `is_secret`, `json_equal`, `ttl_deadline`.
 
 docs/guides/backend.md shows how to write and test a backend.

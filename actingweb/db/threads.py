@@ -1,4 +1,4 @@
-"""Checks that gevent did not replace threads after this package was imported."""
+"""Checks that gevent or eventlet did not replace threads after this package was imported."""
 
 import threading
 

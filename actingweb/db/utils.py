@@ -18,9 +18,9 @@ _KNOWN_METHODS = frozenset({"trust", "subscription", "mcp"})
 
 
 def clean_text(text: str) -> str:
-    """Return `text` as a plain `str`, each lone surrogate, which has no UTF-8 form, replaced by U+FFFD."""
+    """Return `text` as a plain `str` with each lone surrogate replaced by U+FFFD, because UTF-8 cannot encode it."""
     if text.__class__ is not str:
-        # The methods of a subclass can return another length or content than it has.
+        # A subclass can override methods, so that they do not describe the text itself.
         text = str.__str__(text)
     if text.isascii():
         return text
@@ -71,7 +71,7 @@ def _sanitized(data: Any, changed: list[None]) -> Any:
 
 
 def canonical_connection_method(method: object) -> str | None:
-    """Return the canonical name of the way a peer connects, None if `method` is empty or not text."""
+    """Return the canonical name of a connection method, as `oauth` for `OAuth2`; None if it is empty or not text."""
     if not isinstance(method, str) or not (word := method.strip().lower()):
         return None
     if word.startswith("oauth"):

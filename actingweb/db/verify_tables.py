@@ -1,6 +1,6 @@
 """Check the DynamoDB tables, their keys and indexes: `python -m actingweb.db.verify_tables`.
 
-Exit codes: 0 all are as needed, 1 some are missing or different, 2 they could not be checked.
+Exit codes: 0 all are correct, 1 some are missing or have another key or index, 2 they could not be checked.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def required_table_names(use_lookup_table: bool | None = None) -> list[str]:
 
 
 def verify_tables(use_lookup_table: bool | None = None) -> tuple[list[str], list[str]]:
-    """Return the names of the required tables that exist and of those that do not. Raise `DbError`."""
+    """Return the names of the required tables that exist, and of those that are missing. Raise `DbError`."""
     found = _described(use_lookup_table)
     present = [_name(layout) for layout, table in found.items() if table is not None]
     return present, [_name(layout) for layout, table in found.items() if table is None]
@@ -49,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _options(argv)
     try:
-        _read_settings_afresh()
+        _reload_settings()
         if options.list:
             print("\n".join(required_table_names(options.lookup)))
             return 0
         found = _described(options.lookup)
-    except Exception as error:  # noqa: BLE001 - the one catch of the command: its text is the answer
+    except Exception as error:  # noqa: BLE001 - the command prints any error and exits with 2
         print(error, file=sys.stderr)
         return 2
     missing = [_name(layout) for layout, table in found.items() if table is None]
@@ -74,16 +74,16 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--lookup-table", dest="lookup", action="store_true", default=None, help="as in lookup mode")
     mode.add_argument("--legacy", dest="lookup", action="store_false", default=None, help="as in legacy mode")
-    parser.add_argument("--list", action="store_true", help="list the required tables and ask AWS nothing")
+    parser.add_argument("--list", action="store_true", help="list the required tables without a request to AWS")
     return parser.parse_args(argv)
 
 
-def _read_settings_afresh() -> None:
+def _reload_settings() -> None:
     reset_settings()
     backend = get_settings().database_backend
     if backend != "dynamodb":
         raise ConfigurationError(
-            f"DATABASE_BACKEND is {backend!r}: only DynamoDB's tables are checked here, PostgreSQL's are Alembic's"
+            f"DATABASE_BACKEND is {backend!r}: this command checks DynamoDB's tables only; Alembic manages PostgreSQL's"
         )
     from actingweb.db.dynamodb import reset_ensure_cache
 
@@ -108,7 +108,7 @@ def _described(use_lookup_table: bool | None) -> "dict[Layout, Description | Non
 
 
 def _report_ttl() -> None:
-    """Say so if expired attributes are not deleted. Not being allowed to know is not reported."""
+    """Report that native time to live is off. Report nothing if the role may not read that setting."""
     from actingweb.db.dynamodb.layouts import ATTRIBUTES
     from actingweb.db.dynamodb.table_check import ttl_enabled
 
@@ -121,7 +121,7 @@ def _report_ttl() -> None:
 
 
 def _report_problems(found: "dict[Layout, Description | None]") -> bool:
-    """Say what is wrong with the keys and indexes of the tables that were found; tell whether anything is."""
+    """Report wrong keys and indexes of the tables that exist; return whether there are any."""
     from actingweb.db.dynamodb.table_check import problems_in
 
     problems = [problem for layout, table in found.items() if table for problem in problems_in(layout, table)]

@@ -1,6 +1,6 @@
-"""Every `DbError` of the library has a reason that says what to do: `what is wrong: what to do`.
+"""Every `DbError` of the library has a reason of the form `what is wrong: what to do`.
 
-The reason of a refused argument names the argument and what is wrong with it.
+The reason of a rejected argument names the argument and what is wrong with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGE = (Path(__file__).parents[2] / "docs/errors.md").read_text()
 ERRORS = {name for name in public.__all__ if name.startswith("Db")}
 INPUT = {"DbInputError", "DbUnknownActorError"}
 # What passes a fault on, or makes the public error of one.
-PASSING = {("faults.py", "refused"), ("faults.py", "named"), ("exceptions.py", "_rebuild")}
+PASSING = {("faults.py", "input_error"), ("faults.py", "named"), ("exceptions.py", "_rebuild")}
 
 
 def says_what_to_do(reason: str) -> bool:
