@@ -18,7 +18,7 @@ _QUESTIONS = (3, 5, 10, 11)
 _ENDED = b"SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection\x00\x00"
 
 
-class AloneRelay(Relay):
+class AutocommitRelay(Relay):
     """Relays connections to one server and puts a Sync behind each Execute; COPY is not supported.
 
     Attributes:
@@ -32,7 +32,7 @@ class AloneRelay(Relay):
 
 
 class _Connection(socketserver.BaseRequestHandler):
-    server: AloneRelay
+    server: AutocommitRelay
     request: socket.socket
 
     def handle(self) -> None:
@@ -114,9 +114,9 @@ def _exactly(stream: BufferedReader, size: int) -> bytes:
 
 
 @contextmanager
-def alone_relay(host: str, port: int) -> Iterator[AloneRelay]:
+def autocommit_relay(host: str, port: int) -> Iterator[AutocommitRelay]:
     """Yield a relay to the server at `host` and `port`."""
-    relay = AloneRelay(host, port)
+    relay = AutocommitRelay(host, port)
     try:
         yield relay
     finally:

@@ -58,7 +58,7 @@ class _Connection(socketserver.BaseRequestHandler):
         with contextlib.suppress(OSError):
             while data := self._received(self.request):
                 self.asked = True
-                if not self._goes_on(partial(self.upstream.sendall, data)):
+                if not self._pass_on(partial(self.upstream.sendall, data)):
                     break
         close_sockets(self.request, self.upstream)
 
@@ -71,7 +71,7 @@ class _Connection(socketserver.BaseRequestHandler):
                 data += more
         return data
 
-    def _goes_on(self, forward: Forward) -> bool:
+    def _pass_on(self, forward: Forward) -> bool:
         """Forward a message, as far as that is wanted; tell whether the connection stays open."""
         if self.server.spoiler is not None:
             return self.server.spoiler(forward)

@@ -33,7 +33,7 @@ from actingweb.db.dynamodb.stored_types import (
     column_of,
     in_utc,
     is_needed,
-    moment_of,
+    time_of,
     value_of,
 )
 from actingweb.db.faults import Fault
@@ -122,7 +122,7 @@ def _unstorable(reason: str) -> PydanticCustomError:
 def _moment(value: Any) -> datetime:
     """Return the time that the library would read from this value, in UTC."""
     try:
-        return in_utc(value) if isinstance(value, datetime) else moment_of(value)
+        return in_utc(value) if isinstance(value, datetime) else time_of(value)
     except (TypeError, ValueError):
         raise _unstorable("this is not a time") from None
 

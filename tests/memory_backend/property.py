@@ -22,7 +22,7 @@ class DbProperty(MemoryRows[PropertyRecord], PropertyPolicy):
             if indexed:
                 _release(record.id, record.name)
             self._table()[record.key_values()] = record
-            return Stored(True, _claim(record) if indexed and record.value else None)
+            return Stored(True, _read_claim(record) if indexed and record.value else None)
 
     def _put_new(self, record: PropertyRecord, indexed: bool) -> Stored:
         with LOCK:
@@ -71,7 +71,7 @@ class DbProperty(MemoryRows[PropertyRecord], PropertyPolicy):
         self._remove(actor_id, name, indexed)
         return None
 
-    def _claim(self, name: str, value: str) -> Claim | None:
+    def _read_claim(self, name: str, value: str) -> Claim | None:
         row = DbPropertyLookup._read(compute_lookup_key(name, value))
         if row is None:
             return None
@@ -112,7 +112,7 @@ class DbPropertyList(MemoryRows[PropertyRecord], PropertyListPolicy):
             super()._wipe(*key)
 
 
-def _claim(record: PropertyRecord) -> str | None:
+def _read_claim(record: PropertyRecord) -> str | None:
     """Claim the value of a stored property; return the other actor that keeps a valid claim, if one does."""
     lookup_key = compute_lookup_key(record.name, record.value)
     row = DbPropertyLookup._read(lookup_key)

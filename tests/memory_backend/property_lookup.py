@@ -7,7 +7,7 @@ __all__ = ["DbPropertyLookup", "compute_lookup_key"]
 
 
 class DbPropertyLookup(MemoryRows[PropertyLookupRecord], PropertyLookupPolicy):
-    def _point(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
+    def _assign(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
         with LOCK:
             row = self._read(record.lookup_key)
             if row is not None and row.actor_id != record.actor_id and not overwrite:

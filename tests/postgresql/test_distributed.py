@@ -23,7 +23,7 @@ from actingweb.db.exceptions import (
 from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.registry import Backend
 from actingweb.db.settings import get_settings
-from testbed.autocommit_relay import AloneRelay, alone_relay
+from testbed.autocommit_relay import AutocommitRelay, autocommit_relay
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
 from tests.support import PATIENCE
@@ -71,9 +71,9 @@ def contents(pg: PgConnection) -> Contents:
 
 
 @pytest.fixture
-def relay(backend: Backend, set_env: SetEnv, pg: PgConnection) -> Iterator[AloneRelay]:
+def relay(backend: Backend, set_env: SetEnv, pg: PgConnection) -> Iterator[AutocommitRelay]:
     """Make the backend's server commit each statement of a pipeline separately."""
-    with alone_relay(pg.info.host, pg.info.port) as running:
+    with autocommit_relay(pg.info.host, pg.info.port) as running:
         set_env(PG_DB_URL=conninfo_of(pg, host="127.0.0.1", port=str(running.port)))
         yield running
         # Before the relay is gone, which closes the connections otherwise.
@@ -106,7 +106,7 @@ def test_a_write_that_fails_half_way_changes_nothing(
     backend: Backend,
     actor_id: str,
     pg: PgConnection,
-    relay: AloneRelay,
+    relay: AutocommitRelay,
     refused_claims: Callable[[], None],
     set_env: SetEnv,
 ) -> None:
@@ -124,7 +124,7 @@ def test_a_write_that_fails_half_way_changes_nothing(
 
 
 def test_a_server_that_could_not_be_asked_counts_as_distributed(
-    backend: Backend, actor_id: str, pg: PgConnection, relay: AloneRelay, refused_claims: Callable[[], None]
+    backend: Backend, actor_id: str, pg: PgConnection, relay: AutocommitRelay, refused_claims: Callable[[], None]
 ) -> None:
     assert get_property(backend).set(actor_id, "email", "old")
     before = contents(pg)
@@ -141,7 +141,7 @@ def test_without_begin_and_commit_it_would_change_a_half(
     backend: Backend,
     actor_id: str,
     pg: PgConnection,
-    relay: AloneRelay,
+    relay: AutocommitRelay,
     refused_claims: Callable[[], None],
     set_env: SetEnv,
 ) -> None:
@@ -171,7 +171,7 @@ CLAIM_SUITES = (
 
 def test_the_contract_of_claims_holds_behind_such_a_server(pg: PgConnection) -> None:
     contract = Path(__file__).parents[1] / "contract"
-    with alone_relay(pg.info.host, pg.info.port) as relay:
+    with autocommit_relay(pg.info.host, pg.info.port) as relay:
         url = conninfo_of(pg, host="127.0.0.1", port=str(relay.port))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         told = subprocess.run(
@@ -230,7 +230,7 @@ def test_a_failed_transaction_is_over_when_the_call_is(
 
 
 def test_calls_in_a_transaction_are_a_part_of_it(
-    backend: Backend, actor_id: str, pg: PgConnection, relay: AloneRelay, set_env: SetEnv
+    backend: Backend, actor_id: str, pg: PgConnection, relay: AutocommitRelay, set_env: SetEnv
 ) -> None:
     set_env(PG_EXPLICIT_TRANSACTIONS="on")
     before = contents(pg)
@@ -291,7 +291,7 @@ def test_a_lost_answer_to_commit_is_an_unknown_outcome(
 
 
 def test_a_write_is_not_repeated_when_the_server_ends_the_session_after_the_commit(
-    backend: Backend, actor_id: str, relay: AloneRelay, set_env: SetEnv
+    backend: Backend, actor_id: str, relay: AutocommitRelay, set_env: SetEnv
 ) -> None:
     set_env(PG_EXPLICIT_TRANSACTIONS="on")
     get_property(backend).get(actor_id, "email")

@@ -86,12 +86,12 @@ def test_a_range_is_found_by_both_columns_of_the_key(
         *(
             (statement, KEY, index)
             for statement, index in zip(
-                claims.TAKING_IF_NOTED,
+                claims.CLAIM_STATEMENTS_IF_CHANGED,
                 ("idx_property_lookup_actor_id", "Index Scan", "property_lookup_pkey"),
                 strict=True,
             )
         ),
-        (claims.DELETE_CLAIMS_IF_NOTED, KEY, "idx_property_lookup_actor_id"),
+        (claims.DELETE_CLAIMS_IF_CHANGED, KEY, "idx_property_lookup_actor_id"),
         (claims.LOCK_CLAIMS_OF_NAMES, KEY, "idx_property_lookup_actor_id"),
         (claims.LOCK_CLAIMS, KEY, "idx_property_lookup_actor_id"),
         (claims.DELETE_CLAIMS_OF_NAMES, KEY, "idx_property_lookup_actor_id"),

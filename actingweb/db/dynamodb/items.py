@@ -15,7 +15,7 @@ R = TypeVar("R", bound=Record)
 Item = dict[str, Attribute]
 
 
-def _moment_text(value: datetime) -> str:
+def _time_text(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "+0000"
 
 
@@ -23,7 +23,7 @@ _ENCODERS: dict[Any, Callable[[Any], dict[str, Any]]] = {
     str: lambda value: {"S": value},
     bool: lambda value: {"BOOL": value},
     int: lambda value: {"N": str(value)},
-    datetime: lambda value: {"S": _moment_text(value)},
+    datetime: lambda value: {"S": _time_text(value)},
     Any: lambda value: {"S": value},
 }
 _ABSENT: dict[Any, Any] = {str: "", bool: False, int: 0}

@@ -140,7 +140,7 @@ class DbProperty(_Rows, PropertyPolicy):
             return Action("Delete", self._table(), {"Key": self._key(actor_id, name)} | WITHOUT_OLD_ITEM)
         return Action("Put", self._table(), {"Item": self._item(_record(actor_id, name, value))} | WITHOUT_OLD_ITEM)
 
-    def _claim(self, name: str, value: str) -> Claim | None:
+    def _read_claim(self, name: str, value: str) -> Claim | None:
         actor_id = DbPropertyLookup._actor_of(name, value)
         return None if actor_id is None else Claim(actor_id, self._stores(actor_id, name, value))
 
@@ -240,9 +240,9 @@ class DbPropertyList(_Rows, PropertyListPolicy):
         super().__init__(use_lookup_table, indexed_properties)
 
     def _list_plain(self, actor_id: str) -> list[PropertyRecord]:
-        return [*self._beside_lists(actor_id, "<", LIST_PREFIX), *self._beside_lists(actor_id, ">=", _AFTER_LISTS)]
+        return [*self._outside_lists(actor_id, "<", LIST_PREFIX), *self._outside_lists(actor_id, ">=", _AFTER_LISTS)]
 
-    def _beside_lists(self, actor_id: str, operator: str, bound: str) -> Iterator[PropertyRecord]:
+    def _outside_lists(self, actor_id: str, operator: str, bound: str) -> Iterator[PropertyRecord]:
         expression = Expression()
         condition = f"{expression.equals('id', actor_id)} AND {expression.compare('name', operator, {'S': bound})}"
         request = {"ConsistentRead": True, "KeyConditionExpression": condition}

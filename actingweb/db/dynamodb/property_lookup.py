@@ -41,7 +41,7 @@ class DbPropertyLookup(DynamoRows[PropertyLookupRecord], PropertyLookupPolicy):
     layout = PROPERTY_LOOKUPS
     limits = DynamoLimits(PROPERTY_LOOKUPS)
 
-    def _point(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
+    def _assign(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
         item = encode(self.layout, record)
         check_item(item)
         if overwrite:

@@ -34,8 +34,8 @@ __all__ = [
     "in_utc",
     "is_needed",
     "missing",
-    "moment_of",
     "reader_of",
+    "time_of",
     "value_of",
 ]
 
@@ -58,7 +58,7 @@ class _UnclearError(ValueError):
     """The meaning of a stored value is not certain; the text says what the value is."""
 
 
-def moment_of(text: str) -> datetime:
+def time_of(text: str) -> datetime:
     """Return the time, in UTC, of an ISO 8601 text; a naive one is taken as UTC. Raise `ValueError`."""
     value = datetime.fromisoformat(text)
     if value.tzinfo is UTC:
@@ -158,7 +158,7 @@ _READERS: dict[Any, dict[str, Callable[[Any], Any]]] = {
     str: {"S": str},
     bool: {"BOOL": bool, "N": _flag_of_number, "S": _flag_of_text},
     int: {"N": _whole_number, "S": _whole},
-    datetime: {"S": moment_of},
+    datetime: {"S": time_of},
     Any: {"S": json_values.decoded, "BOOL": bool, "N": _number, "M": _map, "L": _list},
 }
 _NOUNS: dict[Any, str] = {str: "text", bool: "flag", int: "whole number", datetime: "time", Any: "JSON value"}

@@ -46,7 +46,7 @@ class ActorPolicy(Entity[ActorRecord], DbActorProtocol):
     @operation("actor write")
     def create(self, actor_id: str | None = None, creator: str | None = None, passphrase: str | None = None) -> bool:
         if not actor_id:
-            return self._unloaded()
+            return self._not_stored()
         record = ActorRecord(
             id=stored_text(actor_id, "actor_id"),
             creator=_canonical(text_or_empty(creator, "creator")),

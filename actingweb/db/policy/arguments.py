@@ -1,4 +1,7 @@
-"""Checks arguments and returns them as they are stored. Every function raises the `Fault` of `DbInputError`."""
+"""Checks arguments and returns them in their stored form. Every check raises the `Fault` of a `DbInputError`.
+
+To clean a text is to replace each lone surrogate in it by U+FFFD.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -54,7 +57,7 @@ def text_or_empty(value: object, name: str) -> str:
 
 
 def texts(values: object, name: str) -> list[str]:
-    """Return a text or the members of an iterable of texts, cleaned and in order, without empty and repeated ones."""
+    """Return the texts of an iterable, or one text, as a list: cleaned, in order, without empty and repeated ones."""
     if not values:
         return []
     if isinstance(values, str):
@@ -87,7 +90,7 @@ def mapping(value: object, name: str) -> Mapping[Any, Any]:
 
 
 def to_bool(value: object) -> bool:
-    """Return a flag as a bool. A text is False if it is empty, 0, false, no or off; any other value as in Python."""
+    """Return a flag as a bool. The texts "", 0, false, no and off are False; for other types the truth value counts."""
     if isinstance(value, str):
         return value.strip().lower() not in _FALSE_WORDS
     return bool(value)
@@ -118,5 +121,5 @@ def now() -> datetime:
 
 
 def without_none(changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the changes whose value is not None: a modify leaves the other columns as they are."""
+    """Return the changes whose value is not None. `modify` does not change the other columns."""
     return {name: value for name, value in changes.items() if value is not None}

@@ -35,17 +35,20 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     @classmethod
     @abstractmethod
     def _read(cls, actor_id: str, bucket: str, name: str) -> AttributeRecord | None:
-        """Return the row, even if it is expired, by a strongly consistent read."""
+        """Return the row, even an expired one, by a strongly consistent read; None if there is none."""
 
     @classmethod
     @abstractmethod
     def _list(cls, *key: Any) -> list[AttributeRecord]:
-        """Return the rows whose key begins with these parts, even expired ones, in its order, strongly read."""
+        """Return the rows whose key begins with these parts, expired ones too, in the order of the key.
+
+        Reads are strongly consistent.
+        """
 
     @classmethod
     @abstractmethod
     def _put(cls, record: EncodedAttribute) -> None:
-        """Store the whole row, whether or not it exists."""
+        """Store the whole row; replace an existing one."""
 
     @classmethod
     @abstractmethod
@@ -60,7 +63,7 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     @classmethod
     @abstractmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
-        """Write these columns of `EncodedAttribute` if the row is live at `now` and its data equals `old`.
+        """Write these columns of `EncodedAttribute` if the row has not expired at `now` and its data equals `old`.
 
         `old` is JSON text; the two are compared as JSON values.
         """
@@ -73,14 +76,14 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     @classmethod
     @abstractmethod
     def _wipe_expired(cls, now: int, buckets: list[str]) -> int:
-        """Delete the rows that are expired at `now`, in these buckets or, for no bucket, in all; return how many."""
+        """Delete the rows that are expired at `now`; return how many. An empty list of `buckets` means all buckets."""
 
     @classmethod
     @abstractmethod
     def _wipe_chain(cls, actor_id: str, buckets: list[str], chain_id: str, last: str | None) -> int:
         """Delete the rows of these buckets whose data is an object with this `chain_id`; return how many.
 
-        `chain_id` is JSON text. The row named `last` is deleted when all others are.
+        `chain_id` is JSON text. The row named `last` is deleted in the same step as the others, or after them.
         """
 
     @classmethod
@@ -89,7 +92,7 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
         if not actor_id or not bucket:
             return None
         key = text(actor_id, "actor_id"), text(bucket, "bucket")
-        rows = cls._list(*key) if cls._readable(*key) else []
+        rows = cls._list(*key) if cls._can_exist(*key) else []
         now = time.time()
         return {row.name: _entry(row) for row in rows if _live(row, now)}
 
@@ -100,7 +103,7 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     ) -> dict[str, Any] | None:
         if (key := _key(actor_id, bucket, name)) is None:
             return None
-        row = cls._read(*key) if cls._readable(*key) else None
+        row = cls._read(*key) if cls._can_exist(*key) else None
         return _entry(row) if row is not None and _live(row, time.time()) else None
 
     get_attr_strict = get_attr
@@ -145,7 +148,7 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     @classmethod
     def _delete_possible(cls, key: tuple[str, str, str]) -> None:
         """Delete the row, unless no row can have this key."""
-        if cls._readable(*key):
+        if cls._can_exist(*key):
             cls._delete(*key)
 
     @classmethod
@@ -155,7 +158,7 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
     ) -> bool:
         if (key := _key(actor_id, bucket, name)) is None:
             return False
-        return cls._readable(*key) and cls._delete_live(*key, int(time.time()))
+        return cls._can_exist(*key) and cls._delete_live(*key, int(time.time()))
 
     @classmethod
     @operation("attribute write")
@@ -175,7 +178,7 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
         changes = {"data": cls._encoded(new_data, "new_data")} | without_none(times)
         cls._check_fields(changes)
         old = cls._encoded(old_data, "old_data")
-        return cls._readable(*key) and cls._swap(key, old, changes, int(time.time()))
+        return cls._can_exist(*key) and cls._swap(key, old, changes, int(time.time()))
 
     @classmethod
     @operation("attribute delete")
@@ -183,7 +186,7 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
         if not actor_id or not bucket:
             return False
         key = text(actor_id, "actor_id"), text(bucket, "bucket")
-        if cls._readable(*key):
+        if cls._can_exist(*key):
             cls._wipe(*key)
         return True
 
@@ -206,7 +209,7 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
         if not actor_id or not buckets or chain_id in (None, ""):
             return 0
         actor_id = text(actor_id, "actor_id")
-        wanted = [bucket for bucket in texts(buckets, "buckets") if cls._readable(actor_id, bucket)]
+        wanted = [bucket for bucket in texts(buckets, "buckets") if cls._can_exist(actor_id, bucket)]
         last = text(defer_name, "defer_name") if defer_name else None
         return cls._wipe_chain(actor_id, wanted, cls._encoded(chain_id, "chain_id"), last) if wanted else 0
 
@@ -217,12 +220,12 @@ class AttributeBucketListPolicy(EntityBase[AttributeRecord], DbAttributeBucketLi
     @classmethod
     @abstractmethod
     def _list(cls, *key: Any) -> list[AttributeRecord]:
-        """Return the actor's rows, even expired ones, in the order of the key, by strongly consistent reads."""
+        """Return the actor's rows, expired ones too, in the order of the key, by strongly consistent reads."""
 
     @classmethod
     @abstractmethod
     def _latest(cls, actor_id: str, now: int) -> dict[str, datetime | None]:
-        """Return, in order, the buckets with rows that are not expired at `now`, with the latest timestamp of these."""
+        """Return the latest timestamp of each bucket, in the order of the buckets. Ignore rows expired at `now`."""
 
     @classmethod
     @abstractmethod
@@ -237,7 +240,7 @@ class AttributeBucketListPolicy(EntityBase[AttributeRecord], DbAttributeBucketLi
         actor_id = text(actor_id, "actor_id")
         now = time.time()
         buckets: dict[str, dict[str, dict[str, Any]]] = {}
-        for row in cls._list(actor_id) if cls._readable(actor_id) else []:
+        for row in cls._list(actor_id) if cls._can_exist(actor_id) else []:
             if _live(row, now):
                 buckets.setdefault(row.bucket, {})[row.name] = _entry(row)
         return buckets
@@ -248,7 +251,7 @@ class AttributeBucketListPolicy(EntityBase[AttributeRecord], DbAttributeBucketLi
         if not actor_id:
             return None
         actor_id = text(actor_id, "actor_id")
-        return cls._latest(actor_id, int(time.time())) if cls._readable(actor_id) else {}
+        return cls._latest(actor_id, int(time.time())) if cls._can_exist(actor_id) else {}
 
     @classmethod
     @operation("attribute delete")
@@ -256,7 +259,7 @@ class AttributeBucketListPolicy(EntityBase[AttributeRecord], DbAttributeBucketLi
         if not actor_id:
             return False
         actor_id = text(actor_id, "actor_id")
-        if cls._readable(actor_id):
+        if cls._can_exist(actor_id):
             cls._wipe(actor_id)
         return True
 

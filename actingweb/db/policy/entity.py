@@ -1,4 +1,4 @@
-"""What all entity classes share: the handle, the limits of keys, and the verbs that a backend implements once."""
+"""What all entity classes share: the handle, the limits, and the abstract methods that a backend implements once."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ R = TypeVar("R", bound=Record)
 class Limits(ABC):
     """What a backend's columns can hold.
 
-    A method returns None if the value fits, else the reason why it does not, with limit and size.
+    A method returns None if the value fits, otherwise the reason why it does not, with the limit and the size.
     """
 
     @abstractmethod
@@ -27,7 +27,7 @@ class Limits(ABC):
 
     @abstractmethod
     def field(self, record: type[Record], name: str, value: str) -> str | None:
-        """Check a text for a column outside the primary key, to be written or looked up."""
+        """Check a text that is written to, or looked up in, a column outside the primary key."""
 
     @abstractmethod
     def number(self, value: int) -> str | None:
@@ -50,7 +50,7 @@ class EntityBase(Generic[R]):
         cls.log = logging.getLogger(cls.__module__)
 
     @classmethod
-    def _readable(cls, *key: Any) -> bool:
+    def _can_exist(cls, *key: Any) -> bool:
         """Tell whether a row with these leading key parts can exist."""
         return cls.limits.key(cls.record, key) is None
 
@@ -65,7 +65,7 @@ class EntityBase(Generic[R]):
 
     @classmethod
     def _check_fields(cls, values: Mapping[str, Any]) -> None:
-        """Raise `Fault` for column values that the backend cannot hold; texts are clean and without U+0000."""
+        """Raise `Fault` for column values that the backend cannot hold. Texts are already clean and have no U+0000."""
         for name in _limited(cls.limits, cls.record):
             value = values.get(name)
             if value is not None:
@@ -102,7 +102,7 @@ class Entity(EntityBase[R], ABC):
 
     @abstractmethod
     def _read(self, *key: Any) -> R | None:
-        """Return the row of this key, None if there is none, by a strongly consistent read."""
+        """Return the row of this key, by a strongly consistent read; None if there is none."""
 
     @abstractmethod
     def _insert(self, record: R) -> bool:
@@ -117,8 +117,8 @@ class Entity(EntityBase[R], ABC):
         """Delete the row of this key, if it is there."""
 
     def _get(self, *key: Any) -> R | None:
-        """Load the row of this key into the handle and return it; the parts are cleaned texts or integers."""
-        self.handle = self._read(*key) if self._readable(*key) else None
+        """Read the row of this key, make it the handle and return it. The parts of the key are cleaned already."""
+        self.handle = self._read(*key) if self._can_exist(*key) else None
         return self.handle
 
     def _create(self, record: R) -> bool:
@@ -147,26 +147,26 @@ class Entity(EntityBase[R], ABC):
         self.handle = None
         return True
 
-    def _unloaded(self) -> Literal[False]:
-        """Clear the handle and return False, because no row was made or changed."""
+    def _not_stored(self) -> Literal[False]:
+        """Clear the handle and return False: the call stored nothing."""
         self.handle = None
         return False
 
 
 class ActorOwnedEntity(Entity[R], ABC):
-    """An entity whose key is an actor id and one more text, the part."""
+    """An entity whose key is an actor id and a second text, which the methods here call the part."""
 
     @abstractmethod
     def _read_many(self, actor_id: str, parts: list[str]) -> list[R]:
-        """Return the actor's rows with these different parts, in any order, by strongly consistent reads."""
+        """Return the actor's rows with these parts, in any order, by strongly consistent reads. No part repeats."""
 
     def _get_many(self, actor_id: str | None, parts: object, name: str) -> list[R]:
-        """Return the rows of `parts`, which is the argument `name`, in the order of the key."""
+        """Return the actor's rows with these parts, in the order of the key. `name` is the name of the argument."""
         wanted = texts(parts, name)
         if not actor_id:
             return []
         actor_id = text(actor_id, "actor_id")
-        possible = [part for part in wanted if self._readable(actor_id, part)]
+        possible = [part for part in wanted if self._can_exist(actor_id, part)]
         rows = self._read_many(actor_id, possible) if possible else []
         return sorted(rows, key=lambda row: row.key_values())
 
@@ -183,7 +183,7 @@ class EntityList(EntityBase[R], ABC):
 
     @abstractmethod
     def _list(self, *key: Any) -> list[R]:
-        """Return the rows whose key begins with these parts, in its order, by strongly consistent reads."""
+        """Return the rows whose key begins with these parts, in the order of the key, by strongly consistent reads."""
 
     @abstractmethod
     def _wipe(self, *key: Any) -> None:
@@ -192,12 +192,12 @@ class EntityList(EntityBase[R], ABC):
     def _fetch(self, actor_id: str | None) -> list[R]:
         """Remember the actor and return its rows."""
         self.actor_id = text(actor_id, "actor_id") if actor_id else None
-        return self._list(self.actor_id) if self.actor_id and self._readable(self.actor_id) else []
+        return self._list(self.actor_id) if self.actor_id and self._can_exist(self.actor_id) else []
 
     def _delete_all(self) -> bool:
-        """Delete the rows of the actor last fetched; return False if there was no fetch."""
+        """Delete the rows of the actor of the last fetch; return False without a fetch."""
         if not self.actor_id:
             return False
-        if self._readable(self.actor_id):
+        if self._can_exist(self.actor_id):
             self._wipe(self.actor_id)
         return True

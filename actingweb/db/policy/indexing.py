@@ -7,7 +7,7 @@ from actingweb.db.settings import get_settings
 __all__ = ["LIST_PREFIX", "Claim", "Indexing", "Stored"]
 
 LIST_PREFIX = "list:"
-"""Names that begin with it are rows of a property list. They are never indexed, and `fetch` leaves them out."""
+"""A property whose name begins with this prefix belongs to a list. It is never indexed, and `fetch` leaves it out."""
 
 
 class Stored(NamedTuple):
@@ -15,7 +15,7 @@ class Stored(NamedTuple):
 
     Attributes:
         done: whether this call stored the row.
-        claimant: the other actor that keeps a valid claim on the value, if there is one.
+        claimant: the other actor that keeps a valid claim on the value; None if there is none.
     """
 
     done: bool
@@ -23,11 +23,11 @@ class Stored(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What a look-up row says.
+    """A look-up row.
 
     Attributes:
-        actor_id: the actor that the row names.
-        valid: whether that actor's property still holds exactly this value.
+        actor_id: the actor that claims the value.
+        valid: whether that actor's property still has exactly this value.
     """
 
     actor_id: str
@@ -41,7 +41,7 @@ class Indexing:
     _indexed_properties: tuple[str, ...] | list[str]
 
     def _choose_indexing(self, use_lookup_table: bool | None, indexed_properties: list[str] | None) -> None:
-        """Take the two arguments; None stands for what the settings say."""
+        """Store the two arguments; for None, store the setting."""
         self._use_lookup_table = (
             get_settings().use_property_lookup_table if use_lookup_table is None else use_lookup_table
         )

@@ -1,4 +1,4 @@
-"""JSON values: which may be stored, how they are encoded, and when two are equal."""
+"""JSON values: which ones can be stored, how they are encoded, and when two are equal."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from actingweb.db.utils import clean_text
 __all__ = ["MOST_DIGITS", "decoded", "encoded", "equal", "unreadable", "with_text_keys"]
 
 MOST_DIGITS = 131_072
-"""The most digits of a whole number that PostgreSQL stores. Python converts fewer: `sys.get_int_max_str_digits()`."""
+"""PostgreSQL's limit of digits of a whole number. Python's is lower by default: `sys.get_int_max_str_digits()`."""
 _MOST_BITS = int(MOST_DIGITS * math.log2(10))
 
 _UNREADABLE = (
@@ -22,14 +22,14 @@ _UNREADABLE = (
 )
 _PLAIN = frozenset({str})
 _AS_IT_IS = frozenset({bool, type(None)})
-# `_checked` has copied what is encoded, so it does not contain itself.
+# `_checked` returns a copy, which cannot contain itself.
 _encode = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 
 
 def encoded(data: Any, name: str) -> str:
     """Return the argument `name` as JSON text, in the format of `json.dumps`, with surrogates replaced.
 
-    Refuse values that are not JSON, U+0000 anywhere, and objects in which two keys become equal.
+    Reject values that are not JSON, U+0000 in any text, and objects in which two keys become equal.
     """
     try:
         return _encode(_checked(data, name))
@@ -79,7 +79,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def with_text_keys(data: dict[Any, Any], name: str) -> dict[str, Any]:
-    """Return `data` with its keys as the texts that JSON writes for them. Refuse keys that become equal.
+    """Return `data` with its keys as the texts that JSON writes for them. Reject keys that become equal.
 
     Raise `TypeError` for a key that JSON cannot write.
     """
@@ -98,7 +98,7 @@ def _key(key: Any) -> str:
 
 
 def _checked(data: Any, name: str) -> Any:
-    """Return a copy of `data` that holds nothing but what JSON can write. Raise `Fault` if there is none."""
+    """Return a copy of `data` that JSON can represent. Raise `Fault` for other data."""
     kind = data.__class__
     if kind in _AS_IT_IS or (kind is str and _is_plain(data)):
         return data
@@ -137,7 +137,7 @@ def _checked_array(data: list[Any] | tuple[Any, ...], name: str) -> list[Any]:
     return [_checked(value, name) for value in data]
 
 
-# In this order for instances of subclasses.
+# An instance of a subclass is checked by the first entry that is its base class.
 _CHECKS: dict[type, Callable[[Any, str], Any]] = {
     int: _checked_integer,
     str: _checked_text,
@@ -153,7 +153,7 @@ def _too_long(name: str, digits: int) -> Fault:
 
 
 def _has_plain_keys(data: dict[Any, Any]) -> bool:
-    """Tell whether all keys are texts that are stored unchanged, as they nearly always are."""
+    """Tell whether all keys are texts that are stored unchanged. Nearly always they are, and need no copy."""
     return set(map(type, data)) <= _PLAIN and _is_plain("".join(data))
 
 

@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 class _Call(threading.local):
-    """The public call that a thread is in.
+    """The public call that the thread is executing.
 
     Attributes:
-        began: when it began, by `time.monotonic`; None outside of calls. A backend that bounds the time of a whole call
-            counts from here, and may move it.
+        began: when the outermost call began, by `time.monotonic`; None outside of calls. A backend that limits the time
+            of a whole call counts from it, and can set it to a later time.
     """
 
     began: float | None = None
@@ -53,10 +53,10 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             finally:
                 if outermost:
                     current_call.began = None
-                # Error reports can show the variables of each frame: this frame must not hold the arguments.
+                # Error reports can show the variables of each frame, and the arguments may contain secrets.
                 del args, kwargs
-            # Raised outside the handler, so that the fault and the driver's exception do not become the context. The
-            # traceback begins here, because the frames below hold stored data.
+            # Raised outside the handlers, so that the fault and the driver's exception do not become the context. The
+            # traceback begins here, because the frames below contain stored data.
             raise error
 
         return wrapper
@@ -65,7 +65,7 @@ def operation(op: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def streaming(op: str) -> Callable[[Callable[P, Iterator[T]]], Callable[P, Iterator[T]]]:
-    """Do for a public generator method what `operation` does for others."""
+    """Decorate a public generator method, as `operation` decorates other methods."""
 
     def decorate(method: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
         @wraps(method)
@@ -95,4 +95,6 @@ def _named(fault: Fault, op: str, method: Callable[..., Any], args: tuple[Any, .
 
 
 def _too_deep() -> Fault:
-    return Fault(DbError, "the data is nested too deeply for the rest of the stack: call from fewer nested calls")
+    return Fault(
+        DbError, "the data is nested too deeply for the rest of the stack: make the call at a lower depth of the stack"
+    )

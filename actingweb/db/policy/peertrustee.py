@@ -17,7 +17,7 @@ class PeerTrusteePolicy(Entity[PeerTrusteeRecord], DbPeerTrusteeProtocol):
 
     @abstractmethod
     def _read_by_type(self, actor_id: str, peer_type: str) -> list[PeerTrusteeRecord]:
-        """Return the actor's peer trustees of a type; two are enough, if there are more."""
+        """Return the actor's peer trustees of a type. If there are more than two, any two are enough."""
 
     @operation("peer trustee read")
     def get(
@@ -35,7 +35,7 @@ class PeerTrusteePolicy(Entity[PeerTrusteeRecord], DbPeerTrusteeProtocol):
 
     def _get_by_type(self, actor_id: str, peer_type: str) -> bool:
         """Load the only row of this type, if there is one; return False if there are several."""
-        readable = self._readable(actor_id) and self.limits.field(PeerTrusteeRecord, "type", peer_type) is None
+        readable = self._can_exist(actor_id) and self.limits.field(PeerTrusteeRecord, "type", peer_type) is None
         rows = self._read_by_type(actor_id, peer_type) if readable else []
         if len(rows) > 1:
             self.log.error("actor %s has several peer trustees of one type", actor_id)
@@ -53,7 +53,7 @@ class PeerTrusteePolicy(Entity[PeerTrusteeRecord], DbPeerTrusteeProtocol):
         passphrase: str | None = None,
     ) -> bool:
         if not actor_id or not peerid or not peer_type:
-            return self._unloaded()
+            return self._not_stored()
         return self._create(
             PeerTrusteeRecord(
                 id=stored_text(actor_id, "actor_id"),

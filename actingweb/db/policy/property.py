@@ -17,11 +17,13 @@ __all__ = ["PropertyListPolicy", "PropertyPolicy"]
 
 
 class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProtocol):
-    """A verb writes the row of an indexed property and its look-up rows in one atomic step, by these rules.
+    """An abstract method writes the row of an indexed property and its look-up rows in one atomic step.
 
-    Storing a value claims it: the look-up row of name and value then names the actor, unless another actor has a valid
-    claim on it. The actor's claim on the value that was stored before is released, and so are all its claims of a row
-    that is deleted. A claim is valid as long as the property of the actor that it names holds the value.
+    * Storing a value claims it: the look-up row of the name and the value then names the actor, unless another actor
+      has a valid claim.
+    * Replacing a value releases the actor's claim on the old one, and deleting the row releases all claims under its
+      name.
+    * A claim is valid as long as the property of the actor that it names has the value.
     """
 
     record: ClassVar[type[PropertyRecord]] = PropertyRecord
@@ -32,7 +34,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
 
     @abstractmethod
     def _put(self, record: PropertyRecord, indexed: bool) -> Stored:
-        """Store the row, whether or not it exists."""
+        """Store the row; replace an existing one."""
 
     @abstractmethod
     def _put_new(self, record: PropertyRecord, indexed: bool) -> Stored:
@@ -52,15 +54,15 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
 
     @abstractmethod
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
-        """Delete the rows of these different names, which are divided into plain and indexed ones."""
+        """Delete the rows of names that are not indexed (`plain`) and of `indexed` names. No name repeats."""
 
     @abstractmethod
     def _divided(
         self, actor_id: str, values: dict[str, str | None], chunk_size: int | None
     ) -> list[dict[str, str | None]]:
-        """Divide the values into the transactions that will store them, each of at most `chunk_size` if that is given.
+        """Divide the values into transactions, each of at most `chunk_size` values if that is given.
 
-        Refuse them all if one of them, or one of the transactions, cannot be stored.
+        Raise `Fault` if a value, or one of the transactions, exceeds a limit of the database.
         """
 
     @abstractmethod
@@ -71,22 +73,31 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         """
 
     @abstractmethod
-    def _claim(self, name: str, value: str) -> Claim | None:
-        """Return what the look-up row of this name and value says, None if there is none."""
+    def _read_claim(self, name: str, value: str) -> Claim | None:
+        """Return the claim on this value of this name, None if there is none."""
 
     @abstractmethod
     def _holder(self, name: str, value: str) -> str | None:
-        """Return the smallest id of an actor whose property of this name has this value, without look-up rows."""
+        """Return the actor whose property of this name has this value, without using look-up rows.
+
+        Of several actors return the smallest id.
+        """
 
     @abstractmethod
     def _range(
         self, actor_id: str, lower: str, upper: str, keys_only: bool, consistent_read: bool
     ) -> list[tuple[str, str]]:
-        """Return name and value ("" with `keys_only`) of lower <= name <= upper, by name in bytes."""
+        """Return the names with lower <= name <= upper and their values, ordered by the bytes of the name.
+
+        With `keys_only` all values are "".
+        """
 
     @abstractmethod
     def _prefixed(self, actor_id: str, prefix: str, keys_only: bool, consistent_read: bool) -> list[tuple[str, str]]:
-        """Return name and value ("" with `keys_only`) of the names that begin with `prefix`, by name in bytes."""
+        """Return the names that begin with `prefix` and their values, ordered by the bytes of the name.
+
+        With `keys_only` all values are "".
+        """
 
     @abstractmethod
     def _last(self, actor_id: str, lower: str, upper: str) -> str | None:
@@ -94,9 +105,9 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
 
     @abstractmethod
     def _fallback(self, name: str, value: str) -> str | None:
-        """Return the actor that an older form of look-up finds, if it still holds the value.
+        """Return the actor that the look-up of an earlier release finds, if its property still has the value.
 
-        It is called when there is no look-up row.
+        Called if there is no look-up row. A backend without data of earlier releases returns None.
         """
 
     @operation("property read")
@@ -155,7 +166,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
             if name in encoded:
                 raise input_error("values holds two equal names")
             encoded[name] = stored
-        return {name: encoded[name] for name in sorted(encoded) if encoded[name] or self._readable(actor_id, name)}
+        return {name: encoded[name] for name in sorted(encoded) if encoded[name] or self._can_exist(actor_id, name)}
 
     @operation("property delete")
     def delete(self) -> bool:
@@ -165,14 +176,14 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         return True
 
     def _remove_key(self, actor_id: str, name: str) -> None:
-        if self._readable(actor_id, name):
+        if self._can_exist(actor_id, name):
             self._remove(actor_id, name, self._indexed(name))
         self.handle = None
 
     @operation("property conditional create")
     def create_if_not_exists(self, actor_id: str | None = None, name: str | None = None, value: Any = None) -> bool:
         if not actor_id or not name or not (encoded := stored_value(value)):
-            return self._unloaded()
+            return self._not_stored()
         record = self._new(actor_id, name, encoded)
         return self._finish(record, self._put_new(record, self._indexed(record.name)))
 
@@ -185,7 +196,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         value: str | None = None,
     ) -> bool:
         if not actor_id or not name or expected is None or value is None:
-            return self._unloaded()
+            return self._not_stored()
         expected = text(expected, "expected")
         record = _record(actor_id, name, stored_text(value, "value"))
         self._check_fields({"value": record.value})
@@ -204,8 +215,8 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         return self._can_hold(record, record.value) and self._remove_if(record, self._indexed(record.name))
 
     def _can_hold(self, record: PropertyRecord, value: str) -> bool:
-        """Tell whether the row of `record`'s key can exist and have this value."""
-        return self._readable(record.id, record.name) and self.limits.field(PropertyRecord, "value", value) is None
+        """Tell whether a row with `record`'s key and this value can exist."""
+        return self._can_exist(record.id, record.name) and self.limits.field(PropertyRecord, "value", value) is None
 
     @operation("property batch delete")
     def batch_delete(self, actor_id: str | None = None, names: Any = None) -> None:
@@ -213,7 +224,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         if not actor_id or not wanted:
             return
         actor_id = text(actor_id, "actor_id")
-        wanted = [name for name in wanted if self._readable(actor_id, name)]
+        wanted = [name for name in wanted if self._can_exist(actor_id, name)]
         plain = [name for name in wanted if not self._indexed(name)]
         if wanted:
             self._remove_names(actor_id, plain, [name for name in wanted if self._indexed(name)])
@@ -241,7 +252,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         if not actor_id or not prefix:
             return {}
         key = text(actor_id, "actor_id"), text(prefix, "prefix")
-        return dict(self._prefixed(*key, keys_only, consistent_read)) if self._readable(*key) else {}
+        return dict(self._prefixed(*key, keys_only, consistent_read)) if self._can_exist(*key) else {}
 
     @operation("property last-in-range read")
     def get_last_in_range(
@@ -267,7 +278,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         if not self._indexed(name):
             self.log.warning("reverse look-up of the non-indexed property %s", name)
             return None
-        claim = self._claim(name, value)
+        claim = self._read_claim(name, value)
         if claim is None:
             return self._fallback(name, value)
         if not claim.valid:
@@ -276,7 +287,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         return claim.actor_id
 
     def _new(self, actor_id: object, name: object, value: str) -> PropertyRecord:
-        """Return the record that a write stores. Refuse one that the backend cannot hold."""
+        """Return the record that a write stores. Reject one that the backend cannot hold."""
         record = PropertyRecord(id=stored_text(actor_id, "actor_id"), name=stored_text(name, "name"), value=value)
         self._check_key(record.id, record.name)
         self._check_fields({"value": value})
@@ -298,7 +309,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
         if not actor_id or lower is None or not upper:
             return None
         actor_id, lower, upper = text(actor_id, "actor_id"), text(lower, "lower"), text(upper, "upper")
-        return (actor_id, lower, upper) if lower <= upper and self._readable(actor_id) else None
+        return (actor_id, lower, upper) if lower <= upper and self._can_exist(actor_id) else None
 
 
 class PropertyListPolicy(EntityList[PropertyRecord], Indexing, DbPropertyListProtocol):
@@ -318,7 +329,7 @@ class PropertyListPolicy(EntityList[PropertyRecord], Indexing, DbPropertyListPro
         self.actor_id = text(actor_id, "actor_id") if actor_id else None
         self.props = None
         if self.actor_id:
-            rows = self._list_plain(self.actor_id) if self._readable(self.actor_id) else []
+            rows = self._list_plain(self.actor_id) if self._can_exist(self.actor_id) else []
             self.props = {row.name: row.value for row in rows}
         return self.props
 

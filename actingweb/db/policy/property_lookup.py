@@ -1,4 +1,4 @@
-"""Raw access to the look-up rows of indexed properties, for tools."""
+"""Direct access to the look-up rows of indexed properties, for tools."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -14,7 +14,7 @@ __all__ = ["PropertyLookupPolicy"]
 
 
 class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
-    """Reads and writes look-up rows as they are: no method compares them with properties.
+    """Reads and writes look-up rows without comparing them with the properties.
 
     Every method raises `DbError` for a fault.
     """
@@ -22,20 +22,20 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
     record: ClassVar[type[PropertyLookupRecord]] = PropertyLookupRecord
 
     @abstractmethod
-    def _point(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
-        """Store the row and return None; without `overwrite`, if it names another actor, only return that actor."""
+    def _assign(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
+        """Store the row and return None. Without `overwrite`, if a row names another actor, only return that actor."""
 
     @abstractmethod
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:
-        """Delete the row, with `actor_id` only if it names that actor; return False if it was not deleted."""
+        """Delete the row; with `actor_id`, only if it names that actor. Return whether it was deleted."""
 
     @abstractmethod
     def _read_v1(self, property_name: str, value: str) -> str | None:
-        """Return the actor that the first form of the table names, None without such a table or row."""
+        """Return the actor that the row in the v1 look-up table names; None without such a row or table."""
 
     @operation("property lookup read")
     def get(self, property_name: str | None = None, value: str | None = None) -> str | None:
-        """Return the actor that the row of name and value names; None without a row or an argument."""
+        """Return the actor that the row of this name and value names; None without a row or an argument."""
         if not property_name or not value:
             self.handle = None
             return None
@@ -50,13 +50,13 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
         actor_id: str | None = None,
         overwrite: bool = False,
     ) -> bool:
-        """Let the row of name and value name `actor_id`; with `overwrite`, even if it names another actor.
+        """Store the row of this name and value for `actor_id`; with `overwrite`, replace the row of another actor.
 
-        Return whether it does now. False means that it names another actor, which is logged as ERROR LOOKUP_COLLISION,
-        or that an argument is missing.
+        Return whether the row now names `actor_id`. False means that an argument is missing, or that the row names
+        another actor, which is logged as ERROR LOOKUP_COLLISION.
         """
         if not property_name or not value or not actor_id:
-            return self._unloaded()
+            return self._not_stored()
         record = PropertyLookupRecord(
             lookup_key=compute_lookup_key(stored_text(property_name, "property_name"), stored_text(value, "value")),
             property_name=stored_text(property_name, "property_name"),
@@ -64,7 +64,7 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
         )
         self._check_fields({"property_name": record.property_name, "actor_id": record.actor_id})
         try:
-            other = self._point(record, overwrite)
+            other = self._assign(record, overwrite)
         except Fault:
             self.log.error("LOOKUP_CREATE_FAILED property %s of actor %s", record.property_name, record.actor_id)
             raise
@@ -80,9 +80,9 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
 
     @operation("property lookup delete")
     def delete(self, property_name: str | None = None, value: str | None = None) -> bool:
-        """Delete the row of name and value; without arguments the handle's, if it still names the same actor.
+        """Delete the row of this name and value; without arguments the handle's row, if it still names the same actor.
 
-        False if there was no such row, or no handle.
+        Return False without such a row or a handle.
         """
         if property_name is None and value is None:
             return self._delete_own()
@@ -102,7 +102,7 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
 
     @operation("property lookup read")
     def get_v1(self, property_name: str | None = None, value: str | None = None) -> str | None:
-        """Return the actor that the first form of the look-up table names, None if there is none."""
+        """Return the actor that the row in the v1 look-up table names, None if there is none."""
         if not property_name or not value:
             return None
         return self._read_v1(text(property_name, "property_name"), text(value, "value"))

@@ -12,7 +12,7 @@ __all__ = ["stored_value"]
 
 
 def stored_value(value: Any) -> str:
-    """Return the text that is stored for a value: a text itself, "" for None, else its JSON or its `str`."""
+    """Return the stored text of a value: a text itself, "" for None, otherwise its JSON or, failing that, its `str`."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -25,7 +25,7 @@ def stored_value(value: Any) -> str:
 
 
 def _with_text_keys(value: Any) -> Any:
-    """Return the value with cleaned keys and texts. Refuse objects in which two keys become equal."""
+    """Return the value with cleaned keys and texts. Reject objects in which two keys become equal."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, dict):
@@ -38,5 +38,5 @@ def _with_text_keys(value: Any) -> Any:
 def _as_text(value: Any) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 - whatever the caller's own type raises
+    except Exception:  # noqa: BLE001 - a caller's class can raise anything
         raise input_error("value has no text form") from None

@@ -44,7 +44,7 @@ class SubscriptionPolicy(Entity[SubscriptionRecord], DbSubscriptionProtocol):
         callback: bool | str = False,
     ) -> bool:
         if not actor_id or not peerid or not subid:
-            return self._unloaded()
+            return self._not_stored()
         return self._create(
             SubscriptionRecord(
                 id=stored_text(actor_id, "actor_id"),

@@ -20,13 +20,13 @@ class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffP
 
     @abstractmethod
     def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
-        """Return this subscription's diff with the lowest number, strongly read."""
+        """Return this subscription's diff with the lowest number, by a strongly consistent read."""
 
     @abstractmethod
     def _insert_many(self, records: list[SubscriptionDiffRecord]) -> set[tuple[Any, ...]]:
         """Store the rows whose keys are free, and return their keys. Exactly one of concurrent callers stores a row.
 
-        The rows have the same actor and time and different keys, and are in the order of these.
+        All rows have the same actor and the same time. They are in the order of their keys, and no key repeats.
         """
 
     @operation("subscription diff read")
@@ -41,14 +41,14 @@ class SubscriptionDiffPolicy(Entity[SubscriptionDiffRecord], DbSubscriptionDiffP
         key = text(actor_id, "actor_id"), text(subid, "subid")
         if seqnr is not None:
             return self._get(*key, integer(seqnr, "seqnr"))
-        return self._read_lowest(*key) if self._readable(*key) else None
+        return self._read_lowest(*key) if self._can_exist(*key) else None
 
     @operation("subscription diff write")
     def create(
         self, actor_id: str | None = None, subid: str | None = None, diff: str | None = "", seqnr: int = 1
     ) -> bool:
         if not actor_id or not subid:
-            return self._unloaded()
+            return self._not_stored()
         return self._create(_record(actor_id, subid, seqnr, diff, now()))
 
     @operation("subscription diff write")
@@ -79,13 +79,13 @@ class SubscriptionDiffListPolicy(EntityList[SubscriptionDiffRecord], DbSubscript
 
     @abstractmethod
     def _wipe_up_to(self, actor_id: str, subid: str | None, seqnr: int) -> None:
-        """Delete the diffs of a subscription, or of all of the actor's, up to and including a number."""
+        """Delete the diffs with numbers up to `seqnr`: those of a subscription or, for None, of all of the actor's."""
 
     @operation("subscription diff list")
     def fetch(self, actor_id: str | None = None, subid: str | None = None) -> list[dict[str, Any]]:
         self.actor_id = text(actor_id, "actor_id") if actor_id else None
         self.subid = text(subid, "subid") if subid else None
-        rows = self._list(*self._scope()) if self.actor_id and self._readable(*self._scope()) else []
+        rows = self._list(*self._scope()) if self.actor_id and self._can_exist(*self._scope()) else []
         if self.subid is None:
             rows.sort(key=lambda row: (row.seqnr, row.subid))
         self.diffs = [_result(row, "diff") for row in rows]
@@ -97,7 +97,7 @@ class SubscriptionDiffListPolicy(EntityList[SubscriptionDiffRecord], DbSubscript
         self._check_fields({"seqnr": number})
         if not self.actor_id:
             return False
-        if not self._readable(*self._scope()):
+        if not self._can_exist(*self._scope()):
             return True
         if not number:
             self._wipe(*self._scope())
@@ -114,25 +114,25 @@ def _triples(diffs: object) -> list[tuple[Any, Any, Any]]:
     if not diffs:
         return []
     if not isinstance(diffs, Iterable) or isinstance(diffs, str | bytes):
-        raise input_error("diffs must be triples")
+        raise input_error("diffs must be an iterable of (subid, seqnr, diff)")
     triples = list(diffs)
     if not all(isinstance(triple, tuple | list) and len(triple) == 3 for triple in triples):
-        raise input_error("each of diffs must be a subid, a seqnr and a diff")
+        raise input_error("each member of diffs must be (subid, seqnr, diff)")
     return [(subid, seqnr, diff) for subid, seqnr, diff in triples]
 
 
 def _records(actor_id: str | None, triples: list[tuple[Any, Any, Any]]) -> list[SubscriptionDiffRecord | None]:
     """Return the record of each triple, None for one that lacks a part of the key."""
-    moment = now()
-    return [_record(actor_id, *triple, moment) if actor_id and triple[0] else None for triple in triples]
+    timestamp = now()
+    return [_record(actor_id, *triple, timestamp) if actor_id and triple[0] else None for triple in triples]
 
 
-def _record(actor_id: str, subid: str, seqnr: int, diff: str | None, moment: datetime) -> SubscriptionDiffRecord:
+def _record(actor_id: str, subid: str, seqnr: int, diff: str | None, timestamp: datetime) -> SubscriptionDiffRecord:
     return SubscriptionDiffRecord(
         id=stored_text(actor_id, "actor_id"),
         subid=stored_text(subid, "subid"),
         seqnr=integer(seqnr, "seqnr"),
-        timestamp=moment,
+        timestamp=timestamp,
         diff=stored_text("" if diff is None else diff, "diff"),
     )
 

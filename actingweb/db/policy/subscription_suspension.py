@@ -1,4 +1,4 @@
-"""Suspended targets: changes to them are not recorded for subscriptions."""
+"""Suspended targets: the application records no changes of them for subscriptions."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -20,7 +20,7 @@ class SubscriptionSuspensionPolicy(EntityBase[SubscriptionSuspensionRecord], Sub
 
     @abstractmethod
     def _read_any(self, actor_id: str, target: str, subtargets: list[str]) -> bool:
-        """Tell, by strongly consistent reads, whether the target is suspended with any of these subtargets."""
+        """Tell whether the target is suspended with any of these subtargets, by strongly consistent reads."""
 
     @abstractmethod
     def _insert(self, record: SubscriptionSuspensionRecord) -> bool:
@@ -43,7 +43,7 @@ class SubscriptionSuspensionPolicy(EntityBase[SubscriptionSuspensionRecord], Sub
         if not (key := self._key(target, subtarget)):
             return False
         actor_id, target, subtarget = key
-        possible = [part for part in dict.fromkeys(("", subtarget)) if self._readable(actor_id, target, part)]
+        possible = [part for part in dict.fromkeys(("", subtarget)) if self._can_exist(actor_id, target, part)]
         return bool(possible) and self._read_any(actor_id, target, possible)
 
     @operation("subscription suspension write")
@@ -58,18 +58,18 @@ class SubscriptionSuspensionPolicy(EntityBase[SubscriptionSuspensionRecord], Sub
     @operation("subscription suspension delete")
     def resume(self, target: str, subtarget: str | None = None) -> bool:
         key = self._key(target, subtarget)
-        return key is not None and self._readable(*key) and self._remove(*key)
+        return key is not None and self._can_exist(*key) and self._remove(*key)
 
     @operation("subscription suspension list")
     def get_all_suspended(self) -> list[tuple[str, str | None]]:
-        rows = self._list(self._owner()) if self._actor_id and self._readable(self._owner()) else []
+        rows = self._list(self._owner()) if self._actor_id and self._can_exist(self._owner()) else []
         return [(row.target, row.subtarget or None) for row in rows]
 
     @operation("subscription suspension delete")
     def delete_all(self) -> bool:
         if not self._actor_id:
             return False
-        if self._readable(self._owner()):
+        if self._can_exist(self._owner()):
             self._wipe(self._owner())
         return True
 

@@ -32,7 +32,7 @@ class TrustPolicy(ActorOwnedEntity[TrustRecord], DbTrustProtocol):
 
     @abstractmethod
     def _read_by_token(self, actor_id: str, token: str) -> TrustRecord | None:
-        """Return a trust of the actor whose secret is `token`, strongly read."""
+        """Return a trust of the actor whose secret is `token`, confirmed by a strongly consistent read."""
 
     @classmethod
     @abstractmethod
@@ -41,7 +41,7 @@ class TrustPolicy(ActorOwnedEntity[TrustRecord], DbTrustProtocol):
 
     @abstractmethod
     def _upsert(self, record: TrustRecord) -> datetime:
-        """Store the whole `record`, but keep a stored `created_at`; return the `created_at` that is stored now."""
+        """Store the whole `record`, but keep a stored `created_at`; return the resulting `created_at`."""
 
     @operation("trust read")
     def get(
@@ -90,7 +90,7 @@ class TrustPolicy(ActorOwnedEntity[TrustRecord], DbTrustProtocol):
         capabilities_fetched_at: datetime | str | None = None,
     ) -> bool:
         if not actor_id or not peerid:
-            return self._unloaded()
+            return self._not_stored()
         created = to_utc(created_at, "created_at") or now()
         method = established_via if last_connected_via is None else last_connected_via
         record = TrustRecord(
@@ -188,7 +188,7 @@ class TrustPolicy(ActorOwnedEntity[TrustRecord], DbTrustProtocol):
 
     @classmethod
     def _searchable(cls, actor_id: str, token: str) -> bool:
-        return cls._readable(actor_id) and cls.limits.field(TrustRecord, "secret", token) is None
+        return cls._can_exist(actor_id) and cls.limits.field(TrustRecord, "secret", token) is None
 
 
 class TrustListPolicy(EntityList[TrustRecord], DbTrustListProtocol):
@@ -209,7 +209,7 @@ class TrustListPolicy(EntityList[TrustRecord], DbTrustListProtocol):
 
 
 def is_secret(stored: str, token: str) -> bool:
-    """Tell whether `token` is the stored secret. The time does not depend on how much of it is right."""
+    """Tell whether `token` is the stored secret. The comparison takes the same time wherever they differ."""
     return hmac.compare_digest(stored.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
 
 
@@ -218,7 +218,7 @@ def _method(method: object) -> str | None:
 
 
 def _result(record: TrustRecord) -> dict[str, Any]:
-    # All columns at once: lists have many rows, and reading a record column by column takes half as long again.
+    # Unpacked at once: reading the columns one by one takes half as long again, and lists have many rows.
     (
         actor_id,
         peerid,

@@ -19,7 +19,7 @@ class DbActor(Rows[ActorRecord], ActorPolicy):
     """An actor. `delete` also deletes all rows that belong to it, except its attributes."""
 
     def _read_by_creator(self, creator: str) -> list[ActorRecord]:
-        return self._made(read(READ_BY_CREATOR, {"creator": creator}))
+        return self._as_records(read(READ_BY_CREATOR, {"creator": creator}))
 
 
 class DbActorList(Rows[ActorRecord], ActorListPolicy):
@@ -27,7 +27,7 @@ class DbActorList(Rows[ActorRecord], ActorListPolicy):
 
     def _stream(self, page_size: int) -> Iterator[ActorRecord]:
         after = ""
-        while page := self._made(read(READ_PAGE, {"after": after, "size": page_size})):
+        while page := self._as_records(read(READ_PAGE, {"after": after, "size": page_size})):
             yield from page
             if len(page) < page_size:
                 return

@@ -88,7 +88,7 @@ class DbAttribute(Rows[AttributeRecord], AttributePolicy):
 
     @classmethod
     def _wipe_expired(cls, now: int, buckets: list[str]) -> int:
-        possible = [bucket for bucket in buckets if cls._readable("", bucket)]
+        possible = [bucket for bucket in buckets if cls._can_exist("", bucket)]
         if buckets and not possible:
             return 0
         statement = DELETE_EXPIRED_OF_BUCKETS if buckets else DELETE_EXPIRED

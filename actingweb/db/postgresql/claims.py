@@ -1,7 +1,7 @@
-"""Statements for the look-up rows of indexed properties, in the same transaction as the write of the property.
+"""Statements for the look-up rows of indexed properties. They run in the transaction that writes the property.
 
-Each statement sees what was committed before it began. The lock on the property row orders the writers of one property,
-the lock on the look-up row those of one value.
+Each statement sees what was committed before it began. Writers of one property wait for the lock on its row, and
+writers of one value for the lock on its look-up row.
 """
 
 from typing import LiteralString
@@ -20,11 +20,11 @@ __all__ = [
     "LOCK_ACTOR",
     "claim_statements",
     "claimant",
-    "noting",
     "read_claim",
-    "release_statement",
-    "releasing_all",
-    "releasing_if_noted",
+    "recording_change",
+    "release_all_statements",
+    "release_statement_if_changed",
+    "release_statements",
 ]
 
 READ_CLAIM = Statement(
@@ -32,19 +32,24 @@ READ_CLAIM = Statement(
     "ON held.id = claim.actor_id AND held.name = %(name)s AND held.value = %(value)s "
     "WHERE claim.lookup_key = %(lookup_key)s"
 )
-# Deleting an actor locks the actor first and its properties then. Locking in another order could deadlock with that.
+# Deleting an actor locks the actor and then its properties. Locking them in another order could deadlock with it.
 LOCK_ACTOR = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR KEY SHARE")
-# Whether the statement made by `noting` changed its row. It is true, too, if the server does not keep the setting.
-_NOTED = sql.SQL("current_setting('actingweb.changed', true) IS DISTINCT FROM '0'")
+# Whether the statement that `recording_change` returned changed its row. On a server that does not keep the setting,
+# the condition is always true.
+_HAS_CHANGED = sql.SQL("current_setting('actingweb.changed', true) IS DISTINCT FROM '0'")
 _ALWAYS = sql.SQL("TRUE")
-_NOTING: LiteralString = (
+_RECORDING: LiteralString = (
     "WITH changed AS ({change} RETURNING id) SELECT FROM "
     "(SELECT set_config('actingweb.changed', count(*)::text, true) AS rows FROM changed) AS noted WHERE rows = '1'"
 )
 
 
-def _taking(condition: sql.SQL) -> tuple[Statement, Statement, Statement]:
-    """Return the statements that delete an actor's other claims, insert or lock the claim, and take a released one."""
+def _claim_templates(condition: sql.SQL) -> tuple[Statement, Statement, Statement]:
+    """Return the statements that claim the stored value of a property if `condition` holds.
+
+    They delete the actor's claims on other values, insert the claim or lock it, and take it over if its claimant no
+    longer has the value.
+    """
     return (
         Statement(
             "DELETE FROM {property_lookup} AS claim USING {properties} AS mine "
@@ -71,21 +76,21 @@ def _taking(condition: sql.SQL) -> tuple[Statement, Statement, Statement]:
     )
 
 
-DELETE_OTHER_CLAIMS, INSERT_OR_LOCK_CLAIM, UPDATE_RELEASED_CLAIM = TAKING = _taking(_ALWAYS)
-TAKING_IF_NOTED = _taking(_NOTED)
-# An actor that renews a claim holds this lock until it commits, so the statement after this one sees its property.
+DELETE_OTHER_CLAIMS, INSERT_OR_LOCK_CLAIM, UPDATE_RELEASED_CLAIM = CLAIM_STATEMENTS = _claim_templates(_ALWAYS)
+CLAIM_STATEMENTS_IF_CHANGED = _claim_templates(_HAS_CHANGED)
+# A call that claims a value locks the same row until it commits, so the next statement sees the property it stored.
 LOCK_CLAIMS_OF_NAMES = Statement(
     "SELECT FROM {property_lookup} WHERE actor_id = %(id)s AND property_name = ANY(%(names)s) FOR UPDATE"
 )
 LOCK_CLAIMS = Statement("SELECT FROM {property_lookup} WHERE actor_id = %(id)s FOR UPDATE")
-DELETE_CLAIMS_OF_NAMES, DELETE_CLAIMS_IF_NOTED = (
+DELETE_CLAIMS_OF_NAMES, DELETE_CLAIMS_IF_CHANGED = (
     Statement(
         "DELETE FROM {property_lookup} AS claim WHERE actor_id = %(id)s AND property_name = ANY(%(names)s) "
         "AND {condition} AND NOT EXISTS (SELECT FROM {properties} AS mine "
         "WHERE mine.id = claim.actor_id AND mine.name = claim.property_name)",
         condition=condition,
     )
-    for condition in (_ALWAYS, _NOTED)
+    for condition in (_ALWAYS, _HAS_CHANGED)
 )
 DELETE_CLAIMS = Statement(
     "DELETE FROM {property_lookup} AS claim WHERE actor_id = %(id)s "
@@ -99,29 +104,30 @@ _CHANGED_MEANWHILE = (
 )
 
 
-def noting(change: LiteralString, record: type[Record] | None = None) -> Statement:
+def recording_change(change: LiteralString, record: type[Record] | None = None) -> Statement:
     """Return a statement that runs `change` and records, for the rest of the transaction, whether it changed its row.
 
-    The statements that follow cannot find this out themselves. A change of no row locks none, so another transaction
-    may meanwhile store the very value that the call wanted to store.
+    The statements after it cannot tell by reading the row: if `change` changed no row, it locked none, and another
+    transaction may have stored the same value meanwhile.
     """
-    return Statement(_NOTING.replace("{change}", change), record)
+    return Statement(_RECORDING.replace("{change}", change), record)
 
 
-def claim_statements(record: PropertyRecord, if_noted: bool = False) -> list[BoundStatement]:
+def claim_statements(record: PropertyRecord, if_changed: bool = False) -> list[BoundStatement]:
     """Return the statements that release the actor's other claims and claim the value of `record` if it is free.
 
-    The statement before them has stored `record` or, with `if_noted`, was made by `noting` and tells whether it did.
+    The statement before them stores `record`. With `if_changed`, `recording_change` made that statement, and these do
+    nothing if it stored no row.
     """
     parameters = {**record.asdict(), "lookup_key": compute_lookup_key(record.name, record.value)}
-    statements = TAKING_IF_NOTED if if_noted else TAKING
+    statements = CLAIM_STATEMENTS_IF_CHANGED if if_changed else CLAIM_STATEMENTS
     return [(statement, parameters) for statement in (statements if record.value else statements[:1])]
 
 
 def claimant(actor_id: str, results: list[Result]) -> str | None:
-    """Return the other actor that keeps its claim on the value, given the results of `claim_statements`.
+    """Return the other actor that keeps its claim on the value, None if there is none.
 
-    Raise `Fault` if the property did not stay as the statement before them had stored it.
+    `results` are those of the statements of `claim_statements`. Raise `Fault` if the property changed before they ran.
     """
     _, *claim = results
     if not claim:
@@ -133,21 +139,21 @@ def claimant(actor_id: str, results: list[Result]) -> str | None:
     return None if owner == actor_id or taken.rowcount else owner
 
 
-def release_statement(actor_id: str, names: list[str]) -> list[BoundStatement]:
+def release_statements(actor_id: str, names: list[str]) -> list[BoundStatement]:
     """Return the statements that delete the actor's claims under these names, except those of existing properties."""
     parameters = {"id": actor_id, "names": names}
     return [(LOCK_CLAIMS_OF_NAMES, parameters), (DELETE_CLAIMS_OF_NAMES, parameters)]
 
 
-def releasing_if_noted(actor_id: str, name: str) -> BoundStatement:
-    """Return the statement that deletes the actor's claims under a name if the one before it deleted the property.
+def release_statement_if_changed(actor_id: str, name: str) -> BoundStatement:
+    """Return the statement that deletes the actor's claims under a name if the previous one deleted the property.
 
-    That one was made by `noting`, and its lock prevents that the property is stored again meanwhile.
+    `recording_change` made that statement. Its lock keeps other calls from storing the property again meanwhile.
     """
-    return DELETE_CLAIMS_IF_NOTED, {"id": actor_id, "names": [name]}
+    return DELETE_CLAIMS_IF_CHANGED, {"id": actor_id, "names": [name]}
 
 
-def releasing_all(actor_id: str) -> list[BoundStatement]:
+def release_all_statements(actor_id: str) -> list[BoundStatement]:
     """Return the statements that delete all claims of the actor, except those of existing properties."""
     parameters = {"id": actor_id}
     return [(LOCK_CLAIMS, parameters), (DELETE_CLAIMS, parameters)]

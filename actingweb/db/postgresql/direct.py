@@ -12,7 +12,7 @@ from psycopg import IsolationLevel
 from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.conninfo import connection_string, pool_string
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
-from actingweb.db.postgresql.session import settle
+from actingweb.db.postgresql.session import prepare_session
 from actingweb.db.postgresql.watching import watched
 from actingweb.db.settings import PostgresSettings
 
@@ -40,12 +40,12 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Do what psycopg's method does, and check whether a silent server is alive."""
-        return super().wait(watched(gen, self.silence, self._require_life), *args, **kwargs)
+        return super().wait(watched(gen, self.silence, self._require_alive), *args, **kwargs)
 
-    def _require_life(self) -> None:
+    def _require_alive(self) -> None:
         """Raise `NoAnswerError` if the server does not answer whether it supports TLS, which needs no log-in."""
         try:
-            with self._dialed() as server:
+            with self._dial() as server:
                 server.sendall(_TLS_REQUEST)
                 alive = server.recv(1) != b""
         except OSError:
@@ -54,7 +54,7 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
             self.close()
             raise NoAnswerError(f"the server said nothing for PG_DB_TIMEOUT ({self.silence:g} s) and does not answer")
 
-    def _dialed(self) -> socket.socket:
+    def _dial(self) -> socket.socket:
         host, port = (self.pgconn.hostaddr or self.pgconn.host).decode(), self.pgconn.port.decode()
         if not host.startswith("/"):
             return socket.create_connection((host, int(port)), self.connect_timeout)
@@ -81,7 +81,7 @@ def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectCon
         if pooled is None:
             row = connection.execute("SELECT pg_backend_pid()").fetchone()
             pooled = row != (connection.info.backend_pid,)
-        connection.lifting = settle(connection, local=pooled)
+        connection.lifting = prepare_session(connection, local=pooled)
     except BaseException:
         connection.close()
         raise

@@ -70,7 +70,7 @@ class _Loan:
     def commit(self) -> None:
         borrowed = self.borrowed
         if self._is_orderly():
-            self._settle(b"COMMIT")
+            self._finish(b"COMMIT")
         elif self._pgconn.transaction_status == TransactionStatus.ACTIVE and not borrowed._pipeline:
             # psycopg's commit might wait forever for a COPY or a stream that has not been read to its end.
             raise psycopg.ProgrammingError("cannot commit: a command of the block has not ended")
@@ -82,7 +82,7 @@ class _Loan:
     def roll_back(self) -> None:
         if self._is_orderly():
             with suppress(psycopg.Error):
-                self._settle(b"ROLLBACK")
+                self._finish(b"ROLLBACK")
                 return
         self._connection.close()
 
@@ -101,7 +101,7 @@ class _Loan:
             and not (borrowed._pipeline or borrowed._num_transactions or borrowed._tpc)
         )
 
-    def _settle(self, command: bytes) -> None:
+    def _finish(self, command: bytes) -> None:
         """End the transaction, if there is one, and reset the session, in one round trip."""
         in_block = self._pgconn.transaction_status in _BLOCKS
         self._pgconn.nonblocking = 1

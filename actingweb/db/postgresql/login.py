@@ -18,7 +18,7 @@ _MIGRATION_VARIABLE = "PG_MIGRATION_URL"
 _PORT = "5432"
 _FIELDS = {"host": "host", "port": "port", "dbname": "name", "user": "user"}
 """The fields of the settings, by libpq's parameters."""
-_WHOSE = ("host", "port", "user")
+_TARGET = ("host", "port", "user")
 """A password belongs to these."""
 _KEPT_PASSWORDS = ("password", "passfile", "service")
 """The parameters of a URL that contain a password, or name the place of one."""
@@ -32,12 +32,12 @@ def log_in(settings: PostgresSettings, *, migration: bool = False) -> dict[str, 
     """
     if migration and settings.migration_url:
         password = _password(log_in(settings)) if is_same_log_in(settings) else {}
-        return _closed(parsed(settings.migration_url, _MIGRATION_VARIABLE) | password, settings, _MIGRATION_VARIABLE)
+        return _isolated(parsed(settings.migration_url, _MIGRATION_VARIABLE) | password, settings, _MIGRATION_VARIABLE)
     password = _password(vars(settings)) if is_password_used(settings) else {}
     if settings.url:
-        return _closed(parsed(settings.url, settings.url_variable) | password, settings, settings.url_variable)
+        return _isolated(parsed(settings.url, settings.url_variable) | password, settings, settings.url_variable)
     parts = {"host": settings.host, "port": settings.port, "dbname": settings.name, "user": settings.user}
-    return _closed(parts | password, settings, "PG_DB_HOST")
+    return _isolated(parts | password, settings, "PG_DB_HOST")
 
 
 def is_password_used(settings: PostgresSettings) -> bool:
@@ -50,14 +50,14 @@ def is_password_used(settings: PostgresSettings) -> bool:
     url = parsed(settings.url, settings.url_variable)
     if any(url.get(name) for name in _KEPT_PASSWORDS):
         return False
-    whose = _whose(url)
-    return all(whose[name] == value for name, value in _named(settings).items())
+    target = _target_of(url)
+    return all(target[name] == value for name, value in _named(settings).items())
 
 
 def is_same_log_in(settings: PostgresSettings) -> bool:
     """Tell whether PG_MIGRATION_URL has no password, and names the server and user of the application's log-in."""
     url = parsed(settings.migration_url or "", _MIGRATION_VARIABLE)
-    return not any(url.get(name) for name in _KEPT_PASSWORDS) and _whose(url) == _whose(log_in(settings))
+    return not any(url.get(name) for name in _KEPT_PASSWORDS) and _target_of(url) == _target_of(log_in(settings))
 
 
 def with_options(settings: PostgresSettings, options: dict[str, str], password: str | None) -> PostgresSettings:
@@ -97,8 +97,8 @@ def _owner(settings: PostgresSettings) -> dict[str, str]:
         return _named(settings)
     url = parsed(settings.url, settings.url_variable)
     if any(url.get(name) for name in _KEPT_PASSWORDS):
-        return _whose(url)
-    return _named(settings) | {name: value for name, value in _whose(url).items() if url.get(name)}
+        return _target_of(url)
+    return _named(settings) | {name: value for name, value in _target_of(url).items() if url.get(name)}
 
 
 def _named(settings: PostgresSettings) -> dict[str, str]:
@@ -107,8 +107,8 @@ def _named(settings: PostgresSettings) -> dict[str, str]:
     return {name: getattr(settings, name) for name in named}
 
 
-def _whose(parameters: dict[str, Any]) -> dict[str, str]:
-    return {name: str(parameters.get(name) or (_PORT if name == "port" else "")) for name in _WHOSE}
+def _target_of(parameters: dict[str, Any]) -> dict[str, str]:
+    return {name: str(parameters.get(name) or (_PORT if name == "port" else "")) for name in _TARGET}
 
 
 def _password(source: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _password(source: dict[str, Any]) -> dict[str, Any]:
     return {"password": source["password"]} if source.get("password") else {}
 
 
-def _closed(parameters: dict[str, Any], settings: PostgresSettings, variable: str) -> dict[str, Any]:
+def _isolated(parameters: dict[str, Any], settings: PostgresSettings, variable: str) -> dict[str, Any]:
     """Return parameters to which libpq's own variables (PGHOST and so on) add no password, and no target of one.
 
     They apply unchanged if the parameters name neither host nor user nor password, or name a service. Raise

@@ -18,7 +18,7 @@ class DbPeerTrustee(Rows[PeerTrusteeRecord], PeerTrusteePolicy):
     """A peer that an actor created."""
 
     def _read_by_type(self, actor_id: str, peer_type: str) -> list[PeerTrusteeRecord]:
-        return self._made(read(READ_BY_TYPE, {"id": actor_id, "type": peer_type}))
+        return self._as_records(read(READ_BY_TYPE, {"id": actor_id, "type": peer_type}))
 
 
 class DbPeerTrusteeList(Rows[PeerTrusteeRecord], PeerTrusteeListPolicy):

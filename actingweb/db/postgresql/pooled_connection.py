@@ -64,7 +64,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     lent_at = 0.0
     has_input: Callable[[], object]
     _await_input: Callable[[], object]
-    _await_room: Callable[[], object]
+    _await_writable: Callable[[], object]
     _names: dict[bytes, bytes]
 
     @classmethod
@@ -78,7 +78,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         waiter = _waiter(self.fileno(), writes=False)
         self.has_input = partial(waiter, 0)
         self._await_input = partial(waiter, silence)
-        self._await_room = partial(_waiter(self.fileno(), writes=True), silence)
+        self._await_writable = partial(_waiter(self.fileno(), writes=True), silence)
         # A Transformer without a connection loads every timestamptz as UTC.
         self._transformer = Transformer(LOADERS)
         self._names = {}
@@ -102,15 +102,15 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def run(self, query: Query, parameters: Parameters) -> Result:
         """Run a query. Raise `psycopg.Error`."""
-        values = _dumped_all(query, parameters)
+        values = _dump_all(query, parameters)
         name = self._names.get(query.text)
         if name is None and self._room:
-            return self._pipelined([(query.text, values)])[0]
-        return self._single(name, query.text, values)
+            return self._run_pipeline([(query.text, values)])[0]
+        return self._run_single(name, query.text, values)
 
     def command(self, text: bytes) -> Result:
         """Run a statement without parameters and without preparing it. Raise `psycopg.Error`."""
-        return self._single(None, text, [])
+        return self._run_single(None, text, [])
 
     def script(self, text: bytes) -> list[PGresult]:
         """Run several commands without parameters, sent as one text; return their results up to the first failure.
@@ -121,7 +121,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         try:
             self.pgconn.send_query(text)
             self._flush()
-            while (result := self._next()) is not None:
+            while (result := self._next_result()) is not None:
                 results.append(result)
         except psycopg.OperationalError:
             self.close()
@@ -140,7 +140,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             self._names = {}
             self._room = _PREPARED_MAX
 
-    def _single(self, name: bytes | None, text: bytes, values: Values) -> Result:
+    def _run_single(self, name: bytes | None, text: bytes, values: Values) -> Result:
         pgconn = self.pgconn
         try:
             if name is None:
@@ -148,7 +148,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             else:
                 pgconn.send_query_prepared(name, values, result_format=Format.BINARY)
             self._flush()
-            result = self._finished(self._next())
+            result = self._read_to_end(self._next_result())
         except BaseException:
             # The state of the connection is unknown.
             self.close()
@@ -160,13 +160,13 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
         PostgreSQL runs a pipeline as one transaction; `explicit` adds BEGIN and COMMIT for servers that do not.
         """
-        texts = [(query.text, _dumped_all(query, parameters)) for query, parameters in steps]
+        texts = [(query.text, _dump_all(query, parameters)) for query, parameters in steps]
         if explicit and self.pgconn.transaction_status == TransactionStatus.IDLE:
-            return self._enclosed(texts)
-        return self._pipelined(texts)
+            return self._run_explicit(texts)
+        return self._run_pipeline(texts)
 
-    def _enclosed(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
-        results, made = self._exchanged([_BEGIN, *steps, _COMMIT])
+    def _run_explicit(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
+        results, made = self._exchange([_BEGIN, *steps, _COMMIT])
         if self.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             # If that fails, the connection is closed, which rolls back too.
             with suppress(psycopg.Error):
@@ -174,10 +174,10 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         # Anything after the answer to COMMIT is about the connection, not the transaction.
         return self._outcomes(results[: len(made)], made)[1:-1]
 
-    def _pipelined(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
-        return self._outcomes(*self._exchanged(steps))
+    def _run_pipeline(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
+        return self._outcomes(*self._exchange(steps))
 
-    def _exchanged(self, steps: list[tuple[bytes, Values]]) -> tuple[list[PGresult], list[tuple[bytes, bytes | None]]]:
+    def _exchange(self, steps: list[tuple[bytes, Values]]) -> tuple[list[PGresult], list[tuple[bytes, bytes | None]]]:
         """Run a pipeline; return its results, and what `_send` returned."""
         try:
             self.pgconn.enter_pipeline_mode()
@@ -222,7 +222,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         failed = False
         while True:
             try:
-                result = self._next()
+                result = self._next_result()
             except psycopg.OperationalError:
                 if failed:
                     return
@@ -237,10 +237,10 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
                 failed = failed or _is_failure(result)
                 yield result
 
-    def _finished(self, result: PGresult | None) -> PGresult | None:
+    def _read_to_end(self, result: PGresult | None) -> PGresult | None:
         """Read to the end of a statement; return its first result, or the error with which its commit failed."""
         try:
-            while (more := self._next()) is not None:
+            while (more := self._next_result()) is not None:
                 result = more if _is_failure(more) else result
         except psycopg.OperationalError:
             if not _is_failure(result):
@@ -250,11 +250,11 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     def _flush(self) -> None:
         """Send the buffered output; meanwhile read what the server sends."""
         while self.pgconn.flush():
-            if not self._await_room():
+            if not self._await_writable():
                 raise NoAnswerError(_SILENT)
             self.pgconn.consume_input()
 
-    def _next(self) -> PGresult | None:
+    def _next_result(self) -> PGresult | None:
         """Return the next result; None after the last one of a statement."""
         while self.pgconn.is_busy():
             if not self._await_input():
@@ -282,7 +282,7 @@ def _is_failure(result: PGresult | None) -> bool:
     return result is not None and result.status == ExecStatus.FATAL_ERROR
 
 
-def _dumped_all(query: Query, parameters: Parameters) -> Values:
+def _dump_all(query: Query, parameters: Parameters) -> Values:
     """Return the parameters of a query as text; the server infers their types."""
     values: Values = []
     for value in parameters if isinstance(parameters, tuple) else map(parameters.__getitem__, query.names):
@@ -292,11 +292,11 @@ def _dumped_all(query: Query, parameters: Parameters) -> Values:
         elif value.__class__ is str and "\x00" not in value:
             values.append(value.encode())
         else:
-            values.append(_dumped(value))
+            values.append(_dump(value))
     return values
 
 
-def _dumped(value: Any) -> bytes:
+def _dump(value: Any) -> bytes:
     if value.__class__ is bool:
         return b"t" if value else b"f"
     if value.__class__ is str:
@@ -304,12 +304,12 @@ def _dumped(value: Any) -> bytes:
             # libpq would cut the text off there.
             raise psycopg.DataError("PostgreSQL text cannot contain U+0000")
         return value.encode()
-    return _array(value) if isinstance(value, list) else str(value).encode()
+    return _dump_array(value) if isinstance(value, list) else str(value).encode()
 
 
-def _array(values: list[str]) -> bytes:
+def _dump_array(values: list[str]) -> bytes:
     escaped = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return _dumped("{" + ",".join(f'"{value}"' for value in escaped) + "}")
+    return _dump("{" + ",".join(f'"{value}"' for value in escaped) + "}")
 
 
 def _waiter(socket: int, *, writes: bool) -> Callable[[int], object]:

@@ -23,11 +23,11 @@ def health(*, ready: bool) -> dict[str, Any]:
     if not ready:
         with_retries(connected, lambda connection, _: connection.command(b"SELECT 1"), repeatable=True)
         return {}
-    is_read_only, state = with_retries(connected, _look, repeatable=True)
+    is_read_only, state = with_retries(connected, _read_state, repeatable=True)
     if not state.is_current or state.hazard is not None or state.lacking:
         raise Fault(DbSchemaError, state.problem)
     return {"read_only": is_read_only, "schema": {"revision": HEAD, "needed": HEAD}}
 
 
-def _look(connection: PooledConnection, pool: Pool) -> tuple[bool, SchemaState]:
+def _read_state(connection: PooledConnection, pool: Pool) -> tuple[bool, SchemaState]:
     return connection.command(_READ_ONLY).rows[0][0], schema_state(connection, pool.schema)

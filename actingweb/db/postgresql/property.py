@@ -18,7 +18,7 @@ __all__ = ["DbProperty", "DbPropertyList"]
 UPSERT_PROPERTY = upsert_statement(PropertyRecord)
 _INSERT = "INSERT INTO {properties} ({columns}) VALUES (%(id)s, %(name)s, %(value)s) ON CONFLICT ({key}) DO NOTHING"
 INSERT_PROPERTY = Statement(_INSERT, PropertyRecord)
-INSERT_AND_NOTE = claims.noting(_INSERT, PropertyRecord)
+INSERT_AND_RECORD = claims.recording_change(_INSERT, PropertyRecord)
 # Calls for one actor take turns, so that they never deadlock with each other.
 LOCK_ACTOR_ALONE = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR NO KEY UPDATE")
 UPSERT_PROPERTIES = Statement(
@@ -29,10 +29,10 @@ UPSERT_PROPERTIES = Statement(
 )
 _UPDATE = "UPDATE {properties} SET value = %(value)s WHERE id = %(id)s AND name = %(name)s AND value = %(expected)s"
 UPDATE_IF_EQUAL = Statement(_UPDATE)
-UPDATE_AND_NOTE = claims.noting(_UPDATE)
+UPDATE_AND_RECORD = claims.recording_change(_UPDATE)
 _DELETE = "DELETE FROM {properties} WHERE id = %(id)s AND name = %(name)s AND value = %(value)s"
 DELETE_IF_EQUAL = Statement(_DELETE)
-DELETE_AND_NOTE = claims.noting(_DELETE)
+DELETE_AND_RECORD = claims.recording_change(_DELETE)
 DELETE_NAMES = Statement("DELETE FROM {properties} WHERE id = %(id)s AND name = ANY(%(names)s)")
 DELETE_ALL = Statement("DELETE FROM {properties} WHERE id = %(id)s")
 READ_HOLDER = Statement(
@@ -73,17 +73,17 @@ class DbProperty(Rows[PropertyRecord], PropertyPolicy):
         return self._stored((UPSERT_PROPERTY, record), record, indexed)
 
     def _put_new(self, record: PropertyRecord, indexed: bool) -> Stored:
-        return self._stored((INSERT_AND_NOTE if indexed else INSERT_PROPERTY, record.asdict()), record, indexed, True)
+        return self._stored((INSERT_AND_RECORD if indexed else INSERT_PROPERTY, record.asdict()), record, indexed, True)
 
     def _put_if(self, record: PropertyRecord, expected: str, indexed: bool) -> Stored:
         parameters = {**record.asdict(), "expected": expected}
-        return self._stored((UPDATE_AND_NOTE if indexed else UPDATE_IF_EQUAL, parameters), record, indexed, True)
+        return self._stored((UPDATE_AND_RECORD if indexed else UPDATE_IF_EQUAL, parameters), record, indexed, True)
 
-    def _stored(self, first: BoundStatement, record: PropertyRecord, indexed: bool, noted: bool = False) -> Stored:
+    def _stored(self, first: BoundStatement, record: PropertyRecord, indexed: bool, if_changed: bool = False) -> Stored:
         if not indexed:
             return Stored(write(*first).rowcount == 1)
         lock = claims.LOCK_ACTOR, {"id": record.id}
-        _, stored, *claim = execute_pipeline(lock, first, *claims.claim_statements(record, noted))
+        _, stored, *claim = execute_pipeline(lock, first, *claims.claim_statements(record, if_changed))
         return Stored(True, claims.claimant(record.id, claim)) if stored.rowcount else Stored(False)
 
     def _remove(self, actor_id: str, name: str, indexed: bool) -> None:
@@ -93,14 +93,14 @@ class DbProperty(Rows[PropertyRecord], PropertyPolicy):
         parameters = record.asdict()
         if not indexed:
             return write(DELETE_IF_EQUAL, parameters).rowcount == 1
-        release = claims.releasing_if_noted(record.id, record.name)
-        deleted, _ = execute_pipeline((DELETE_AND_NOTE, parameters), release)
+        release = claims.release_statement_if_changed(record.id, record.name)
+        deleted, _ = execute_pipeline((DELETE_AND_RECORD, parameters), release)
         return deleted.rowcount == 1
 
     def _remove_names(self, actor_id: str, plain: list[str], indexed: list[str]) -> None:
         first = DELETE_NAMES, {"id": actor_id, "names": plain + indexed}
         if indexed:
-            execute_pipeline(first, *claims.release_statement(actor_id, indexed))
+            execute_pipeline(first, *claims.release_statements(actor_id, indexed))
         else:
             write(*first)
 
@@ -113,19 +113,19 @@ class DbProperty(Rows[PropertyRecord], PropertyPolicy):
         return [values]
 
     def _put_many(self, actor_id: str, values: dict[str, str | None]) -> dict[str, str]:
-        first = _changing(actor_id, values)
+        first = _row_statements(actor_id, values)
         # In the order of the names, so that two actors never wait for each other's claims.
-        then = {name: _claiming(actor_id, name, value) for name, value in values.items() if self._indexed(name)}
+        then = {name: _claim_statements(actor_id, name, value) for name, value in values.items() if self._indexed(name)}
         results = iter(execute_pipeline(*first, *chain(*then.values()))[len(first) :])
         parts = {name: list(islice(results, len(steps))) for name, steps in then.items()}
         claimants = {name: claims.claimant(actor_id, part) for name, part in parts.items() if values[name] is not None}
         return {name: claimant for name, claimant in claimants.items() if claimant is not None}
 
-    def _claim(self, name: str, value: str) -> Claim | None:
+    def _read_claim(self, name: str, value: str) -> Claim | None:
         return claims.read_claim(name, value)
 
     def _holder(self, name: str, value: str) -> str | None:
-        if not self._readable("", name):
+        if not self._can_exist("", name):
             return None
         holder: str | None = read(READ_HOLDER, {"name": name, "value": value})[0][0]
         return holder
@@ -163,14 +163,14 @@ class DbPropertyList(Rows[PropertyRecord], PropertyListPolicy):
 
     def _list_plain(self, actor_id: str) -> list[PropertyRecord]:
         parameters = {"id": actor_id, "prefix": LIST_PREFIX, "end": _after(LIST_PREFIX)}
-        return self._made(read(READ_PLAIN, parameters))
+        return self._as_records(read(READ_PLAIN, parameters))
 
     @classmethod
     def _wipe(cls, *key: Any) -> None:
-        execute_pipeline((DELETE_ALL, {"id": key[0]}), *claims.releasing_all(*key))
+        execute_pipeline((DELETE_ALL, {"id": key[0]}), *claims.release_all_statements(*key))
 
 
-def _changing(actor_id: str, values: dict[str, str | None]) -> list[BoundStatement]:
+def _row_statements(actor_id: str, values: dict[str, str | None]) -> list[BoundStatement]:
     """Return the statements that store and delete the rows of one actor."""
     stored = {name: value for name, value in values.items() if value is not None}
     deleted = [name for name, value in values.items() if value is None]
@@ -183,10 +183,10 @@ def _changing(actor_id: str, values: dict[str, str | None]) -> list[BoundStateme
     return steps
 
 
-def _claiming(actor_id: str, name: str, value: str | None) -> list[BoundStatement]:
+def _claim_statements(actor_id: str, name: str, value: str | None) -> list[BoundStatement]:
     """Return the statements that claim a value, or for None release the claims of a deleted row."""
     if value is None:
-        return claims.release_statement(actor_id, [name])
+        return claims.release_statements(actor_id, [name])
     return claims.claim_statements(PropertyRecord(id=actor_id, name=name, value=value))
 
 

@@ -23,7 +23,7 @@ DELETE_CLAIM = Statement(
 class DbPropertyLookup(Rows[PropertyLookupRecord], PropertyLookupPolicy):
     """A look-up row."""
 
-    def _point(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
+    def _assign(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
         if overwrite:
             write(UPSERT_CLAIM, record)
             return None

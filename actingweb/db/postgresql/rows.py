@@ -35,11 +35,11 @@ class Rows(Generic[R]):
 
     @classmethod
     def _list(cls, *key: Any) -> list[R]:
-        return cls._made(read(select_statement(cls.record, len(key)), key))
+        return cls._as_records(read(select_statement(cls.record, len(key)), key))
 
     @classmethod
     def _read_many(cls, actor_id: str, parts: list[str]) -> list[R]:
-        return cls._made(read(select_many_statement(cls.record), {cls.record.key[0]: actor_id, "parts": parts}))
+        return cls._as_records(read(select_many_statement(cls.record), {cls.record.key[0]: actor_id, "parts": parts}))
 
     @classmethod
     def _insert(cls, record: R) -> bool:
@@ -56,15 +56,15 @@ class Rows(Generic[R]):
 
     @classmethod
     def _wipe(cls, *key: Any) -> None:
-        cls._wiped(*key)
+        cls._wipe_and_count(*key)
 
     @classmethod
-    def _wiped(cls, *key: Any) -> int:
+    def _wipe_and_count(cls, *key: Any) -> int:
         """Delete the rows whose key begins with these parts and return their number."""
         return write(_delete(cls.record, len(key)), key).rowcount
 
     @classmethod
-    def _made(cls, rows: list[tuple[Any, ...]]) -> list[R]:
+    def _as_records(cls, rows: list[tuple[Any, ...]]) -> list[R]:
         """Return the rows as records."""
         return list(map(cls.record.make, rows))
 

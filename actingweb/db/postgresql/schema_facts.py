@@ -16,7 +16,7 @@ TABLES = tuple(record.table for record in ALL)
 VERSIONS = "alembic_version"
 """Alembic's table of revisions, which the library only reads."""
 
-_LOOK: dict[str, LiteralString] = {
+_EXPRESSIONS: dict[str, LiteralString] = {
     "revisions": "ARRAY(SELECT version_num::text FROM {revisions} ORDER BY version_num)",
     "encoding": "pg_catalog.current_setting('server_encoding')",
     "distributed": DISTRIBUTED,
@@ -77,18 +77,18 @@ def facts_of(connection: psycopg.Connection[Any], schema: str) -> Facts:
 
     Raise `psycopg.Error` if the connection is lost.
     """
-    found = _told(connection, schema, _LOOK)
+    found = _query(connection, schema, _EXPRESSIONS)
     if found is None:
-        found = dict.fromkeys(_LOOK)
-        for name, expression in _LOOK.items():
-            found |= _told(connection, schema, {name: expression}) or {}
+        found = dict.fromkeys(_EXPRESSIONS)
+        for name, expression in _EXPRESSIONS.items():
+            found |= _query(connection, schema, {name: expression}) or {}
     facts = Facts(**found)
     if facts.secured:
-        facts = facts._replace(**_told(connection, schema, {"unpoliced": _UNPOLICED}) or {})
+        facts = facts._replace(**_query(connection, schema, {"unpoliced": _UNPOLICED}) or {})
     return facts
 
 
-def _told(
+def _query(
     connection: psycopg.Connection[Any], schema: str, expressions: dict[str, LiteralString]
 ) -> dict[str, Any] | None:
     """Return the values of expressions, by name; None if the server rejects the statement."""

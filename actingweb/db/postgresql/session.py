@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-__all__ = ["SessionError", "settle"]
+__all__ = ["SessionError", "prepare_session"]
 
 _OF_TRANSACTIONS = (
     "statement_timeout",
@@ -34,7 +34,7 @@ class SessionError(psycopg.OperationalError):
     """A setting of the session cannot be changed; the text names it and says what to do."""
 
 
-def settle(connection: psycopg.Connection[Any], *, local: bool) -> bytes:
+def prepare_session(connection: psycopg.Connection[Any], *, local: bool) -> bytes:
     """Apply the settings that the tools need to the session; with `local` only check that a transaction can have them.
 
     Return the statement that lifts the timeouts of the transaction in which it is run. `connection` is in autocommit

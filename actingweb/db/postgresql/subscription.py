@@ -20,7 +20,7 @@ class DbSubscription(Rows[SubscriptionRecord], SubscriptionPolicy):
     """A subscription of a peer."""
 
     def _increment(self, record: SubscriptionRecord, by: int) -> SubscriptionRecord | None:
-        rows = self._made(write(UPDATE_NUMBER, {**record.asdict(), "by": by}).rows)
+        rows = self._as_records(write(UPDATE_NUMBER, {**record.asdict(), "by": by}).rows)
         return rows[0] if rows else None
 
 

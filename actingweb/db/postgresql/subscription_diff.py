@@ -31,7 +31,7 @@ class DbSubscriptionDiff(Rows[SubscriptionDiffRecord], SubscriptionDiffPolicy):
     """A change for a subscription."""
 
     def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
-        rows = self._made(read(READ_LOWEST, {"id": actor_id, "subid": subid}))
+        rows = self._as_records(read(READ_LOWEST, {"id": actor_id, "subid": subid}))
         return rows[0] if rows else None
 
     def _insert_many(self, records: list[SubscriptionDiffRecord]) -> set[tuple[Any, ...]]:

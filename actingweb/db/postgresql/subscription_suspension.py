@@ -22,7 +22,7 @@ class DbSubscriptionSuspension(Rows[SubscriptionSuspensionRecord], SubscriptionS
         return bool(read(READ_ANY, {"id": actor_id, "target": target, "subtargets": subtargets}))
 
     def _remove(self, actor_id: str, target: str, subtarget: str) -> bool:
-        return self._wiped(actor_id, target, subtarget) == 1
+        return self._wipe_and_count(actor_id, target, subtarget) == 1
 
 
 _entity: type[SubscriptionSuspensionProtocol] = DbSubscriptionSuspension

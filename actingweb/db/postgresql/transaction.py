@@ -79,7 +79,7 @@ def transaction() -> Iterator[None]:
     outer = _current.get()
     error: DbError
     try:
-        with _begun() if outer is None else _saved(outer):
+        with _outermost_block() if outer is None else _savepoint_block(outer):
             yield
         return
     except Fault as fault:
@@ -88,7 +88,7 @@ def transaction() -> Iterator[None]:
 
 
 @contextmanager
-def _begun() -> Iterator[None]:
+def _outermost_block() -> Iterator[None]:
     pool, connection = acquire()
     try:
         begun = Transaction(connection, pool, _caller())
@@ -122,7 +122,7 @@ def _commit(begun: Transaction) -> None:
 
 
 @contextmanager
-def _saved(outer: Transaction) -> Iterator[None]:
+def _savepoint_block(outer: Transaction) -> Iterator[None]:
     outer.depth += 1
     name = b"actingweb_%d" % outer.depth
     try:

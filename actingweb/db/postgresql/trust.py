@@ -22,7 +22,7 @@ class DbTrust(Rows[TrustRecord], TrustPolicy):
     """A trust relationship."""
 
     def _read_by_token(self, actor_id: str, token: str) -> TrustRecord | None:
-        rows = self._made(read(READ_BY_SECRET, {"id": actor_id, "secret": token}))
+        rows = self._as_records(read(READ_BY_SECRET, {"id": actor_id, "secret": token}))
         return rows[0] if rows else None
 
     @classmethod

@@ -44,7 +44,7 @@ def parsed(text: str, variable: str) -> dict[str, Any]:
     Raise `ConfigurationError` naming `variable`, and the parameter if one is bad. It quotes no part of a password, even
     if the password is in the wrong place of the text.
     """
-    parameters = _taken_apart(text)
+    parameters = _parse_or_none(text)
     problem = _unreadable(text) if parameters is None else _problem(text, parameters)
     if parameters is not None and problem is None:
         return parameters
@@ -53,7 +53,7 @@ def parsed(text: str, variable: str) -> dict[str, Any]:
     raise ConfigurationError(f"{variable}: {problem}")
 
 
-def _taken_apart(text: str) -> dict[str, Any] | None:
+def _parse_or_none(text: str) -> dict[str, Any] | None:
     try:
         return conninfo_to_dict(text)
     except (ProgrammingError, UnicodeEncodeError):

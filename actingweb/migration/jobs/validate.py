@@ -11,7 +11,7 @@ from pathlib import Path
 
 from psycopg import IsolationLevel, sql
 
-from actingweb.db.postgresql.session import settle
+from actingweb.db.postgresql.session import prepare_session
 from actingweb.migration.batches import Batch, Reject
 from actingweb.migration.documents import key_of
 from actingweb.migration.jobs.comparison import EXPECTED_LOOK_UPS, Comparison
@@ -99,7 +99,7 @@ def validate(target: Target, source_of: SourceOf, options: ValidationOptions, on
         target.check_revision(connection)
         with target_errors():
             # For the session even behind a pooler: temporary tables work only if it keeps the server connection.
-            settle(connection, local=False)
+            prepare_session(connection, local=False)
             connection.execute(_SESSION)
         # All statements about a table see the same snapshot.
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
