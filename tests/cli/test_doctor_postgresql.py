@@ -26,13 +26,13 @@ class TestPostgreSQLConnection:
     def test_a_wrong_password(self, doctor: Doctor) -> None:
         report = doctor.having(PG_DB_USER=f"nobody{new_id()}", PG_DB_PASSWORD=CANARY).report(*POSTGRESQL)
         assert (report.exit_code, report.stopping()) == (7, ["connection"])
-        assert "it refused the log-in" in report.said("connection")
+        assert "it rejected the log-in" in report.said("connection")
         assert CANARY not in report.text
 
     def test_a_refused_port(self, doctor: Doctor) -> None:
         report = doctor.having(PG_DB_HOST="127.0.0.1", PG_DB_PORT="1").report(*POSTGRESQL)
         assert (report.exit_code, report.stopping()) == (7, ["connection"])
-        assert "check that it runs" in report.said("connection")
+        assert "check that it is running" in report.said("connection")
 
     def test_a_name_that_is_not_known(self, doctor: Doctor) -> None:
         report = doctor.having(PG_DB_HOST="database.invalid").report(*POSTGRESQL)

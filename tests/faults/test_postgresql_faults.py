@@ -216,7 +216,7 @@ def test_a_server_that_takes_no_writes(own: Backend, admin: PgConnection) -> Non
     assert get_actor(own).create(actor_id=actor_id, creator="creator@example.com")
     with read_only(admin):
         fill_pool(IDLE)
-        with pytest.raises(DbError, match="takes no writes"):
+        with pytest.raises(DbError, match="accepts no writes"):
             prop.set(actor_id, "color", "red")
         assert get_pool().get_stats()["pool_size"] == 0
         assert prop.get(actor_id, "color") is None

@@ -28,9 +28,9 @@ from .conftest import PgConnection, conninfo_of
 pytestmark = pytest.mark.backends("postgresql")
 
 NO_CONNECTION_LEFT = "the server has no connection left"
-LOG_IN = "no connection to the server: it refused the log-in"
+LOG_IN = "no connection to the server: it rejected the log-in"
 NOT_READY = "no connection to the server: it is starting, stopping or recovering"
-UNREACHABLE = "no connection to the server: check that it runs"
+UNREACHABLE = "no connection to the server: check that it is running"
 NO_DATABASE = "no connection to the server: it has no database of that name"
 
 MEANINGS: dict[str, tuple[type[DbError], str]] = {
@@ -41,7 +41,7 @@ MEANINGS: dict[str, tuple[type[DbError], str]] = {
     "28000": (DbConnectionError, LOG_IN),
     "3D000": (DbConnectionError, NO_DATABASE),
     "42501": (DbConnectionError, "no connection to the server: the role may not use the database"),
-    "55000": (DbConnectionError, "no connection to the server: the database takes none"),
+    "55000": (DbConnectionError, "no connection to the server: the database allows none"),
     "53400": (DbConnectionError, UNREACHABLE),
     "XX000": (DbConnectionError, UNREACHABLE),
 }

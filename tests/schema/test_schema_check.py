@@ -120,7 +120,7 @@ def test_a_table_that_is_missing_at_the_right_revision(place: Place, library: Ba
         place.connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
     assert reason_of(call, library) == (
         f"a table or column is missing, though the schema is at revision {HEAD}: "
-        "`alembic check` names it, `alembic upgrade head` does not bring it back"
+        "`alembic check` names it, `alembic upgrade head` does not restore it"
     )
 
 
@@ -150,7 +150,7 @@ def test_in_a_transaction_that_has_the_only_connection(place: Place, library: Ba
         CALLS["read"](library)
     assert time.monotonic() - began < 100
     set_env(PG_POOL_MAX_SIZE="2")
-    with pytest.raises(DbSchemaError, match="does not bring it back"), transaction():
+    with pytest.raises(DbSchemaError, match="does not restore it"), transaction():
         CALLS["read"](library)
 
 

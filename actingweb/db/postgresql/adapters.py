@@ -1,7 +1,7 @@
-"""Conversion between Python values and columns, independent of what the application registers with psycopg.
+"""Adapters between Python values and columns that do not depend on what the application registers with psycopg.
 
-`psycopg.adapters` and `set_json_loads` apply to the whole process. The maps here are built from psycopg's defaults and
-belong to this library.
+`psycopg.adapters` and `set_json_loads` apply to the whole process. The library has its own maps, built from psycopg's
+defaults.
 """
 
 import json
@@ -49,7 +49,7 @@ def _loaders() -> AdaptersMap:
 
 
 ADAPTERS = _defaults()
-"""psycopg's defaults, for SQL that is run by psycopg's cursors."""
+"""psycopg's defaults, for SQL that psycopg's cursors run."""
 
 LOADERS = _loaders()
 """For the results of the library's own statements."""

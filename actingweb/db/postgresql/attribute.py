@@ -27,10 +27,10 @@ _LEAST_NUMBER = -(2**63)
 
 
 # Each batch begins at `start`, so that it does not scan the index entries of rows that earlier batches deleted.
-# The parameters are subqueries because the planner does not know their values: it then reads in the order of the index
-# instead of sorting, and one plan serves all calls, where planning each call takes longer than purging a few rows.
+# The parameters are in subqueries to hide their values from the planner. It then reads in the order of the index and
+# does not sort, and uses one plan for all calls; planning each call would take longer than purging a few rows.
 # Rows are deleted by ctid, because for so many keys the planner might scan the table.
-# A row that another transaction changes meanwhile may be found but not deleted, so both numbers are counted.
+# A row that another transaction changes at the same time may be found but not deleted, so both are counted.
 _PURGE: LiteralString = (
     "WITH expired AS (SELECT ctid, ttl_timestamp FROM {attributes} "
     "WHERE ttl_timestamp >= (SELECT %(start)s::bigint) AND ttl_timestamp <= (SELECT %(now)s::bigint) AND {chosen} "
@@ -54,7 +54,7 @@ DELETE_CHAIN = Statement(
     "DELETE FROM {attributes} WHERE id = %(id)s AND bucket = ANY(%(buckets)s) "
     "AND data -> 'chain_id' = %(chain_id)s::jsonb"
 )
-# The index is on the text of the chain id. Equal numbers can have different texts, so only a text can use the index.
+# The index is on the chain id as text. Equal numbers can be written differently, so only text chain ids use the index.
 DELETE_TEXT_CHAIN = Statement(
     "DELETE FROM {attributes} WHERE id = %(id)s AND bucket = ANY(%(buckets)s) "
     "AND data -> 'chain_id' = %(chain_id)s::jsonb AND data ->> 'chain_id' = %(chain_id)s::jsonb #>> '{{}}'"

@@ -1,7 +1,7 @@
-"""Connecting so that the error of a refused connection contains the SQLSTATE.
+"""Opens connections so that the error of a rejected connection contains the SQLSTATE.
 
-libpq does not report the SQLSTATE of a refused connection, only a message in the server's language. With verbose
-messages the code stands between severity and message: `FATAL:  53300: sorry, ...`.
+libpq does not report the SQLSTATE of a rejected connection, only a message in the server's language. A verbose message
+has the code between severity and text: `FATAL:  53300: sorry, ...`.
 """
 
 import ctypes
@@ -28,12 +28,12 @@ _WAITS = {PollingStatus.READING: Wait.R, PollingStatus.WRITING: Wait.W}
 
 
 def codes_of(error: Exception) -> list[str]:
-    """Return the SQLSTATEs with which the servers refused the connection, in the order in which they were tried."""
+    """Return the SQLSTATEs with which the servers rejected the connection, in the order in which they were tried."""
     return [found[1] for line in str(error).splitlines() if (found := _CODE.search(line))]
 
 
 def connect(conninfo: str, **options: Any) -> PQGenConn[PGconn]:
-    """Do what `psycopg.generators.connect` does, with the SQLSTATE in the text of the error where libpq provides it."""
+    """Do the same as `psycopg.generators.connect`, with the SQLSTATE in the text of the error if libpq provides it."""
     set_verbosity = _set_verbosity()
     if set_verbosity is None:
         plain: PGconn = yield from generators.connect(conninfo, **options)
@@ -61,7 +61,7 @@ def _set_verbosity() -> Callable[[Any, int], object] | None:
     module = sys.modules[pq.PGconn.__module__]
     path = find_libpq_full_path() if pq.__impl__ == "python" else module.__file__
     try:
-        # The symbols of the library that an extension module is linked to can be looked up through the module.
+        # A symbol of libpq can be looked up in the extension module that is linked to it.
         library = ctypes.CDLL(path)
         function = library.PQsetErrorVerbosity
         if library.PQlibVersion() != pq.version():

@@ -76,9 +76,9 @@ def close_pool() -> None:
 
 
 def acquire() -> tuple[Pool, PooledConnection]:
-    """Take a connection out of the pool for the library's statements; return it with `putconn`.
+    """Take a connection out of the pool for the library's statements. The caller returns it with `putconn`.
 
-    Raise `Fault` if there is none, or if statements would do the wrong thing on the schema.
+    Raise `Fault` if there is no connection, or if statements would do the wrong thing on the schema.
     """
     taken = pool, connection = connected()
     if not pool.has_known_schema:
@@ -92,7 +92,10 @@ def acquire() -> tuple[Pool, PooledConnection]:
 
 
 def connected() -> tuple[Pool, PooledConnection]:
-    """Take a connection out of the pool without checking the schema; return it with `putconn`. Raise `Fault`."""
+    """Take a connection out of the pool without checking the schema. The caller returns it with `putconn`.
+
+    Raise `Fault` if there is no connection.
+    """
     failure: Exception
     for _ in range(_CLOSED_MEANWHILE):
         pool = _pool or get_pool()
@@ -108,12 +111,12 @@ def connected() -> tuple[Pool, PooledConnection]:
 
 @contextmanager
 def get_connection() -> Iterator[Borrowed]:
-    """Yield a psycopg connection in a transaction, with the schema as its search path; rows are tuples.
+    """Yield a psycopg connection in a transaction, with the schema as its search path. Rows are tuples.
 
-    Commit on a clean exit, else roll back; closing the connection rolls back too. Whatever the caller sets on the
-    connection or in its session is undone when the block ends, and the connection cannot be used afterwards. Adapters
-    registered with psycopg itself do not apply. Raise `DbError` if there is no connection; errors of psycopg pass
-    through.
+    Commit on a clean exit, otherwise roll back; if the caller closes the connection, that rolls back too. Everything
+    that the caller sets on the connection or in its session is undone when the block ends, and the connection cannot be
+    used afterwards. Adapters that are registered with psycopg itself do not apply. Raise `DbError` if there is no
+    connection; psycopg's errors inside the block are not converted.
     """
     pool, connection = _lendable()
     try:
@@ -147,7 +150,7 @@ def set_search_path(conn: psycopg.Connection[Any]) -> None:
 
 
 def ensure_schema_exists() -> None:
-    """Create the schema if it is missing. Only then does the role need the right to create it."""
+    """Create the schema if it is missing. The role needs the right to create it only if it is missing."""
     schema = get_schema_name()
     with get_connection() as connection:
         known = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema]).rowcount
@@ -156,7 +159,7 @@ def ensure_schema_exists() -> None:
 
 
 def _forget_in_child() -> None:
-    """Abandon the parent's pool: its sockets, locks and threads do not belong to the child."""
+    """Abandon the parent's pool in a child process, which must not use its sockets, locks and threads."""
     global _pool, _lock
     if _pool is not None:
         _pool.abandon()

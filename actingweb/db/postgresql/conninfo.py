@@ -25,9 +25,9 @@ def connection_string(settings: PostgresSettings, *, migration: bool = False) ->
 
 
 def pool_string(settings: PostgresSettings, *, fresh: bool = False) -> str:
-    """Return `connection_string` with timeouts that notice a lost server; parameters of a URL override them.
+    """Return `connection_string` with timeouts that detect a lost server. Parameters of a URL override them.
 
-    A password from a source that changes it is included only if `fresh`.
+    Include a password from a command or a function only if `fresh`, because it can change.
     """
     return _conninfo(settings, resilient=True, fresh=fresh)
 
@@ -43,7 +43,7 @@ def _conninfo(settings: PostgresSettings, *, resilient: bool, fresh: bool, migra
     if fresh and (password := fresh_password(settings)) is not None:
         parameters["password"] = password
     if resilient:
-        # This library writes and reads UTF-8, whatever a URL says.
+        # The library writes and reads UTF-8, so it ignores the encoding of a URL.
         parameters = _resilience(settings, parameters) | parameters | {"client_encoding": "UTF8"}
     try:
         return make_conninfo("", **parameters)

@@ -51,18 +51,18 @@ _NAME = re.compile(rf"(?<!\w)({'|'.join([*_TABLES, *_KEYS])}){_SHARD}(?!\w)")
 
 
 def violated(error: psycopg.Error) -> str | None:
-    """Return the name of the constraint that an error reports; of our own constraints without a shard number."""
+    """Return the name of the constraint that an error reports; remove the shard number from those of our tables."""
     reported = error.diag.constraint_name
     if reported is not None:
         found = _NAME.fullmatch(reported)
         return found[1] if found else reported
-    # A coordinator forwards the message of the server with the shard, in any language, but not its fields.
+    # A Citus coordinator forwards the message of the server that has the shard, in any language, but not its fields.
     found = _NAME.search(error.diag.message_primary or "")
     return found[1] if found else None
 
 
 def concerns_actor(error: psycopg.Error) -> bool:
-    """Tell whether an error reports a foreign key to the actor."""
+    """Tell whether an error reports a violated foreign key to the actors."""
     table = _TABLES.get(violated(error) or "")
     reported = error.diag.table_name
     return table is not None and (reported is None or re.fullmatch(table + _SHARD, reported) is not None)

@@ -26,12 +26,12 @@ _TLS_REQUEST = struct.pack("!ii", 8, 80877103)
 class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose statements may take any time, as long as the server is alive.
 
-    Each time the server has sent nothing for `silence` seconds, it is asked on a second connection whether it supports
-    TLS. Without an answer in `connect_timeout` seconds, the connection is closed and the statement raises
-    `NoAnswerError`.
+    Whenever the server has sent nothing for `silence` seconds, the connection opens a second one and asks the server
+    whether it supports TLS. If no answer comes within `connect_timeout` seconds, the connection is closed and the
+    statement raises `NoAnswerError`.
 
     Attributes:
-        lifting: the statement that lifts the timeouts of a transaction.
+        lifting: the SQL that lifts the timeouts of the current transaction.
     """
 
     silence = math.inf
@@ -39,11 +39,11 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
     lifting = b""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        """Do what psycopg's method does, and check whether a silent server is alive."""
+        """Do the same as psycopg's method, and check whether a silent server is alive."""
         return super().wait(watched(gen, self.silence, self._require_alive), *args, **kwargs)
 
     def _require_alive(self) -> None:
-        """Raise `NoAnswerError` if the server does not answer whether it supports TLS, which needs no log-in."""
+        """Raise `NoAnswerError` if the server does not answer a request for TLS, which needs no log-in."""
         try:
             with self._dial() as server:
                 server.sendall(_TLS_REQUEST)
@@ -52,7 +52,7 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
             alive = False
         if not alive:
             self.close()
-            raise NoAnswerError(f"the server said nothing for PG_DB_TIMEOUT ({self.silence:g} s) and does not answer")
+            raise NoAnswerError(f"the server sent nothing for PG_DB_TIMEOUT ({self.silence:g} s) and does not answer")
 
     def _dial(self) -> socket.socket:
         host, port = (self.pgconn.hostaddr or self.pgconn.host).decode(), self.pgconn.port.decode()
@@ -67,12 +67,12 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
 def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectConnection:
     """Return a new connection in autocommit mode; with `migration` one for schema changes.
 
-    Settings that would end long work or change the meaning of a statement are reset for its session; behind a pooler,
-    only for transactions that begin with `lifting`. Raise `psycopg.Error` if there is no connection,
-    `ConfigurationError` for bad settings, `SessionError` if a timeout cannot be lifted.
+    Settings that would abort long work or change the meaning of a statement are reset for the session. Behind a pooler
+    the timeouts are lifted only in transactions that begin with `lifting`. Raise `psycopg.Error` if there is no
+    connection, `ConfigurationError` for bad settings, `SessionError` if a timeout cannot be lifted.
     """
     conninfo = connection_string(settings, migration=True) if migration else pool_string(settings, fresh=True)
-    # Poolers mix up prepared statements.
+    # Behind a pooler, another client's statement can have the name of a prepared one.
     connection = DirectConnection.connect(conninfo, autocommit=True, prepare_threshold=None, context=ADAPTERS)
     connection.silence = settings.timeout
     connection.connect_timeout = settings.connect_timeout

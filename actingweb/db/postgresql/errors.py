@@ -1,4 +1,4 @@
-"""Maps errors of the driver to errors of the library: tables whose most specific entry wins."""
+"""Maps errors of the driver to errors of the library. In each table the most specific entry applies."""
 
 import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
@@ -42,8 +42,8 @@ _NO_SCHEMA: Meaning = (DbSchemaError, "a table, column or schema is missing: run
 _REFUSED: Meaning = (DbInputError, "the database cannot hold a value of the call: change it")
 
 BY_SQLSTATE: dict[str, Meaning] = {
-    "25006": (DbError, "the server takes no writes: connect to the one that does"),
-    "25P02": (DbError, "an earlier call failed in this transaction: let its error leave the block"),
+    "25006": (DbError, "the server accepts no writes: connect to the primary"),
+    "25P02": (DbError, "an earlier call failed in this transaction: let the error of that call leave the block"),
     "40001": _CONFLICT,
     "40003": (DbOutcomeUnknownError, "the database does not know whether it committed: read, then decide"),
     "40P01": _CONFLICT,
@@ -51,7 +51,7 @@ BY_SQLSTATE: dict[str, Meaning] = {
     "42501": (DbError, "permission denied: GRANT the role SELECT, INSERT, UPDATE and DELETE on the tables"),
     "42703": _NO_SCHEMA,
     "42P01": _NO_SCHEMA,
-    "53100": (DbError, "the server's disk is full: make room there"),
+    "53100": (DbError, "the server's disk is full: free space on it"),
     "53200": (DbError, "the server is out of memory: try again later, or give it more"),
     "53300": (DbThrottledError, "the server has no connection left: try again later, or raise its max_connections"),
     "54000": (DbInputError, "a value is too long for its index: shorten it"),
@@ -61,7 +61,7 @@ BY_SQLSTATE: dict[str, Meaning] = {
     "08": _LOST,
     "22": _REFUSED,
 }
-"""By whole SQLSTATE codes, then by their prefixes."""
+"""By SQLSTATE: the whole code, otherwise its prefix."""
 
 BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
     (
@@ -72,7 +72,7 @@ BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
         TooManyRequests,
         (DbThrottledError, "too many callers wait for a connection: try again, or raise PG_POOL_MAX_SIZE"),
     ),
-    (NoAnswerError, (DbTimeoutError, "the server said nothing for PG_DB_TIMEOUT: try again")),
+    (NoAnswerError, (DbTimeoutError, "the server sent nothing for PG_DB_TIMEOUT: try again")),
     (psycopg.DataError, _REFUSED),
     (UnicodeEncodeError, _REFUSED),
     (psycopg.OperationalError, _LOST),
@@ -82,11 +82,11 @@ BY_CLASS: tuple[tuple[type[Exception], Meaning], ...] = (
 
 _NO_CONNECTION: Meaning = (
     DbConnectionError,
-    "no connection to the server: check that it runs, and the settings' host, port and TLS",
+    "no connection to the server: check that it is running, and the settings of host, port and TLS",
 )
 _NO_LOG_IN: Meaning = (
     DbConnectionError,
-    "no connection to the server: it refused the log-in, so check the settings' user and password, and its pg_hba.conf",
+    "no connection to the server: it rejected the log-in, so check user and password, and the server's pg_hba.conf",
 )
 _NOT_READY: Meaning = (
     DbConnectionError,
@@ -103,25 +103,25 @@ BY_CONNECT_CODE: dict[str, Meaning] = {
     "53300": BY_SQLSTATE["53300"],
     "55000": (
         DbConnectionError,
-        "no connection to the server: the database takes none, so run `ALTER DATABASE ... ALLOW_CONNECTIONS true`",
+        "no connection to the server: the database allows none, so run `ALTER DATABASE ... ALLOW_CONNECTIONS true`",
     ),
     "57P": _NOT_READY,
 }
-"""For refused connections: by whole SQLSTATE codes, then by their prefixes."""
+"""For rejected connections, by SQLSTATE: the whole code, otherwise its prefix."""
 
-# The codes for a statement written for another layout: 23502 means a NOT NULL column that it does not know.
+# The codes of statements that do not fit the layout. 23502: the table has a NOT NULL column unknown to this release.
 _OF_THE_LAYOUT = ("42", "3F", "23502")
 _FORBIDDEN = "42501"
 # The prepared statement does not exist, for example after a failed pipeline, or its tables have changed.
 _STALE_PREPARED = ("26000", "0A000")
 # The server has become a standby; another one takes the writes.
 _READ_ONLY = "25006"
-# The codes after which the connection, or what was prepared on it, cannot be used any more.
+# After these codes the connection, or a statement prepared on it, cannot be used any more.
 _LOST_CODES = ("08", "57P", _READ_ONLY, *_STALE_PREPARED)
-# Of these, the codes that a server sends before a commit only. 57P is one if no other server takes part.
+# Those of them that a server never sends after a commit. 57P is one too if no other server takes part.
 _ROLLED_BACK_CODES = (_READ_ONLY, *_STALE_PREPARED)
 _ROLLED_BACK_ALONE = "57P"
-# For errors without a code: PgBouncer sends none, and some builds of libpq cannot be made to report it.
+# For errors without a code: PgBouncer sends none, and not every build of libpq can report it.
 _NO_CONNECTION_LEFT = (
     "too many clients",
     "too many connections",
@@ -131,19 +131,19 @@ _NO_CONNECTION_LEFT = (
 
 
 def fault_of(error: Exception) -> Fault:
-    """Return the fault for the error of a statement; its cause contains none of the error's text."""
+    """Return the fault for the error of a statement. Its cause contains nothing of the error's text."""
     name, code = type(error).__name__, _code(error)
     constraint = violated(error) if isinstance(error, psycopg.Error) else None
     return Fault(*_meaning(error, code), DriverError(name, code, constraint))
 
 
 def connect_fault(error: Exception) -> Fault:
-    """Return the fault for a failure to get a connection; the error of a refused connection is its cause."""
+    """Return the fault for a failure to get a connection. The error of a rejected connection is its cause."""
     if isinstance(error, PoolTimeout | TooManyRequests):
         return fault_of(error)
     if isinstance(error, PasswordError):
         return Fault(DbConnectionError, f"no password to connect with: {error}", error.__cause__)
-    # A copy: the driver's error has the connection's parameters, including the password, as an attribute.
+    # A copy without the attributes: one of them contains the parameters of the connection, with the password.
     cause = type(error)(*error.args)
     return Fault(*_connect_meaning(error), cause)
 
@@ -154,7 +154,7 @@ def is_conflict(error: Exception) -> bool:
 
 
 def concerns_layout(error: Exception) -> bool:
-    """Tell whether the statement may not fit the layout of the tables."""
+    """Tell whether the cause may be that the statement does not fit the layout of the tables."""
     code = _code(error) or ""
     return code.startswith(_OF_THE_LAYOUT) and code != _FORBIDDEN
 
@@ -171,14 +171,14 @@ def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]
 
 
 def concerns_others(error: Exception) -> bool:
-    """Tell whether other connections may be lost too: the network is silent, or the server has become a standby."""
+    """Tell whether other connections may be lost too: the network failed, or the server has become a standby."""
     return _code(error) in (None, _READ_ONLY)
 
 
 def is_rolled_back(error: Exception, alone: bool) -> bool:
-    """Tell whether the server reported that it ended the statement, which it does before a commit only.
+    """Tell whether the error proves that the statement was rolled back: the server never sends it after a commit.
 
-    If it does not work `alone`, another server may still complete its part.
+    `alone` says that no other server takes part; otherwise another one may still complete its part.
     """
     code = _code(error) or ""
     return code.startswith(_ROLLED_BACK_CODES) or (alone and code.startswith(_ROLLED_BACK_ALONE))
@@ -195,12 +195,12 @@ def _meaning(error: Exception, code: str | None) -> Meaning:
         return next(meaning for kind, meaning in BY_CLASS if isinstance(error, kind))
     return _found(BY_SQLSTATE, code) or (
         DbError,
-        f"the server refused the statement with SQLSTATE {code}: its log says why",
+        f"the server rejected the statement with SQLSTATE {code}: its log says why",
     )
 
 
 def _connect_meaning(error: Exception) -> Meaning:
-    """Return the meaning of a refused connection; among several servers, one without a free connection decides."""
+    """Return the meaning of a rejected connection. If one of several servers had no free connection, that decides."""
     codes = codes_of(error) or [code for code in [_code(error)] if code]
     if "53300" in codes or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
         return BY_CONNECT_CODE["53300"]

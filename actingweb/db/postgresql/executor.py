@@ -1,4 +1,4 @@
-"""Runs the statements of a call in one round trip, repeats what is safe to repeat, and maps errors."""
+"""Runs the statements of a call in one round trip, retries them if that is safe, and maps errors."""
 
 import random
 import time
@@ -23,7 +23,7 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 BoundStatement = tuple[Statement, Parameters]
 
-_UNKNOWN = "the connection was lost before the answer came: read what is stored, then decide"
+_UNKNOWN = "the connection was lost before the answer arrived: read what is stored, then decide"
 _CHECK_SECONDS = 1.0
 _CONNECTIONS = 3
 _TRIES = 5
@@ -32,7 +32,7 @@ _SLOWEST_BACK_OFF = 0.1
 
 
 def read(statement: Statement, parameters: Parameters) -> list[Row]:
-    """Return the rows of a query, which is repeated if its connection is lost. Raise `Fault`."""
+    """Return the rows of a query, which is retried if its connection is lost. Raise `Fault`."""
     return _run(lambda connection, pool: connection.run(statement.query(pool.schema), parameters), True).rows
 
 
@@ -62,9 +62,10 @@ def execute_pipeline(*steps: BoundStatement) -> list[Result]:
 def with_retries(
     take: Callable[[], tuple[Pool, PooledConnection]], work: Callable[[PooledConnection, Pool], T], repeatable: bool
 ) -> T:
-    """Return what `work` returns for a connection that `take` takes out of the pool. Raise `Fault`.
+    """Return the result of `work` on a connection that `take` takes out of the pool. Raise `Fault`.
 
-    `work` is repeated as long as it may succeed and certainly had no effect; `repeatable` work also if it may have run.
+    `work` is retried if it may succeed and the failed attempt certainly had no effect. If it is `repeatable`, it is
+    also retried if the attempt may have had an effect.
     """
     attempt = 0
     while True:
@@ -89,14 +90,14 @@ def with_retries(
 
 
 def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
-    """Return what `work` returns, in the open transaction if there is one."""
+    """Return the result of `work`, in the open transaction if there is one."""
     if (open_transaction := current()) is not None:
         return open_transaction.run(work)
     return with_retries(acquire, work, repeatable)
 
 
 def _require_retry(failure: Exception, pool: Pool, repeatable: bool, attempt: int) -> None:
-    """Raise `Fault` unless work whose connection was lost may be repeated on another one."""
+    """Raise `Fault` unless work that lost its connection may be retried on another one."""
     if concerns_others(failure):
         pool.drain()
     fault = fault_of(failure)

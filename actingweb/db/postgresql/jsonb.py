@@ -1,7 +1,7 @@
-"""JSON text whose numbers are equal after a round trip through `jsonb`.
+"""Writes JSON text so that every number comes back from `jsonb` equal.
 
-`jsonb` stores the decimal digits of a number and returns no exponent, so 1e23 would be read as the integer 10**23. The
-float 1e23 is another number, 99999999999999991611392. Floats from 1e16 on are whole numbers and are written in full.
+`jsonb` stores decimal digits and returns no exponent, so `1e23` would come back as the integer 10**23. But the value of
+the float 1e23 is 99999999999999991611392. Floats from 1e16 on are whole numbers, so all their digits are written.
 """
 
 import math
@@ -13,23 +13,23 @@ from actingweb.db.policy import json_values
 __all__ = ["encoded", "normalized"]
 
 _ALL_WHOLE = 1e16
-"""Python writes floats from here on with an exponent."""
+"""Python writes floats from this one on with an exponent; all of them are whole numbers."""
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?', re.DOTALL)
-# Most texts do not have these characters, and searching for them takes a fraction of the time.
+# A fast first test: most texts do not contain these characters.
 _POSSIBLE = re.compile(r"[0-9][eE.][-+0-9]")
-# A number with an exponent, or with a point and more digits than every float keeps.
+# A number with an exponent, or with a point and more digits than a float can represent exactly.
 _SUSPECT = re.compile(r"(?:^|[\[:,])\s*-?(?:\d+(?:\.\d+)?[eE]|(?=[\d.]{17})\d+\.)")
 
 
 def encoded(data: Any, name: str) -> str:
-    """Do what `json_values.encoded` does, for `jsonb`."""
+    """Do the same as `json_values.encoded`, with the floats in the form for `jsonb`."""
     text = json_values.encoded(data, name)
     return _TOKEN.sub(_written, text) if "e+" in text else text
 
 
 def normalized(text: str) -> str:
-    """Return JSON text of any origin with its floats written in full; a number too large for a float stays as it is."""
+    """Return JSON text of any origin with the floats in the form for `jsonb`; keep numbers too large for a float."""
     return _TOKEN.sub(_written, text) if _POSSIBLE.search(text) and _SUSPECT.search(text) else text
 
 

@@ -1,7 +1,7 @@
-"""Lends a session of the pool to the caller's own SQL, and restores it afterwards.
+"""Lends a session of the pool for the caller's own SQL, and restores it afterwards.
 
-The borrower gets a connection object of its own, so its attributes disappear with it. Changes of the session are undone
-in the round trip that ends the transaction; a session that cannot be restored is closed.
+The caller gets a new connection object, so what it sets on the object does not outlive the block. Changes of the
+session are undone in the round trip that ends the transaction. A session that cannot be restored is closed.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ __all__ = ["Borrowed", "lent"]
 
 Borrowed = psycopg.Connection[tuple[Any, ...]]
 
-# The parts of DISCARD ALL, which itself cannot follow COMMIT in one message. A role set by ALTER ROLE stays.
+# The parts of DISCARD ALL, which cannot itself follow COMMIT in one message. A role set by ALTER ROLE remains.
 _RESET = (
     b"CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; "
     b"SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
@@ -34,7 +34,7 @@ _DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 def lent(connection: PooledConnection, beginning: bytes, *, pooled: bool) -> Iterator[Borrowed]:
     """Yield a connection object for the session of `connection`, in the transaction that `beginning` begins.
 
-    Commit on a clean exit, else roll back. Afterwards `connection` is as before, or closed, and the yielded object
+    Commit on a clean exit, otherwise roll back. Afterwards `connection` is as before, or closed, and the yielded object
     cannot be used. `pooled` says that other clients may share the session. Raise `psycopg.Error`.
     """
     loan = _Loan(connection, pooled)
@@ -59,7 +59,7 @@ class _Loan:
         self._handlers = self._pgconn.notice_handler, self._pgconn.notify_handler
         self.borrowed = psycopg.Connection(self._pgconn)
         self.borrowed._adapters = AdaptersMap(ADAPTERS)
-        # So its context manager does not close it, and no warning comes when it is deleted while open.
+        # With a pool set, its context manager does not close it, and deleting it while open gives no warning.
         self.borrowed._pool = connection._pool
         self.borrowed.prepare_threshold = connection.prepare_threshold
 
@@ -72,7 +72,7 @@ class _Loan:
         if self._is_orderly():
             self._finish(b"COMMIT")
         elif self._pgconn.transaction_status == TransactionStatus.ACTIVE and not borrowed._pipeline:
-            # psycopg's commit might wait forever for a COPY or a stream that has not been read to its end.
+            # psycopg's commit might wait forever for a COPY or a stream that was not read to its end.
             raise psycopg.ProgrammingError("cannot commit: a command of the block has not ended")
         elif not borrowed.closed or borrowed.broken:
             # psycopg reports what is wrong, and knows how to end a pipeline.
@@ -87,7 +87,7 @@ class _Loan:
         self._connection.close()
 
     def end(self) -> None:
-        """Detach the borrower from the session."""
+        """Detach the lent connection object from the session."""
         self.borrowed.pgconn = PGconn()
         self.borrowed._closed = True
         self._pgconn.notice_handler, self._pgconn.notify_handler = self._handlers

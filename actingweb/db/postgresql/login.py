@@ -1,6 +1,7 @@
-"""Decides the host, user and password of a log-in.
+"""Chooses the host, user and password of a log-in.
 
-A password is sent only to the server, and for the user, that its own source names. docs/settings.md has the rules.
+A password is sent only to the server, and for the user, that are named in the same place as the password.
+docs/settings.md has the rules.
 """
 
 from dataclasses import replace
@@ -19,9 +20,9 @@ _PORT = "5432"
 _FIELDS = {"host": "host", "port": "port", "dbname": "name", "user": "user"}
 """The fields of the settings, by libpq's parameters."""
 _TARGET = ("host", "port", "user")
-"""A password belongs to these."""
+"""The parameters that name the server and the user of a password."""
 _KEPT_PASSWORDS = ("password", "passfile", "service")
-"""The parameters of a URL that contain a password, or name the place of one."""
+"""The parameters of a URL that contain a password, or say where one is stored."""
 
 
 def log_in(settings: PostgresSettings, *, migration: bool = False) -> dict[str, Any]:
@@ -117,10 +118,11 @@ def _password(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _isolated(parameters: dict[str, Any], settings: PostgresSettings, variable: str) -> dict[str, Any]:
-    """Return parameters to which libpq's own variables (PGHOST and so on) add no password, and no target of one.
+    """Return the parameters, extended so that libpq's variables (PGHOST and so on) cannot add a password or a server.
 
-    They apply unchanged if the parameters name neither host nor user nor password, or name a service. Raise
-    `ConfigurationError` if they would decide which server or user gets the password.
+    The parameters are returned unchanged, and libpq's variables apply, if they name neither host nor user nor password,
+    or name a service. Raise `ConfigurationError` if libpq's variables would decide which server or user gets the
+    password.
     """
     has_host = bool(parameters.get("host") or parameters.get("hostaddr"))
     has_user, has_password = bool(parameters.get("user")), bool(parameters.get("password"))
@@ -129,7 +131,7 @@ def _isolated(parameters: dict[str, Any], settings: PostgresSettings, variable: 
     if has_password and (other := _target_variable(has_host, has_user, settings.libpq)):
         # Crash reports show the variables of this frame, so none may contain a password.
         del parameters
-        raise ConfigurationError(f"{variable}: must name host and user of its password, which {other} would")
+        raise ConfigurationError(f"{variable}: must name the host and the user of its password; now {other} names one")
     return _blanks(has_host, has_password, settings.libpq) | parameters
 
 
@@ -140,7 +142,7 @@ def _target_variable(has_host: bool, has_user: bool, libpq: frozenset[str]) -> s
 
 
 def _blanks(has_host: bool, has_password: bool, libpq: frozenset[str]) -> dict[str, Any]:
-    """Return empty parameters that override libpq's variables."""
+    """Return empty parameters, which override libpq's variables."""
     variables = {} if has_password else {"password": "PGPASSWORD"}
     if has_host:
         variables |= {"hostaddr": "PGHOSTADDR", "port": "PGPORT"}

@@ -46,7 +46,7 @@ def difference() -> str | None:
 def creation(schema: str) -> str:
     """Return the SQL, for psql, that creates all tables in an empty schema, as `upgrade` does.
 
-    Its text keys have `COLLATE "C"`; a database that sorts text by its bytes does not need that.
+    Text columns of keys have `COLLATE "C"`. A database that sorts text by its bytes does not need this clause.
     """
     name = Identifier(schema).as_string()
     statements = ["BEGIN", f"CREATE SCHEMA IF NOT EXISTS {name}", f"SET LOCAL search_path TO {name}"]

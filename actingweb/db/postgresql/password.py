@@ -1,4 +1,4 @@
-"""Passwords that change while the process runs: each new connection asks for the current one."""
+"""Passwords that can change while the process runs. Each new connection gets the current one."""
 
 import subprocess
 from collections.abc import Callable
@@ -19,10 +19,10 @@ class PasswordError(psycopg.OperationalError):
 
 
 def set_password_source(source: Callable[[], str] | None) -> None:
-    """Use `source` in place of the settings: it is called for the password of each new connection. None ends that.
+    """Call `source` for the password of each new connection instead of using the settings; None restores the settings.
 
-    Several threads may call it at the same time. If it raises, the operation raises `DbConnectionError`. Connections to
-    PG_MIGRATION_URL use it only if that URL has no password and names the same server and user.
+    Several threads may call `source` at the same time. If it raises, the operation raises `DbConnectionError`.
+    Connections to PG_MIGRATION_URL use it only if that URL has no password and names the same server and user.
     """
     global _source
     _source = source
@@ -31,7 +31,7 @@ def set_password_source(source: Callable[[], str] | None) -> None:
 def fresh_password(settings: PostgresSettings) -> str | None:
     """Return the current password of the source; None if there is no source.
 
-    Raise `PasswordError` if the source gives none, `ConfigurationError` for a malformed URL.
+    Raise `PasswordError` if the source returns no password, `ConfigurationError` for a malformed URL.
     """
     if _source is not None:
         password, problem = _called(_source)
@@ -49,7 +49,7 @@ def _called(source: Callable[[], str]) -> tuple[str, str]:
     """Return the password, or "" and why there is none."""
     try:
         password: object = source()
-    except Exception as error:  # noqa: BLE001 - whatever the application raises
+    except Exception as error:  # noqa: BLE001 - the application's function can raise anything
         return "", f"the password source raised {type(error).__name__}"
     return password if isinstance(password, str) else "", "the password source returned no text"
 

@@ -20,27 +20,28 @@ __all__ = ["Pool"]
 
 _OPTIONS: dict[str, Any] = {"autocommit": True, "context": ADAPTERS}
 _KEPT_SECONDS = 60.0
-# With a timeout of 0, psycopg_pool refuses even an idle connection.
+# With a timeout of 0, psycopg_pool does not return even an idle connection.
 _LEAST_TIMEOUT = 0.1
 
 
 class Pool(CallerOpenedPool[PooledConnection]):
     """A psycopg_pool `ConnectionPool` whose connections are opened by the callers, with a fast path for idle ones.
 
-    This class keeps up to `min_size` idle connections, which outlive idle times. psycopg_pool counts them as in use,
-    and its bookkeeping, which takes several percent of a read, is skipped while they are reused. Once a minute a
-    connection in use goes back through psycopg_pool, which closes it when it is too old. psycopg_pool has all others.
+    This class keeps up to `min_size` idle connections, which are not closed however long they are idle. psycopg_pool
+    counts them as in use. Reusing them skips its bookkeeping, which takes several percent of a read. A connection that
+    was taken out of psycopg_pool more than a minute ago is returned to it, so that it can close an old one. All other
+    connections are managed by psycopg_pool.
 
     Attributes:
         schema: the schema with the tables.
         pooled: whether a pooler stands between this pool and the server; None before the first connection.
-        has_known_schema: whether the schema has been checked.
+        has_known_schema: whether the schema has been checked and can be used.
         distributed: whether the server forwards statements to others or is not PostgreSQL, so that transactions need
             BEGIN and COMMIT; None while unknown.
     """
 
     def __init__(self, settings: PostgresSettings) -> None:
-        """Raise `ConfigurationError` if the settings make no conninfo string."""
+        """Open no connection yet. Raise `ConfigurationError` for a bad setting."""
         self.schema = settings.schema
         self.has_known_schema = False
         self.pooled = {"on": True, "off": False}.get(settings.pooler)
@@ -69,7 +70,7 @@ class Pool(CallerOpenedPool[PooledConnection]):
         return self._is_abandoned or super().closed
 
     def getconn(self, timeout: float | None = None) -> PooledConnection:
-        """Return a connection that is alive, as far as can be told without a round trip.
+        """Return a connection that looks alive without a round trip: its socket is open and has no unread input.
 
         Raise `psycopg.Error` if none can be opened, `PoolTimeout` if none is returned within `timeout` seconds.
         """
@@ -80,7 +81,7 @@ class Pool(CallerOpenedPool[PooledConnection]):
             self.discard(connection)
 
     def putconn(self, conn: PooledConnection) -> None:
-        """Return a connection to the pool; a closed one makes room for another. Raise `ValueError` for one not lent."""
+        """Return a connection to the pool; a closed one frees its slot. Raise `ValueError` for one of another pool."""
         is_reusable = (
             conn.pgconn.transaction_status == TransactionStatus.IDLE
             and conn.lent_at > self._drained
@@ -90,7 +91,7 @@ class Pool(CallerOpenedPool[PooledConnection]):
             if conn.lender is not self:
                 raise ValueError(f"cannot return a connection that pool {self.name!r} has not lent: {conn}")
             conn.lender = None
-            # Callers that found none here wait for one in psycopg_pool.
+            # Callers that found no kept connection wait in psycopg_pool, so this one has to go there.
             if is_reusable and not self._pending and len(self._kept) < self.min_size and self._is_open:
                 self._kept.append(conn)
                 return

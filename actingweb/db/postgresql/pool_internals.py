@@ -2,7 +2,7 @@
 
 psycopg_pool opens connections in background threads, which it starts with the pool: while they retry, a caller waits
 until its timeout and never gets the connect error. No public hook changes that.
-tests/postgresql/test_pool_internals.py tells which of the names a release of psycopg_pool lacks.
+tests/postgresql/test_pool_internals.py checks that the installed release of psycopg_pool has all the names.
 """
 
 from typing import Any, Final, TypeVar, cast
@@ -22,14 +22,14 @@ PRIVATE_NAMES: Final = (
     "_lock",
     # The number of connections, including those being opened. It falls when opening fails or a connection is lost.
     "_nconns",
-    # The callers that wait: they are told that they may open a connection, or why the last one could not be opened.
+    # The waiting callers. Each is woken with permission to open a connection, or with the error of the last attempt.
     "_waiting",
-    # Called, under the lock, when a caller starts to wait. psycopg_pool's has a thread open a connection.
+    # Called under the lock when a caller starts to wait. In psycopg_pool it lets a thread open a connection.
     "_maybe_grow_pool",
-    # Starts the threads; here they start when there are idle connections to close.
+    # Starts the threads. Here they are started only when there are idle connections to close.
     "_start_workers",
 )
-"""The private names of psycopg_pool's `ConnectionPool` that are used, each with its reason."""
+"""The private names of psycopg_pool's `ConnectionPool` that this module uses, each with the reason."""
 
 UNDOCUMENTED_NAMES: Final = (
     "ConnectionPool.run_task",
@@ -39,11 +39,11 @@ UNDOCUMENTED_NAMES: Final = (
     "ShrinkPool",
     "WaitingClient.fail",
 )
-"""Names of `psycopg_pool.pool` that are used, and are public but undocumented."""
+"""The public but undocumented names of `psycopg_pool.pool` that this module uses."""
 
 
 class _Vacancy(BaseException):
-    """Tells a waiting caller to open a connection, which is already counted.
+    """Wakes a waiting caller, which then opens a connection. The pool counts that connection already.
 
     Not an `Exception`: psycopg_pool would count it as a failed request.
     """
@@ -71,14 +71,14 @@ class CallerOpenedPool(ConnectionPool[C]):
         return self._open_connection()
 
     def discard(self, connection: C) -> None:
-        """Close a connection in place of returning it with `putconn`. The next caller that needs one opens another."""
+        """Close a connection instead of returning it with `putconn`. The next caller that needs one opens another."""
         connection.close()
         self._vacate(None)
 
     def run_task(self, task: MaintenanceTask) -> None:
-        """Run what a caller caused in its own thread; leave the closing of idle connections to the threads."""
+        """Run a task in the thread of the caller that caused it; only the threads close idle connections."""
         if isinstance(task, AddConnection):
-            # psycopg_pool has closed a connection, and would replace it.
+            # psycopg_pool has closed a connection, and this task would open another.
             self._vacate(None)
         elif isinstance(task, ReturnConnection):
             task.run()
@@ -86,7 +86,7 @@ class CallerOpenedPool(ConnectionPool[C]):
             super().run_task(task)
 
     def _open_connection(self) -> C:
-        """Return a new connection, which is already counted."""
+        """Return a new connection, which the pool counts already."""
         try:
             connection = self._connect()
         except BaseException as error:
@@ -97,7 +97,7 @@ class CallerOpenedPool(ConnectionPool[C]):
         return connection
 
     def _vacate(self, failure: Exception | None) -> None:
-        """Count one connection less. If none is left, and opening it failed, all waiting callers get `failure`."""
+        """Count one connection less. If it was the last and failed to open, raise `failure` in all waiting callers."""
         with self._lock:
             self._nconns -= 1
             if failure is None:

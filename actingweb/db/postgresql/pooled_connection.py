@@ -1,4 +1,4 @@
-"""The connections of the pool: they run statements through libpq directly, at half the cost of a cursor."""
+"""The connections of the pool. They run statements directly through libpq, at half the cost of a psycopg cursor."""
 
 import math
 import select
@@ -25,7 +25,7 @@ __all__ = ["NoAnswerError", "Parameters", "PooledConnection", "Result"]
 T = TypeVar("T")
 
 Parameters = Mapping[str, Any] | tuple[Any, ...]
-"""The values of a statement: by name, or in the order in which the statement first names them."""
+"""The values of a statement: by parameter name, or in the order in which the parameters first occur."""
 Values = list[bytes | None]
 
 _PREPARED_MAX = 500
@@ -54,8 +54,9 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection that runs and prepares each statement in one round trip.
 
     Attributes:
-        has_input: tells, without a round trip, whether the server has sent something unasked, or closed the connection.
-        lender: the pool that the connection is taken out of, None while it is idle.
+        has_input: tells, without a round trip, whether the socket has input. An idle connection has some only if the
+            server closed it or sent a notice.
+        lender: the pool that lent the connection, None while it is idle.
         lent_at: when it was taken out of psycopg_pool, by the monotonic clock.
     """
 
@@ -72,7 +73,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return cls((yield from connect(conninfo, **options)))
 
     def set_up(self, timeout: float) -> None:
-        """Prepare for `run`, `run_all` and `command`. All statements give up after `timeout` seconds of silence."""
+        """Prepare for `run`, `run_all` and `command`. A statement fails if the server sends nothing for `timeout` s."""
         self.silence = timeout
         silence = math.ceil(timeout * 1000)
         waiter = _waiter(self.fileno(), writes=False)
@@ -86,7 +87,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         self._numbers = count()
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
-        """Do what psycopg's method does; after `silence` seconds close the connection and raise `NoAnswerError`."""
+        """Do the same as psycopg's method; after `silence` seconds close the connection and raise `NoAnswerError`."""
         return super().wait(watched(gen, self.silence, self._give_up), *args, **kwargs)
 
     def _give_up(self) -> None:
@@ -94,7 +95,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         raise NoAnswerError(_SILENT)
 
     def set_preparing(self, prepares: bool) -> None:
-        """Set whether `run` and `run_all` prepare their statements; a new connection does not."""
+        """Set whether `run` and `run_all` prepare their statements. By default they do not."""
         if prepares:
             self._room = _PREPARED_MAX
         else:
@@ -113,7 +114,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return self._run_single(None, text, [])
 
     def script(self, text: bytes) -> list[PGresult]:
-        """Run several commands without parameters, sent as one text; return their results up to the first failure.
+        """Run commands without parameters, sent as one text. Return their results, the first failed one as the last.
 
         If the connection is lost after the first result, it is closed. Raise `psycopg.Error` if it is lost before that.
         """
@@ -135,7 +136,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return results
 
     def forget_prepared(self) -> None:
-        """Note that the server has dropped all prepared statements."""
+        """Forget the prepared statements, because the server has dropped them all."""
         if self._names:
             self._names = {}
             self._room = _PREPARED_MAX
@@ -168,17 +169,17 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     def _run_explicit(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
         results, made = self._exchange([_BEGIN, *steps, _COMMIT])
         if self.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            # If that fails, the connection is closed, which rolls back too.
+            # If ROLLBACK fails, the connection is closed, which rolls back too.
             with suppress(psycopg.Error):
                 self.command(b"ROLLBACK")
-        # Anything after the answer to COMMIT is about the connection, not the transaction.
+        # Results after that of COMMIT concern the connection, not the transaction.
         return self._outcomes(results[: len(made)], made)[1:-1]
 
     def _run_pipeline(self, steps: list[tuple[bytes, Values]]) -> list[Result]:
         return self._outcomes(*self._exchange(steps))
 
     def _exchange(self, steps: list[tuple[bytes, Values]]) -> tuple[list[PGresult], list[tuple[bytes, bytes | None]]]:
-        """Run a pipeline; return its results, and what `_send` returned."""
+        """Run a pipeline; return its results and the messages that `_send` sent."""
         try:
             self.pgconn.enter_pipeline_mode()
             made = self._send(steps)
@@ -201,7 +202,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return [outcome for outcome, (_, name) in zip(outcomes, made, strict=True) if name is None]
 
     def _send(self, steps: list[tuple[bytes, Values]]) -> list[tuple[bytes, bytes | None]]:
-        """Send queries, preparing new ones; return for each message its text, and the name if it prepares one."""
+        """Send queries, and prepare new ones. Return the text of each message, with the name if it prepares one."""
         made: list[tuple[bytes, bytes | None]] = []
         names: dict[bytes, bytes] = {}
         for text, values in steps:
@@ -233,12 +234,12 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             elif result.status == ExecStatus.PIPELINE_SYNC:
                 return
             else:
-                # The server reports all that follows a failure as aborted.
+                # After a failure the server reports all later statements as aborted.
                 failed = failed or _is_failure(result)
                 yield result
 
     def _read_to_end(self, result: PGresult | None) -> PGresult | None:
-        """Read to the end of a statement; return its first result, or the error with which its commit failed."""
+        """Read all results of a statement; return the first one, or the error if the commit failed."""
         try:
             while (more := self._next_result()) is not None:
                 result = more if _is_failure(more) else result
@@ -272,7 +273,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         transformer = self._transformer
         transformer.set_pgresult(result)
         rows: list[tuple[Any, ...]] = transformer.load_rows(0, result.ntuples, tuple)
-        # The connection lives long, and must not keep the rows, which can be large.
+        # Do not keep the rows, which can be large, as long as the connection.
         transformer.set_pgresult(None)
         return Result(result.command_tuples or 0, rows)
 
@@ -286,7 +287,7 @@ def _dump_all(query: Query, parameters: Parameters) -> Values:
     """Return the parameters of a query as text; the server infers their types."""
     values: Values = []
     for value in parameters if isinstance(parameters, tuple) else map(parameters.__getitem__, query.names):
-        # Inlined: most values are None or plain strings.
+        # Inlined because most values are None or plain strings.
         if value is None:
             values.append(None)
         elif value.__class__ is str and "\x00" not in value:
@@ -301,7 +302,7 @@ def _dump(value: Any) -> bytes:
         return b"t" if value else b"f"
     if value.__class__ is str:
         if "\x00" in value:
-            # libpq would cut the text off there.
+            # libpq would end the text at this character.
             raise psycopg.DataError("PostgreSQL text cannot contain U+0000")
         return value.encode()
     return _dump_array(value) if isinstance(value, list) else str(value).encode()
@@ -313,9 +314,9 @@ def _dump_array(values: list[str]) -> bytes:
 
 
 def _waiter(socket: int, *, writes: bool) -> Callable[[int], object]:
-    """Return a function that waits until a socket can be read; with `writes` until it can be read or written.
+    """Return a function that waits until a socket can be read or, with `writes`, can be read or written.
 
-    Its argument is the timeout in milliseconds; after that it returns a false value.
+    Its argument is the timeout in milliseconds. It returns a false value after the timeout.
     """
     if hasattr(select, "poll"):
         poller = select.poll()

@@ -19,7 +19,7 @@ UPSERT_PROPERTY = upsert_statement(PropertyRecord)
 _INSERT = "INSERT INTO {properties} ({columns}) VALUES (%(id)s, %(name)s, %(value)s) ON CONFLICT ({key}) DO NOTHING"
 INSERT_PROPERTY = Statement(_INSERT, PropertyRecord)
 INSERT_AND_RECORD = claims.recording_change(_INSERT, PropertyRecord)
-# Calls for one actor take turns, so that they never deadlock with each other.
+# Calls for one actor wait for this lock, so that they cannot deadlock with each other.
 LOCK_ACTOR_ALONE = Statement("SELECT FROM {actors} WHERE id = %(id)s FOR NO KEY UPDATE")
 UPSERT_PROPERTIES = Statement(
     "INSERT INTO {properties} ({columns}) "
@@ -61,7 +61,7 @@ READ_PLAIN = Statement(
     PropertyRecord,
 )
 
-# A key has at most 2,600 bytes, so no name reaches this.
+# Greater than any name: a key has at most 2,600 bytes, and this has 2,604.
 _ABOVE_ALL_NAMES = chr(sys.maxunicode) * 651
 _FIRST_SURROGATE, _AFTER_SURROGATES = 0xD800, 0xE000
 
@@ -114,7 +114,7 @@ class DbProperty(Rows[PropertyRecord], PropertyPolicy):
 
     def _put_many(self, actor_id: str, values: dict[str, str | None]) -> dict[str, str]:
         first = _row_statements(actor_id, values)
-        # In the order of the names, so that two actors never wait for each other's claims.
+        # Claims are locked in the order of the names, so that two actors never wait for each other.
         then = {name: _claim_statements(actor_id, name, value) for name, value in values.items() if self._indexed(name)}
         results = iter(execute_pipeline(*first, *chain(*then.values()))[len(first) :])
         parts = {name: list(islice(results, len(steps))) for name, steps in then.items()}
@@ -130,7 +130,7 @@ class DbProperty(Rows[PropertyRecord], PropertyPolicy):
         holder: str | None = read(READ_HOLDER, {"name": name, "value": value})[0][0]
         return holder
 
-    def _fallback(self, name: str, value: str) -> str | None:  # noqa: ARG002 - the migration made all look-up rows
+    def _fallback(self, name: str, value: str) -> str | None:  # noqa: ARG002 - the schema migration creates all look-up rows
         return None
 
     def _range(
@@ -184,7 +184,7 @@ def _row_statements(actor_id: str, values: dict[str, str | None]) -> list[BoundS
 
 
 def _claim_statements(actor_id: str, name: str, value: str | None) -> list[BoundStatement]:
-    """Return the statements that claim a value, or for None release the claims of a deleted row."""
+    """Return the statements that claim a value or, for None, release the claims of a deleted row."""
     if value is None:
         return claims.release_statements(actor_id, [name])
     return claims.claim_statements(PropertyRecord(id=actor_id, name=name, value=value))

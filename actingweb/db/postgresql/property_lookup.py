@@ -33,7 +33,7 @@ class DbPropertyLookup(Rows[PropertyLookupRecord], PropertyLookupPolicy):
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:
         return write(DELETE_CLAIM, {"lookup_key": lookup_key, "actor_id": actor_id}).rowcount == 1
 
-    def _read_v1(self, property_name: str, value: str) -> str | None:  # noqa: ARG002 - the migration left no such table
+    def _read_v1(self, property_name: str, value: str) -> str | None:  # noqa: ARG002 - the schema migration converts the table
         return None
 
 

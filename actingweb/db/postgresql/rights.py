@@ -1,4 +1,4 @@
-"""Which rights the role lacks. The server's own error names only one of them, in its language."""
+"""Finds the rights that the role lacks. The server's own error names only one of them, in the server's language."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from actingweb.db.postgresql.schema_facts import TABLES
 
 __all__ = ["missing_rights", "phrase"]
 
-# Rights can be granted on all columns in place of the table, so columns are checked; DELETE exists for tables only.
+# Rights can be granted on all columns instead of the table, so each column is checked. DELETE exists for tables only.
 _RIGHTS = """
     SELECT ARRAY(SELECT 'USAGE on the schema' FROM pg_catalog.pg_namespace
         WHERE nspname = {schema} AND NOT pg_catalog.has_schema_privilege(oid, 'USAGE')

@@ -1,4 +1,4 @@
-"""The verbs that are the same for all tables. Their statements are made from the record types."""
+"""The reads and writes that are the same for all tables. Their statements are built from the record types."""
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -16,10 +16,10 @@ __all__ = ["Rows", "select_many_statement", "select_statement", "update_statemen
 
 
 class Rows(Generic[R]):
-    """The verbs of an entity whose rows are `record`s.
+    """Reads and writes the rows of one record type.
 
-    The statements that are made here for a key or a whole record name their parameters in the order of its columns, so
-    they take it as it is. All other statements take their parameters by name.
+    The statements of this module for a key or a whole record name their parameters in the order of its columns, so they
+    take the tuple itself as parameters. All other statements take their parameters by name.
     """
 
     record: ClassVar[Any]
@@ -104,7 +104,7 @@ def _delete(record: type[Record], parts: int) -> Statement:
 
 
 def upsert_statement(record: type[Record], kept: tuple[str, ...] = (), returning: LiteralString = "") -> Statement:
-    """Return the statement that stores a whole row; it keeps a stored value of a column in `kept` that is not null."""
+    """Return the statement that stores a whole row. If a column in `kept` has a stored value, it stays."""
     others = [name for name in record.fields if name not in record.key]
     template: LiteralString = (
         "INSERT INTO {table} AS stored ({columns}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {changes}"
@@ -119,7 +119,7 @@ def upsert_statement(record: type[Record], kept: tuple[str, ...] = (), returning
 
 @lru_cache(maxsize=1024)
 def update_statement(record: type[Record], names: tuple[str, ...], condition: LiteralString = "") -> Statement:
-    """Return the statement that writes the columns `names` of one row if `condition` holds, which begins with AND."""
+    """Return the statement that writes the columns `names` of one row if `condition`, which begins with AND, holds."""
     template: LiteralString = "UPDATE {table} SET {changes} WHERE {row}"
     return Statement(template + condition, record, changes=assignments(*names), row=conditions(*record.key))
 

@@ -44,9 +44,9 @@ _BYTE_ORDER = frozenset({"c", "posix", "c.utf8", "ucs_basic", "pg_unicode_fast"}
 
 
 def key_collation(connection: Connection) -> str | None:
-    """Return the collation of key columns; None if the database sorts text by its bytes anyway.
+    """Return the collation of key columns; None if the database sorts text by its bytes without one.
 
-    CockroachDB and Aurora DSQL, which do, reject the clause on a column.
+    CockroachDB and Aurora DSQL sort by bytes, and reject a COLLATE clause on a column.
     """
     if "CockroachDB" in connection.execute(text("SELECT version()")).scalar_one():
         return None

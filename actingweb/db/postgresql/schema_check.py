@@ -24,7 +24,7 @@ COMMAND = f"cd {shlex.quote(str(Path(__file__).parent))} && alembic upgrade head
 
 _REVISION = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _KNOWN = frozenset({*EARLIER, HEAD})
-# Only layouts older than the first revision known here have the column that `is_ancient` looks for.
+# `is_ancient` looks for the column `_ANCIENT_COLUMN`, which the layouts of ActingWeb 3.15 and earlier have.
 _DETAILS = """
     SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = %(schema)s),
         EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = %(schema)s AND tablename = %(versions)s),
@@ -34,7 +34,7 @@ _DETAILS = """
             WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s) AND a.attnum > 0 AND NOT a.attisdropped)
 """
 _ANCIENT_COLUMN = "subscriptions.peer_sub_id"
-# Another application may have one or two tables of these names; a later release of this one keeps most of them.
+# Another application may have one or two tables with these names. A later release of this one will have most of them.
 _LEAST_TABLES = len(ALL) // 2 + 1
 
 
@@ -118,7 +118,7 @@ class SchemaState(NamedTuple):
         if self.is_current:
             return (
                 f"a table or column is missing, though the schema is at revision {HEAD}: "
-                "`alembic check` names it, `alembic upgrade head` does not bring it back"
+                "`alembic check` names it, `alembic upgrade head` does not restore it"
             )
         return self._problem_of_revision
 
@@ -169,9 +169,9 @@ def _has_other_encoding(facts: Facts) -> bool:
 def require_usable_schema(pool: Pool, connection: PooledConnection) -> None:
     """Raise `Fault` if statements could succeed on the schema and do the wrong thing, or if the connection is lost.
 
-    They could if an earlier release or another application created it, if the encoding is not UTF-8, or if row-level
-    security hides all rows. Set `pool.distributed` unless the settings do. A schema that is newer, or that cannot be
-    checked, passes; statements then fail by themselves.
+    They could if an earlier release or another application created the schema, if the encoding is not UTF-8, or if
+    row-level security hides all rows. Set `pool.distributed` unless a setting does. Accept a schema that is newer or
+    cannot be checked: if statements do not work on it, they fail.
     """
     failure: psycopg.Error
     try:

@@ -1,4 +1,4 @@
-"""The facts about the schema and its server that one statement returns, once for each pool."""
+"""Reads facts about the schema and its server in one statement, once for each pool."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, LiteralString, NamedTuple
@@ -27,7 +27,7 @@ _EXPRESSIONS: dict[str, LiteralString] = {
 }
 """The SQL expression of each fact. Each returns one value, and may fail on servers other than PostgreSQL."""
 
-# Without a policy for it, a command finds no row; owners, superusers and BYPASSRLS roles need no policy.
+# Without a policy a command finds no row. Owners, superusers and roles with BYPASSRLS need no policy.
 _UNPOLICED: LiteralString = """
     ARRAY(
         SELECT command.name || ' on ' || c.relname
@@ -50,7 +50,7 @@ _UNPOLICED: LiteralString = """
         ORDER BY c.relname, command.name
     )
 """
-"""Run only where a table has row-level security, for it takes longer than all the others together."""
+"""Run only if a table has row-level security, because it takes longer than all other facts together."""
 
 
 class Facts(NamedTuple):
@@ -73,7 +73,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(connection: psycopg.Connection[Any], schema: str) -> Facts:
-    """Return all facts, by one statement; if that fails, by one for each. An open transaction stays usable.
+    """Return all facts, read in one statement or, if that fails, one by one. An open transaction stays usable.
 
     Raise `psycopg.Error` if the connection is lost.
     """

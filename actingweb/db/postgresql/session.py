@@ -1,4 +1,4 @@
-"""Resets settings of server, database or role that would end long work, or change the meaning of statements."""
+"""Resets settings of server, database or role that would abort long work or change the meaning of statements."""
 
 from contextlib import suppress
 from typing import Any
@@ -24,7 +24,7 @@ _MEANINGS = {
     # With on, `alembic check` reports expressions as changed.
     "quote_all_identifiers": "off",
 }
-"""Set where possible: engines other than PostgreSQL may support one value only."""
+"""Changed if possible: engines other than PostgreSQL may support one value only."""
 
 _WANTED = dict.fromkeys(_LIMITS, "0") | _MEANINGS
 _FOUND = "SELECT name, setting FROM pg_catalog.pg_settings WHERE name = ANY(%s)"
@@ -35,14 +35,14 @@ class SessionError(psycopg.OperationalError):
 
 
 def prepare_session(connection: psycopg.Connection[Any], *, local: bool) -> bytes:
-    """Apply the settings that the tools need to the session; with `local` only check that a transaction can have them.
+    """Change the settings of the session to those that the tools need; with `local` only check that a transaction can.
 
-    Return the statement that lifts the timeouts of the transaction in which it is run. `connection` is in autocommit
-    mode. Raise `SessionError` if a timeout cannot be lifted, else `psycopg.Error`.
+    Return the SQL that lifts the timeouts of the transaction in which it is run. `connection` is in autocommit mode.
+    Raise `SessionError` if a timeout cannot be lifted, `psycopg.Error` for other failures.
     """
     scope = "LOCAL" if local else "SESSION"
     with suppress(SessionError):
-        # First, for reading the settings is a statement too.
+        # First, because the timeout also applies to the query below.
         _change(connection, scope, "statement_timeout", "in force")
     found = dict(connection.execute(_FOUND, [list(_WANTED)]).fetchall())
     for name, wanted in _WANTED.items():

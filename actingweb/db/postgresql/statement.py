@@ -1,4 +1,4 @@
-"""SQL statements with named parameters. Their table names get the schema when a statement is first run."""
+"""SQL statements with named parameters. The first run of a statement adds the schema to the names of its tables."""
 
 import re
 from functools import cache

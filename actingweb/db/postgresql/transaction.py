@@ -23,8 +23,8 @@ __all__ = ["Transaction", "current", "transaction"]
 
 T = TypeVar("T")
 
-_UNKNOWN = "the connection was lost before the answer to COMMIT came: read what is stored, then decide"
-_FAILED = "a call failed in it, so nothing of it is stored: let the error of a call leave the block"
+_UNKNOWN = "the connection was lost before the answer to COMMIT arrived: read what is stored, then decide"
+_FAILED = "a call in the block failed, so nothing of the block is stored: let the error of a call leave the block"
 
 
 @dataclass
@@ -37,16 +37,16 @@ class Transaction:
     depth: int = 0
 
     def run(self, work: Callable[[PooledConnection, Pool], T]) -> T:
-        """Return what `work` returns for the connection. Raise `Fault`; nothing is repeated."""
+        """Return the result of `work` on the connection. Raise `Fault`; nothing is retried."""
         if self.owner != _caller():
             raise Fault(
                 DbNotSupportedError,
-                "a transaction belongs to the thread and the task that began it: begin another here",
+                "a transaction belongs to the thread and the asyncio task that began it: begin another one in this one",
             )
         if self.connection.closed:
             raise Fault(
                 DbConnectionError,
-                "the connection of the transaction was lost, so nothing of it is stored: begin it anew",
+                "the connection of the transaction was lost, so nothing of it is stored: run the whole block again",
             )
         failure: Exception
         try:
@@ -55,7 +55,7 @@ class Transaction:
             failure = error
             if is_lost(error, self.connection):
                 self.connection.close()
-        # With no wait for another connection: none may become free before this one is returned.
+        # Do not wait for another connection: none may become free before this one is returned.
         raise with_schema_hint(failure, self.pool, 0.0)
 
     def command(self, text: bytes) -> None:

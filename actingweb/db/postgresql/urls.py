@@ -1,4 +1,4 @@
-"""Parses URLs and conninfo strings by libpq, and checks them first, so that no error of libpq quotes a password."""
+"""Parses URLs and conninfo strings with libpq, and checks them, so that no error text quotes a password."""
 
 import re
 from typing import Any
@@ -21,7 +21,7 @@ _FOREIGN = frozenset(
         *("encoding", "reconnect", "pool", "pool_size", "max_overflow", "prepared_statements"),
     }
 )
-"""Parameters of Prisma, JDBC and others. An error may name them, for they are never part of a password."""
+"""Parameters of Prisma, JDBC and others. An error may name them, because they are never part of a password."""
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "sslmode": SSL_MODES,
@@ -41,8 +41,8 @@ _FORM = "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE or a conninfo str
 def parsed(text: str, variable: str) -> dict[str, Any]:
     """Return the parameters of a URL or conninfo string.
 
-    Raise `ConfigurationError` naming `variable`, and the parameter if one is bad. It quotes no part of a password, even
-    if the password is in the wrong place of the text.
+    Raise a `ConfigurationError` that names `variable`, and the parameter if one is bad. It quotes no part of a
+    password, even if the password is in the wrong place of the text.
     """
     parameters = _parse_or_none(text)
     problem = _unreadable(text) if parameters is None else _problem(text, parameters)
@@ -73,7 +73,7 @@ def _instead(name: str) -> str:
     hints = {
         "schema": "; PG_DB_SCHEMA names the schema",
         "currentSchema": "; PG_DB_SCHEMA names the schema",
-        "pgbouncer": "; PG_POOLER=on tells of a pooler",
+        "pgbouncer": "; PG_POOLER=on says that there is a pooler",
         "connection_limit": "; PG_POOL_MAX_SIZE limits the connections",
         "pool_size": "; PG_POOL_MAX_SIZE limits the connections",
         "pool_timeout": "; PG_POOL_TIMEOUT limits the time",
@@ -105,7 +105,7 @@ def _problem(text: str, parameters: dict[str, Any]) -> str | None:
     """Return what is wrong with the parameters that libpq found."""
     hosts = f"{parameters.get('host', '')}{parameters.get('hostaddr', '')}"
     if "@" in hosts or (_is_url(text) and _has_stray_at(text)):
-        return f"there is an @ in the host, or behind it: {_ENCODE}"
+        return f"there is an @ in or after the host: {_ENCODE}"
     if not all(map(_is_port, str(parameters.get("port", "")).split(","))):
         # Not quoted: in a URL it may be part of a password that contains a / or an @.
         return f"port: must be from 1 to 65535; {_ENCODE}" if _is_url(text) else "port: must be from 1 to 65535"
@@ -114,7 +114,7 @@ def _problem(text: str, parameters: dict[str, Any]) -> str | None:
 
 
 def _is_port(text: str) -> bool:
-    """Tell whether a text is a port, or leaves it to libpq."""
+    """Tell whether a text is a port, or empty, which means libpq's default."""
     return text == "" or (re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) < 65536)
 
 

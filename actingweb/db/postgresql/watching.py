@@ -1,4 +1,4 @@
-"""Notices that a server is silent while psycopg waits for it."""
+"""Detects that a server sends nothing while psycopg waits for it."""
 
 import time
 from collections.abc import Callable, Generator
