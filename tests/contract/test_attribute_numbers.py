@@ -199,7 +199,7 @@ def test_numbers_that_others_wrote_are_read(attribute: DbAttributeProtocol, ddb:
 def test_a_number_that_nothing_can_hold_is_an_error(attribute: DbAttributeProtocol, ddb: Any, text: str) -> None:
     key = {"id": {"S": "a"}, "bucket_name": {"S": "b:n"}, "bucket": {"S": "b"}, "name": {"S": "n"}}
     ddb.put_item(TableName=ddb_table("attributes"), Item=key | {"data": {"S": text}})
-    with pytest.raises(DbError, match="the stored attribute data has type S and holds no JSON value"):
+    with pytest.raises(DbError, match="the stored attribute data has type S, but its content is not a JSON value"):
         attribute.get_attr("a", "b", "n")
 
 

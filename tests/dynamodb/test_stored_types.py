@@ -152,10 +152,10 @@ class TestEveryColumn:
     @pytest.mark.parametrize(
         ("stored", "reason"),
         [
-            ({"M": {"a": {"L": [{"SS": ["secret"]}]}}}, "attribute data holds type SS, which is no JSON value"),
-            ({"L": [{"B": b"secret"}]}, "attribute data holds type B, which is no JSON value"),
+            ({"M": {"a": {"L": [{"SS": ["secret"]}]}}}, "attribute data holds type SS, which is not a JSON value"),
+            ({"L": [{"B": b"secret"}]}, "attribute data holds type B, which is not a JSON value"),
             ({"N": "3.14159265358979323846264338327950288"}, "attribute data holds a number with more digits"),
-            ({"S": "secret"}, "attribute data has type S and holds no JSON value"),
+            ({"S": "secret"}, "attribute data has type S, but its content is not a JSON value"),
         ],
     )
     def test_data_that_is_no_json(self, backend: Backend, table: Tables, stored: Item, reason: str) -> None:

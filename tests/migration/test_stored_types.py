@@ -119,8 +119,8 @@ def test_data_in_a_file(target: Target, tmp_path: Path, data: object, expected: 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"SS": ["x"]}, "data: the stored attribute data has type SS, which is no JSON value"),
-        ({"M": {"a": {"B": "eA=="}}}, "data: the stored attribute data holds type B, which is no JSON value"),
+        ({"SS": ["x"]}, "data: the stored attribute data has type SS, which is not a JSON value"),
+        ({"M": {"a": {"B": "eA=="}}}, "data: the stored attribute data holds type B, which is not a JSON value"),
         ({"S": "x"}, "data: data is not JSON that PostgreSQL can hold"),
         ({"M": {"a": {"S": "\x00"}}}, "data: data contains U+0000"),
     ],

@@ -1,4 +1,4 @@
-"""Creates a missing table at its first use, unless that is switched off."""
+"""Creates a missing table at its first use, unless automatic creation is switched off."""
 
 import logging
 import threading
@@ -28,7 +28,7 @@ _locks: dict[Any, threading.Lock] = {}
 
 
 class _Creatable(Protocol):
-    """What `ensure_table` needs of a model."""
+    """The methods of a model that `ensure_table` calls."""
 
     def exists(self) -> bool:
         """Tell whether the table exists."""
@@ -38,12 +38,12 @@ class _Creatable(Protocol):
 
 
 def auto_create_enabled() -> bool:
-    """Tell whether missing tables are created: the override, else AWS_DB_AUTO_CREATE_TABLES."""
+    """Tell whether missing tables are created: the value of `set_auto_create`, otherwise AWS_DB_AUTO_CREATE_TABLES."""
     return get_settings().aws_db_auto_create_tables if _auto_create_override is None else _auto_create_override
 
 
 def set_auto_create(enabled: bool) -> None:
-    """Switch the creation of missing tables on or off, whatever the environment says."""
+    """Switch the creation of missing tables on or off. This overrides AWS_DB_AUTO_CREATE_TABLES."""
     global _auto_create_override
     if not enabled and _ensured:
         logger.warning("auto-create is switched off, but %d tables were already ensured", len(_ensured))
@@ -62,7 +62,7 @@ def reset_ensure_cache() -> None:
 
 
 def ensure_table(table: Layout | _Creatable) -> None:
-    """Create the table of a layout or model if it is missing, at the first call for its name.
+    """Create the table of a layout or model if it is missing. Only the first call for a name sends a request.
 
     Raise `DbError` if that fails.
     """
@@ -87,7 +87,7 @@ def _create_if_missing(table: Layout | _Creatable) -> None:
                 _create(table)
     except (ConfigurationError, DbError):
         raise
-    except Exception as error:  # noqa: BLE001 - raised again as what it means
+    except Exception as error:  # noqa: BLE001 - raised again as a `DbError`
         if in_use(error):
             return
         fault = error if isinstance(error, Fault) else fault_of(_driver_error(error))
@@ -95,10 +95,10 @@ def _create_if_missing(table: Layout | _Creatable) -> None:
 
 
 def _create_or_check(layout: Layout) -> None:
-    """Create the table, or say what is wrong with it; raise `DbSchemaError` if every request to it would be wrong."""
+    """Create the table if it is missing; otherwise log what is wrong with it. Raise `DbSchemaError` for a wrong key."""
     found = describe(layout, wait=True)
     if found is None:
-        # Loading PynamoDB takes time, and hardly any process creates a table.
+        # Imported here, because loading PynamoDB takes time and hardly any process creates a table.
         from actingweb.db.dynamodb.models import model_of
 
         _create(model_of(layout))

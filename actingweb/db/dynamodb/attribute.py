@@ -110,7 +110,7 @@ class DbAttribute(_Rows, AttributePolicy):
         changes: Mapping[str, Any],
         now: int,
     ) -> ConditionFailed | None:
-        """Write the changes if the row is live and its stored data and time to live are exactly these."""
+        """Write the changes if the row has not expired and its stored data and time to live are exactly these."""
         expression = Expression()
         clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
         same = expression.absent("data") if data is None else expression.compare("data", "=", data)
@@ -124,7 +124,7 @@ class DbAttribute(_Rows, AttributePolicy):
         return outcome if isinstance(outcome, ConditionFailed) else None
 
     @classmethod
-    def _wipe_expired(cls, now: int, buckets: list[str]) -> int:  # noqa: ARG003 - the table's time to live does it
+    def _wipe_expired(cls, now: int, buckets: list[str]) -> int:  # noqa: ARG003 - native time to live deletes the rows
         return 0
 
     @classmethod
@@ -160,7 +160,7 @@ class DbAttributeBucketList(_Rows, AttributeBucketListPolicy):
         latest: dict[str, datetime | None] = {}
         for row in sorted(rows, key=lambda row: row.bucket):
             if not _expired(row, now):
-                times = [moment for moment in (latest.get(row.bucket), row.timestamp) if moment is not None]
+                times = [time for time in (latest.get(row.bucket), row.timestamp) if time is not None]
                 latest[row.bucket] = max(times, default=None)
         return latest
 
@@ -168,8 +168,8 @@ class DbAttributeBucketList(_Rows, AttributeBucketListPolicy):
 def _live(expression: Expression, bucket: str, now: int, ttl: StoredAttribute | None = None) -> str:
     """Return the condition that the row exists in this bucket and has not expired.
 
-    `ttl` is a stored time to live that was found not to have expired. It is compared exactly: if it is not stored as a
-    number, no condition can compare it with the time.
+    `ttl` is the stored time to live if an earlier attempt read it and found that it has not expired. The condition then
+    requires exactly this stored form, because a condition cannot compare text with a number.
     """
     if ttl is not None:
         return f"{expression.equals('bucket', bucket)} AND {expression.compare('ttl_timestamp', '=', ttl)}"
@@ -180,7 +180,7 @@ def _live(expression: Expression, bucket: str, now: int, ttl: StoredAttribute | 
 def _swapped(
     key: tuple[str, str, str], data: str, timestamp: datetime | None = None, ttl_timestamp: int | None = None
 ) -> EncodedAttribute:
-    """Return the least that is stored after a swap."""
+    """Return the row after the swap as far as its content is known, so that its size can be checked."""
     actor_id, bucket, name = key
     return EncodedAttribute(
         id=actor_id, bucket=bucket, name=name, data=data, timestamp=timestamp, ttl_timestamp=ttl_timestamp

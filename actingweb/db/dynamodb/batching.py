@@ -1,4 +1,4 @@
-"""Divides many parts into batches, one for each request."""
+"""Divides parts into batches, one for each request."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar

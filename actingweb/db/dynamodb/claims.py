@@ -1,7 +1,7 @@
 """Changes property rows together with the look-up rows that claim their values.
 
-Each transaction is built from what is believed to be stored. A failed condition tells what is stored instead, and the
-transaction is built and sent again.
+Each transaction is built on an assumption of what is stored. If a condition fails, DynamoDB returns what is stored
+instead, and the transaction is built and sent again.
 """
 
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ class Change(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """An action of a transaction. `about` names what its failed condition tells, see `_learn`."""
+    """An action of a transaction. `about` names what `_learn` updates if the condition of the action fails."""
 
     about: str
     change: Change
@@ -57,13 +57,13 @@ class _Step(NamedTuple):
 
 @dataclass
 class _Known:
-    """What is believed to be stored, as far as it concerns one change.
+    """What is assumed to be stored, as far as it concerns one change.
 
     Attributes:
         old: the stored value of the row, None if there is no row.
         other_claimant: the other actor that claims the new value, None if there is none.
-        other_holds: whether that actor's property holds the value, so that its claim is valid.
-        unclaimed: an old value that another actor claims, so that there is nothing to release.
+        other_holds: whether that actor's property has the value, so that its claim is valid.
+        unclaimed: the old value if another actor claims it, so that there is nothing to release.
     """
 
     old: Attribute | None
@@ -80,8 +80,8 @@ class _Known:
 def change_row(change: Change, guess: Attribute | None, allowed: Callable[[Attribute | None], bool]) -> Stored:
     """Change a row and its claims if `allowed` accepts the stored value.
 
-    `guess` is the value that is probably stored, None for no row: if it is right, one transaction is enough. Raise
-    `Fault`, of `DbConflictError` if others keep changing the rows.
+    `guess` is the value that is probably stored, None for no row. If it is right, one transaction is enough. Raise
+    `Fault`; it is a `DbConflictError` if others keep changing the rows.
     """
     row = _Known(guess)
     done = _transact([change], {change.name: row}, [], lambda: allowed(row.old))
@@ -91,8 +91,8 @@ def change_row(change: Change, guess: Attribute | None, allowed: Callable[[Attri
 def change_rows(changes: list[Change], guesses: dict[str, Attribute], others: list[Action]) -> dict[str, str]:
     """Change rows of distinct names and their claims, and execute the actions `others`, in one transaction.
 
-    `guesses` has the values that are probably stored, by name. Return, by name, the other actors whose claims on the
-    new values are valid and stay. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    `guesses` has the values that are probably stored, by name. Return, by name, the other actors that keep valid claims
+    on the new values. Raise `Fault`; it is a `DbConflictError` if others keep changing the rows.
     """
     known = {change.name: _Known(guesses.get(change.name)) for change in changes}
     _transact(changes, known, others, lambda: True)
@@ -102,9 +102,9 @@ def change_rows(changes: list[Change], guesses: dict[str, Attribute], others: li
 def _transact(
     changes: list[Change], known: dict[str, _Known], others: list[Action], allowed: Callable[[], bool]
 ) -> bool:
-    """Send the transaction until it succeeds or `allowed` rejects what a failed condition told.
+    """Send the transaction until it succeeds, or until a failed condition shows a stored value that is not `allowed`.
 
-    Return whether it succeeded. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    Return whether it succeeded. Raise `Fault`; it is a `DbConflictError` if others keep changing the rows.
     """
     for attempt in range(_ATTEMPTS):
         steps = [step for change in changes for step in _steps(change, known[change.name])]
@@ -124,7 +124,7 @@ def _steps(change: Change, known: _Known) -> Iterator[_Step]:
     yield _Step("row", change, _row_action(change, known.old))
     if change.value:
         yield from _claim_steps(change, change.value, known)
-    # A value that is no text claims nothing.
+    # Only a text claims a look-up row.
     old = (known.old or {}).get("S")
     if old and old != change.value:
         yield _release_step(change, old, known.unclaimed == old)
@@ -161,7 +161,7 @@ def value_in(item: Item) -> Attribute:
 
 
 def holds_value(expression: Expression, value: Attribute) -> str:
-    """Return the condition that the row exists and holds exactly this stored value, or lacks it if it is empty."""
+    """Return the condition that the row exists and has exactly this value; an empty one may be left out of the item."""
     same = expression.compare("value", "=", value)
     if value != stored_as(""):
         return same
@@ -169,7 +169,7 @@ def holds_value(expression: Expression, value: Attribute) -> str:
 
 
 def _claim_steps(change: Change, value: str, known: _Known) -> Iterator[_Step]:
-    """Claim the new value, unless another actor's claim is valid; check that it still is, or still is not."""
+    """Claim the new value unless another actor has a valid claim; check that its claim is still valid, or still not."""
     if known.other_claimant is None:
         yield _Step("claim", change, _claim(change.actor_id, change.name, value, change.actor_id))
         return
@@ -221,7 +221,7 @@ def _check_other_claimant(other_claimant: str, name: str, value: str, holds: boo
 
 
 def _learn(step: _Step, known: _Known, item: Item | None) -> None:
-    """Update what is believed from the failed condition of a step, which found `item`."""
+    """Correct the assumption after the condition of a step failed. `item` is the item that DynamoDB found."""
     if step.about == "row":
         known.old = None if item is None else value_in(item)
     elif step.about == "release":
@@ -237,7 +237,7 @@ def _learn(step: _Step, known: _Known, item: Item | None) -> None:
 
 
 def _holds(actor_id: str, change: Change) -> bool:
-    """Read, with strong consistency, whether this actor's property holds the new value."""
+    """Tell whether this actor's property has the new value, by a strongly consistent read."""
     request = {"Key": key(PROPERTIES, (actor_id, change.name)), "ConsistentRead": True}
     return _value(client.read(table_of(PROPERTIES), "GetItem", request).get("Item")) == change.value
 
@@ -245,7 +245,7 @@ def _holds(actor_id: str, change: Change) -> bool:
 def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
     """Delete an actor's rows and the claims on their values; `values` has the probably stored values by name.
 
-    Each transaction has the time of a whole call. Raise `Fault`, of `DbConflictError` if others keep changing the rows.
+    Each transaction may take AWS_DB_TIMEOUT. Raise `Fault`; it is a `DbConflictError` if others keep changing the rows.
     """
     pairs = values.items()
     for chunk in batched(pairs, ROWS_PER_TRANSACTION, lambda pair: size_of({"value": pair[1]}), _BYTES_PER_TRANSACTION):
@@ -254,10 +254,10 @@ def delete_rows(actor_id: str, values: dict[str, Attribute]) -> None:
 
 
 def most_actions(value: str | None) -> int:
-    """Return how many actions changing a row to this value takes at most."""
+    """Return the most actions that a change of a row to this value can take."""
     return 4 if value else 2
 
 
 def _value(item: Item | None) -> str | None:
-    """Return the value of a property's item, None if there is no item. Raise the `Fault` of one that is no text."""
+    """Return the value of a property's item, None if there is no item. Raise `Fault` if it is not text."""
     return None if item is None else text_of(PropertyRecord, item, "value")

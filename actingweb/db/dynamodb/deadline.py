@@ -1,4 +1,4 @@
-"""When the public call that this thread is in has to end: all its requests together have the time of AWS_DB_TIMEOUT."""
+"""The deadline of a public call: all its requests together may take AWS_DB_TIMEOUT."""
 
 import time
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ __all__ = ["ends_after", "restart", "suspended"]
 
 
 def ends_after(seconds: float) -> float:
-    """Return the moment, by `time.monotonic`, at which a call that may take `seconds` has to end.
+    """Return the deadline, by `time.monotonic`, of the current public call, which may take `seconds`.
 
-    Outside of a public call each request is a call of its own.
+    Outside of a public call each request has its own deadline.
     """
     began = current_call.began
     return (time.monotonic() if began is None else began) + seconds
 
 
 def restart() -> None:
-    """Give the next part of a call that does its work in parts the time of a whole call."""
+    """Begin the time of the call anew, for the next page or batch of a call on many rows."""
     if current_call.began is not None:
         current_call.began = time.monotonic()
 
 
 @contextmanager
 def suspended() -> Iterator[None]:
-    """Do work that does not count as the call's, such as creating a table; the call's time begins anew after it."""
+    """Exclude the block, such as creating a table, from the time of the call, which begins anew after it."""
     running = current_call.began is not None
     current_call.began = None
     try:

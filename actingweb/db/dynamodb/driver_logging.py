@@ -1,4 +1,4 @@
-"""Silences the driver's loggers, which write whole requests and answers at DEBUG."""
+"""Silences the driver's loggers, which log whole requests and answers at DEBUG."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Builds expressions, with a placeholder for each attribute name and value."""
+"""Builds DynamoDB expressions, with a placeholder for each attribute name and value."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Expression:
         return self.compare(attribute, "=", {"S": text})
 
     def equals_or_unclear(self, attribute: str, text: str) -> str:
-        """Return the condition that an attribute is this text or has another type, so that the caller has to look."""
+        """Return the condition that an attribute is this text or has another type, which the caller has to decode."""
         return f"({self.equals(attribute, text)} OR ({self.exists(attribute)} AND NOT {self.has_type(attribute, 'S')}))"
 
     def has_type(self, attribute: str, stored: str) -> str:
@@ -57,7 +57,7 @@ class Expression:
         return self.compare(attribute, "=", value)
 
     def project(self, attributes: list[str]) -> str:
-        """Return the projection on attributes."""
+        """Return the projection expression for these attributes."""
         return ", ".join(map(self.name, attributes))
 
     def arguments(self) -> dict[str, Any]:

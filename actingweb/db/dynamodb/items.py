@@ -32,7 +32,7 @@ _NEEDED = object()
 
 @cache
 def _readers(record: type[Record]) -> list[tuple[str, str, Callable[[Any], Any], Any]]:
-    """Return, column by column, name, stored type, decoder and the value that an absent attribute reads as."""
+    """Return the name, the stored type, the decoder and the value of an absent attribute, for each column."""
     return [(name, *reader_of(record, name), _absent(record, name)) for name in record.types]
 
 
@@ -41,7 +41,7 @@ def _absent(record: type[Record], name: str) -> Any:
 
 
 def text_of(record: type[Record], item: Item, name: str) -> str:
-    """Return the text of an attribute, "" if there is none, as `decode` does. Raise `Fault` if it is no text."""
+    """Return the text of an attribute, "" if there is none, as `decode` does. Raise `Fault` if it is not text."""
     attribute = item.get(name)
     if attribute is not None and "S" in attribute:
         text: str = attribute["S"]
@@ -50,7 +50,7 @@ def text_of(record: type[Record], item: Item, name: str) -> str:
 
 
 def decode(record: type[R], item: Item) -> R:
-    """Return the record of an item. Raise `Fault`, of `DbError`, for a value whose meaning is not certain."""
+    """Return the record of an item. Raise the `Fault` of a `DbError` for a value whose meaning is not certain."""
     values = []
     for name, stored, decoder, absent in _readers(record):
         attribute = item.get(name)
@@ -91,7 +91,7 @@ def encode_field(record: type[Record], name: str, value: Any) -> dict[str, Any]:
 
 
 def encode(layout: Layout, record: Record) -> Item:
-    """Return the item of a record, without None and without empty texts that are sparse."""
+    """Return the item of a record. Leave out None, and empty texts of the columns in `layout.sparse`."""
     item = {
         name: encoder(value)
         for (name, encoder), value in zip(_writers(layout.record).items(), record, strict=True)

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 DELIMITER = ":"
-"""What stands between the parts of a composed key."""
+"""Separates the parts of a composed key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,8 @@ class Layout:
     def first_part(self) -> str | None:
         """The attribute that stores the first part of a composed key.
 
-        Different key parts can join to the same range key (`a:b`+`c`, `a`+`b:c`); the stored first part says whose item
-        it is.
+        Different parts can join to the same range key (`a:b`+`c`, `a`+`b:c`). The stored first part says which parts
+        an item belongs to.
         """
         return self.record.key[1] if self.composed else None
 

@@ -1,4 +1,4 @@
-"""Loads the PynamoDB models when one is asked for, so that importing the backend does not load PynamoDB."""
+"""Loads the PynamoDB models at the first use of one, so that importing the backend does not load PynamoDB."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ __all__ = ["lazy_models"]
 
 
 def lazy_models(module: str) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module: what its `__all__` names and it does not define is in `models`."""
+    """Return a `__getattr__` for a module: it loads the names in `__all__` that the module lacks from `models`."""
 
     def load(name: str) -> Any:
         if name in sys.modules[module].__all__:

@@ -1,4 +1,4 @@
-"""Older forms of the reverse look-up, for tables that are not backfilled yet."""
+"""The reverse look-up of earlier releases, for look-up tables that are not backfilled yet."""
 
 from collections.abc import Callable
 
@@ -18,12 +18,12 @@ _gone: set[str] = set()
 
 
 def forget_fallbacks() -> None:
-    """Forget which fallbacks proved absent or forbidden."""
+    """Forget which fallbacks are missing or forbidden."""
     _gone.clear()
 
 
 def once_known(fallback: str, ask: Callable[[], str | None], absent: Callable[[Fault], bool]) -> str | None:
-    """Return what a fallback answers. One that proves absent, or forbidden, is not asked again."""
+    """Return the result of `ask`. If the fallback's table or index is missing or forbidden, do not ask it again."""
     if fallback in _gone:
         return None
     try:
@@ -36,7 +36,7 @@ def once_known(fallback: str, ask: Callable[[], str | None], absent: Callable[[F
 
 
 def read_v1(property_name: str, value: str) -> str | None:
-    """Return the actor that a row of the first look-up table names, None if there is no such row or table."""
+    """Return the actor that a row of the v1 look-up table names; None without such a row or table."""
     try:
         return _read_v1(property_name, value)
     except Fault as fault:
@@ -46,7 +46,7 @@ def read_v1(property_name: str, value: str) -> str | None:
 
 
 def v1_actor(property_name: str, value: str) -> str | None:
-    """Return the actor that a row of the first look-up table names, unless the table was absent or forbidden before."""
+    """Do the same as `read_v1`, but send no request once the table was found missing or forbidden."""
     return once_known("v1", lambda: _read_v1(property_name, value), _no_table)
 
 

@@ -1,4 +1,4 @@
-"""The limits of the database. Sizes are bytes of UTF-8."""
+"""The limits of the database. Sizes are in bytes of UTF-8."""
 
 from typing import Any
 
@@ -65,21 +65,21 @@ class DynamoLimits(Limits):
         return super().limited(record) | (self._indexed if record is self._layout.record else frozenset())
 
     def number(self, value: int) -> str | None:
-        # Python, too, limits the digits of a number that it converts to text.
+        # Compared without converting to text, because Python limits the digits of such a conversion.
         if abs(value) < 10**DIGITS:
             return None
         return f"a number has more than {DIGITS} digits"
 
 
 def check_item(item: Item) -> None:
-    """Refuse an item that is too large."""
+    """Reject an item that is too large."""
     size = size_of(item)
     if size > ITEM_BYTES:
         raise input_error(f"the item is {size} bytes, the limit is {ITEM_BYTES}")
 
 
 def check_transaction(actions: int, size: int) -> None:
-    """Refuse a transaction of too many actions, or of items with too many bytes."""
+    """Reject a transaction with too many actions or too many bytes."""
     if actions > TRANSACTION_ACTIONS:
         raise input_error(
             f"the values need up to {actions} actions, the limit of a transaction is {TRANSACTION_ACTIONS}: "

@@ -77,7 +77,7 @@ _READS = frozenset({"BatchGetItem", "DescribeTable", "DescribeTimeToLive", "GetI
 
 
 class _Client:
-    """What PynamoDB uses of botocore's client, on the transport of the calls."""
+    """The part of botocore's client that PynamoDB uses. It sends requests by the library's transport."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
@@ -93,7 +93,7 @@ class _Client:
 
 
 class _SharedConnection(Connection):
-    """A connection that sends its requests by the transport of the calls."""
+    """A PynamoDB connection that sends its requests by the library's transport."""
 
     def __init__(self, table: Table) -> None:
         super().__init__(table.region, table.host)
@@ -105,7 +105,7 @@ class _SharedConnection(Connection):
 
 
 class TableModel(Model):
-    """A PynamoDB model of a stored record. A subclass sets `layout`, from which its attributes follow."""
+    """A PynamoDB model of a stored record. A subclass sets `layout`, from which its attributes are derived."""
 
     layout: ClassVar[Layout]
     Meta: Table  # type: ignore[assignment]
@@ -145,7 +145,7 @@ class TableModel(Model):
 
     @classmethod
     def create_table(cls, *args: Any, **kwargs: Any) -> bool:
-        """Create the table and enable its time to live; False if it exists. Another creator is waited for."""
+        """Create the table and enable its time to live; wait if another process does it. Return False if it exists."""
         if cls.exists():
             return False
         try:
@@ -158,7 +158,7 @@ class TableModel(Model):
 
     @classmethod
     def update_ttl(cls, ignore_update_ttl_errors: bool) -> None:  # noqa: ARG003
-        """Enable the time to live, if the table has one; a refusal is logged as a WARNING."""
+        """Enable the time to live if the table has one; log a WARNING if DynamoDB rejects that."""
         if cls.layout.ttl:
             try:
                 cls._get_connection().update_time_to_live(cls.layout.ttl)

@@ -1,4 +1,4 @@
-"""What `actingweb.db.health` asks DynamoDB. Nothing here creates a table."""
+"""The DynamoDB part of `actingweb.db.health`. It creates no table."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["health"]
 
 @operation("health check")
 def health(*, ready: bool) -> dict[str, Any]:
-    """Return what is known of the tables: of actors, or of all if `ready`. Raise `DbError`, or `ConfigurationError`."""
+    """Check the table of actors or, if `ready`, all tables. Raise `DbError` or `ConfigurationError`."""
     if not ready:
         return {} if probe(ACTORS) else {"missing": _permitted([ACTORS])}
     missing: list[Layout] = []
@@ -27,7 +27,7 @@ def health(*, ready: bool) -> dict[str, Any]:
         except Fault as fault:
             if not is_denied(fault):
                 raise
-            # What serves requests need not have this right.
+            # An application needs no right to DescribeTable.
             unchecked.append(fault.reason)
             exists = probe(layout)
         else:
@@ -39,7 +39,7 @@ def health(*, ready: bool) -> dict[str, Any]:
 
 
 def _permitted(missing: list[Layout]) -> list[str]:
-    """Return the names of missing tables. Raise `Fault` if there are any and none is created at first use."""
+    """Return the names of missing tables. Raise `Fault` if there are any and automatic creation is switched off."""
     names = [str(table_of(layout).table_name) for layout in missing]
     if names and not auto_create_enabled():
         raise Fault(

@@ -153,7 +153,10 @@ class DbProperty(_Rows, PropertyPolicy):
             raise Fault(DbSchemaError, _LEGACY_INDEX_MISSING, fault.cause) from None
 
     def _listed_holder(self, name: str, value: str) -> str | None:
-        """Return the smallest id of the actors that the index has for the value and that a strong read confirms."""
+        """Return the actor that the index has for the value and a strongly consistent read confirms.
+
+        Of several actors return the smallest id.
+        """
         if too_long("value", value, INDEX_BYTES):
             return None
         listed = [self._row(item) for item in self._indexed_items("property-index", "value", value)]
@@ -194,7 +197,7 @@ class DbProperty(_Rows, PropertyPolicy):
     def _pairs(
         self, actor_id: str, condition: str, expression: Expression, keys_only: bool, options: dict[str, Any]
     ) -> Iterator[tuple[str, str]]:
-        """Yield names and values, with `keys_only` names and "", that a key condition selects."""
+        """Yield the names and values that a key condition selects. With `keys_only` all values are ""."""
         request = {
             "KeyConditionExpression": f"{expression.equals('id', actor_id)} AND {condition}",
             "ProjectionExpression": expression.project(["name"] if keys_only else ["name", "value"]),
@@ -210,7 +213,7 @@ class DbProperty(_Rows, PropertyPolicy):
 
     @classmethod
     def _stores(cls, actor_id: str, name: str, value: str) -> bool:
-        """Read, with strong consistency, whether the row holds this value."""
+        """Tell whether the row has this value, by a strongly consistent read."""
         row = cls._read(actor_id, name)
         return row is not None and row.value == value
 
@@ -229,7 +232,7 @@ def _record(actor_id: str, name: str, value: str) -> PropertyRecord:
 
 
 def _is_value(wanted: str, stored: Attribute | None) -> bool:
-    """Tell whether a row exists and holds this value. Raise `Fault` if the stored value is no text."""
+    """Tell whether a row exists and has this value. Raise `Fault` if the stored value is not text."""
     return stored is not None and text_of(PropertyRecord, {"value": stored}, "value") == wanted
 
 
@@ -254,7 +257,7 @@ class DbPropertyList(_Rows, PropertyListPolicy):
         claims.delete_rows(key_values[0], claimed)
 
     def _unclaimed(self, key_values: tuple[Any, ...], claimed: dict[str, Attribute]) -> Iterator[Item]:
-        """Yield the items of names that are not indexed; put the stored values of the others into `claimed`."""
+        """Yield the items of names that are not indexed; add the stored values of the others to `claimed`."""
         attributes = ["id", "name", "value"] if self._use_lookup_table else ["id", "name"]
         for item in self._items(key_values, attributes):
             name = text_of(PropertyRecord, item, "name")

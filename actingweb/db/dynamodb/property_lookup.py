@@ -1,4 +1,4 @@
-"""Look-up rows of indexed properties: the present table, and the first one, which is only read."""
+"""Look-up rows of indexed properties: the current table, and the v1 table, which is only read."""
 
 from typing import TYPE_CHECKING
 

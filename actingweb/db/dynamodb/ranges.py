@@ -11,7 +11,8 @@ _LAST_CHARACTER = "\U0010ffff"
 def between(expression: Expression, lower: str, upper: str) -> str:
     """Return a key condition that selects at least the names from `lower` to `upper`.
 
-    The database refuses bounds that are empty or longer than a key, so longer ones are cut to a wider range.
+    The database rejects bounds that are empty or longer than a key, so such bounds are replaced by ones of a wider
+    range. The caller has to check the names.
     """
     below = _shortened(upper, RANGE_BYTES - len(_LAST_CHARACTER.encode()))
     below = upper if below == upper or not too_long("", upper, RANGE_BYTES) else below + _LAST_CHARACTER

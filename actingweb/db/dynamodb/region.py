@@ -18,7 +18,7 @@ _DEFAULT = "us-west-1"
 
 
 def region_of(settings: "Settings", profile: str | None = None) -> str:
-    """Return the region that a variable names, else that of the AWS profile, else the library's default.
+    """Return the region of a variable, otherwise that of the AWS profile, otherwise the library's default.
 
     `profile` is by default that of AWS_PROFILE. The files of AWS are read only if no variable names a region. Raise
     `ConfigurationError` if they have no such profile or cannot be read.
@@ -28,7 +28,7 @@ def region_of(settings: "Settings", profile: str | None = None) -> str:
     failure: str
     try:
         with silenced():
-            # botocore's own region would not do: it takes a blank variable for a region.
+            # Not botocore's own choice, because it takes a blank variable for a region.
             found = str(AWSSession(profile=profile).get_scoped_config().get("region", "")).strip()
         return region(found, "the region of the AWS profile") if found else _DEFAULT
     except (BotoCoreError, OSError, ValueError) as error:

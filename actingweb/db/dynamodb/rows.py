@@ -29,7 +29,7 @@ class DynamoRows(EntityBase[R]):
 
     layout: ClassVar[Layout]
     unique_rows: ClassVar[bool] = False
-    """Whether a stored row shows which insert stored it: rows hold the time of their insert and are never modified."""
+    """Whether a stored row shows which insert stored it: it has the time of its insert and is never modified."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -60,9 +60,9 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _stored_row(cls, refused: ConditionFailed, key_values: tuple[Any, ...]) -> R | None:
-        """Return the row of this key that a refused write found, None if there is none.
+        """Return the row of this key that a rejected write found, None if there is none.
 
-        Raise if the row cannot be decoded, as a read does: an attribute of another type can make a condition fail.
+        Raise `Fault`, as a read does, if the row cannot be decoded: the condition may have failed because of that.
         """
         item = refused.item
         return cls._row(item) if item and cls._holds(item, key_values) else None
@@ -86,7 +86,7 @@ class DynamoRows(EntityBase[R]):
     def _own(cls, record: R, item: Item, refused: ConditionFailed) -> bool:
         """Tell whether an earlier attempt of the same insert stored the item that a later attempt found.
 
-        Raise `Fault`, of `DbOutcomeUnknownError`, where rows can be modified, as the item then proves nothing.
+        Raise the `Fault` of a `DbOutcomeUnknownError` if rows can be modified, because the item then proves nothing.
         """
         stored = cls._taken(refused, record.key_values())
         if not refused.repeated:
@@ -97,7 +97,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _taken(cls, refused: ConditionFailed, key_values: tuple[Any, ...]) -> Item:
-        """Return the item that a refused write found. Raise `Fault` if it belongs to other parts of the key."""
+        """Return the item that a rejected write found. Raise `Fault` if it belongs to other parts of the key."""
         item = refused.item or {}
         if not cls._holds(item, key_values):
             reason = "other key parts that join to the same range key are stored: choose another id"
@@ -119,7 +119,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _done(cls, outcome: dict[str, Any] | ConditionFailed, key_values: tuple[Any, ...]) -> bool:
-        """Tell whether a conditional write was executed. Raise if it was not and the stored row cannot be decoded."""
+        """Tell whether a conditional write was executed. Raise `Fault` if it was not and the row cannot be decoded."""
         if not isinstance(outcome, ConditionFailed):
             return True
         cls._stored_row(outcome, key_values)
@@ -138,7 +138,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _delete_if(cls, key_values: tuple[Any, ...], condition: str, expression: Expression) -> bool:
-        """Delete the row of this key if `condition` holds; tell whether this call did."""
+        """Delete the row of this key if `condition` holds; return whether it was deleted."""
         return cls._done(cls._try_to_delete(key_values, condition, expression), key_values)
 
     @classmethod
@@ -202,7 +202,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _confirmed(cls, rows: list[R]) -> list[R]:
-        """Read the first 100 of these rows again, with strong consistency, in one request; return them by key."""
+        """Read the first 100 of these rows again, by one strongly consistent request; return them ordered by key."""
         found = cls._read_keys(sorted(row.key_values() for row in rows)[:_CONFIRMED_AT_ONCE])
         return sorted(found, key=lambda row: row.key_values())
 
@@ -230,6 +230,6 @@ class WipeableRows(DynamoRows[R]):
 
 
 def _unproven() -> Fault:
-    """Return the fault of an insert that got no answer and may or may not have stored what is there now."""
+    """Return the fault of an insert that got no answer: it may or may not have stored the row that is there now."""
     reason = "no answer to a write, and the stored row does not show which write stored it: read, then decide"
     return Fault(DbOutcomeUnknownError, reason)

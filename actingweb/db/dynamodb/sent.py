@@ -1,4 +1,4 @@
-"""The request behind an error: which tables, index and permissions it concerned."""
+"""The request that an error belongs to: its tables, its index, and the permissions that it needs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ class Sent:
 
     @property
     def place(self) -> str:
-        """The tables, any of which may be meant, and the index that it concerns, in words."""
+        """The tables and the index of the request, in words. The error may concern any one of several tables."""
         table = f"table {' or '.join(self._tables())}"
         return f"{self.index} of {table}" if self.index else table
 

@@ -1,4 +1,4 @@
-"""Reads stored attributes, in the type of the layout or in another type that boto3 or another tool wrote.
+"""Decodes stored attributes that have the type of the layout, or another type because another tool wrote them.
 
 The library and the migration read every column by the same rules:
 
@@ -9,7 +9,7 @@ The library and the migration read every column by the same rules:
 * A number is whole, in N or in S: `7`, `7.0`, `7E0`.
 * A time is ISO 8601 text in S. A number is not read as a time: it does not tell seconds from milliseconds.
 * A JSON value is JSON text in S, or BOOL, N, M or L, whose members are JSON values themselves. Sets, binary values and
-  numbers with more digits than a float has are no JSON values.
+  numbers with more digits than a float has are not JSON values.
 
 Everything else is a fault that names the attribute and its type, never the value.
 """
@@ -55,7 +55,7 @@ _DATE_DIGITS = 8
 
 
 class _UnclearError(ValueError):
-    """The meaning of a stored value is not certain; the text says what the value is."""
+    """The meaning of a stored value is not certain. The text describes the value without quoting it."""
 
 
 def time_of(text: str) -> datetime:
@@ -117,14 +117,14 @@ def _number(text: str) -> int | float:
 def _flag_of_number(text: str) -> bool:
     number = _whole(text)
     if number not in (0, 1):
-        raise ValueError("a number is no flag")
+        raise ValueError("a number is not a flag")
     return number == 1
 
 
 def _flag_of_text(text: str) -> bool:
     flag = _FLAGS.get(text.strip().lower())
     if flag is None:
-        raise ValueError("text is no flag")
+        raise ValueError("text is not a flag")
     return flag
 
 
@@ -141,7 +141,7 @@ def _member(attribute: Attribute) -> Any:
     ((stored, content),) = attribute.items()
     read = _MEMBERS.get(stored)
     if read is None:
-        raise _UnclearError(f"type {stored}, which is no JSON value")
+        raise _UnclearError(f"type {stored}, which is not a JSON value")
     return read(content)
 
 
@@ -161,7 +161,7 @@ _READERS: dict[Any, dict[str, Callable[[Any], Any]]] = {
     datetime: {"S": time_of},
     Any: {"S": json_values.decoded, "BOOL": bool, "N": _number, "M": _map, "L": _list},
 }
-_NOUNS: dict[Any, str] = {str: "text", bool: "flag", int: "whole number", datetime: "time", Any: "JSON value"}
+_NOUNS: dict[Any, str] = {str: "text", bool: "a flag", int: "a whole number", datetime: "a time", Any: "a JSON value"}
 
 
 def column_of(declared: Any) -> Any:
@@ -177,7 +177,7 @@ def reader_of(record: type[Record], name: str) -> tuple[str, Callable[[Any], Any
 
 @cache
 def is_needed(record: type[Record], name: str) -> bool:
-    """Tell whether every item must have this column: it is part of the key, or names an actor."""
+    """Tell whether every item must have this column: a part of the key, or the id of an actor."""
     return (name in record.key and name not in MAY_BE_EMPTY) or name == "actor_id"
 
 
@@ -191,7 +191,7 @@ def _may_be_none(record: type[Record], name: str) -> bool:
 def value_of(record: type[Record], name: str, attribute: Attribute) -> Any:
     """Return the value of a stored attribute in a column, None if there is no value.
 
-    Raise `Fault`, of `DbError`, if its meaning is not certain.
+    Raise the `Fault` of a `DbError` if its meaning is not certain.
     """
     ((stored, content),) = attribute.items()
     if stored == "NULL" and _may_be_none(record, name):
@@ -199,15 +199,15 @@ def value_of(record: type[Record], name: str, attribute: Attribute) -> Any:
     column = column_of(record.types[name])
     read = _READERS[column].get(stored)
     if read is None:
-        raise _unclear(f"the stored attribute {name} has type {stored}, which is no {_NOUNS[column]}")
+        raise _unclear(f"the stored attribute {name} has type {stored}, which is not {_NOUNS[column]}")
     try:
         return read(content)
     except _UnclearError as unclear:
         reason = f"the stored attribute {name} holds {unclear}"
     except (ValueError, RecursionError):
-        reason = f"the stored attribute {name} has type {stored} and holds no {_NOUNS[column]}"
+        reason = f"the stored attribute {name} has type {stored}, but its content is not {_NOUNS[column]}"
         if column is Any:
-            reason += ", or a number with more digits than `sys.set_int_max_str_digits` allows"
+            reason += ", or contains a number with more digits than `sys.set_int_max_str_digits` allows"
     raise _unclear(reason)
 
 

@@ -40,7 +40,7 @@ class DbSubscription(_Rows, SubscriptionPolicy):
                 row, item = self._stored_row(outcome, record.key_values()), outcome.item
                 if row is None or item is None:
                     return None
-                # The number is stored in another type, and the database adds to numbers only.
+                # The database can only add to a number, and this one is stored as another type.
                 outcome = self._replace(record, item["seqnr"], row.seqnr + by)
             if not isinstance(outcome, ConditionFailed):
                 return self._row(outcome["Attributes"])

@@ -56,7 +56,7 @@ class DbSubscriptionDiff(_Rows, SubscriptionDiffPolicy):
         return set(items)
 
     def _insertion(self, item: Item) -> Action:
-        # An attempt after a lost answer carries the same token, so the items that the first one stored do not fail it.
+        # A retry after a lost answer has the same request token, so the items of the first attempt do not make it fail.
         expression = Expression()
         free = {"ConditionExpression": expression.absent(self.layout.hash)} | expression.arguments()
         return Action("Put", self._table(), {"Item": item} | free | WITHOUT_OLD_ITEM)

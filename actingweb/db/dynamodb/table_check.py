@@ -1,4 +1,4 @@
-"""Whether a table exists and has the keys and indexes of its layout."""
+"""Checks whether a table exists and has the keys and indexes of its layout."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Description = dict[str, Any]
-"""What `DescribeTable` answers about a table."""
+"""The description of a table that `DescribeTable` returns."""
 
 _USABLE = ("ACTIVE", "UPDATING")
 _CREATION_POLL_SECONDS = 0.5
@@ -37,7 +37,7 @@ class Problem(NamedTuple):
         kind: in capitals, such as `NO INDEX`.
         table: its name.
         text: the index or the keys.
-        of_key: whether every request to the table would be wrong.
+        of_key: whether the table has another key, so that no request to it can be right.
     """
 
     kind: str
@@ -61,7 +61,7 @@ def describe(layout: Layout, *, wait: bool = False) -> Description | None:
 
 
 def try_to_describe(layout: Layout, *, wait: bool) -> Description | RequestFailed | None:
-    """Return the description as `describe` does, or why there is none."""
+    """Return the description as `describe` does, or the failed request."""
     while True:
         outcome = _describe_once(layout)
         if not wait or not isinstance(outcome, dict) or outcome["TableStatus"] != "CREATING":
@@ -87,7 +87,7 @@ def _describe_once(layout: Layout) -> Description | RequestFailed | None:
 
 
 def probe(layout: Layout) -> bool:
-    """Tell whether the table exists by reading one item, which the application must be allowed to do. Raise `Fault`."""
+    """Tell whether the table exists, by reading one item: every application has that right. Raise `Fault`."""
     key = {name: {"S": _NOBODY} for name in layout.key_names}
     try:
         client.read(table_of(layout), "GetItem", {"Key": key})

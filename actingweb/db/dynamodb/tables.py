@@ -1,4 +1,4 @@
-"""Under which name and at which endpoint each table is."""
+"""The name, region and endpoint of each table."""
 
 from collections.abc import Callable
 from typing import Any
@@ -69,7 +69,7 @@ class Table:
         return list(self.computed["names"])
 
     def settle(self, name: str) -> None:
-        """Keep the name that the table turned out to have."""
+        """Store the name that a request has confirmed."""
         if "table_name" not in self.assigned:
             self.computed.update(table_name=name, names=[name])
 
@@ -96,6 +96,6 @@ def table_of(layout: Layout) -> Table:
 
 
 def forget_names() -> None:
-    """Take name, region and host of every table from the settings again, except those that were assigned."""
+    """Make every table read its name, region and host from the settings again, except assigned ones."""
     for table in _tables.values():
         table.computed.clear()

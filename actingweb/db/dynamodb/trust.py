@@ -68,7 +68,7 @@ class DbTrust(_Rows, TrustPolicy):
     def _upsert_once(self, item: Item, null: Attribute | None) -> dict[str, Any] | ConditionFailed:
         """Store the item but keep the stored `created_at`, on condition that it is a text or absent.
 
-        With `null`, replace the stored `created_at` on condition that it is stored exactly so.
+        With `null`, the stored form of a `created_at` without a value, replace it if it is still stored in that form.
         """
         expression = Expression()
         row_key = {name: item.pop(name) for name in self.layout.key_names}

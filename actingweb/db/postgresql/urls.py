@@ -65,7 +65,7 @@ def _unreadable(text: str) -> str:
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     unknown = [name for name in _names(text) if name not in known]
     if unknown:
-        return f"{unknown[0]} is no parameter of libpq: remove it{_instead(unknown[0])}"
+        return f"{unknown[0]} is not a parameter of libpq: remove it{_instead(unknown[0])}"
     return f"{_FORM}; {_ENCODE}" if _is_url(text) else _FORM
 
 
