@@ -1,1 +1,1 @@
-"""What tests and benchmarks share: real servers, proxies, helper threads, operations, and what records them."""
+"""The parts that tests and benchmarks share: real servers, proxies, helper threads, operations, and a recorder."""

@@ -1,4 +1,4 @@
-"""A relay behind which a server commits each statement of a pipeline alone, as a distributed server does."""
+"""A relay that makes a server commit each statement of a pipeline by itself, as a distributed server does."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ENDED = b"SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection\x00\x00"
 
 
 class AutocommitRelay(Relay):
-    """Relays connections to one server and puts a Sync behind each Execute; COPY is not supported.
+    """Relays connections to one server and adds a Sync after each Execute. COPY is not supported.
 
     Attributes:
-        ends_after_commit: whether connections end with 57P01 once the server has answered to COMMIT.
+        ends_after_commit: whether a connection is closed with error 57P01 after the answer to a COMMIT.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -68,7 +68,7 @@ class _Connection(socketserver.BaseRequestHandler):
                 self._ask(waiting + message, hidden=b"")
                 waiting, failed = b"", False
             elif failed:
-                # Up to the client's Sync, as the server itself does.
+                # Skip messages until the client's Sync, as the server itself does.
                 continue
             elif kind == b"E":
                 failed = self._ask(waiting + message + _SYNC, hidden=b"Z")
@@ -77,7 +77,7 @@ class _Connection(socketserver.BaseRequestHandler):
                 waiting += message
 
     def _ask(self, messages: bytes, hidden: bytes) -> bool:
-        """Send messages and pass on the answers; tell whether one was an error."""
+        """Send messages and forward the answers, except those of type `hidden`; return whether one was an error."""
         self.upstream.sendall(messages)
         kind, answers, failed, committed = b"", [], False, False
         while kind != b"Z":
@@ -95,7 +95,7 @@ class _Connection(socketserver.BaseRequestHandler):
 
 
 def _untyped(stream: BufferedReader) -> bytes:
-    """Return the next message of those before the log-in, which have no type."""
+    """Return the next message. Messages before the log-in have no type."""
     size = _exactly(stream, 4)
     return size + _exactly(stream, int.from_bytes(size) - 4)
 

@@ -1,4 +1,4 @@
-"""A proxy in front of DynamoDB that keeps the requests and spoils some of them."""
+"""A proxy in front of DynamoDB that records the requests and makes some of them fail."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Answer(NamedTuple):
-    """What a client gets.
+    """An answer to a client.
 
     Attributes:
-        checksum: what the header says of the body, for answers that have that header.
+        checksum: the CRC32 of the body in the header, for answers that have this header.
         sent: how many bytes of the body are sent before the connection is closed; None sends all.
         pause: seconds between one byte of the body and the next.
     """
@@ -38,12 +38,12 @@ class Answer(NamedTuple):
     pause: float = 0.0
 
     def json(self) -> Any:
-        """Return the body's meaning."""
+        """Return the decoded body."""
         return json.loads(self.body)
 
 
 class Seen(NamedTuple):
-    """A request that came: its operation, as `PutItem`, its arguments, and the access key that signed it."""
+    """A received request: its operation, as `PutItem`, its arguments, and the access key that signed it."""
 
     operation: str
     body: dict[str, Any]
@@ -52,13 +52,13 @@ class Seen(NamedTuple):
 
 @dataclass
 class Send:
-    """Lets the server execute a request, when it is called."""
+    """Sends a request to the server when it is called."""
 
     request: Seen
     handler: _Handler
 
     def __call__(self, body: dict[str, Any] | None = None) -> Answer:
-        """Return the server's answer to the request, or to one with other arguments."""
+        """Send the request, or one with the arguments `body`, to the server and return its answer."""
         return self.handler.forwarded(None if body is None else json.dumps(body).encode())
 
     def reset(self) -> None:
@@ -66,42 +66,42 @@ class Send:
         self.handler.reset()
 
     def wait(self, seconds: float | None) -> None:
-        """Wait so long, or until the proxy stops."""
+        """Wait for this time, or until the proxy stops."""
         self.handler.server.stopping.wait(seconds)
 
 
 Spoiler = Callable[[Send], Answer | None]
-"""Answers a request, or closes its connection with None."""
+"""Returns the answer to a request, or None to close the connection."""
 
 
 def lost(send: Send) -> None:
-    """Let the server execute the request, and close the connection in place of its answer."""
+    """Let the server execute the request, but close the connection instead of answering."""
     send()
 
 
 def dropped(_: Send) -> None:
-    """Close the connection in place of executing the request."""
+    """Close the connection without executing the request."""
 
 
 def reset(send: Send) -> None:
-    """Reset the connection in place of executing the request."""
+    """Reset the connection without executing the request."""
     send.reset()
 
 
 def reset_late(send: Send) -> None:
-    """Let the server execute the request, and reset the connection."""
+    """Let the server execute the request, but reset the connection."""
     send()
     send.reset()
 
 
 def failing(code: str, status: int = 400, message: str = "injected", **more: Any) -> Spoiler:
-    """Answer with an error in place of executing the request."""
+    """Answer with an error without executing the request."""
     error = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message, **more}
     return lambda _: Answer(status, json.dumps(error).encode())
 
 
 def failing_late(code: str, status: int) -> Spoiler:
-    """Let the server execute the request, and answer with an error."""
+    """Let the server execute the request, but answer with an error."""
 
     def spoil(send: Send) -> Answer | None:
         send()
@@ -111,7 +111,7 @@ def failing_late(code: str, status: int) -> Spoiler:
 
 
 def cancelled(code: str) -> Spoiler:
-    """Cancel a transaction for a cause of this code, found in one of its actions."""
+    """Answer that the transaction was cancelled because of an error with this code in one of its actions."""
 
     def spoil(send: Send) -> Answer | None:
         causes = [{"Code": "None"} for _ in send.request.body.get("TransactItems", "?")]
@@ -122,17 +122,17 @@ def cancelled(code: str) -> Spoiler:
 
 
 def answering(answer: dict[str, Any]) -> Spoiler:
-    """Answer so in place of executing the request."""
+    """Answer with `answer` without executing the request."""
     return raw(json.dumps(answer).encode())
 
 
 def raw(body: bytes) -> Spoiler:
-    """Answer with a success whose body is this."""
+    """Answer with status 200 and this body."""
     return lambda _: Answer(200, body)
 
 
 def late(seconds: float) -> Spoiler:
-    """Let the server execute the request, and answer so much later."""
+    """Let the server execute the request, and answer `seconds` later."""
 
     def spoil(send: Send) -> Answer:
         answer = send()
@@ -143,29 +143,29 @@ def late(seconds: float) -> Spoiler:
 
 
 def held(send: Send) -> None:
-    """Let the server execute the request, and keep the answer back until the proxy stops."""
+    """Let the server execute the request, but hold the answer until the proxy stops."""
     send()
     send.wait(None)
 
 
 def kept(send: Send) -> None:
-    """Keep the request back until the proxy stops."""
+    """Hold the request until the proxy stops."""
     send.wait(None)
 
 
 def dripping(pause: float) -> Spoiler:
-    """Let the server execute the request, and answer byte by byte, so far apart."""
+    """Let the server execute the request, and send the answer byte by byte, with `pause` seconds between them."""
     return lambda send: send()._replace(pause=pause)
 
 
 def cut_off(send: Send) -> Answer:
-    """Let the server execute the request, and close the connection in the middle of the answer."""
+    """Let the server execute the request, but close the connection in the middle of the answer."""
     answer = send()
     return answer._replace(sent=len(answer.body) // 2)
 
 
 def damaged(send: Send) -> Answer:
-    """Let the server execute the request, and change a byte in the middle of the answer, which stays JSON."""
+    """Let the server execute the request, but change a byte in the middle of the answer, which remains JSON."""
     answer = send()
     middle = len(answer.body) // 2
     wrong = b"x" if answer.body[middle : middle + 1] != b"x" else b"y"
@@ -176,9 +176,9 @@ class SpoilingProxy(HelperServer, HTTPServer):
     """Forwards requests to a server.
 
     Attributes:
-        seen: the requests that came, in order.
-        spoilers: what to do with the next requests; None forwards one.
-        always: what to do with each request when `spoilers` is empty.
+        seen: the received requests, in order.
+        spoilers: the spoilers of the next requests; None forwards a request unchanged.
+        always: the spoiler of each request when `spoilers` is empty.
     """
 
     request_queue_size = 128
@@ -193,17 +193,17 @@ class SpoilingProxy(HelperServer, HTTPServer):
 
     @property
     def url(self) -> str:
-        """The endpoint for clients."""
+        """The URL that clients use as their endpoint."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def operations(self, call: Callable[[], object]) -> list[str]:
-        """Return the operations that a call requests."""
+        """Call `call` and return the operations that it requested."""
         before = len(self.seen)
         call()
         return [request.operation for request in self.seen[before:]]
 
     def next_spoiler(self) -> Spoiler | None:
-        """Return what to do with the next request."""
+        """Return the spoiler of the next request."""
         try:
             return self.spoilers.popleft()
         except IndexError:
@@ -235,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(answer)
 
     def forwarded(self, other: bytes | None) -> Answer:
-        """Return the server's answer to the request, or to one with another body."""
+        """Send the request, or one with the body `other`, to the server and return its answer."""
         body = self.body if other is None else other
         headers = {**dict(self.headers.items()), "Content-Length": str(len(body))}
         upstream = http.client.HTTPConnection(self.server.target)

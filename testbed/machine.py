@@ -22,7 +22,7 @@ __all__ = [
 
 
 def describe_machine() -> dict[str, str]:
-    """Return what a reader of the figures wants to know of the machine, and when they were taken."""
+    """Return processor, memory, system and Python version of the machine, and today's date."""
     return {
         "processor": f"{os.cpu_count()} x {_processor()}",
         "memory": f"{memory_mib() / 1024:.0f} GiB",
@@ -33,30 +33,30 @@ def describe_machine() -> dict[str, str]:
 
 
 def note(text: str) -> None:
-    """Tell whoever waits for the run what it has found so far."""
+    """Print progress of the run on stderr."""
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def memory_mib() -> float:
-    """Return how much memory the machine has."""
+    """Return the memory of the machine, in MiB."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has had. The kernel's other figure counts the parent's at the fork."""
+    """Return the peak memory of this process, in MiB. `ru_maxrss` would include that of the parent at the fork."""
     return _number("/proc/self/status", "VmHWM") / 1024
 
 
 def resident_mib() -> float:
-    """Return the memory that this process has."""
+    """Return the resident memory of this process, in MiB."""
     return _number("/proc/self/status", "VmRSS") / 1024
 
 
 def share_processor(*processes: int) -> bool:
-    """Keep processes on one processor; tell whether that is possible here.
+    """Run processes on one processor; return whether that is possible here.
 
-    A client and its server answer each other much faster on one processor than on two, so where the system happens to
-    put them must not count.
+    A client and its server exchange messages much faster on one processor than on two. So that the choice of the system
+    does not change the figures, both run on the same one.
     """
     if not hasattr(os, "sched_setaffinity"):
         return False
@@ -70,15 +70,15 @@ def share_processor(*processes: int) -> bool:
 
 @contextmanager
 def huge_pages(mebibytes: float) -> Iterator[bool]:
-    """Reserve huge pages for a server with so much shared memory, and give them back; tell whether that is possible.
+    """Reserve huge pages for a server with this much shared memory during the block; yield whether that worked.
 
-    It takes root. With pages of 4 KiB a server that goes through GiBs of memory mostly looks for where its pages are,
-    so PostgreSQL's manual has the administrator reserve them.
+    This needs root. With pages of 4 KiB, a server that reads GiBs of memory spends much of its time on address
+    translation, so PostgreSQL's manual recommends huge pages.
     """
     reserved = Path("/proc/sys/vm/nr_hugepages")
     try:
         before = reserved.read_text()
-        # The server has more in its shared memory than pages of tables.
+        # Shared memory also contains other things than pages of tables.
         wanted = math.ceil(mebibytes * 1.05 + 100) * 1024 // _number("/proc/meminfo", "Hugepagesize")
         reserved.write_text(str(int(before) + wanted))
     except OSError:
@@ -92,7 +92,7 @@ def huge_pages(mebibytes: float) -> Iterator[bool]:
 
 @contextmanager
 def own_processors() -> Iterator[None]:
-    """Give the process back at the end the processors that it may run on now."""
+    """Restore, at the end of the block, the processors on which the process may run."""
     if not hasattr(os, "sched_getaffinity"):
         yield
         return

@@ -1,6 +1,6 @@
-"""A network of 1 ms: `python -m testbed.network HOST PORT` prints the port of a relay that delays what it forwards.
+"""A network with 1 ms per round trip: `python -m testbed.network HOST PORT` starts a delaying relay, prints its port.
 
-It runs in a process of its own, so that it takes no time from those whom it delays, and ends with its input.
+The relay runs in a process of its own, so that it takes no processor time from the client. It ends when its stdin ends.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from testbed.tcp_proxy import TcpProxy
 __all__ = ["CALLS", "SECONDS", "network"]
 
 SECONDS = 0.001
-"""What the network adds to a round trip."""
+"""The delay that the network adds to a round trip."""
 CALLS = 20
-"""Calls of one round over it, at most."""
+"""The most calls of one round that are made over the network."""
 
 _SET_TIMER_SLACK = 29
 
@@ -36,7 +36,7 @@ def network(host: str, port: int) -> Iterator[int]:
 
 if __name__ == "__main__":
     with contextlib.suppress(OSError, AttributeError):
-        # Linux may wake sleepers 50 µs late; threads inherit what is asked for here.
+        # Linux may end a sleep 50 µs late. Threads inherit this setting.
         ctypes.CDLL(None).prctl(_SET_TIMER_SLACK, 1)
     proxy = TcpProxy(sys.argv[1], int(sys.argv[2]))
     proxy.delay = SECONDS / 2

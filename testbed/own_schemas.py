@@ -1,4 +1,4 @@
-"""The servers of a run: those that the environment names, else private ones; in them schemas and tables of its own."""
+"""The servers of a benchmark: those that the environment names, otherwise private ones; and its schemas and tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BEHAVIOUR = ("PG_POOL", "PG_CONNECT", "PG_TCP", "AWS_DB_AUTO", "AWS_DB_TIMEOUT"
 
 
 def use(environment: Mapping[str, str]) -> None:
-    """Make this process use the settings from now on."""
+    """Add these settings to the environment of this process, and make the library read it again."""
     os.environ.update(environment)
     close_pool()
     reset_ensure_cache()
@@ -32,7 +32,7 @@ def use(environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Use the default settings but for those that name servers; restore the environment at the end."""
+    """Use the default settings, except those that name servers; restore the environment after the block."""
     before = dict(os.environ)
     for name in before:
         if name.startswith(_BEHAVIOUR):
@@ -46,14 +46,14 @@ def own_settings() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A server with any number of schemas of this run. `environment` names the schema of this library."""
+    """A server on which a run creates schemas. `environment` has the settings that name the schema of this library."""
 
     target: PostgresTarget
     environment: dict[str, str]
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where the server listens."""
+        """The host and the port of the server."""
         with self.target.connect() as connection:
             return connection.info.host, connection.info.port
 
@@ -64,7 +64,7 @@ class PostgresServer:
 
     @contextmanager
     def schema(self, name: str) -> Iterator[dict[str, str]]:
-        """Yield the settings of another schema, with this library's tables."""
+        """Create a schema with this library's tables, use it during the block, and yield its settings."""
         prefix = f"bench{uuid4().hex[:8]}_{name}_"
         environment = {**self.target.environment, "PG_DB_PREFIX": prefix, "PG_DB_SCHEMA": "public"}
         use(environment)
@@ -78,7 +78,7 @@ class PostgresServer:
 
     @contextmanager
     def database(self) -> Iterator[dict[str, str]]:
-        """Yield the settings of an empty database."""
+        """Create an empty database for the block, and yield its settings."""
         name = f"bench_baseline_{uuid4().hex[:8]}"
         with self.target.connect() as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -98,9 +98,9 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
-    """Yield the server; a private one does not wait for its disk and has these `settings`.
+    """Yield the server, with a schema for this library that is in use during the block.
 
-    A schema for this library is in use meanwhile.
+    A private server runs with fsync off and with these `settings`.
     """
     with own_settings(), postgres_environment(fsync=False, settings=settings) as environment:
         target = PostgresTarget(environment)
@@ -110,7 +110,7 @@ def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[Postg
 
 @contextmanager
 def dynamodb_server() -> Iterator[Callable[[str], AbstractContextManager[dict[str, str]]]]:
-    """Yield what makes tables of this run's own and yields their settings."""
+    """Yield a function that creates tables for a block, whose context manager yields their settings."""
     with own_settings(), dynamodb_target(os.environ) as target:
 
         @contextmanager
@@ -126,7 +126,7 @@ def dynamodb_server() -> Iterator[Callable[[str], AbstractContextManager[dict[st
 
 @contextmanager
 def dynamodb_in_use(name: str) -> Iterator[dict[str, str]]:
-    """Use tables of this run's own meanwhile, and yield their settings."""
+    """Create tables, use them during the block, and yield their settings."""
     with dynamodb_server() as tables, tables(name) as environment:
         use(environment)
         yield environment

@@ -1,7 +1,7 @@
-"""Actors and all that they own, made by the server: as many as a large application has, in minutes.
+"""Creates actors with all their rows on the server: as many as a large application has, within minutes.
 
 Every actor has 20 properties, two of them indexed, 2 trusts, a peer trustee, a subscription with 3 diffs, a suspension
-and 4 attributes. The ids look like UUIDs, so their order is that of chance.
+and 4 attributes. The ids look like UUIDs, so they are in random order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EXPIRED: LiteralString = (
     "SELECT md5((n %% %(actors)s)::text)::uuid::text, 'expired', 'n-' || n, '{\"state\": \"old\", \"tries\": 1}', "
     "'2026-01-02Z', 1000000000 + n FROM generate_series(0, %(last)s::bigint) AS n"
 )
-# Foreign keys go first and come last.
+# In the order in which they are dropped: foreign keys first. They are added in the reverse order.
 _CONSTRAINTS: LiteralString = (
     "SELECT relname, conname, ' ' || pg_get_constraintdef(pg_constraint.oid) FROM pg_constraint "
     "JOIN pg_class ON pg_class.oid = conrelid "
@@ -43,11 +43,11 @@ _INDEXES: LiteralString = (
 
 
 def populate(connection: Connection, actors: int) -> None:
-    """Store so many actors, numbered from 0, in the empty schema that the connection's search path names."""
+    """Store this many actors, numbered from 0, in the empty schema that the connection's search path names."""
     connection.execute("SET maintenance_work_mem = '1GB'")
     connection.execute(_NUMBERED, {"last": actors - 1})
     with connection.transaction():
-        # A server without replicas keeps no log of the rows of tables that the same transaction emptied.
+        # With wal_level = minimal, rows of a table that the same transaction truncated are not written to the log.
         connection.execute("TRUNCATE actors, attributes CASCADE")
         with _keys_made_last(connection):
             connection.execute(_ROWS.read_bytes())
@@ -56,15 +56,15 @@ def populate(connection: Connection, actors: int) -> None:
 
 
 def add_expired(connection: Connection, actors: int, rows: int) -> None:
-    """Store attributes, numbered from 0, of so many actors in the bucket `expired`, whose time is over."""
+    """Store `rows` expired attributes, numbered from 0, in the bucket `expired` of the first `actors` actors."""
     connection.execute(_EXPIRED, {"actors": actors, "last": rows - 1})
     connection.execute("VACUUM ANALYZE attributes")
 
 
 def warm(connection: Connection) -> None:
-    """Read all pages into the server's memory, as those of a server that has run for long are, if it has what does so.
+    """Read all pages into the server's memory, as on a server that has been running for long.
 
-    New indexes are written past it.
+    New indexes are not in it yet. Does nothing on a server without the extension pg_prewarm.
     """
     with suppress(psycopg.Error):
         connection.execute("CREATE EXTENSION pg_prewarm")
@@ -77,7 +77,7 @@ def warm(connection: Connection) -> None:
 
 @contextmanager
 def _keys_made_last(connection: Connection) -> Iterator[None]:
-    """Do without keys and indexes meanwhile: made of all rows at once they take a tenth of the time."""
+    """Drop keys and indexes during the block: building them from all rows at once takes a tenth of the time."""
     constraints = connection.execute(_CONSTRAINTS).fetchall()
     indexes = connection.execute(_INDEXES).fetchall()
     for table, name, _ in constraints:

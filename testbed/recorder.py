@@ -1,4 +1,4 @@
-"""What this library sends, recorded where it hands a call to its driver, so that the floor can send the same."""
+"""Records what this library sends, at the point where it calls its driver, so that a benchmark can send the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Statement(NamedTuple):
-    """SQL with `$1` and so on, and the values as PostgreSQL reads them."""
+    """SQL with the placeholders `$1` and so on, and the values as PostgreSQL receives them."""
 
     sql: str
     values: tuple[Any, ...]
@@ -30,7 +30,7 @@ Request = tuple[str, dict[str, Any]]
 
 @contextmanager
 def recorded_trips() -> Iterator[Callable[[], list[Trip]]]:
-    """Record the round trips to PostgreSQL meanwhile; yield what returns those since its last call."""
+    """Record the round trips to PostgreSQL; yield a function that returns those since its last call."""
     trips: list[Trip] = []
     own_run, own_run_all = PooledConnection.run, PooledConnection.run_all
 
@@ -48,7 +48,7 @@ def recorded_trips() -> Iterator[Callable[[], list[Trip]]]:
 
 @contextmanager
 def recorded_requests() -> Iterator[Callable[[], list[Request]]]:
-    """Record the requests to DynamoDB meanwhile; yield what returns those since its last call."""
+    """Record the requests to DynamoDB; yield a function that returns those since its last call."""
     requests: list[Request] = []
     own_call = Transport.call
 
@@ -62,7 +62,7 @@ def recorded_requests() -> Iterator[Callable[[], list[Request]]]:
 
 @contextmanager
 def _replaced(owner: type, **methods: Callable[..., Any]) -> Iterator[None]:
-    """Give a class other methods meanwhile."""
+    """Replace methods of a class during the block."""
     before = {name: getattr(owner, name) for name in methods}
     for name, method in methods.items():
         setattr(owner, name, method)
@@ -85,7 +85,7 @@ def _statement(query: Any, parameters: Any) -> Statement:
 
 
 def _text(value: Any) -> Any:
-    """Return a value as the text that PostgreSQL gets, which then finds the type itself."""
+    """Return a value as the text that PostgreSQL receives; the server infers its type."""
     if isinstance(value, bool):
         return "t" if value else "f"
     return value if value is None or isinstance(value, list) else str(value)

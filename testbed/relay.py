@@ -1,4 +1,4 @@
-"""What relays in front of a database server share: a port, the server behind it, and the open sockets."""
+"""The base of relays in front of a database server: the port, the address of the server, and the open sockets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Relay(HelperServer, socketserver.TCPServer):
 
     Attributes:
         target: host and port of the server behind the relay.
-        accepted: how many connections of clients reached the server.
+        accepted: how many client connections were relayed to the server.
     """
 
     allow_reuse_address = True
@@ -58,7 +58,7 @@ class Relay(HelperServer, socketserver.TCPServer):
 
 
 def close_sockets(*ends: socket.socket) -> None:
-    """End the connections of these sockets, which wakes whoever waits for them."""
+    """Shut down these sockets, which wakes threads that wait for them."""
     for end in ends:
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""The database servers of a test session and the places in them that belong to the session."""
+"""The database servers of a test session, and the schemas and tables that the session creates on them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
 
-# What a careless layer trips over: quotes in the password, a server outside UTC.
+# A password with quotes and a server outside UTC, because careless code fails on them.
 _AWKWARD_PASSWORD = 'it\'s a "pass word" of 100 %'
-# Deadlocks are wanted here, and found sooner.
+# Tests cause deadlocks, so the server should detect them soon.
 SERVER_SETTINGS = {"timezone": "America/New_York", "deadlock_timeout": "50ms"}
 _DELETES_PER_REQUEST = 25
 _PARTS = {
@@ -35,7 +35,7 @@ _PARTS = {
     "sslmode": "PG_DB_SSLMODE",
     "sslrootcert": "PG_DB_SSLROOTCERT",
 }
-"""The variables that stand for the parts of a URL."""
+"""The variables that name the parts of a URL."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class DynamoDBTarget:
 
 @contextmanager
 def postgres_target(environment: Mapping[str, str]) -> Iterator[PostgresTarget]:
-    """Yield the server that `environment` names, else a private one."""
+    """Yield the server that `environment` names, otherwise a private one."""
     with postgres_environment(
         environment, password=_AWKWARD_PASSWORD, fsync=False, settings=SERVER_SETTINGS
     ) as settings:
@@ -94,7 +94,7 @@ def postgres_target(environment: Mapping[str, str]) -> Iterator[PostgresTarget]:
 
 
 def _in_parts(settings: Mapping[str, str]) -> Mapping[str, str]:
-    """Return settings that name the same server without a URL, so that a test can change its parts."""
+    """Return settings that name the same server by its parts instead of a URL, so that a test can change one."""
     url = settings.get("PG_DB_URL") or settings.get("DATABASE_URL")
     if not url:
         return settings
@@ -108,13 +108,13 @@ def _in_parts(settings: Mapping[str, str]) -> Mapping[str, str]:
 
 @contextmanager
 def dynamodb_target(environment: Mapping[str, str]) -> Iterator[DynamoDBTarget]:
-    """Yield the server that `environment` names, else a private one."""
+    """Yield the server that `environment` names, otherwise a private one."""
     with dynamodb_environment(environment) as settings:
         yield DynamoDBTarget(settings)
 
 
 def distribute(target: PostgresTarget, schema: str, environment: Mapping[str, str]) -> None:
-    """Hand a migrated schema to a node of the cluster if `CITUS=1` says that the server is one."""
+    """Distribute a migrated schema to a node of the cluster if `CITUS=1` says that the server is Citus."""
     if environment.get("CITUS") == "1":
         with target.connect() as connection:
             name = sql.Identifier(schema).as_string()
@@ -122,7 +122,7 @@ def distribute(target: PostgresTarget, schema: str, environment: Mapping[str, st
 
 
 class Tables(Protocol):
-    """Where a backend keeps the rows of a test."""
+    """The tables in which a backend stores the rows of a test."""
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -140,7 +140,7 @@ class PostgresTables:
         self._target = target
         self._schema = prefix + schema
         self._connection = target.connect()
-        # A test that leaves a transaction open fails here and does not hang.
+        # If a test leaves a transaction open, wiping fails instead of hanging.
         self._connection.execute("SET lock_timeout = '10s'")
         found = self._connection.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> 'alembic_version'", [self._schema]
@@ -157,7 +157,7 @@ class PostgresTables:
         row = self._connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(tests))).fetchone()
         for name, has_rows in zip(self._names, row or (), strict=True):
             if has_rows:
-                # For a few rows much faster than TRUNCATE.
+                # For a few rows, DELETE is much faster than TRUNCATE.
                 self._connection.execute(sql.SQL("DELETE FROM {}").format(name))
 
     def drop(self) -> None:

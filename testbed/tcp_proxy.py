@@ -1,4 +1,4 @@
-"""A proxy in front of a database server, to count what is sent and to inject faults."""
+"""A proxy in front of a database server that counts round trips and injects faults."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _CHUNK = 65536
 
 Forward = Callable[[], None]
 Spoiler = Callable[[Forward], bool]
-"""Is called with what forwards a message of a client; hangs up on client and server if it returns False."""
+"""Called with a function that forwards a client's message; returns False to close both connections."""
 
 
 class TcpProxy(Relay):
     """Forwards the connections to one server.
 
     Attributes:
-        silent: whether what clients send is kept instead.
-        mute: whether what the server answers is kept instead.
-        spoiler: what to do with each message of a client; None forwards it.
-        delay: seconds for which each direction is held back, as by a network.
-        losses: how many of the server's next answers are dropped, each with its connection.
-        flights: how often the server answered what a client had sent since the answer before.
+        silent: whether messages of clients are discarded.
+        mute: whether answers of the server are discarded.
+        spoiler: called for each message of a client; None forwards every message.
+        delay: seconds by which each direction is delayed, as by a network.
+        losses: how many of the server's next answers are lost, each with its connection.
+        flights: the number of round trips: how often the server answered after a client had sent something.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -63,7 +63,7 @@ class _Connection(socketserver.BaseRequestHandler):
         close_sockets(self.request, self.upstream)
 
     def _received(self, source: socket.socket) -> bytes:
-        """Return what came, after the delay; what followed meanwhile was on its way at the same time."""
+        """Return the received bytes after the delay, with those that arrived during it."""
         data = source.recv(_CHUNK)
         if self.server.delay and data:
             time.sleep(self.server.delay)
@@ -72,7 +72,7 @@ class _Connection(socketserver.BaseRequestHandler):
         return data
 
     def _pass_on(self, forward: Forward) -> bool:
-        """Forward a message, as far as that is wanted; tell whether the connection stays open."""
+        """Forward a message unless a fault prevents it; return whether the connection stays open."""
         if self.server.spoiler is not None:
             return self.server.spoiler(forward)
         if not self.server.silent:
@@ -82,8 +82,8 @@ class _Connection(socketserver.BaseRequestHandler):
     def _relay_answers(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._received(self.upstream):
-                # Not when it is asked: psycopg ends a pipeline with a message that has no answer.
-                # And not when an answer overtakes what the client has already sent on: then it did not wait.
+                # Count answers, not requests: psycopg ends a pipeline with a message that has no answer.
+                # Do not count an answer if the client has already sent more: it did not wait for the answer.
                 if self.asked and not select.select([self.request], [], [], 0)[0]:
                     self.server.flights += 1
                     self.asked = False

@@ -1,8 +1,8 @@
 """Helper threads of tests: none outlives the test that starts it, and what one raises fails that test.
 
 * `HelperThreads`: starts functions in threads; `join` waits for them.
-* `HelperServer`: makes a `socketserver` server whose threads end with its `stop`.
-* `threads_left`: the threads that a test left behind; a fixture of tests/conftest.py asks after each test.
+* `HelperServer`: a base of `socketserver` servers, whose `stop` ends all threads of the server.
+* `threads_left`: returns the threads that a test left running; a fixture of tests/conftest.py calls it after each test.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 PATIENCE = 120.0
 """Seconds after which a test stops waiting and fails; far more than a busy machine takes."""
 
-# Those of psycopg's pool, which the backend keeps from one test to the next.
+# The threads of psycopg's pool, which the backend keeps from one test to the next.
 _POOL_THREADS = ("-scheduler", "-worker-")
 
 
@@ -32,7 +32,7 @@ class HelperThreads:
 
     def start(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
         """Call `function` in a thread."""
-        # A daemon, so that one that hangs ends with the tests.
+        # A daemon thread, so that a hanging one does not keep the test process alive.
         thread = threading.Thread(target=self._run, args=(function, *arguments), daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -41,7 +41,7 @@ class HelperThreads:
     def join(self) -> None:
         """Wait until all threads have ended, and raise the first exception that one of them raised."""
         deadline = time.monotonic() + PATIENCE
-        # Threads may start others meanwhile.
+        # Threads may start other threads in the meantime.
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             assert not thread.is_alive(), f"{thread} does not end"
@@ -58,7 +58,7 @@ class HelperThreads:
 
 
 class HelperServer(socketserver.BaseServer):
-    """Serves each client in a thread of its own, from `start` to `stop`; to be mixed in before a server's class."""
+    """Serves each client in a thread of its own, from `start` to `stop`. A mix-in, before the class of the server."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self.threads = HelperThreads()
@@ -71,7 +71,7 @@ class HelperServer(socketserver.BaseServer):
         self.threads.start(self.serve_forever, 0.02)
 
     def stop(self) -> None:
-        """Refuse new clients, hang up on the others, and raise what a thread raised. Do nothing if that is done."""
+        """Stop accepting clients, disconnect the others, and raise the first exception of a thread. Can be repeated."""
         self.stopping.set()
         self.shutdown()
         self.server_close()
@@ -82,7 +82,7 @@ class HelperServer(socketserver.BaseServer):
         self.threads.join()
 
     def hang_up(self) -> None:
-        """Close what handlers have open besides the connections of clients."""
+        """Close other connections of the handlers than those to clients. Does nothing here."""
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a client in a thread."""
@@ -91,7 +91,7 @@ class HelperServer(socketserver.BaseServer):
 
     def _serve(self, request: Any, client_address: Any) -> None:
         try:
-            # A client or a server that hangs up is what these servers are for.
+            # Tests close connections on purpose, so that is not an error.
             with contextlib.suppress(OSError):
                 self.finish_request(request, client_address)
         finally:
@@ -100,10 +100,10 @@ class HelperServer(socketserver.BaseServer):
 
 
 def threads_left(before: Collection[threading.Thread], seconds: float = 30.0) -> list[threading.Thread]:
-    """Return the threads that were not there before and do not end by themselves within `seconds`."""
+    """Return the threads that are not in `before` and do not end within `seconds`."""
     left = [thread for thread in threading.enumerate() if thread not in before and not _of_a_pool(thread)]
     if left:
-        # A generator that an exception's traceback keeps ends its threads when it is collected.
+        # A traceback can keep a generator alive, which ends its threads only when it is collected.
         gc.collect()
     deadline = time.monotonic() + seconds
     for thread in left:

@@ -1,1 +1,1 @@
-"""One table of operations: tests and benchmarks count their requests, benchmarks time them."""
+"""The table of operations. Tests and benchmarks count their requests; benchmarks measure their time."""

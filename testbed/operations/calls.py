@@ -1,6 +1,7 @@
-"""Calls of the public classes of `actingweb.db`, written down before there is a backend or an actor.
+"""Describes calls of the public classes of `actingweb.db`, before a backend is loaded or an actor exists.
 
-The baseline uses this package in an environment of its own, so it imports nothing but the standard library.
+The benchmark's baseline, the earlier storage layer, uses this package in an environment without other packages. So it
+imports the standard library only.
 """
 
 import importlib
@@ -27,7 +28,7 @@ class Classes:
     """The public classes of one backend, as attributes.
 
     Args:
-        cascades: `DbActor.delete` removes what the actor owns; otherwise the caller deletes list by list.
+        cascades: whether `DbActor.delete` also deletes the actor's other rows; otherwise the caller deletes each list.
         properties: the arguments of `DbProperty` and `DbPropertyList`.
     """
 
@@ -41,11 +42,11 @@ class Classes:
                     setattr(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        # The baseline need not have it.
+        # Imported only if it is used, because the baseline may not have this module.
         return getattr(importlib.import_module(f"actingweb.db.{self.database}.property_lookup"), name)
 
     def maker(self, name: str, actor_id: str) -> Callable[[], Any]:
-        """Return what makes an object of a class, or the class itself if its methods are static."""
+        """Return a function that returns a new object of a class, or the class itself if its methods are static."""
         found = getattr(self, name)
         if name in ("DbProperty", "DbPropertyList"):
             return partial(found, **self.properties)
@@ -63,7 +64,7 @@ def load_classes(database: str, cascades: bool = True, *, lookup: bool = True) -
 
 
 class Actor(NamedTuple):
-    """An actor that a call is on; `address` is its creator and its property `email`."""
+    """The actor of a call. `address` is its creator and its property `email`."""
 
     id: str
     address: str
@@ -71,17 +72,17 @@ class Actor(NamedTuple):
 
 Call = Callable[[], Any]
 Prepare = Callable[[Any, Actor], Call]
-"""Returns the call for an actor, with the object that it needs loaded."""
+"""Returns the call for an actor, and loads the object that the call needs."""
 
 
 ID = "{id}"
 
 
 def do(path: str, *arguments: Any, load: Any = None, **named: Any) -> Prepare:
-    """Return what prepares a call of a method, as `DbTrust.get`.
+    """Return a function that prepares a call of a method, as `DbTrust.get`.
 
-    `{id}` and `{address}` in texts stand for those of the actor. `load`: the arguments with which the object is loaded
-    first; the call does nothing if that finds nothing.
+    `{id}` and `{address}` in texts are replaced by those of the actor. `load` has the arguments of the `get` that loads
+    the object first; if it finds nothing, the call does nothing.
     """
     entity, method = path.split(".")
 

@@ -21,9 +21,9 @@ class Counted:
 
     Attributes:
         dynamodb: requests, at most.
-        rows: make what the call needs.
+        rows: calls that store the rows which the call needs.
         postgresql: round trips, at most.
-        legacy: whether it runs without look-up table.
+        legacy: whether it runs in legacy mode, without the look-up table.
     """
 
     name: str
@@ -34,16 +34,16 @@ class Counted:
     legacy: bool = False
 
     def prepare(self, db: Classes, actor_id: str) -> Call:
-        """Store what is needed for an actor that exists and return the call to count."""
+        """Store the rows that the call needs for an existing actor, and return the call."""
         actor = Actor(actor_id, actor_id)
         for prepare in self.rows:
             prepare(db, actor)()
         return self.call(db, actor)
 
     def count(self, db: Classes, taken: Callable[[], Sequence[object]]) -> int:
-        """Return how many of what `taken` returns, which is what was sent since its last call, a call sends."""
+        """Return how many requests or round trips a call sends. `taken` returns those sent since its last call."""
         for _ in range(2):
-            # The first time uncounted: a connection is opened, tables are checked, legacy tables found absent.
+            # The first call is not counted: it opens a connection, checks tables and finds legacy ones missing.
             actor_id = f"a{uuid4().hex}"
             db.DbActor().create(actor_id, actor_id, "passphrase")
             call = self.prepare(db, actor_id)

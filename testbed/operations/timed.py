@@ -1,6 +1,6 @@
-"""The operations that are timed: `TIMED` on rows that they make, `GROWTH` on those of `testbed.population`.
+"""The operations that are timed: `TIMED` on rows that they create, `GROWTH` on the rows of `testbed.population`.
 
-Each call of `GROWTH` is on another actor, drawn at random from as many as the environment's variable `ACTORS` says.
+Each call of `GROWTH` uses another actor, drawn at random. The variable named by `ACTORS` has the number of actors.
 """
 
 import hashlib
@@ -31,21 +31,21 @@ def _uuid(text: str) -> str:
 
 
 def drawn(count: int) -> list[Actor]:
-    """Return so many different actors of the population."""
+    """Return `count` different actors of the population, drawn at random."""
     return [population_actor(number) for number in _random.sample(range(int(os.environ[ACTORS])), count)]
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What is timed: calls on actors of its own.
+    """An operation that is timed, with actors of its own.
 
     Attributes:
-        kind: "read" or "write" of one row, or "rows": of many.
-        count: calls a round, at most; a tenth of them on DynamoDB.
-        rows: make what a call needs, from nothing and from what an earlier call left.
-        repeats: the calls leave what they need, so that `store` is needed only once.
-        creates: `rows` remove what an earlier call created.
-        shared: all calls of a round are on the same actor.
+        kind: "read" or "write" for one row, "rows" for many rows.
+        count: the most calls of a round; on DynamoDB a tenth of it.
+        rows: calls that store the rows which a call needs, whether or not an earlier call has changed them.
+        repeats: whether the calls do not change the rows that they need, so that `store` is called only once.
+        creates: whether the calls create rows, which `rows` then delete.
+        shared: whether all calls of a round use the same actor.
     """
 
     name: str
@@ -58,18 +58,18 @@ class Operation:
     shared: bool = False
 
     def store(self, db: Any, count: int) -> None:
-        """Make the rows that so many calls need."""
+        """Store the rows that `count` calls need."""
         for actor in self._actors(count):
             db.DbActor().create(actor_id=actor.id, creator=actor.address, passphrase="a passphrase")
             self.make(db, actor)
 
     def make(self, db: Any, actor: Actor) -> None:
-        """Make the rows of one actor."""
+        """Store the rows of one actor."""
         for prepare in self.rows:
             prepare(db, actor)()
 
     def calls(self, db: Any, count: int) -> list[Call]:
-        """Return so many calls."""
+        """Return `count` calls."""
         calls = [self.call(db, actor) for actor in self._actors(count)]
         return calls * count if self.shared else calls
 
@@ -79,7 +79,7 @@ class Operation:
 
 
 class _OfPopulation(Operation):
-    """The same on drawn actors, which have what calls that repeat need."""
+    """An operation on actors of the population, which have the rows that repeatable calls need."""
 
     def store(self, db: Any, count: int) -> None:
         if self.repeats:
@@ -97,7 +97,7 @@ class _OfPopulation(Operation):
 
 
 _draws: dict[str, list[Actor]] = {}
-"""The actors that the calls of this round are on."""
+"""The actors of the calls of this round, by the name of the operation."""
 
 _VALUE = "v" * 100
 _OLD, _NEW = {"state": "old", "tries": 1}, {"state": "new", "tries": 2}
@@ -183,7 +183,7 @@ def _operations(
     diffs: int,
     cleared: int,
 ) -> tuple[Operation, ...]:
-    """Return the operations; those on many rows meet so many of them. A count of 0: not in `TIMED`."""
+    """Return the operations. Those on many rows use this many. One with a count of 0 is not in `TIMED`."""
     ends = {"lower": "p-00", "upper": names("p", ranged)[-1]}
     batch = names("batch", deleted)
     expired = {"bucket": "expired-{id}", "data": 1, "ttl_seconds": -7200}

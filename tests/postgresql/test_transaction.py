@@ -89,7 +89,7 @@ def test_a_block_in_a_block_is_undone_alone(backend: Backend, actor_id: str) -> 
 
 
 def test_a_failure_that_is_kept_inside_stores_nothing(backend: Backend, actor_id: str) -> None:
-    with pytest.raises(DbError, match="nothing of it is stored"), transaction():
+    with pytest.raises(DbError, match="nothing of the block is stored"), transaction():
         get_property(backend).set(actor_id, "color", "red")
         with pytest.raises(DbUnknownActorError):
             get_property(backend).set("nobody", "color", "red")
@@ -101,7 +101,7 @@ def test_a_failure_that_is_kept_inside_stores_nothing(backend: Backend, actor_id
 def test_a_failure_that_is_kept_inside_an_inner_block_undoes_that(backend: Backend, actor_id: str) -> None:
     with transaction():
         get_property(backend).set(actor_id, "outer", "1")
-        with pytest.raises(DbError, match="nothing of it is stored"), transaction():
+        with pytest.raises(DbError, match="nothing of the block is stored"), transaction():
             get_property(backend).set(actor_id, "inner", "1")
             with pytest.raises(DbUnknownActorError):
                 get_property(backend).set("nobody", "color", "red")
