@@ -1,6 +1,6 @@
 """The PynamoDB models of the tables, for maintenance and for creating tables.
 
-Importing the backend and serving calls does not load this module: `lazy_models` does when a model is asked for.
+Importing the backend and serving calls does not load this module: `lazy_models` loads it at the first use of a model.
 """
 
 import logging

@@ -29,7 +29,7 @@ _LEAST_NUMBER = -(2**63)
 # Each batch begins at `start`, so that it does not scan the index entries of rows that earlier batches deleted.
 # The parameters are in subqueries to hide their values from the planner. It then reads in the order of the index and
 # does not sort, and uses one plan for all calls; planning each call would take longer than purging a few rows.
-# Rows are deleted by ctid, because for so many keys the planner might scan the table.
+# Rows are deleted by ctid, because for a large number of keys the planner might scan the table.
 # A row that another transaction changes at the same time may be found but not deleted, so both are counted.
 _PURGE: LiteralString = (
     "WITH expired AS (SELECT ctid, ttl_timestamp FROM {attributes} "

@@ -108,7 +108,7 @@ def recording_change(change: LiteralString, record: type[Record] | None = None) 
     """Return a statement that runs `change` and records, for the rest of the transaction, whether it changed its row.
 
     The statements after it cannot tell by reading the row: if `change` changed no row, it locked none, and another
-    transaction may have stored the same value meanwhile.
+    transaction may have stored the same value in the meantime.
     """
     return Statement(_RECORDING.replace("{change}", change), record)
 
@@ -148,7 +148,7 @@ def release_statements(actor_id: str, names: list[str]) -> list[BoundStatement]:
 def release_statement_if_changed(actor_id: str, name: str) -> BoundStatement:
     """Return the statement that deletes the actor's claims under a name if the previous one deleted the property.
 
-    `recording_change` made that statement. Its lock keeps other calls from storing the property again meanwhile.
+    `recording_change` made that statement. Its lock keeps other calls from storing the property until the commit.
     """
     return DELETE_CLAIMS_IF_CHANGED, {"id": actor_id, "names": [name]}
 

@@ -249,7 +249,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         return result
 
     def _flush(self) -> None:
-        """Send the buffered output; meanwhile read what the server sends."""
+        """Send the buffered output, and read what the server sends, so that neither side blocks."""
         while self.pgconn.flush():
             if not self._await_writable():
                 raise NoAnswerError(_SILENT)
