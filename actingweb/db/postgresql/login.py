@@ -131,7 +131,7 @@ def _isolated(parameters: dict[str, Any], settings: PostgresSettings, variable: 
     if has_password and (other := _target_variable(has_host, has_user, settings.libpq)):
         # Crash reports show the variables of this frame, so none may contain a password.
         del parameters
-        raise ConfigurationError(f"{variable}: must name the host and the user of its password; now {other} names one")
+        raise ConfigurationError(f"{variable}: must name host and user of its password, or {other} would choose one")
     return _blanks(has_host, has_password, settings.libpq) | parameters
 
 
