@@ -16,9 +16,29 @@ import pytest
 _DIRECTORY = Path(__file__).parent
 # A parallel run gives out whole modules: those that take longest are not left for its end.
 _LONG = ("conformance", "guide", "migration", "dynamodb", "faults", "embedded", "schema")
-_NOT_QUICK = ("benchmarks", "conformance", "dynamodb", "embedded", "faults", "guide", "migration", "schema")
-# Modules of the contract suite that wait for time limits or race many threads.
-_SLOW = ("test_faults.py", "test_property_claim_races.py", "test_secrets.py")
+_NOT_QUICK = (
+    "benchmarks",
+    "cli",
+    "conformance",
+    "dynamodb",
+    "embedded",
+    "faults",
+    "guide",
+    "migration",
+    "schema",
+    "supply",
+)
+# Modules that wait for time limits, race many threads, run the type checker or start servers of their own.
+_SLOW = (
+    "test_attribute_numbers.py",
+    "test_distributed.py",
+    "test_faults.py",
+    "test_model.py",
+    "test_property_claim_races.py",
+    "test_records.py",
+    "test_refusals.py",
+    "test_secrets.py",
+)
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
