@@ -7,10 +7,10 @@ from pathlib import Path
 
 from benchmarks.baseline import baseline
 from benchmarks.floor import DynamoDBFloor
-from benchmarks.interleave import Contender, floor_and_ours, interleave, row_of, timed
+from benchmarks.interleave import Contender, floor_and_ours, interleave, row_of
 from benchmarks.results import Row, Section, ratios
 from testbed.machine import note
-from testbed.operations.calls import Classes, load_classes
+from testbed.operations.calls import Classes, load_classes, timed
 from testbed.operations.timed import Operation, row_by_row
 from testbed.own_schemas import dynamodb_server, use
 from testbed.recorder import Request, recorded_requests

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.results import Row, figure, ratios
-from testbed.operations.calls import Call
+from testbed.operations.calls import Call, timed
 from testbed.operations.timed import Operation
 
-__all__ = ["Contender", "Times", "floor_and_ours", "interleave", "row_of", "timed"]
+__all__ = ["Contender", "Times", "floor_and_ours", "interleave", "row_of"]
 
 Contender = Callable[[], tuple[float, float]]
 """Runs one round and returns the seconds, and the seconds of processor time, that a call took."""
@@ -37,18 +35,6 @@ def interleave(contenders: Mapping[str, Contender], rounds: int) -> dict[str, Ti
                 times[name].cpu.append(cpu)
         names = [*names[1:], names[0]] if number % 2 else names[::-1]
     return times
-
-
-def timed(calls: Sequence[Call]) -> tuple[float, float]:
-    """Make the calls and return what one took."""
-    gc.collect()
-    gc.disable()
-    began, cpu = time.perf_counter(), time.thread_time()
-    for call in calls:
-        call()
-    wall, cpu = time.perf_counter() - began, time.thread_time() - cpu
-    gc.enable()
-    return wall / len(calls), cpu / len(calls)
 
 
 def floor_and_ours(

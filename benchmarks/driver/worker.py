@@ -5,13 +5,11 @@ Runs in the environment of whoever is measured, so it uses the standard library 
 on average, and those of processor time. An operation that cannot be run is answered with its "error".
 """
 
-import gc
 import importlib
 import json
 import logging
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +39,8 @@ def _answer(classes: Any, operation: Any, request: dict[str, Any]) -> dict[str, 
     if request["do"] == "store":
         operation.store(classes, request["count"])
         return {}
-    calls = operation.calls(classes, request["count"])
-    gc.collect()
-    gc.disable()
-    began, cpu = time.perf_counter(), time.thread_time()
-    for call in calls:
-        call()
-    seconds, cpu = time.perf_counter() - began, time.thread_time() - cpu
-    gc.enable()
-    return {"seconds": seconds / len(calls), "cpu": cpu / len(calls)}
+    seconds, cpu = importlib.import_module("operations.calls").timed(operation.calls(classes, request["count"]))
+    return {"seconds": seconds, "cpu": cpu}
 
 
 if __name__ == "__main__":

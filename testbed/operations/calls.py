@@ -4,12 +4,14 @@ The benchmark's baseline, the earlier storage layer, uses this package in an env
 imports the standard library only.
 """
 
+import gc
 import importlib
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-__all__ = ["ID", "Actor", "Call", "Classes", "Prepare", "do", "each", "filled", "load_classes", "names"]
+__all__ = ["ID", "Actor", "Call", "Classes", "Prepare", "do", "each", "filled", "load_classes", "names", "timed"]
 
 _MODULES = (
     "actor",
@@ -116,3 +118,15 @@ def each(values: Iterable[Any], do: Callable[[Any], Prepare]) -> tuple[Prepare, 
 
 def names(prefix: str, count: int) -> list[str]:
     return [f"{prefix}-{number:02}" for number in range(count)]
+
+
+def timed(calls: Sequence[Call]) -> tuple[float, float]:
+    """Make the calls and return the seconds, and the seconds of processor time, that a call took on average."""
+    gc.collect()
+    gc.disable()
+    began, cpu = time.perf_counter(), time.thread_time()
+    for call in calls:
+        call()
+    wall, cpu = time.perf_counter() - began, time.thread_time() - cpu
+    gc.enable()
+    return wall / len(calls), cpu / len(calls)
