@@ -14,12 +14,13 @@ from actingweb.db import (
 from actingweb.db.capabilities import Capability
 from actingweb.db.conformance import lacks, requires
 from actingweb.db.protocols import DbSubscriptionProtocol
+from actingweb.db.records import SubscriptionRecord
 from actingweb.db.registry import Backend
 from tests.support import race
 
-from .support.entities import FLAGS, refusal
+from .support.entities import FLAGS, refusal, unset_texts
 
-UNSET = {"granularity": "", "target": "", "subtarget": "", "resource": "", "sequence": 0, "callback": False}
+UNSET = {**unset_texts(SubscriptionRecord), "sequence": 0, "callback": False}
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ class TestCreate:
     def test_arguments_are_in_this_order(self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str) -> None:
         assert sub.create(actor_id, "p", "s", "high", "target", "subtarget", "resource", 5, True) is True
         assert _stored(backend, actor_id) == {
+            **UNSET,
             "id": actor_id,
             "peerid": "p",
             "subscriptionid": "s",

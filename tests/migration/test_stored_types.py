@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actingweb.db import DbError
+from actingweb.db.records import SubscriptionRecord
 from actingweb.db.registry import Backend, load_backend
 from actingweb.migration.documents import Document, document_of
 from actingweb.migration.jobs.export import export_tables
@@ -137,9 +138,10 @@ def test_other_columns_in_a_file(target: Target, tmp_path: Path, seqnr: object, 
     odd = SUBSCRIPTION | {"seqnr": seqnr, "callback": callback, "target": {"S": "t"}}
     plain = SUBSCRIPTION | {"peer_sub_id": "p:t", "subid": "t"}
     load(target, write_input(tmp_path, {"actors": [ACTOR], "subscriptions": [odd, plain]}))
-    assert [row[2:] for row in stored(target)["subscriptions"]] == [
-        ("s", None, "t", None, None, 7, True),
-        ("t", None, None, None, None, 0, False),
+    unset = dict.fromkeys(SubscriptionRecord.fields) | {"id": "a1", "peerid": "p"}
+    assert [SubscriptionRecord.make(row).asdict() for row in stored(target)["subscriptions"]] == [
+        unset | {"subid": "s", "target": "t", "seqnr": 7, "callback": True},
+        unset | {"subid": "t", "seqnr": 0, "callback": False},
     ]
     assert validate(target, tmp_path).differences == 0
 

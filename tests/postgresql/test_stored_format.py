@@ -9,7 +9,9 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from actingweb.db.records import SubscriptionRecord, TrustRecord
 from actingweb.db.registry import Backend
+from tests.contract.support.entities import unset_texts
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
@@ -98,7 +100,7 @@ def test_a_trust(backend: Backend, actor_id: str, pg: PgConnection) -> None:
     }
     backend.DbTrust.DbTrust().create(actor_id=actor_id, peerid="p1", peer_type="type", **columns)
     expected = {"id": actor_id, "peerid": "p1", "type": "type", "last_connected_via": "oauth", **columns}
-    assert only_row(pg, "trusts") == expected
+    assert only_row(pg, "trusts") == dict.fromkeys(TrustRecord.fields) | expected
 
 
 def test_a_trust_of_nothing_but_its_key(backend: Backend, actor_id: str, pg: PgConnection) -> None:
@@ -232,7 +234,7 @@ def test_a_subscription_of_another_writer_with_null_columns_reads_as_empty(
         "id": actor_id,
         "peerid": "p1",
         "subscriptionid": "s1",
-        **dict.fromkeys(("granularity", "target", "subtarget", "resource"), ""),
+        **unset_texts(SubscriptionRecord),
         "sequence": 7,
         "callback": True,
     }

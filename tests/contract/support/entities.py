@@ -19,6 +19,7 @@ from actingweb.db import (
     get_trust,
     get_trust_list,
 )
+from actingweb.db.records import Record
 from actingweb.db.registry import Backend
 
 NFC, NFD = "\u00e9", "e\u0301"
@@ -27,6 +28,12 @@ AWKWARD_TEXTS = [
     *("sub target ", "under_score", NFC, "\u4e2d", "\uffee", "🎈"),
 ]
 """Texts that are keys like any other, in the order of their UTF-8 bytes."""
+
+
+def unset_texts(record: type[Record]) -> dict[str, str]:
+    """Return what a result shows for the optional texts of a record that has none of them."""
+    return {name: "" for name, kind in record.types.items() if kind == str | None}
+
 
 FLAGS: list[tuple[Any, bool]] = [
     (True, True),

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from actingweb.db import DbInputError, DbUnknownActorError
+from actingweb.db.records import SubscriptionRecord
 
+from .entities import unset_texts
 from .model import Handled, Key, List, Model, Row, clean, in_bytes, in_form, written
 
 
@@ -36,8 +38,7 @@ class Subscription(Handled):
 
 def _shown(row: Row) -> Row:
     texts = {"id": row["id"], "peerid": row["peerid"], "subscriptionid": row["subid"], "target": row["target"]}
-    unset = {"granularity": "", "subtarget": "", "resource": ""}
-    return {**texts, **unset, "sequence": row["seqnr"], "callback": row["callback"]}
+    return {**unset_texts(SubscriptionRecord), **texts, "sequence": row["seqnr"], "callback": row["callback"]}
 
 
 class SubscriptionList(List):
