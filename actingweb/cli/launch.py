@@ -1,4 +1,4 @@
-"""The entry points of the command line tool. They import what takes time to load only once a command runs."""
+"""The entry points of the command line tool. Slow imports wait until a command runs."""
 
 import sys
 from functools import partial

@@ -51,7 +51,7 @@ _NUL = "\x00"
 
 
 class ColumnValues(BaseModel):
-    """The columns of a row, each of which is storable by itself; together they may still not be.
+    """The columns of a row, each valid by itself; `problem` tells whether PostgreSQL can store the row.
 
     Validating a document raises `pydantic.ValidationError`, which names the column and quotes no content. Attributes
     that the layout does not know are in `model_extra`.
@@ -76,7 +76,7 @@ class ColumnValues(BaseModel):
         if not extra or name not in extra:
             return None
         parts = [str(values[part]) for part in self.layout.record.key[1:]]
-        return None if extra[name] == compose(parts) else f"{name} is not made of the other parts of the key"
+        return None if extra[name] == compose(parts) else f"{name} does not match the other parts of the key"
 
 
 class StorableRow(ColumnValues):
@@ -130,7 +130,7 @@ def _moment(value: Any) -> datetime:
 def _json_text(value: Any) -> str | None:
     """Return JSON text that PostgreSQL stores unchanged, with numbers that come back equal.
 
-    A value other than text is serialized. DynamoDB JSON is a native value: it becomes what the library reads.
+    A value other than text is serialized; DynamoDB JSON is first converted to what the library reads from it.
     """
     if isinstance(value, dict) and is_dynamodb_json(value):
         value = value["S"] if "S" in value else _native(value)

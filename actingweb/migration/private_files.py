@@ -9,7 +9,7 @@ __all__ = ["flush_directory", "open_private", "private_descriptor"]
 
 
 def open_private(path: Path) -> BinaryIO:
-    """Open an empty file for writing, which only its owner may read from its first byte on."""
+    """Open an empty file for writing. From its first byte on, only its owner may read it."""
     return os.fdopen(private_descriptor(path, os.O_WRONLY | os.O_TRUNC), "wb")
 
 

@@ -89,7 +89,7 @@ class RejectFile:
                     fields = json.loads(line)
                     document, row_number = fields["document"], fields.get("row")
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    raise SourceError(f"{self.path}, line {number}: this is no reject with a document") from None
+                    raise SourceError(f"{self.path}, line {number}: this is not a reject with a document") from None
                 text = document if isinstance(document, str) else json.dumps(document)
                 yield text.encode(errors="replace"), row_number
 

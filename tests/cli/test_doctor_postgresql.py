@@ -58,7 +58,7 @@ class TestPostgreSQLConnection:
 
     def test_a_pooler_that_the_settings_deny(self, doctor: Doctor, relays: Relays) -> None:
         through = doctor.having(PG_DB_HOST="127.0.0.1", PG_DB_PORT=str(relays.server_address[1]))
-        assert "one is in between" in through.report(*POSTGRESQL).said("pooler")
+        assert "there is one" in through.report(*POSTGRESQL).said("pooler")
         report = through.having(PG_POOLER="off").report(*POSTGRESQL)
         assert (report.exit_code, report.stopping()) == (7, ["pooler"])
 

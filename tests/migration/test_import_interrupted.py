@@ -75,7 +75,7 @@ def test_another_input_does_not_go_on(target: Target, tmp_path: Path, interrupt_
     with pytest.raises(InterruptionError):
         load(target, directory)
     write_input(directory, {"actors": [ACTOR], "properties": properties(8)})
-    with pytest.raises(UsageError, match=r"an unfinished import of .* and properties is not the same now"):
+    with pytest.raises(UsageError, match=r"an unfinished import of .* and properties has changed since"):
         load(target, directory)
     # The same content elsewhere will do.
     load(target, write_input(tmp_path / "moved", {"actors": [ACTOR], "properties": properties(7)}))

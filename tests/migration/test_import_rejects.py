@@ -49,7 +49,7 @@ BAD_ATTRIBUTES: dict[str, tuple[Document, str]] = {
         {"ttl_timestamp": 2**63},
         "ttl_timestamp: Input should be less than 9223372036854775808",
     ),
-    "other key": ({"bucket_name": "b:y"}, "bucket_name is not made of the other parts of the key"),
+    "other key": ({"bucket_name": "b:y"}, "bucket_name does not match the other parts of the key"),
 }
 
 

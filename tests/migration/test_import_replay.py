@@ -123,7 +123,7 @@ def test_a_line_that_is_no_reject(target: Target, rejected: Path, line: str) -> 
     with reject_path(rejected, "properties").open("a") as file:
         file.write(line)
     content = reject_path(rejected, "properties").read_text()
-    with pytest.raises(SourceError, match=r"properties\.ndjson, line 5: this is no reject"):
+    with pytest.raises(SourceError, match=r"properties\.ndjson, line 5: this is not a reject"):
         again(target, rejected)
     assert reject_path(rejected, "properties").read_text() == content
 

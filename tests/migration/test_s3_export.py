@@ -141,7 +141,7 @@ def test_another_export_does_not_go_on(target: Target, tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         load(target, write_exports(tmp_path / "one", DOCUMENTS), stop)
-    with pytest.raises(UsageError, match="properties is not the same now"):
+    with pytest.raises(UsageError, match="properties has changed since"):
         load(target, write_exports(tmp_path / "two", {**DOCUMENTS, "properties": properties(1)}))
 
 
@@ -281,7 +281,7 @@ def change(**facts: str) -> Callable[[Path], None]:
         (change(exportType="NEW"), r"01700-properties is of type NEW and format DYNAMODB_JSON"),
         (change(tableArn="arn:aws:dynamodb:eu-west-1:1:table/demo_properties"), "several regions or accounts"),
         (shutil.rmtree, "is not a directory"),
-        (lambda directory: shutil.rmtree(directory / "AWSDynamoDB"), "holds no export of DynamoDB to S3"),
+        (lambda directory: shutil.rmtree(directory / "AWSDynamoDB"), "contains no export of DynamoDB to S3"),
     ],
 )
 def test_what_is_no_export_of_the_tables(

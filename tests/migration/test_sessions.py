@@ -160,7 +160,7 @@ def test_a_password_command_is_asked(tool: Tool) -> None:
     run(tool.having(PG_DB_PASSWORD="wrong", PG_DB_PASSWORD_COMMAND=shlex.join(["cat", str(kept)])), *IMPORT)
 
 
-# Whose a password is
+# Where a password is sent
 
 
 def url_of(tool: Tool, **changes: str) -> str:

@@ -46,12 +46,12 @@ def good(side: str, check: str, text: str) -> Finding:
 
 
 def warning(side: str, check: str, text: str, advice: str) -> Finding:
-    """Return a finding with which an application works, though not well."""
+    """Return a finding about something that works, but not as it should."""
     return Finding(side, check, Level.WARNING, text, advice)
 
 
 def stopper(side: str, check: str, text: str, advice: str = "") -> Finding:
-    """Return a finding with which calls fail, or do the wrong thing."""
+    """Return a finding about something that makes calls fail or do the wrong thing."""
     return Finding(side, check, Level.STOPS, text, advice)
 
 

@@ -35,7 +35,7 @@ def _revision(inspection: Inspection) -> Iterator[Finding]:
     elif not state.is_current:
         yield stopper(_SIDE, "schema", f'"{schema}": {state.problem}')
     elif state.lacking:
-        yield stopper(_SIDE, "schema", f'"{schema}": missing are {", ".join(state.lacking)}', state.problem)
+        yield stopper(_SIDE, "schema", f'"{schema}" lacks {", ".join(state.lacking)}', state.problem)
     else:
         yield good(_SIDE, "schema", f'"{schema}" is at revision {HEAD}, which this release needs')
 

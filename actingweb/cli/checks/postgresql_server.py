@@ -121,9 +121,9 @@ def _pooler(inspection: Inspection) -> Iterator[Finding]:
     setting = inspection.settings.pooler
     if inspection.is_pooled and setting == "off":
         advice = "set PG_POOLER=auto: prepared statements would run other clients' statements"
-        yield stopper(_SIDE, "pooler", "one is in between, though PG_POOLER is off", advice)
+        yield stopper(_SIDE, "pooler", "there is one, although PG_POOLER is off", advice)
     else:
-        yield good(_SIDE, "pooler", f"{'one is in between' if inspection.is_pooled else 'none'} (PG_POOLER={setting})")
+        yield good(_SIDE, "pooler", f"{'there is one' if inspection.is_pooled else 'none'} (PG_POOLER={setting})")
 
 
 def _encoding(inspection: Inspection) -> Iterator[Finding]:

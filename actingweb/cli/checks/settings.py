@@ -113,7 +113,7 @@ class Sources:
             yield stopper(_SIDE, "PostgreSQL", str(error))
             return
         defaults = vars(self._defaults.postgresql if side == "postgresql" else self._defaults)
-        # Their defaults do not apply beside a URL.
+        # A URL replaces these variables, so that their defaults do not apply.
         unused = _PARTS if url else frozenset()
         values = {name: None if name in unused else defaults.get(found) for name, found in VARIABLES[side].items()}
         for variable, default in (values | dict.fromkeys(_OTHERS[side])).items():
@@ -128,7 +128,7 @@ class Sources:
         value = os.environ[variable].strip()
         if variable in _ENDPOINTS:
             value = without_user(value)
-        # In the place of a name, there may be a URL with a password.
+        # Someone may have put a URL with a password where a name belongs.
         return f"{_HIDDEN if variable in _SECRET or '@' in value else value} ({origin})"
 
 

@@ -61,9 +61,9 @@ def assignments(text: str, environment: Mapping[str, str]) -> dict[str, str]:
 def applicable(file: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of the file that apply: those that the environment does not set, with two exceptions.
 
-    File and environment must not make up one log-in between them. So a URL of the file does not apply if the
-    environment names a server. A password of the file does not apply if the environment has one, or names another
-    server or user than the file.
+    A log-in must not be composed of parts of both. Therefore a URL of the file does not apply if the environment names
+    a server, and a password of the file does not apply if the environment has one, or names another server or user than
+    the file.
     """
     ignored = set(environment)
     if any(_text(environment, name) for name in (*_URLS, "PG_DB_HOST")):
@@ -140,7 +140,7 @@ class _Reader:
         """Return the meaning of the character that was read, and of what belongs to it."""
         match character:
             case "":
-                raise _UnreadableError("a ${ has no end")
+                raise _UnreadableError("a ${ is not closed")
             case "'":
                 return self._until("'")
             case '"':
@@ -163,7 +163,7 @@ class _Reader:
             elif following == "$":
                 parts.append(self._expanded(quoted=True))
             elif following in ("", "`", '"'):
-                raise _UnreadableError(f"a quote has no end, or holds a command: {_QUOTE}")
+                raise _UnreadableError(f"a quote is not closed, or contains a command: {_QUOTE}")
             else:
                 parts.append(following)
         self._position += 1
@@ -227,7 +227,7 @@ class _Reader:
     def _until(self, quote: str) -> str:
         end = self._text.find(quote, self._position)
         if end < 0:
-            raise _UnreadableError("a quote has no end")
+            raise _UnreadableError("a quote is not closed")
         text, self._position = self._text[self._position : end], end + 1
         return text
 

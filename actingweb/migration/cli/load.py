@@ -96,8 +96,8 @@ def _outcome(summary: LoadSummary, rejects: Path) -> Outcome:
 
 def _look_ups(summary: LoadSummary) -> str:
     return (
-        f"{summary.look_ups:,} look-up rows created, {summary.unclaimed:,} of them for values that nobody claims, "
-        "whose look-ups find the smallest actor id"
+        f"{summary.look_ups:,} look-up rows created, {summary.unclaimed:,} of them for values without a claim, which "
+        "name the smallest actor id"
     )
 
 
@@ -110,6 +110,6 @@ def _warnings(summary: LoadSummary) -> Iterator[str]:
     if summary.other_names:
         names = ", ".join(map(json.dumps, summary.other_names))
         yield (
-            f"claims of properties that INDEXED_PROPERTIES does not name are kept ({names}), but values of theirs that "
-            "nobody claims get no look-up row: set it as the application does"
+            f"claims of properties that INDEXED_PROPERTIES does not name are kept ({names}), but their values without "
+            "a claim get no look-up row: set INDEXED_PROPERTIES as for the application"
         )

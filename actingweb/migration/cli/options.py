@@ -76,7 +76,7 @@ def _requires_password(parameters: dict[str, Any]) -> bool:
 def _ask(parameters: dict[str, Any]) -> str:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
-            "the server asks for a password: set PG_DB_PASSWORD, and with it PG_DB_HOST, PG_DB_PORT and PG_DB_USER if "
-            "these are set, since a password goes to its own server and user only"
+            "the server asks for a password: set PG_DB_PASSWORD. It is sent only to the server and user that "
+            "PG_DB_HOST, PG_DB_PORT and PG_DB_USER name, so if they are set, they must not differ from the options"
         )
     return getpass.getpass(f"Password of PostgreSQL user {parameters.get('user', '')}: ", stream=sys.stderr)

@@ -58,7 +58,7 @@ FROM (
 WHERE NOT EXISTS (SELECT FROM {schema}.property_lookup AS claims WHERE claims.lookup_key = held.lookup_key)
 GROUP BY lookup_key, name
 """
-# Without a row in PostgreSQL, the two statements above report the reason, unless the property is not indexed.
+# If PostgreSQL lacks the row of an indexed property, the two statements above report it.
 _UNEXPECTED = """
 SELECT lookup_key, COALESCE(expected.property_name, stored.property_name), stored.actor_id,
        expected.actor_id, stored.actor_id

@@ -75,7 +75,7 @@ def export_tables(
             source = _same_source(source, manifest, directory)
         write_manifest(directory, manifest)
         summary = ExportSummary(manifest)
-        for mapping in _forms(manifest):
+        for mapping in _mappings_in(manifest):
             before = manifest.tables[mapping.name].rows
             _Export(source, directory, manifest, mapping, on_rows).run()
             summary.read[mapping.name] = manifest.tables[mapping.name].rows - before
@@ -138,14 +138,14 @@ def _new_manifest(source: DynamoDBSource) -> Manifest:
 
 
 def _add_entries(manifest: Manifest, source: DynamoDBSource) -> None:
-    """Add the tables that the manifest lacks: that of an export started by an earlier release has no claims."""
+    """Add the tables that the manifest lacks: an earlier release did not export the claims."""
     for mapping in source.mappings:
         if mapping.name not in manifest.tables:
             table = source.table_name(mapping) if source.exists(mapping) else None
             manifest.tables[mapping.name] = TableEntry(table=table, source=source.identity(mapping))
 
 
-def _forms(manifest: Manifest) -> list[TableMapping]:
+def _mappings_in(manifest: Manifest) -> list[TableMapping]:
     return [mapping for mapping in (*MAPPINGS, *CLAIMS) if mapping.name in manifest.tables]
 
 
@@ -153,7 +153,7 @@ def _same_source(source: DynamoDBSource, manifest: Manifest, directory: Path) ->
     """Return the source with the manifest's number of segments. Raise `UsageError` if it is another source."""
     source = replace(source, segments=manifest.segments)
     _add_entries(manifest, source)
-    for mapping in _forms(manifest):
+    for mapping in _mappings_in(manifest):
         found, expected = source.identity(mapping), manifest.tables[mapping.name].source
         if found != expected:
             raise UsageError(f"{directory} contains an export of {expected}, which cannot be continued with {found}")

@@ -25,7 +25,7 @@ class KnownRejects:
 
     def __init__(self, connection: Connection, mapping: TableMapping, file: RejectFile | None) -> None:
         self._connection = connection
-        self._form = mapping
+        self._mapping = mapping
         self._documents = file.documents() if file is not None and file.path.exists() else None
 
     def create(self) -> None:
@@ -35,12 +35,12 @@ class KnownRejects:
         self._connection.execute(_CREATE_REJECTED)
         with self._connection.cursor() as cursor, cursor.copy(_COPY_REJECTED) as copy:
             for document, _ in self._documents:
-                copy.write_row((_digest(self._form, document),))
+                copy.write_row((_digest(self._mapping, document),))
         self._connection.execute(_INDEX_REJECTED)
 
     def count_documents(self, documents: Iterable[bytes]) -> int:
         """Return how many of the documents were rejected."""
-        return self._count(_digest(self._form, document) for document in documents)
+        return self._count(_digest(self._mapping, document) for document in documents)
 
     def count_keys(self, keys: Iterable[dict[str, Any]]) -> int:
         """Return how many of the rows with these keys were rejected."""

@@ -52,7 +52,7 @@ class LoadSummary:
         missing: the optional tables that the source does not have.
         notes: what the user should know about the source.
         look_ups: the number of look-up rows that were created.
-        unclaimed: how many of them are for values that nobody claims, so that they name the smallest id.
+        unclaimed: how many of them are for values without a claim, and name the smallest id.
         without_claims: whether the source has no claims.
         other_names: some of the properties, other than the indexed ones, whose values are claimed.
     """

@@ -130,7 +130,7 @@ class _Run:
     claims: list[TableMapping] = field(default_factory=list)
 
     def stage_claims(self, mapping: TableMapping, batches: Iterable[Batch] | None) -> None:
-        """Stage a table of claims, which determine the look-ups of the source. `None`: the source does not have it."""
+        """Stage a table of claims, which determine the look-ups of the source, unless the source lacks the table."""
         if batches is None:
             return
         self.report.tables[mapping.name] = TableResult(target=None)

@@ -25,7 +25,7 @@ _FOREIGN_FORMATS = {
     "Keys": _INCREMENTAL,
     "dynamodb": "records of DynamoDB Streams, not the rows of a table",
     "PutRequest": "requests of batch-write-item: take the items out of them",
-    "Responses": "an answer to batch-get-item: take the items out of it",
+    "Responses": "a response to batch-get-item: take the items out of it",
     "Table": "the description of a table",
     "exportArn": "the summary of an export of DynamoDB: use --format dynamodb-export",
     "dataFileS3Key": "the manifest of an export of DynamoDB: use --format dynamodb-export",

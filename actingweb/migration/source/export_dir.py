@@ -161,7 +161,7 @@ def _file_names(table: str) -> list[str]:
 
 
 def _may_be_missing(mapping: TableMapping, manifest: Manifest | None, names: list[str]) -> bool:
-    """Tell whether a deployment may not have the table; it has if there is a file with a similar name."""
+    """Tell whether the deployment may lack the table. A file with a similar name shows that it has the table."""
     if mapping.name not in _OPTIONAL or (manifest is not None and mapping.name in manifest.tables):
         return False
     known = tuple(name.rstrip("s") for name in (mapping.name, mapping.layout.suffix))

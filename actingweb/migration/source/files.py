@@ -50,7 +50,7 @@ class FileSource:
                 split = _lines if _has_one_document_per_line(file, start) else objects_in
                 first, _ = next(split(file, start, None), (b"{}", 0))
                 if (name := foreign_format(first)) is not None:
-                    raise SourceError(f"{self._path} holds {name}")
+                    raise SourceError(f"{self._path} contains {name}")
                 yield split(file, start, checkpoint or None), is_dynamodb_json(first)
         except MalformedError as error:
             raise SourceError(f"{self._path} is not JSON with the rows of a table: {error}") from None
@@ -70,7 +70,7 @@ def _lines(file: BinaryIO, start: int, checkpoint: int | None) -> Documents:
         offset += len(line)
         yield line.rstrip(b",\r\n"), offset
     if not line:
-        raise MalformedError("it ends before its last bracket")
+        raise MalformedError("it ends before its closing bracket")
     while rest := file.read(LARGEST_DOCUMENT):
         if not rest.isspace():
             raise MalformedError(f"something follows the array behind byte {offset}")

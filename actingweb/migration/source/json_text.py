@@ -16,7 +16,7 @@ _SEPARATORS = re.compile(rb"[ \t\r\n,]*")
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
 """A complete string, the quote of a string that is cut off, or a bracket."""
 _WORD = re.compile(rb"[^\s,:\[\]{}\"]+(?=[\s,:\[\]{}\"])")
-"""A number, `true`, `false` or `null` that is complete."""
+"""A complete number, `true`, `false` or `null`."""
 
 _PAGE = re.compile(rb'"(Items|Count|ScannedCount|ConsumedCapacity|LastEvaluatedKey|NextToken|ResponseMetadata)"')
 _CONTINUATION_KEYS = (b'"LastEvaluatedKey"', b'"NextToken"')
@@ -69,7 +69,7 @@ def _pages(text: "_Text", checkpoint: int | None) -> Iterator[tuple[bytes, int]]
         text.expect(b"{")
         continues = yield from _page(text, within_items=False)
     if continues:
-        raise MalformedError("the scan that it holds was not read to its end (LastEvaluatedKey or NextToken)")
+        raise MalformedError("the scan that it contains was not read to its end (LastEvaluatedKey or NextToken)")
 
 
 def _page(text: "_Text", within_items: bool) -> Generator[tuple[bytes, int], None, bool]:
@@ -140,9 +140,9 @@ class _Text:
         """Yield objects up to the closing bracket `end`, which is consumed, or up to the end of the text."""
         while (following := self.separated()) != end:
             if following == b"":
-                raise MalformedError("it ends before its last bracket")
+                raise MalformedError("it ends before its closing bracket")
             if following != b"{":
-                raise MalformedError(f"there is no whole object at byte {self.offset}")
+                raise MalformedError(f"there is no complete object at byte {self.offset}")
             yield self.take(), self.offset
         self._position += len(end)
 
@@ -151,7 +151,7 @@ class _Text:
         self.peek()
         while not (end := _end_of_value(self._buffer, self._position)):
             if len(self._buffer) - self._position > LARGEST_DOCUMENT or not self._more():
-                raise MalformedError(f"there is no whole object at byte {self.offset}")
+                raise MalformedError(f"there is no complete object at byte {self.offset}")
         value = self._buffer[self._position : end]
         self._position = end
         return value

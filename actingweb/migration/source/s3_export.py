@@ -145,7 +145,7 @@ def _export_directories(directory: Path) -> list[Path]:
         elif _TRACES & set(names):
             raise UsageError(f"{parent} has no {SUMMARY}: this export failed, is not finished, or was not copied whole")
     if not exports:
-        raise UsageError(f"there is no {SUMMARY} in {directory} or below: it holds no export of DynamoDB to S3")
+        raise UsageError(f"there is no {SUMMARY} in {directory} or below: it contains no export of DynamoDB to S3")
     return exports
 
 

@@ -52,7 +52,7 @@ class ExportSummary(_FromJson):
     def problem(self) -> str | None:
         """Why an export of this kind is not supported; None if it is."""
         if self.export_type == "INCREMENTAL_EXPORT":
-            return "an incremental export, which holds changes: make a full export"
+            return "an incremental export, which contains changes: make a full export"
         if self.output_format == "ION":
             return "an export as Ion: make one as DynamoDB JSON"
         if (self.export_type, self.output_format) != ("FULL_EXPORT", "DYNAMODB_JSON"):

@@ -31,7 +31,7 @@ DELETE FROM {rows} AS stored WHERE NOT EXISTS (
     WHERE id = stored.actor_id AND name = stored.property_name AND {lookup_key} = stored.lookup_key
 )
 """
-# The key identifies what is claimed. DynamoDB ignores the name beside it; here it only limits the rows to hash.
+# The look-up key alone identifies what is claimed, as on DynamoDB. The name only reduces the rows to hash.
 _INSERT_CLAIMED = """
 INSERT INTO {rows} (lookup_key, property_name, actor_id)
 SELECT claim.lookup_key, name, min(id)
@@ -117,7 +117,7 @@ class LookUps:
         self._copy(_COPY_REJECTED, rows)
 
     def add_unreadable(self, keys: Sequence[str]) -> None:
-        """Register the look-up keys of claims whose actor is unknown: a row needs a single holder of the value."""
+        """Register the keys of claims whose actor is unknown. Such a value gets a row only if a single actor has it."""
         self._copy(_COPY_UNREADABLE, [(key,) for key in keys])
 
     def delete_stale(self) -> int:

@@ -75,8 +75,8 @@ def begin(target: Target, connection: Connection, identities: dict[str, str]) ->
     for table, source, identity in stored:
         if identities.get(table) != identity:
             raise UsageError(
-                f'an unfinished {source} is in schema "{target.schema}", and {table} is not the same now: finish it '
-                f"with the source it began with or, if its rows may stay, DROP TABLE {TABLE}"
+                f'schema "{target.schema}" contains an unfinished {source}, and {table} has changed since: continue it '
+                f"with the original source or, if the loaded rows may stay, DROP TABLE {TABLE} and start again"
             )
     return bool(stored)
 
@@ -102,7 +102,7 @@ def finish(target: Target, connection: Connection) -> None:
 class Progress:
     """The progress of one table.
 
-    It is taken over from any other process that loads the table; that process fails at its next batch.
+    Creating an instance takes the table over from any other process that loads it, which fails at its next batch.
 
     Methods raise `psycopg.Error`; the constructor also `UsageError` if the rejects of the interrupted run are missing.
 

@@ -1,7 +1,7 @@
 """Writing rows into a table: by a plain COPY as long as possible, else by COPY into a staging table and INSERT.
 
-The staging table makes it possible to skip existing rows and to separate rows that PostgreSQL rejects. It costs about
-half as much again.
+The staging table makes it possible to skip existing rows and to separate rows that PostgreSQL rejects. It takes about
+half as long again.
 """
 
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ class TableWriter:
             return cursor.rowcount
 
     def _insert_halves(self, rows: RowPairs, rejects: list[Reject], error: str) -> int:
-        """Insert rows one of which is rejected by the server: divide them until it stands alone."""
+        """Insert rows of which the server rejects at least one: halve them until a rejected row is alone."""
         self.staging = True
         if len(rows) == 1:
             rejects.append(Reject(rows[0][1], f"PostgreSQL rejects it: {error}"))
