@@ -131,6 +131,7 @@ def test_a_peer_trustee(backend: Backend, actor_id: str, pg: PgConnection) -> No
 def test_a_subscription(backend: Backend, actor_id: str, pg: PgConnection) -> None:
     backend.DbSubscription.DbSubscription().create(actor_id, "p:1", "s1", "high", "t", "st", "r", 2**40, True)
     assert only_row(pg, "subscriptions") == {
+        **dict.fromkeys(SubscriptionRecord.fields),
         "id": actor_id,
         "peerid": "p:1",
         "subid": "s1",
