@@ -1,0 +1,10 @@
+"""The wire client: DynamoDB's requests as bytes, signed and sent over kept connections, without the SDK's client.
+
+* `client`: sends one request once.
+* `messages`, `signature`: requests and answers as bytes, without input and output.
+* `connections`: HTTP over at most so many connections.
+* `service`: where the service is and how it is reached, asked of botocore.
+* `credentials`: which keys sign, asked of botocore.
+* `fallback`: the same requests over botocore's signer and HTTP session.
+* `failures`: how an attempt can fail, whichever of the two sends it.
+"""

@@ -1,0 +1,144 @@
+"""The wire client: sends one request once, and tells what came of it."""
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+from botocore.session import Session
+
+from actingweb.db.dynamodb.driver_logging import silenced
+from actingweb.db.dynamodb.wire.connections import Connections, Limits
+from actingweb.db.dynamodb.wire.credentials import Credentials, Keys
+from actingweb.db.dynamodb.wire.failures import ServiceError
+from actingweb.db.dynamodb.wire.messages import Answer, Target, content_of, decoded, encoded, head_of, headers_of
+from actingweb.db.dynamodb.wire.service import Service
+from actingweb.db.dynamodb.wire.signature import Signer
+
+__all__ = ["Client"]
+
+_TOLERATED_SECONDS = 240.0
+"""How wrong a clock may be before it can be why a signature is refused: the service allows five minutes."""
+
+
+class _Lane(NamedTuple):
+    """What all requests have in common that one key pair signs."""
+
+    keys: Keys
+    signer: Signer
+    target: Target
+    connections: Connections
+
+
+class Client:
+    """Sends requests to DynamoDB. Thread-safe; a child process must make its own.
+
+    Attributes:
+        credentials: that sign them.
+        clock_codes: the errors that a wrong clock of ours can cause.
+    """
+
+    clock_codes = frozenset(
+        {
+            "InvalidSignatureException",
+            "RequestExpired",
+            "RequestInTheFuture",
+            "RequestTimeTooSkewed",
+            "SignatureDoesNotMatch",
+        }
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        region: str,
+        host: str | None,
+        *,
+        connections: int = 50,
+        search_seconds: float = 5.0,
+        user_agent: str = "actingweb-db",
+    ) -> None:
+        """Find endpoint and credentials, without a request to the endpoint.
+
+        Args:
+            session: of botocore, which knows the files and variables of AWS.
+            host: the URL of the endpoint; None lets the session say.
+            connections: how many requests may be sent at once; others wait.
+            search_seconds: how long looking for credentials of the host's role may take.
+
+        Raise botocore's exceptions for what is missing or wrong, `ValueError` for a URL that is none, `OSError` for
+        certificates that cannot be read, and `WireError`.
+        """
+        self._user_agent = user_agent
+        self._size = connections
+        # By how many seconds the service's clock is ahead of ours.
+        self._ahead = 0.0
+        with silenced():
+            self._service = Service(session, region, host)
+            self.credentials = Credentials(session, search_seconds)
+            self._prepare()
+
+    @property
+    def url(self) -> str:
+        """The URL of the endpoint."""
+        return self._service.endpoint(self.credentials.keys().account).url
+
+    def send(self, operation: str, request: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+        """Send a request once and return the meaning of its answer, in which binary values are Base64.
+
+        Raise `WireError`, or botocore's exceptions if credentials cannot be refreshed, in which case nothing was sent.
+        """
+        return decoded(self.fetch(operation, request, limits))
+
+    def fetch(self, operation: str, request: Mapping[str, Any], limits: Limits) -> bytes:
+        """Send a request once and return the text of its answer, JSON. Raise the same as `send`.
+
+        A request that is refused since it was signed by a wrong clock is sent again, signed by the service's.
+        """
+        body = encoded(request)
+        started = time.monotonic()
+        try:
+            return content_of(self._exchange(operation, body, limits))
+        except ServiceError as error:
+            if not self._learn_clock(error):
+                raise
+        rest = limits.answer - (time.monotonic() - started)
+        return content_of(self._exchange(operation, body, limits._replace(answer=rest)))
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._lane.connections.close()
+
+    def _prepare(self) -> None:
+        self._lane = self._lane_of(self.credentials.keys(), None)
+
+    def _exchange(self, operation: str, body: bytes, limits: Limits) -> Answer:
+        lane = self._lane
+        keys = self.credentials.keys()
+        if keys is not lane.keys:
+            lane = self._lane = self._lane_of(keys, lane)
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + self._ahead))
+        headers = headers_of(lane.target, lane.signer, operation, body, now)
+        return lane.connections.exchange(head_of(lane.target, headers, len(body)) + body, limits)
+
+    def _lane_of(self, keys: Keys, former: _Lane | None) -> _Lane:
+        """Return what requests have in common that these keys sign; an endpoint keeps its connections."""
+        endpoint = self._service.endpoint(keys.account)
+        signer = Signer(keys.access_key, keys.secret_key, keys.token, endpoint.region)
+        if former is not None and self._service.endpoint(former.keys.account) == endpoint:
+            return _Lane(keys, signer, former.target, former.connections)
+        target = self._service.target(endpoint, self._user_agent)
+        return _Lane(keys, signer, target, Connections(self._service.route(endpoint), self._size))
+
+    def _learn_clock(self, error: ServiceError) -> bool:
+        """Take over the service's clock if ours can be why it refused; tell whether it was."""
+        if error.code not in self.clock_codes or error.date is None:
+            return False
+        try:
+            ahead = parsedate_to_datetime(error.date).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return False
+        wrong = abs(ahead - self._ahead) > _TOLERATED_SECONDS
+        if wrong:
+            self._ahead = ahead
+        return wrong

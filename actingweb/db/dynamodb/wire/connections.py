@@ -1,0 +1,287 @@
+"""HTTP/1.1 over kept connections: at most so many, none left half-read, every phase within its time.
+
+`http.client` reads the answers.
+"""
+
+import io
+import os
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from http.client import HTTPException, HTTPResponse
+from typing import NamedTuple, cast
+from weakref import WeakSet
+
+from actingweb.db.dynamodb.wire.failures import (
+    ConnectionLostError,
+    ConnectTimeoutError,
+    GarbledAnswerError,
+    NoAnswerError,
+    NotConnectedError,
+    ProxyError,
+    TlsError,
+    WireError,
+)
+from actingweb.db.dynamodb.wire.messages import Answer
+
+__all__ = ["Connections", "Limits", "Proxy", "Route"]
+
+_IDLE_SECONDS = 120.0
+"""A network may forget a connection that was idle for longer, without a word to either end."""
+_ANSWER_BYTES = 256 * 1024 * 1024
+"""Much more than DynamoDB's 16 MB, however they are escaped."""
+
+
+class Proxy(NamedTuple):
+    """A forward proxy; `authorization` is the header that it wants."""
+
+    hostname: str
+    port: int
+    authorization: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.hostname!r}, {self.port})"
+
+
+class Route(NamedTuple):
+    """How a server is reached.
+
+    Attributes:
+        hostname: its name or address, without brackets.
+        tls: None means without TLS.
+        proxy: between both. To a server without TLS it forwards, to one with TLS it opens a tunnel.
+        keepalive: whether the system asks now and then if the server is still there.
+    """
+
+    hostname: str
+    port: int
+    tls: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
+    keepalive: bool = False
+
+
+class Limits(NamedTuple):
+    """Seconds for a connection to come about, all included, and for the answer to come from then on."""
+
+    connect: float
+    answer: float
+
+
+class Connections:
+    """Connections to one server. Thread-safe; a child process makes its own."""
+
+    def __init__(self, route: Route, size: int) -> None:
+        self.route = route
+        self._size = size
+        self.forget()
+        _all.add(self)
+
+    def exchange(self, request: bytes, limits: Limits) -> Answer:
+        """Send a request and return its answer. Raise `WireError`."""
+        deadline = time.monotonic() + limits.connect
+        free = self._free
+        if not free.acquire(timeout=limits.connect):
+            raise ConnectTimeoutError
+        try:
+            connection = self._take(deadline)
+            try:
+                answer = connection.exchange(request, time.monotonic() + limits.answer)
+            except BaseException:
+                connection.close()
+                raise
+            if connection.is_reusable:
+                self._idle.append(connection)
+            else:
+                connection.close()
+            return answer
+        finally:
+            free.release()
+
+    def _take(self, deadline: float) -> "_Connection":
+        while self._idle:
+            try:
+                # The one that was used last, so that those too many grow old.
+                connection = self._idle.pop()
+            except IndexError:
+                break
+            if connection.is_alive():
+                return connection
+            connection.close()
+        return _Connection(self.route, deadline)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def forget(self) -> None:
+        """Leave all connections to the process that made them."""
+        self._idle: list[_Connection] = []
+        self._free = threading.Semaphore(self._size)
+
+
+class _Connection:
+    """A connection, for one thread at a time.
+
+    Attributes:
+        is_reusable: whether the last answer was read to its end and the server keeps the connection.
+    """
+
+    def __init__(self, route: Route, deadline: float) -> None:
+        self._deadline = deadline
+        self._socket = _connect(route, deadline)
+        self.is_reusable = False
+        self._used = 0.0
+        try:
+            if route.tls is not None:
+                self._secure(route, route.tls)
+        except BaseException:
+            self.close()
+            raise
+
+    def exchange(self, request: bytes, deadline: float) -> Answer:
+        """Send a request and return its answer. Raise `WireError`."""
+        self._deadline = deadline
+        self.is_reusable = False
+        try:
+            self._send(request)
+            response = HTTPResponse(cast(socket.socket, self), method="POST")
+            response.begin()
+            if (response.length or 0) > _ANSWER_BYTES:
+                raise GarbledAnswerError
+            body = response.read()
+        except TimeoutError:
+            raise NoAnswerError from None
+        except (OSError, HTTPException):
+            raise ConnectionLostError from None
+        self.is_reusable = not response.will_close
+        self._used = time.monotonic()
+        return Answer(response.status, cast(Mapping[str, str], response.headers), body)
+
+    def is_alive(self) -> bool:
+        """Tell whether the server keeps the connection, as far as it has said; it says nothing else unasked."""
+        if time.monotonic() - self._used > _IDLE_SECONDS:
+            return False
+        poll = select.poll()
+        try:
+            poll.register(self._socket, select.POLLIN)
+            return not poll.poll(0)
+        except (OSError, ValueError):
+            return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        """Return a stream of what comes: all that the reader of an answer asks of a socket."""
+        return io.BufferedReader(_Incoming(self))
+
+    def receive(self, buffer: memoryview) -> int:
+        """Read into a buffer within what is left of the time."""
+        self._socket.settimeout(_left(self._deadline))
+        return self._socket.recv_into(buffer)
+
+    def _send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            self._socket.settimeout(_left(self._deadline))
+            rest = rest[self._socket.send(rest) :]
+
+    def _secure(self, route: Route, tls: ssl.SSLContext) -> None:
+        """Speak TLS from now on, with the server itself. Raise `WireError`."""
+        if route.proxy is not None:
+            self._open_tunnel(route, route.proxy)
+        try:
+            self._socket.settimeout(_left(self._deadline))
+            self._socket = tls.wrap_socket(self._socket, server_hostname=route.hostname)
+        except TimeoutError:
+            raise ConnectTimeoutError from None
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            raise NotConnectedError from None
+        except (ssl.SSLError, ValueError):
+            raise TlsError from None
+        except OSError:
+            raise NotConnectedError from None
+
+    def _open_tunnel(self, route: Route, proxy: Proxy) -> None:
+        host = f"[{route.hostname}]" if ":" in route.hostname else route.hostname
+        place = f"{host}:{route.port}"
+        credentials = f"proxy-authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+        try:
+            self._send(f"CONNECT {place} HTTP/1.1\r\nhost: {place}\r\n{credentials}\r\n".encode("latin-1"))
+            response = HTTPResponse(cast(socket.socket, self), method="CONNECT")
+            response.begin()
+            response.close()
+        except TimeoutError:
+            raise ConnectTimeoutError from None
+        except (OSError, HTTPException):
+            raise ProxyError("the proxy hung up", transient=True) from None
+        if response.status != 200:
+            reason = f"the proxy opens no tunnel: it answers with status {response.status}"
+            raise ProxyError(reason, transient=response.status >= 500)
+
+
+class _Incoming(io.RawIOBase):
+    """What comes over a connection, for one answer."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self._connection.receive(buffer)
+
+
+def _left(deadline: float) -> float:
+    """Return the seconds until a deadline. Raise `TimeoutError`."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _connect(route: Route, deadline: float) -> socket.socket:
+    """Return a socket that is connected to the server or its proxy. Raise `WireError`."""
+    hostname, port = (route.hostname, route.port) if route.proxy is None else route.proxy[:2]
+    failure: WireError = NotConnectedError()
+    try:
+        places = socket.getaddrinfo(hostname, port, type=socket.SOCK_STREAM)
+        for tried, (family, kind, protocol, _, address) in enumerate(places):
+            link = socket.socket(family, kind, protocol)
+            try:
+                # An address that is silent leaves time for the others.
+                link.settimeout(_left(deadline) / (len(places) - tried))
+                link.connect(address)
+                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(route.keepalive))
+                return link
+            except TimeoutError:
+                failure = ConnectTimeoutError()
+                link.close()
+            except OSError:
+                link.close()
+            except BaseException:
+                link.close()
+                raise
+    except (OSError, UnicodeError):
+        pass
+    if route.proxy is not None:
+        failure = ProxyError("the proxy cannot be reached", transient=True)
+    raise failure
+
+
+_all: WeakSet[Connections] = WeakSet()
+
+
+def _after_fork() -> None:
+    for connections in list(_all):
+        connections.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,73 @@
+"""Which keys sign requests, and for which account: found and refreshed by botocore, asked before each request.
+
+All raise botocore's exceptions, as `NoCredentialsError`.
+"""
+
+from typing import NamedTuple
+
+from botocore.configprovider import ConstantProvider
+from botocore.credentials import Credentials as AWSCredentials
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import NoCredentialsError
+from botocore.session import Session
+
+from actingweb.db.dynamodb.driver_logging import silenced
+
+__all__ = ["Credentials", "Keys"]
+
+
+class Keys(NamedTuple):
+    """A key pair, with the session token if it is temporary and the account if that is known."""
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
+    account: str | None = None
+
+    def __repr__(self) -> str:
+        return "Keys(...)"
+
+
+class Credentials:
+    """The credentials of a session of botocore. Thread-safe.
+
+    Attributes:
+        method: which of botocore's providers found them: `env`, `shared-credentials-file`, `iam-role` ...
+    """
+
+    def __init__(self, session: Session, search_seconds: float) -> None:
+        """Find them; those of the host's role, which are asked for in two requests, within `search_seconds`."""
+        _limit_search(session, search_seconds)
+        with silenced():
+            found = session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        self.method = str(found.method)
+        self._found = found
+        self._frozen: ReadOnlyCredentials | None = None
+        self._keys: Keys | None = None
+        # Those of no other class stay the same.
+        self._fixed = _keys_of(found.get_frozen_credentials()) if type(found) is AWSCredentials else None
+
+    def keys(self) -> Keys:
+        """Return the keys of this moment, the same object as long as they are the same; refresh them when needed."""
+        if self._fixed is not None:
+            return self._fixed
+        with silenced():
+            frozen = self._found.get_frozen_credentials()
+        keys = self._keys
+        if keys is None or frozen is not self._frozen:
+            keys = self._keys = _keys_of(frozen)
+            self._frozen = frozen
+        return keys
+
+
+def _keys_of(frozen: ReadOnlyCredentials) -> Keys:
+    return Keys(frozen.access_key or "", frozen.secret_key or "", frozen.token, frozen.account_id)
+
+
+def _limit_search(session: Session, seconds: float) -> None:
+    attempts = session.get_config_variable("metadata_service_num_attempts")
+    wait = min(session.get_config_variable("metadata_service_timeout"), seconds / 2 / attempts)
+    # As a variable of the session it would be made an integer.
+    session.get_component("config_store").set_config_provider("metadata_service_timeout", ConstantProvider(wait))

@@ -1,0 +1,107 @@
+"""How one attempt to have a request executed can fail, whatever sends it.
+
+Their texts quote neither requests nor answers.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = [
+    "ConnectTimeoutError",
+    "ConnectionLostError",
+    "GarbledAnswerError",
+    "InvalidCredentialsError",
+    "NoAnswerError",
+    "NotConnectedError",
+    "ProxyError",
+    "ServiceError",
+    "TlsError",
+    "WireError",
+]
+
+
+class WireError(Exception):
+    """An attempt failed.
+
+    Attributes:
+        executed: whether the server may have executed the request.
+    """
+
+    executed = False
+
+
+class InvalidCredentialsError(WireError):
+    """An access key or a session token has characters that no header can carry."""
+
+
+class NotConnectedError(WireError):
+    """No connection came about: the name has no address, or the host refuses or hangs up."""
+
+
+class ConnectTimeoutError(WireError):
+    """No connection came about, or became free, in time."""
+
+
+class TlsError(WireError):
+    """The server's certificate is not trusted or is another host's, or the server does not speak TLS."""
+
+
+class ProxyError(WireError):
+    """The proxy cannot be used, or refuses.
+
+    Args:
+        reason: what is wrong with it, without its user and password.
+        transient: whether repeating the request can help.
+    """
+
+    def __init__(self, reason: str, *, transient: bool = False) -> None:
+        super().__init__(reason)
+        self.transient = transient
+
+
+class NoAnswerError(WireError):
+    """The request could not be sent as a whole, or its answer did not come as a whole, in time."""
+
+    executed = True
+
+
+class ConnectionLostError(WireError):
+    """The connection was lost after it came about and before the whole answer came."""
+
+    executed = True
+
+
+class GarbledAnswerError(WireError):
+    """The answer is not what the server sent, or no answer of DynamoDB."""
+
+    executed = True
+
+
+class ServiceError(WireError):
+    """The service answered with an error, after executing the request or not: its code and status tell.
+
+    Attributes:
+        status: of HTTP.
+        code: as `ConditionalCheckFailedException`; the status, if the answer names none.
+        message: the service's text, which can quote the request.
+        reasons: why each action of a cancelled transaction failed: `Code`, and perhaps `Message` and `Item`.
+        item: what is stored where a condition failed, if the request wanted to know.
+        date: when the service answered, by its own clock, as in the header.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str = "",
+        reasons: Sequence[dict[str, Any]] = (),
+        item: dict[str, Any] | None = None,
+        date: str | None = None,
+    ) -> None:
+        super().__init__(status, code)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.reasons = list(reasons)
+        self.item = item
+        self.date = date

@@ -1,0 +1,127 @@
+"""Requests and answers of DynamoDB's JSON protocol as bytes, without input and output."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+from zlib import crc32
+
+from actingweb.db.dynamodb.wire.failures import GarbledAnswerError, ServiceError
+from actingweb.db.dynamodb.wire.signature import Signer
+
+__all__ = [
+    "Answer",
+    "Target",
+    "body_of",
+    "content_of",
+    "decoded",
+    "encoded",
+    "head_of",
+    "headers_of",
+    "unsigned_headers",
+]
+
+_CONTENT_TYPE = "application/x-amz-json-1.0"
+_VERSION = "DynamoDB_20120810."
+
+
+class Answer(NamedTuple):
+    """What came: `headers` have names in any case and are looked up by any."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Target(NamedTuple):
+    """Where requests go.
+
+    Attributes:
+        host: the header, with the port if it is not the scheme's own.
+        path: as it is sent; for a proxy that forwards, it is the whole URL.
+        signed_path: the path as it is signed.
+        extra: more header lines, each with its line end.
+    """
+
+    host: str
+    path: str = "/"
+    signed_path: str = "/"
+    extra: str = ""
+
+
+def encoded(request: Mapping[str, Any]) -> bytes:
+    """Return the body of a request; `bytes` in it become Base64."""
+    return json.dumps(request, default=_base64, separators=(",", ":")).encode()
+
+
+def _base64(value: Any) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return b64encode(value).decode()
+    raise TypeError(f"{type(value).__name__} has no place in a request")
+
+
+def unsigned_headers(operation: str) -> dict[str, str]:
+    """Return the headers of a request that something else signs and sends."""
+    return {"content-type": _CONTENT_TYPE, "x-amz-target": _VERSION + operation}
+
+
+def headers_of(target: Target, signer: Signer, operation: str, body: bytes, time: str) -> list[tuple[str, str]]:
+    """Return the headers of a request at `time`, which is as `20260131T235959Z`: those that are signed, and how."""
+    headers = [("content-type", _CONTENT_TYPE), ("host", target.host), ("x-amz-date", time)]
+    if signer.token:
+        headers.append(("x-amz-security-token", signer.token))
+    headers.append(("x-amz-target", _VERSION + operation))
+    headers.append(("authorization", signer.authorization(target.signed_path, headers, body, time)))
+    return headers
+
+
+def head_of(target: Target, headers: list[tuple[str, str]], size: int) -> bytes:
+    """Return what is sent before a body of `size` bytes."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return f"POST {target.path} HTTP/1.1\r\n{lines}content-length: {size}\r\n{target.extra}\r\n".encode("latin-1")
+
+
+def content_of(answer: Answer) -> bytes:
+    """Return the body of a success, undamaged as far as can be told. Raise `ServiceError` or `GarbledAnswerError`."""
+    checksum = answer.headers.get("x-amz-crc32")
+    if checksum is not None and checksum != str(crc32(answer.body)):
+        raise GarbledAnswerError
+    if answer.status == 200:
+        return answer.body
+    raise _error_of(answer)
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """Return the meaning of a success's body; binary values stay Base64. Raise `GarbledAnswerError`."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise GarbledAnswerError
+    return content
+
+
+def body_of(answer: Answer) -> dict[str, Any]:
+    """Return the meaning of an answer. Raise `ServiceError` or `GarbledAnswerError`."""
+    return decoded(content_of(answer))
+
+
+def _error_of(answer: Answer) -> ServiceError:
+    """Return the error that an answer is; what is no error of DynamoDB has its status as code."""
+    try:
+        content = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        content = {}
+    facts = cast(dict[str, Any], content) if isinstance(content, dict) else {}
+    kind = facts.get("__type") or answer.headers.get("x-amzn-errortype") or answer.status
+    reasons = facts.get("CancellationReasons")
+    item = facts.get("Item")
+    return ServiceError(
+        answer.status,
+        code=str(kind).partition(":")[0].rpartition("#")[2],
+        message=str(facts.get("message") or facts.get("Message") or ""),
+        reasons=[reason for reason in reasons if isinstance(reason, dict)] if isinstance(reasons, list) else (),
+        item=item if isinstance(item, dict) else None,
+        date=answer.headers.get("date"),
+    )

@@ -1,0 +1,168 @@
+"""Where the service is and how it is reached: what botocore's own client would use, asked of botocore without one.
+
+A client of botocore reads its model of the service first, which is most of a cold start.
+"""
+
+import ssl
+from base64 import b64encode
+from os.path import isdir
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.endpoint import EndpointCreator
+from botocore.endpoint_provider import EndpointProvider
+from botocore.exceptions import InvalidConfigError
+from botocore.httpsession import get_cert_path
+from botocore.session import Session
+from botocore.utils import get_environ_proxies, normalize_url_path
+
+from actingweb.db.dynamodb.wire.connections import Proxy, Route
+from actingweb.db.dynamodb.wire.failures import ProxyError
+from actingweb.db.dynamodb.wire.messages import Target
+
+__all__ = ["Endpoint", "Service"]
+
+_PORTS = {"http": 80, "https": 443}
+_RULES = "dynamodb/2012-08-10/endpoint-rule-set-1"
+_ACCOUNT_MODES = ("preferred", "disabled", "required")
+# The pseudo-region of DynamoDB Local signs so; every other region signs with its own name.
+_SIGNING_REGIONS = {"local": "us-east-1"}
+
+
+class Endpoint(NamedTuple):
+    """A URL that requests go to, and the region that they are signed for."""
+
+    url: str
+    region: str
+
+
+class Service:
+    """DynamoDB as the settings and files of AWS describe it. It asks botocore once, and is not changed by use.
+
+    Every method raises botocore's exceptions for settings that are wrong.
+    """
+
+    def __init__(self, session: Session, region: str, host: str | None) -> None:
+        """`host` is the URL of the endpoint; None lets botocore say."""
+        self._session = session
+        # The names of regions that AWS gave to endpoints with FIPS.
+        self._region = region.replace("fips-", "").replace("-fips", "")
+        self._fips = self._region != region or bool(session.get_config_variable("use_fips_endpoint"))
+        self._host = host or self._configured()
+        self._found: dict[str | None, Endpoint] = {}
+
+    def endpoint(self, account: str | None) -> Endpoint:
+        """Return the endpoint for the requests of an account."""
+        found = self._found.get(account)
+        if found is None:
+            found = self._found[account] = self._resolve(account)
+        return found
+
+    def route(self, endpoint: Endpoint) -> Route:
+        """Return how an endpoint is reached. Raise `ProxyError` if only by a proxy that is out of the question."""
+        url = urlsplit(endpoint.url)
+        tls = self._trust() if url.scheme == "https" else None
+        keepalive = bool(self._session.get_config_variable("tcp_keepalive"))
+        return Route(_name_of(url), url.port or _PORTS[url.scheme], tls, proxy_of(endpoint.url), keepalive)
+
+    def target(self, endpoint: Endpoint, user_agent: str) -> Target:
+        """Return where requests to an endpoint go."""
+        url = urlsplit(endpoint.url)
+        path = url.path or "/"
+        proxy = proxy_of(endpoint.url) if url.scheme == "http" else None
+        extra = f"user-agent: {user_agent}\r\naccept-encoding: identity\r\n"
+        if proxy is not None and proxy.authorization:
+            extra += f"proxy-authorization: {proxy.authorization}\r\n"
+        return Target(
+            host=_host_of(url),
+            path=f"http://{_host_of(url)}{path}" if proxy else path,
+            signed_path=quote(normalize_url_path(path), safe="/~"),
+            extra=extra,
+        )
+
+    def _configured(self) -> str | None:
+        """Return the URL that the variables and files of AWS name."""
+        session = self._session
+        if session.get_config_variable("ignore_configured_endpoint_urls"):
+            return None
+        provider = ConfiguredEndpointProvider(
+            full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="dynamodb"
+        )
+        url: str | None = provider.provide()
+        return url
+
+    def _resolve(self, account: str | None) -> Endpoint:
+        region = _SIGNING_REGIONS.get(self._region, self._region)
+        mode = self._account_mode()
+        if self._host is not None:
+            return Endpoint(self._host, region)
+        # A client of botocore hands the rules the same.
+        facts: dict[str, Any] = {
+            "Region": self._region,
+            "UseFIPS": self._fips,
+            "UseDualStack": bool(self._session.get_config_variable("use_dualstack_endpoint")),
+            "AccountIdEndpointMode": mode,
+        }
+        if account is not None:
+            facts["AccountId"] = account
+        loader = self._session.get_component("data_loader")
+        rules = EndpointProvider(loader.load_data(_RULES), loader.load_data("partitions"))
+        found = rules.resolve_endpoint(**facts)
+        schemes = found.properties.get("authSchemes") or [{}]
+        return Endpoint(found.url, schemes[0].get("signingRegion", region))
+
+    def _account_mode(self) -> str:
+        mode = str(self._session.get_config_variable("account_id_endpoint_mode")).lower()
+        if mode not in _ACCOUNT_MODES:
+            raise InvalidConfigError(error_msg=f"account_id_endpoint_mode must be one of {', '.join(_ACCOUNT_MODES)}")
+        return mode
+
+    @property
+    def authorities(self) -> str:
+        """The file or directory of trusted certificates that the settings name, else the one that botocore takes."""
+        creator: Any = EndpointCreator(self._session.get_component("event_emitter"))
+        return get_cert_path(creator._get_verify_value(self._session.get_config_variable("ca_bundle"))) or ""
+
+    def _trust(self) -> ssl.SSLContext:
+        place = self.authorities
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        context.load_verify_locations(**{"capath" if isdir(place) else "cafile": place})
+        return context
+
+
+def proxy_of(url: str) -> Proxy | None:
+    """Return the proxy that the variables name for a URL. Raise `ProxyError` if it cannot be used."""
+    named = get_environ_proxies(url).get(urlsplit(url).scheme)
+    if not named:
+        return None
+    try:
+        proxy = urlsplit(named if "://" in named else f"http://{named.removeprefix('//')}")
+        port = proxy.port
+    except ValueError:
+        proxy, port = SplitResult("", "", "", "", ""), None
+    # Not quoted: it can hold a password.
+    if proxy.scheme != "http" or not proxy.hostname:
+        raise ProxyError("the URL of the proxy must begin with http://; AWS_DB_TRANSPORT=botocore takes any")
+    return Proxy(proxy.hostname, port or _PORTS["http"], _basic(proxy))
+
+
+def _basic(proxy: SplitResult) -> str | None:
+    """Return the authorization of the user and password of a URL."""
+    if not proxy.username or proxy.password is None:
+        return None
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password)}"
+    return f"Basic {b64encode(pair.encode()).decode()}"
+
+
+def _name_of(url: SplitResult) -> str:
+    name = url.hostname or ""
+    return name if name.isascii() else name.encode("idna").decode()
+
+
+def _host_of(url: SplitResult) -> str:
+    name = _name_of(url)
+    host = f"[{name}]" if ":" in name else name
+    return host if url.port in (None, _PORTS[url.scheme]) else f"{host}:{url.port}"
