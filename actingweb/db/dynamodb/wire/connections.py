@@ -31,6 +31,7 @@ __all__ = ["Connections", "Limits", "Proxy", "Route"]
 
 _IDLE_SECONDS = 120.0
 """A network may forget a connection that was idle for longer, without a word to either end."""
+_PROXY_REFUSES = 407
 _ANSWER_BYTES = 256 * 1024 * 1024
 """Much more than DynamoDB's 16 MB, however they are escaped."""
 
@@ -110,7 +111,7 @@ class Connections:
             if connection.is_alive():
                 return connection
             connection.close()
-        return _Connection(self.route, deadline)
+        return _Connection(self.route, _connect(self.route, deadline), deadline)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -130,9 +131,9 @@ class _Connection:
         is_reusable: whether the last answer was read to its end and the server keeps the connection.
     """
 
-    def __init__(self, route: Route, deadline: float) -> None:
+    def __init__(self, route: Route, link: socket.socket, deadline: float) -> None:
         self._deadline = deadline
-        self._socket = _connect(route, deadline)
+        self._socket = link
         self.is_reusable = False
         self._used = 0.0
         try:
@@ -157,6 +158,8 @@ class _Connection:
             raise NoAnswerError from None
         except (OSError, HTTPException):
             raise ConnectionLostError from None
+        if response.status == _PROXY_REFUSES:
+            raise ProxyError(f"the proxy refuses: it answers with status {response.status}")
         self.is_reusable = not response.will_close
         self._used = time.monotonic()
         return Answer(response.status, cast(Mapping[str, str], response.headers), body)
@@ -175,6 +178,8 @@ class _Connection:
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()
+
+    __del__ = close
 
     def makefile(self, _: str) -> io.BufferedReader:
         """Return a stream of what comes: all that the reader of an answer asks of a socket."""
@@ -197,7 +202,9 @@ class _Connection:
             self._open_tunnel(route, route.proxy)
         try:
             self._socket.settimeout(_left(self._deadline))
-            self._socket = tls.wrap_socket(self._socket, server_hostname=route.hostname)
+            link = tls.wrap_socket(self._socket, server_hostname=route.hostname, do_handshake_on_connect=False)
+            self._socket = link
+            link.do_handshake()
         except TimeoutError:
             raise ConnectTimeoutError from None
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):

@@ -26,8 +26,6 @@ __all__ = ["Endpoint", "Service"]
 _PORTS = {"http": 80, "https": 443}
 _RULES = "dynamodb/2012-08-10/endpoint-rule-set-1"
 _ACCOUNT_MODES = ("preferred", "disabled", "required")
-# The pseudo-region of DynamoDB Local signs so; every other region signs with its own name.
-_SIGNING_REGIONS = {"local": "us-east-1"}
 
 
 class Endpoint(NamedTuple):
@@ -93,10 +91,9 @@ class Service:
         return url
 
     def _resolve(self, account: str | None) -> Endpoint:
-        region = _SIGNING_REGIONS.get(self._region, self._region)
         mode = self._account_mode()
         if self._host is not None:
-            return Endpoint(self._host, region)
+            return Endpoint(self._host, self._region)
         # A client of botocore hands the rules the same.
         facts: dict[str, Any] = {
             "Region": self._region,
@@ -110,7 +107,7 @@ class Service:
         rules = EndpointProvider(loader.load_data(_RULES), loader.load_data("partitions"))
         found = rules.resolve_endpoint(**facts)
         schemes = found.properties.get("authSchemes") or [{}]
-        return Endpoint(found.url, schemes[0].get("signingRegion", region))
+        return Endpoint(found.url, schemes[0].get("signingRegion", self._region))
 
     def _account_mode(self) -> str:
         mode = str(self._session.get_config_variable("account_id_endpoint_mode")).lower()
