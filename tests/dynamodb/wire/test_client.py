@@ -24,7 +24,14 @@ from botocore.session import Session
 
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
-from actingweb.db.dynamodb.wire.failures import NotConnectedError, ProxyError, ServiceError, TlsError, WireError
+from actingweb.db.dynamodb.wire.failures import (
+    NotConnectedError,
+    ProxyError,
+    ProxyRefusedError,
+    ServiceError,
+    TlsError,
+    WireError,
+)
 from tests.conftest import SetEnv
 from tests.faults.certificates import Authority
 
@@ -175,9 +182,8 @@ class TestProxies:
         with scripted(echo, tls) as server, forward_proxy("right") as proxy:
             for name in ("HTTPS_PROXY", "HTTP_PROXY"):
                 environment.setenv(name, f"http://user:the-wrong-one@{proxy.place}")
-            with pytest.raises(ProxyError, match="407") as raised:
+            with pytest.raises(ProxyRefusedError, match="407") as raised:
                 get(wire(local(server)))
-            assert not raised.value.transient
             assert not raised.value.executed
             assert "the-wrong-one" not in "".join(traceback.format_exception(raised.value))
             assert server.seen == []
@@ -186,7 +192,7 @@ class TestProxies:
         environment.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:1")
         with pytest.raises(ProxyError) as raised:
             get(make("https://localhost:2"))
-        assert raised.value.transient
+        assert type(raised.value) is ProxyError
         assert not raised.value.executed
         assert "secret" not in "".join(traceback.format_exception(raised.value))
 
@@ -195,7 +201,7 @@ class TestProxies:
             environment.setenv("HTTPS_PROXY", f"http://{proxy.place}")
             with pytest.raises(ProxyError) as raised:
                 get(make("https://localhost:1"))
-            assert raised.value.transient
+            assert type(raised.value) is ProxyError
             assert not raised.value.executed
 
     def test_no_proxy(self, make: Make, environment: pytest.MonkeyPatch) -> None:

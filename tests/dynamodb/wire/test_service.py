@@ -18,7 +18,7 @@ from botocore.session import Session
 from actingweb.db.dynamodb.region import region_of
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Proxy
-from actingweb.db.dynamodb.wire.failures import ProxyError
+from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
 from actingweb.db.dynamodb.wire.service import Endpoint, Service, proxy_of
 from actingweb.db.settings import get_settings
 from tests.conftest import SetEnv
@@ -293,7 +293,7 @@ def test_proxies(variables: dict[str, str], url: str, proxy: Proxy | None, envir
 def test_a_proxy_that_cannot_be_used_is_named_without_its_password(text: str, environment: pytest.MonkeyPatch) -> None:
     without_proxies(environment)
     environment.setenv("HTTPS_PROXY", text)
-    with pytest.raises(ProxyError, match="AWS_DB_TRANSPORT=botocore") as raised:
+    with pytest.raises(ProxyRefusedError, match="AWS_DB_TRANSPORT=botocore") as raised:
         proxy_of(HTTPS)
     assert "secret" not in f"{raised.value!r} {raised.value}"
     assert "secret" not in repr(Proxy("proxy", 1, "Basic secret"))

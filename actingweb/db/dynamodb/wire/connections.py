@@ -22,6 +22,7 @@ from actingweb.db.dynamodb.wire.failures import (
     NoAnswerError,
     NotConnectedError,
     ProxyError,
+    ProxyRefusedError,
     TlsError,
     WireError,
 )
@@ -159,7 +160,7 @@ class _Connection:
         except (OSError, HTTPException):
             raise ConnectionLostError from None
         if response.status == _PROXY_REFUSES:
-            raise ProxyError(f"the proxy refuses: it answers with status {response.status}")
+            raise ProxyRefusedError(f"the proxy answers with status {response.status}")
         self.is_reusable = not response.will_close
         self._used = time.monotonic()
         return Answer(response.status, cast(Mapping[str, str], response.headers), body)
@@ -226,10 +227,10 @@ class _Connection:
         except TimeoutError:
             raise ConnectTimeoutError from None
         except (OSError, HTTPException):
-            raise ProxyError("the proxy hung up", transient=True) from None
+            raise ProxyError("the proxy hung up") from None
         if response.status != 200:
-            reason = f"the proxy opens no tunnel: it answers with status {response.status}"
-            raise ProxyError(reason, transient=response.status >= 500)
+            failure = ProxyError if response.status >= 500 else ProxyRefusedError
+            raise failure(f"the proxy opens no tunnel: it answers with status {response.status}")
 
 
 class _Incoming(io.RawIOBase):
@@ -279,7 +280,7 @@ def _connect(route: Route, deadline: float) -> socket.socket:
     except (OSError, UnicodeError):
         pass
     if route.proxy is not None:
-        failure = ProxyError("the proxy cannot be reached", transient=True)
+        failure = ProxyError("the proxy cannot be reached")
     raise failure
 
 

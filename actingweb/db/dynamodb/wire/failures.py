@@ -14,6 +14,7 @@ __all__ = [
     "NoAnswerError",
     "NotConnectedError",
     "ProxyError",
+    "ProxyRefusedError",
     "ServiceError",
     "TlsError",
     "WireError",
@@ -47,16 +48,11 @@ class TlsError(WireError):
 
 
 class ProxyError(WireError):
-    """The proxy cannot be used, or refuses.
+    """The proxy cannot be reached, hangs up or cannot reach the server. Its text says which."""
 
-    Args:
-        reason: what is wrong with it, without its user and password.
-        transient: whether repeating the request can help.
-    """
 
-    def __init__(self, reason: str, *, transient: bool = False) -> None:
-        super().__init__(reason)
-        self.transient = transient
+class ProxyRefusedError(ProxyError):
+    """The proxy refuses, or its URL is none that can be used; repeating the request cannot help."""
 
 
 class NoAnswerError(WireError):

@@ -1,7 +1,5 @@
 """The same requests over botocore's signer and HTTP session, for where the wire client's own fail."""
 
-from collections.abc import Callable
-from functools import partial
 from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any
 
@@ -21,12 +19,9 @@ from actingweb.db.dynamodb.wire.messages import Answer, unsigned_headers
 
 __all__ = ["FallbackClient"]
 
-_FAILURES: tuple[tuple[type[Exception], Callable[[], WireError]], ...] = (
+_FAILURES: tuple[tuple[type[Exception], type[WireError]], ...] = (
     (botocore.SSLError, failures.TlsError),
-    (
-        botocore.ProxyConnectionError,
-        partial(failures.ProxyError, "the proxy cannot be used, or refuses", transient=True),
-    ),
+    (botocore.ProxyConnectionError, failures.ProxyError),
     (botocore.ConnectTimeoutError, failures.ConnectTimeoutError),
     (botocore.ReadTimeoutError, failures.NoAnswerError),
     (botocore.ConnectionError, failures.NotConnectedError),

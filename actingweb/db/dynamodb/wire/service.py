@@ -18,7 +18,7 @@ from botocore.session import Session
 from botocore.utils import get_environ_proxies, normalize_url_path
 
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
-from actingweb.db.dynamodb.wire.failures import ProxyError
+from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
 from actingweb.db.dynamodb.wire.messages import Target
 
 __all__ = ["Endpoint", "Service"]
@@ -58,7 +58,7 @@ class Service:
         return found
 
     def route(self, endpoint: Endpoint) -> Route:
-        """Return how an endpoint is reached. Raise `ProxyError` if only by a proxy that is out of the question."""
+        """Return how an endpoint is reached. Raise `ProxyRefusedError` if only by a proxy that is out of the question."""
         url = urlsplit(endpoint.url)
         tls = self._trust() if url.scheme == "https" else None
         keepalive = bool(self._session.get_config_variable("tcp_keepalive"))
@@ -131,7 +131,7 @@ class Service:
 
 
 def proxy_of(url: str) -> Proxy | None:
-    """Return the proxy that the variables name for a URL. Raise `ProxyError` if it cannot be used."""
+    """Return the proxy that the variables name for a URL. Raise `ProxyRefusedError` if it cannot be used."""
     named = get_environ_proxies(url).get(urlsplit(url).scheme)
     if not named:
         return None
@@ -142,7 +142,7 @@ def proxy_of(url: str) -> Proxy | None:
         proxy, port = SplitResult("", "", "", "", ""), None
     # Not quoted: it can hold a password.
     if proxy.scheme != "http" or not proxy.hostname:
-        raise ProxyError("the URL of the proxy must begin with http://; AWS_DB_TRANSPORT=botocore takes any")
+        raise ProxyRefusedError("the URL of the proxy must begin with http://; AWS_DB_TRANSPORT=botocore takes any")
     return Proxy(proxy.hostname, port or _PORTS["http"], _basic(proxy))
 
 
