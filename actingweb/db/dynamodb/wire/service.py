@@ -58,7 +58,7 @@ class Service:
         return found
 
     def route(self, endpoint: Endpoint) -> Route:
-        """Return how an endpoint is reached. Raise `ProxyRefusedError` if only by a proxy that is out of the question."""
+        """Return how an endpoint is reached. Raise `ProxyRefusedError` for a proxy that cannot be used."""
         url = urlsplit(endpoint.url)
         tls = self._trust() if url.scheme == "https" else None
         keepalive = bool(self._session.get_config_variable("tcp_keepalive"))
