@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import re
@@ -424,9 +425,13 @@ def test_a_client_is_shared_from_its_first_request_on(wire: Make) -> None:
         assert list(threads.map(first, range(8))) == [{"Number": number} for number in range(8)]
 
 
-def test_a_client_that_is_dropped_closes_its_connections(keys: None) -> None:
-    """A socket that is left open would fail this test."""
-    with scripted(echo) as server:
-        client = Client(Session(), "eu-west-1", server.url)
+@pytest.mark.parametrize("secured", [True, False])
+def test_a_client_that_is_dropped_closes_its_connections(keys: None, trusted: Authority, secured: bool) -> None:
+    """A socket that is left open would fail this test, whatever else is collected with it."""
+    with scripted(echo, served(trusted, "localhost") if secured else None) as server:
+        client = Client(Session(), "eu-west-1", local(server))
         get(client)
-        del client
+        cycle: list[Any] = [client]
+        cycle.append(cycle)
+        del client, cycle
+        gc.collect()

@@ -124,8 +124,8 @@ def test_text_and_binary_values_in_a_request() -> None:
 
 
 def test_a_head_has_its_end_and_the_size_of_its_body() -> None:
-    head = head_of(Target("example.com", "/x", "/x", "user-agent: y\r\n"), [("host", "example.com")], 12)
-    assert head == b"POST /x HTTP/1.1\r\nhost: example.com\r\ncontent-length: 12\r\nuser-agent: y\r\n\r\n"
+    head = head_of(Target("example.com", "/x", "/x", "User-Agent: y\r\n"), [("host", "example.com")], 12)
+    assert head == b"POST /x HTTP/1.1\r\nHost: example.com\r\nContent-Length: 12\r\nUser-Agent: y\r\n\r\n"
 
 
 class TestOnARealServer:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPResponse
 from typing import NamedTuple, cast
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from actingweb.db.dynamodb.wire.failures import (
     ConnectionLostError,
@@ -134,7 +134,7 @@ class _Connection:
 
     def __init__(self, route: Route, link: socket.socket, deadline: float) -> None:
         self._deadline = deadline
-        self._socket = link
+        self._socket = self._hold(link)
         self.is_reusable = False
         self._used = 0.0
         try:
@@ -177,10 +177,13 @@ class _Connection:
             return False
 
     def close(self) -> None:
-        """Close the connection."""
-        self._socket.close()
+        """Close the connection, which is also done when it is dropped."""
+        self._finalizer()
 
-    __del__ = close
+    def _hold(self, link: socket.socket) -> socket.socket:
+        # Not by `__del__`: the socket, collected together with this, would complain first that it was left open.
+        self._finalizer = finalize(self, link.close)
+        return link
 
     def makefile(self, _: str) -> io.BufferedReader:
         """Return a stream of what comes: all that the reader of an answer asks of a socket."""
@@ -204,7 +207,8 @@ class _Connection:
         try:
             self._socket.settimeout(_left(self._deadline))
             link = tls.wrap_socket(self._socket, server_hostname=route.hostname, do_handshake_on_connect=False)
-            self._socket = link
+            self._finalizer.detach()
+            self._socket = self._hold(link)
             link.do_handshake()
         except TimeoutError:
             raise ConnectTimeoutError from None
@@ -218,9 +222,9 @@ class _Connection:
     def _open_tunnel(self, route: Route, proxy: Proxy) -> None:
         host = f"[{route.hostname}]" if ":" in route.hostname else route.hostname
         place = f"{host}:{route.port}"
-        credentials = f"proxy-authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+        credentials = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
         try:
-            self._send(f"CONNECT {place} HTTP/1.1\r\nhost: {place}\r\n{credentials}\r\n".encode("latin-1"))
+            self._send(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{credentials}\r\n".encode("latin-1"))
             response = HTTPResponse(cast(socket.socket, self), method="CONNECT")
             response.begin()
             response.close()

@@ -40,7 +40,7 @@ class FallbackClient(Client):
     def _exchange(self, operation: str, body: bytes, limits: Limits) -> Answer:
         keys = self.credentials.keys()
         endpoint = self._service.endpoint(keys.account)
-        headers = {**unsigned_headers(operation), "user-agent": self._user_agent}
+        headers = {**unsigned_headers(operation), "User-Agent": self._user_agent}
         request = AWSRequest("POST", endpoint.url, headers, body)
         request.context["read_timeout"] = limits.answer
         failure: WireError

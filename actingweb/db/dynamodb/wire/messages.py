@@ -77,8 +77,9 @@ def headers_of(target: Target, signer: Signer, operation: str, body: bytes, time
 
 def head_of(target: Target, headers: list[tuple[str, str]], size: int) -> bytes:
     """Return what is sent before a body of `size` bytes."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    return f"POST {target.path} HTTP/1.1\r\n{lines}content-length: {size}\r\n{target.extra}\r\n".encode("latin-1")
+    # Names in the case that all have, since not everything between here and there knows that it does not matter.
+    lines = "".join([f"{name.title()}: {value}\r\n" for name, value in headers])
+    return f"POST {target.path} HTTP/1.1\r\n{lines}Content-Length: {size}\r\n{target.extra}\r\n".encode("latin-1")
 
 
 def content_of(answer: Answer) -> bytes:

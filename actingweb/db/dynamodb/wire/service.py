@@ -69,9 +69,9 @@ class Service:
         url = urlsplit(endpoint.url)
         path = url.path or "/"
         proxy = proxy_of(endpoint.url) if url.scheme == "http" else None
-        extra = f"user-agent: {user_agent}\r\naccept-encoding: identity\r\n"
+        extra = f"User-Agent: {user_agent}\r\nAccept-Encoding: identity\r\n"
         if proxy is not None and proxy.authorization:
-            extra += f"proxy-authorization: {proxy.authorization}\r\n"
+            extra += f"Proxy-Authorization: {proxy.authorization}\r\n"
         return Target(
             host=_host_of(url),
             path=f"http://{_host_of(url)}{path}" if proxy else path,
