@@ -325,6 +325,17 @@ class TestClock:
             assert [get(client, Number=number) for number in range(5)] == [{"Number": number} for number in range(5)]
             assert watch.refused == 1
 
+    def test_threads_that_all_begin_with_a_wrong_clock(self, wire: Make) -> None:
+        watch, barrier = Watch(3600.0), threading.Barrier(8)
+
+        def first(number: int) -> dict[str, object]:
+            barrier.wait(60)
+            return get(client, Number=number)
+
+        with scripted(watch) as server, ThreadPoolExecutor(8) as threads:
+            client = wire(server.url)
+            assert list(threads.map(first, range(8))) == [{"Number": number} for number in range(8)]
+
     def test_a_clock_that_is_put_right_is_learned_again(self, wire: Make) -> None:
         watch = Watch(3600.0)
         with scripted(watch) as server:

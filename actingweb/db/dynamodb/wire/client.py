@@ -96,11 +96,11 @@ class Client:
         A request that is refused since it was signed by a wrong clock is sent again, signed by the service's.
         """
         body = encoded(request)
-        started = time.monotonic()
+        started, ahead = time.monotonic(), self._ahead
         try:
             return content_of(self._exchange(operation, body, limits))
         except ServiceError as error:
-            if not self._learn_clock(error):
+            if not self._learn_clock(error, ahead):
                 raise
         rest = limits.answer - (time.monotonic() - started)
         return content_of(self._exchange(operation, body, limits._replace(answer=rest)))
@@ -130,15 +130,15 @@ class Client:
         target = self._service.target(endpoint, self._user_agent)
         return _Lane(keys, signer, target, Connections(self._service.route(endpoint), self._size))
 
-    def _learn_clock(self, error: ServiceError) -> bool:
-        """Take over the service's clock if ours can be why it refused; tell whether it was."""
+    def _learn_clock(self, error: ServiceError, assumed: float) -> bool:
+        """Take over the service's clock if the one that was assumed can be why it refused; tell whether it was."""
         if error.code not in self.clock_codes or error.date is None:
             return False
         try:
             ahead = parsedate_to_datetime(error.date).timestamp() - time.time()
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return False
-        wrong = abs(ahead - self._ahead) > _TOLERATED_SECONDS
-        if wrong:
-            self._ahead = ahead
-        return wrong
+        if abs(ahead - assumed) <= _TOLERATED_SECONDS:
+            return False
+        self._ahead = ahead
+        return True

@@ -44,8 +44,8 @@ class Credentials:
             raise NoCredentialsError
         self.method = str(found.method)
         self._found = found
-        self._frozen: ReadOnlyCredentials | None = None
-        self._keys: Keys | None = None
+        # One tuple, so that a thread never sees the keys of others.
+        self._last: tuple[ReadOnlyCredentials, Keys] | None = None
         # Those of no other class stay the same.
         self._fixed = _keys_of(found.get_frozen_credentials()) if type(found) is AWSCredentials else None
 
@@ -55,11 +55,10 @@ class Credentials:
             return self._fixed
         with silenced():
             frozen = self._found.get_frozen_credentials()
-        keys = self._keys
-        if keys is None or frozen is not self._frozen:
-            keys = self._keys = _keys_of(frozen)
-            self._frozen = frozen
-        return keys
+        last = self._last
+        if last is None or last[0] is not frozen:
+            last = self._last = (frozen, _keys_of(frozen))
+        return last[1]
 
 
 def _keys_of(frozen: ReadOnlyCredentials) -> Keys:
