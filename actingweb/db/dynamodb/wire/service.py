@@ -15,7 +15,13 @@ from botocore.endpoint_provider import EndpointProvider
 from botocore.exceptions import InvalidConfigError
 from botocore.httpsession import get_cert_path
 from botocore.session import Session
-from botocore.utils import get_environ_proxies, normalize_url_path
+from botocore.utils import (
+    get_environ_proxies,
+    is_valid_endpoint_url,
+    is_valid_ipv6_endpoint_url,
+    normalize_url_path,
+    validate_region_name,
+)
 
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
 from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
@@ -38,7 +44,7 @@ class Endpoint(NamedTuple):
 class Service:
     """DynamoDB as the settings and files of AWS describe it. It asks botocore once, and is not changed by use.
 
-    Every method raises botocore's exceptions for settings that are wrong.
+    Every method raises botocore's exceptions for settings that are wrong, and `ValueError` for a URL that is none.
     """
 
     def __init__(self, session: Session, region: str, host: str | None) -> None:
@@ -47,7 +53,10 @@ class Service:
         # The names of regions that AWS gave to endpoints with FIPS.
         self._region = region.replace("fips-", "").replace("-fips", "")
         self._fips = self._region != region or bool(session.get_config_variable("use_fips_endpoint"))
+        validate_region_name(self._region)
         self._host = host or self._configured()
+        if self._host is not None and not (is_valid_endpoint_url(self._host) or is_valid_ipv6_endpoint_url(self._host)):
+            raise ValueError(f"Invalid endpoint: {self._host}")
         self._found: dict[str | None, Endpoint] = {}
 
     def endpoint(self, account: str | None) -> Endpoint:
