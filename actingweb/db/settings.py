@@ -80,6 +80,7 @@ class Settings:
     aws_db_auto_create_tables: bool
     aws_db_timeout: float
     aws_db_max_attempts: int
+    aws_db_transport: str
     use_property_lookup_table: bool
     indexed_properties: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False, compare=False)
@@ -101,6 +102,7 @@ class Settings:
             aws_db_auto_create_tables=env.get("AWS_DB_AUTO_CREATE_TABLES", True, parse_bool),
             aws_db_timeout=env.get("AWS_DB_TIMEOUT", 10.0, read.seconds(0.001)),
             aws_db_max_attempts=env.get("AWS_DB_MAX_ATTEMPTS", 4, read.count(1)),
+            aws_db_transport=env.get("AWS_DB_TRANSPORT", "wire", read.choice("wire", "botocore")),
             use_property_lookup_table=env.get("USE_PROPERTY_LOOKUP_TABLE", True, parse_bool),
             indexed_properties=env.get("INDEXED_PROPERTIES", ("oauthId", "email", "externalUserId"), read.names),
             environment=captured,

@@ -7,6 +7,7 @@ from botocore import exceptions as botocore
 from botocore.parsers import ResponseParserError
 
 from actingweb.db.dynamodb.sent import Sent
+from actingweb.db.dynamodb.wire import failures as wire
 from actingweb.db.exceptions import (
     DbConflictError,
     DbConnectionError,
@@ -46,6 +47,8 @@ _CREATE_TABLES = (
 
 _TRY_LATER = "try again later"
 _UNREACHABLE = "the endpoint cannot be reached: check AWS_DB_HOST, or AWS_DEFAULT_REGION for AWS itself"
+
+_PROXY = "the proxy cannot be used or refuses: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
 
 class OutOfTimeError(Exception):
@@ -141,23 +144,33 @@ _PHRASES = (
     ("significant digits", Classification(DbInputError, "a number exceeds the limit of 38 digits: round it")),
 )
 
-_CLASSES: tuple[tuple[type[Exception], Classification], ...] = (
+_CLASSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Classification], ...] = (
     (
-        botocore.ConnectTimeoutError,
+        (wire.ConnectTimeoutError, botocore.ConnectTimeoutError),
         Classification(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True),
     ),
     (
-        botocore.ReadTimeoutError,
+        (wire.NoAnswerError, botocore.ReadTimeoutError),
         Classification(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True),
     ),
     (
-        botocore.SSLError,
+        (wire.TlsError, botocore.SSLError),
         Classification(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock"),
     ),
-    (botocore.ConnectionError, Classification(DbConnectionError, _UNREACHABLE, transient=True)),
+    (wire.ProxyRefusedError, Classification(DbConnectionError, _PROXY)),
+    ((wire.ProxyError, botocore.ProxyConnectionError), Classification(DbConnectionError, _PROXY, transient=True)),
     (
-        botocore.HTTPClientError,
+        (wire.NotConnectedError, botocore.ConnectionError),
+        Classification(DbConnectionError, _UNREACHABLE, transient=True),
+    ),
+    (
+        (wire.ConnectionLostError, botocore.HTTPClientError),
         Classification(DbConnectionError, "the connection was lost: try again", executed=True, transient=True),
+    ),
+    ((wire.GarbledAnswerError, botocore.IncompleteReadError, ResponseParserError), _FAILED),
+    (
+        wire.InvalidCredentialsError,
+        Classification(DbError, "an AWS access key or session token has characters that none has: copy it again"),
     ),
     (botocore.NoCredentialsError, _NO_CREDENTIALS),
     (botocore.PartialCredentialsError, _INCOMPLETE),
@@ -175,28 +188,36 @@ _CLASSES: tuple[tuple[type[Exception], Classification], ...] = (
         OutOfTimeError,
         Classification(DbTimeoutError, "the call's requests took longer than AWS_DB_TIMEOUT: try again, or raise it"),
     ),
-    (botocore.IncompleteReadError, _FAILED),
-    (ResponseParserError, _FAILED),
     (botocore.BotoCoreError, Classification(DbError, "the driver refused the request: the cause names its error")),
 )
 
 
 def judge(error: Exception) -> Classification:
-    """Return the classification of a driver's exception."""
-    if isinstance(error, botocore.ClientError):
-        return _judge_answer(error)
+    """Return the classification of a failure, of the wire client or of botocore."""
+    answer = _answer(error)
+    if answer is not None:
+        return _judge_answer(answer)
     return next((verdict for known, verdict in _CLASSES if isinstance(error, known)), _REFUSED)
 
 
-def _judge_answer(error: botocore.ClientError) -> Classification:
-    code = code_of(error) or ""
+def _answer(error: Exception) -> wire.ServiceError | None:
+    """Return the service's answer, if a failure is one."""
+    if isinstance(error, botocore.ClientError):
+        facts: dict[str, Any] = dict(error.response)
+        status = facts.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code, message = facts.get("Error", {}).get("Code", ""), facts.get("Error", {}).get("Message") or ""
+        return wire.ServiceError(status, code, message, facts.get("CancellationReasons") or (), facts.get("Item"))
+    return error if isinstance(error, wire.ServiceError) else None
+
+
+def _judge_answer(answer: wire.ServiceError) -> Classification:
+    code = code_of(answer) or ""
     if code in ("ValidationException", "ValidationError"):
-        text = _message(error)
+        text = " ".join([answer.message, *(reason.get("Message") or "" for reason in answer.reasons)])
         return next((verdict for phrase, verdict in _PHRASES if phrase in text), _INVALID)
     if code in _CODES:
         return _CODES[code]
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return _FAILED if status >= 500 else _REFUSED
+    return _FAILED if answer.status >= 500 else _REFUSED
 
 
 def code_of(error: Exception) -> str | None:
@@ -205,26 +226,25 @@ def code_of(error: Exception) -> str | None:
     Of a cancelled transaction it is `CONDITION_FAILED` if a condition failed, else the code of the first action that
     failed.
     """
-    if not isinstance(error, botocore.ClientError):
+    answer = _answer(error)
+    if answer is None:
         return None
-    causes = [cause for cause in map(_cause_code, reasons_of(error)) if cause]
+    causes = [cause for cause in map(_cause_code, answer.reasons) if cause]
     if causes and "ConditionalCheckFailed" not in causes:
         return causes[0]
-    return CONDITION_FAILED if causes else error.response.get("Error", {}).get("Code")
+    return CONDITION_FAILED if causes else answer.code
 
 
 def reasons_of(error: Exception) -> list[Any]:
     """Return why each action of a cancelled transaction failed, in order."""
-    return list(_response(error).get("CancellationReasons") or ())
+    answer = _answer(error)
+    return [] if answer is None else answer.reasons
 
 
 def item_of(error: Exception) -> dict[str, Any] | None:
     """Return the item that a failed condition found, if there is one."""
-    return _response(error).get("Item")
-
-
-def _response(error: Exception) -> dict[str, Any]:
-    return dict(error.response) if isinstance(error, botocore.ClientError) else {}
+    answer = _answer(error)
+    return None if answer is None else answer.item
 
 
 def _cause_code(reason: Any) -> str | None:
@@ -232,16 +252,10 @@ def _cause_code(reason: Any) -> str | None:
     return None if code == "None" else code
 
 
-def _message(error: botocore.ClientError) -> str:
-    texts = [error.response.get("Error", {}).get("Message") or ""]
-    texts += [reason.get("Message") or "" for reason in reasons_of(error)]
-    return " ".join(texts)
-
-
 def credentials_error(error: Exception) -> Exception:
     """Return why a client cannot be made; a network error means that credentials could not be fetched."""
     of_network = (botocore.ConnectionError, botocore.HTTPClientError, botocore.InvalidIMDSEndpointError)
-    if isinstance(error, botocore.BotoCoreError) and not isinstance(error, of_network):
+    if isinstance(error, wire.WireError | botocore.BotoCoreError) and not isinstance(error, of_network):
         return error
     return botocore.CredentialRetrievalError(provider="any", error_msg=type(error).__name__)
 

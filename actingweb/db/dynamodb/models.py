@@ -9,6 +9,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from botocore.exceptions import ClientError, HTTPClientError
 from pynamodb.attributes import (
     Attribute as Column,
 )
@@ -32,6 +33,7 @@ from actingweb.db.dynamodb.stored_types import column_of
 from actingweb.db.dynamodb.table_check import try_to_describe
 from actingweb.db.dynamodb.tables import Table, table_of
 from actingweb.db.dynamodb.transport import RequestFailed, Transport
+from actingweb.db.dynamodb.wire.failures import ServiceError, WireError
 
 __all__ = [
     "Actor",
@@ -88,8 +90,19 @@ class _Client:
             return self.transport.call(operation, request, operation in _READS)[0]
         except RequestFailed as failure:
             error = failure.error
-        # PynamoDB expects the driver's exceptions.
-        raise error
+        raise _as_botocore(error, operation)
+
+
+def _as_botocore(error: Exception, operation: str) -> Exception:
+    """Return the exception of botocore, which PynamoDB expects, for a failure."""
+    if isinstance(error, ServiceError):
+        answer: Any = {
+            "Error": {"Code": error.code, "Message": error.message},
+            "ResponseMetadata": {"HTTPStatusCode": error.status},
+            "CancellationReasons": error.reasons,
+        }
+        return ClientError(answer, operation)
+    return HTTPClientError(error=type(error).__name__) if isinstance(error, WireError) else error
 
 
 class _SharedConnection(Connection):

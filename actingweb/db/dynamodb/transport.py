@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
+from botocore.session import get_session
 
 from actingweb.db.dynamodb import deadline
-from actingweb.db.dynamodb.botocore_client import BotocoreClient
 from actingweb.db.dynamodb.errors import (
     Classification,
     OutOfTimeError,
@@ -21,6 +21,9 @@ from actingweb.db.dynamodb.errors import (
     reasons_of,
 )
 from actingweb.db.dynamodb.sent import Sent
+from actingweb.db.dynamodb.wire.client import Client
+from actingweb.db.dynamodb.wire.connections import Limits
+from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import get_settings
@@ -88,8 +91,8 @@ class Transport:
         self._least_seconds = 1.5 * self._connect_seconds
         self.broken: Exception | None = None
         try:
-            self._client = BotocoreClient(region, host, self._connect_seconds, seconds)
-        except (BotoCoreError, OSError, ValueError, KeyError) as error:
+            self._client = _client_class()(get_session(), region, host, search_seconds=seconds / 2)
+        except (WireError, BotoCoreError, OSError, ValueError, KeyError) as error:
             self.broken = credentials_error(error)
         self.made = time.monotonic()
 
@@ -108,7 +111,7 @@ class Transport:
         attempt = 0
         while True:
             attempt += 1
-            outcome = self._client.send(operation, request, self._wait(ends, repeatable))
+            outcome = self._try(operation, request, self._wait(ends, repeatable))
             if isinstance(outcome, dict):
                 return outcome, executed
             verdict = judge(outcome)
@@ -117,6 +120,13 @@ class Transport:
             if not self._can_help(verdict, attempt, repeatable) or not self._has_time(ends - pause):
                 raise RequestFailed(outcome, executed, Sent(operation, request))
             time.sleep(pause)
+
+    def _try(self, operation: str, request: dict[str, Any], seconds: float) -> dict[str, Any] | Exception:
+        """Return the answer to one attempt, or why there is none."""
+        try:
+            return self._client.send(operation, request, Limits(self._connect_seconds, seconds))
+        except (WireError, BotoCoreError, OSError) as error:
+            return error
 
     def _obstacle(self, ends: float) -> Exception | None:
         """Return why the request cannot be sent at all."""
@@ -142,13 +152,21 @@ class Transport:
 
     @property
     def credentials_method(self) -> str:
-        """See `BotocoreClient`."""
-        return self._client.credentials_method
+        """Which of botocore's providers found the credentials: `env`, `shared-credentials-file`, `iam-role` ..."""
+        return self._client.credentials.method
 
     @property
     def endpoint_url(self) -> str:
-        """See `BotocoreClient`."""
-        return self._client.endpoint_url
+        """The URL that requests are sent to."""
+        return self._client.url
+
+
+def _client_class() -> type[Client]:
+    if get_settings().aws_db_transport == "wire":
+        return Client
+    from actingweb.db.dynamodb.wire.fallback import FallbackClient
+
+    return FallbackClient
 
 
 _transports: dict[tuple[str, str | None], Transport] = {}
