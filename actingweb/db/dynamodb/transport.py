@@ -29,7 +29,7 @@ from actingweb.db.faults import Fault
 from actingweb.db.settings import get_settings
 from actingweb.db.threads import require_same_threads
 
-__all__ = ["RequestFailed", "Transport", "forget_transports", "transport_to"]
+__all__ = ["RequestFailed", "Transport", "client_class", "forget_transports", "transport_to"]
 
 CONFLICT_ATTEMPTS = 5
 
@@ -91,7 +91,7 @@ class Transport:
         self._least_seconds = 1.5 * self._connect_seconds
         self.broken: Exception | None = None
         try:
-            self._client = _client_class()(get_session(), region, host, search_seconds=seconds / 2)
+            self._client = client_class()(get_session(), region, host, search_seconds=seconds / 2)
         except (WireError, BotoCoreError, OSError, ValueError, KeyError) as error:
             self.broken = credentials_error(error)
         self.made = time.monotonic()
@@ -161,7 +161,8 @@ class Transport:
         return self._client.url
 
 
-def _client_class() -> type[Client]:
+def client_class() -> type[Client]:
+    """Return the class of clients that AWS_DB_TRANSPORT names."""
     if get_settings().aws_db_transport == "wire":
         return Client
     from actingweb.db.dynamodb.wire.fallback import FallbackClient

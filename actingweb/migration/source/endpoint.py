@@ -2,22 +2,26 @@
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Event
 from typing import Any
 from urllib.parse import urlsplit
-from zlib import crc32
 
 from botocore import exceptions as botocore
-from botocore.client import BaseClient
-from botocore.config import Config
-from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.session import Session
 
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.errors import DENIED, NOT_FOUND, code_of, judge
 from actingweb.db.dynamodb.region import region_of
+from actingweb.db.dynamodb.transport import client_class
+from actingweb.db.dynamodb.wire.client import Client
+from actingweb.db.dynamodb.wire.connections import Limits
+from actingweb.db.dynamodb.wire.failures import WireError
+from actingweb.db.dynamodb.wire.messages import decoded
+from actingweb.db.dynamodb.wire.service import Service
 from actingweb.db.exceptions import ConfigurationError, DbThrottledError
 from actingweb.db.settings import get_settings
 from actingweb.migration.errors import SourceError, UsageError
@@ -26,6 +30,7 @@ __all__ = ["AccessDeniedError", "Endpoint", "RetryLimits", "TableNotFoundError"]
 
 Json = dict[str, Any]
 
+_LIMITS = Limits(connect=10, answer=30)
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
@@ -84,7 +89,9 @@ class Endpoint:
     @cached_property
     def address(self) -> str:
         """The URL, without user and password."""
-        parts = urlsplit(self._client.meta.endpoint_url)
+        session, region = self._session
+        with self._checked():
+            parts = urlsplit(Service(session, region, self.host).endpoint(None).url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def describe(self, table: str) -> Json:
@@ -114,11 +121,10 @@ class Endpoint:
 
     def _try(self, operation: str, request: Json) -> Json | Exception:
         try:
-            with silenced():
-                response: Json = self._client._make_api_call(operation, request)  # type: ignore[attr-defined]
-        except (botocore.BotoCoreError, botocore.ClientError, ResponseParserError) as error:
+            text = self._client.fetch(operation, request, _LIMITS)
+            return {"Body": text} if operation == "Scan" else decoded(text)
+        except (WireError, botocore.BotoCoreError) as error:
             return error
-        return response
 
     def _retry_limit(self, error: Exception) -> float:
         classification = judge(error)
@@ -135,24 +141,31 @@ class Endpoint:
         return kind(f"{text}; {hint}" if hint else text)
 
     @cached_property
-    def _client(self) -> BaseClient:
-        """The botocore client, which does not retry by itself."""
-        config = Config(
-            parameter_validation=False,
-            max_pool_connections=self.connections,
-            connect_timeout=10,
-            read_timeout=30,
-            retries={"total_max_attempts": 1, "mode": "standard"},
-        )
+    def _client(self) -> Client:
+        """The client, which sends each request once. Raise botocore's exceptions if there are no credentials."""
+        session, region = self._session
+        with self._checked():
+            return client_class()(session, region, self.host, connections=self.connections)
+
+    @cached_property
+    def _session(self) -> tuple[Session, str]:
+        """The session of botocore that knows the profile, and the region."""
+        with self._checked(), silenced():
+            session = Session(profile=self.profile)
+            return session, self.region or region_of(get_settings(), self.profile)
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        """Raise `UsageError` for settings of AWS that are wrong."""
+        failure = None
         try:
-            with silenced():
-                session = Session(profile=self.profile)
-                session.register_component("response_parser_factory", _Parsers())
-                region = self.region or region_of(get_settings(), self.profile)
-                return session.create_client("dynamodb", region, endpoint_url=self.host, config=config)
-        except (botocore.BotoCoreError, ConfigurationError, ValueError) as error:
+            yield
+        except _CREDENTIALS:
+            raise
+        except (botocore.BotoCoreError, ConfigurationError, ValueError, OSError) as error:
             failure = UsageError(f"AWS settings: {error}")
-        raise failure
+        if failure is not None:
+            raise failure
 
 
 def _hint(error: Exception) -> str:
@@ -160,24 +173,3 @@ def _hint(error: Exception) -> str:
     if code is not None:
         return _HINTS.get(code, "")
     return _SET_CREDENTIALS if isinstance(error, _CREDENTIALS) else ""
-
-
-class _Parsers(ResponseParserFactory):
-    """Creates parsers that do not decode the response to a Scan: botocore's decoding takes ten times all other work."""
-
-    def create_parser(self, protocol_name: str) -> Any:
-        return _Parser(super().create_parser(protocol_name))
-
-
-class _Parser:
-    def __init__(self, parser: Any) -> None:
-        self._parser = parser
-
-    def parse(self, response: Json, shape: Any) -> Any:
-        body = response["body"]
-        checksum = response["headers"].get("x-amz-crc32")
-        if checksum is not None and int(checksum) != crc32(body):
-            raise ResponseParserError("the response was damaged in transit")
-        if shape is not None and shape.name == "ScanOutput" and response["status_code"] == 200:
-            return {"Body": body, "ResponseMetadata": {"HTTPStatusCode": 200}}
-        return self._parser.parse(response, shape)
