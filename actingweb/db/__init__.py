@@ -41,8 +41,9 @@ from actingweb.db.healthcheck import health as health
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
 from actingweb.db.transactions import transaction as transaction
+from actingweb.db.version import VERSION
 
-__version__ = "4.0.0"
+__version__ = VERSION
 __distribution__ = "actingweb-db"
 """The framework's own storage layer has the same package name; this attribute tells the two apart."""
 

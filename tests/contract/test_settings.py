@@ -22,6 +22,7 @@ VARIABLES: list[tuple[str, str, Any, str, Any]] = [
     ("INDEXED_PROPERTIES", "indexed_properties", ("oauthId", "email", "externalUserId"), " a , b,,", ("a", "b")),
     ("AWS_DB_TIMEOUT", "aws_db_timeout", 10.0, "2.5", 2.5),
     ("AWS_DB_MAX_ATTEMPTS", "aws_db_max_attempts", 4, "1", 1),
+    ("AWS_DB_TRANSPORT", "aws_db_transport", "wire", "botocore", "botocore"),
     ("PG_DB_URL", "postgresql.url", None, "postgresql://h/d", "postgresql://h/d"),
     ("DATABASE_URL", "postgresql.url", None, "host=h dbname=d", "host=h dbname=d"),
     ("PG_DB_HOST", "postgresql.host", "localhost", "db.example.com", "db.example.com"),
@@ -61,6 +62,7 @@ BAD_VALUES = [
     ("AWS_DB_TIMEOUT", "soon"),
     ("AWS_DB_MAX_ATTEMPTS", "0"),
     ("AWS_DB_MAX_ATTEMPTS", "1.5"),
+    ("AWS_DB_TRANSPORT", "http"),
 ]
 BAD_POSTGRESQL_VALUES = [
     ("PG_DB_URL", f"mysql://user:{SECRET}@host/db"),

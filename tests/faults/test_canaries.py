@@ -178,13 +178,18 @@ class TestLogs:
         self,
         backend: Backend,
         actor_id: str,
+        set_env: SetEnv,
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        """botocore's signer logs each header, the session token among them; the wire client logs nothing."""
         from actingweb.db.dynamodb import driver_logging
 
+        set_env(AWS_DB_TRANSPORT="botocore", AWS_SESSION_TOKEN=CANARY)
+        backend.DbProperty.DbProperty().set(actor_id, "name", "quiet")
+        assert CANARY not in caplog.text
         monkeypatch.setattr(driver_logging._filter, "filter", lambda _: True)
-        backend.DbProperty.DbProperty().set(actor_id, "name", CANARY)
+        backend.DbProperty.DbProperty().set(actor_id, "name", "shown")
         assert any(record.name.startswith("botocore") and CANARY in record.getMessage() for record in caplog.records)
 
 

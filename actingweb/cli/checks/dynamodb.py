@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from statistics import median
-from typing import NamedTuple
+from typing import Any
 
 from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
 from actingweb.cli.checks.settings import Sources, without_user
@@ -95,19 +95,21 @@ def _endpoint(transport: Transport, sources: Sources) -> Finding:
 
 def _latency(transport: Transport) -> Iterator[Finding]:
     """Yield the latency of the endpoint and the difference between the clocks."""
-    trips = [_trip(transport) for _ in range(_TRIPS)]
-    found = median(trip.seconds for trip in trips)
+    key = {name: {"S": "doctor"} for name in ACTORS.key_names}
+    found = median(_request(transport, key)[0] for _ in range(_TRIPS))
     text = f"{found * 1000:.1f} ms for a request, the median of {_TRIPS}"
     if found > _SLOW:
         yield warning(_SIDE, "latency", text, "run the application in the region of the tables")
     else:
         yield good(_SIDE, "latency", text)
-    trip = trips[-1]
-    if trip.date is None:
+    # Only errors tell their date, and a key without attributes is one.
+    seconds, error = _request(transport, {})
+    ended, date = time.time(), _date_of(error)
+    if date is None:
         yield unchecked(_SIDE, "clock", "the responses have no date")
         return
     # The date has whole seconds; it is from some moment between request and response.
-    difference = max(trip.ended - trip.seconds - trip.date - 1, trip.date - trip.ended, 0.0)
+    difference = max(ended - seconds - date - 1, date - ended, 0.0)
     text = f"differs by {difference:.0f} s from this machine's"
     if difference > _CLOCK_SECONDS:
         yield warning(_SIDE, "clock", text, "synchronise this machine's by NTP: signatures are valid for five minutes")
@@ -115,28 +117,24 @@ def _latency(transport: Transport) -> Iterator[Finding]:
         yield good(_SIDE, "clock", text)
 
 
-class _Trip(NamedTuple):
-    """A request: its duration, when it ended, and the date of the response by the server's clock."""
-
-    seconds: float
-    ended: float
-    date: float | None
-
-
-def _trip(transport: Transport) -> _Trip:
-    key = {name: {"S": "doctor"} for name in ACTORS.key_names}
+def _request(transport: Transport, key: dict[str, Any]) -> tuple[float, Exception | None]:
+    """Read an item that does not exist; return the duration in seconds and the error, if one came of it."""
+    error = None
     began = time.perf_counter()
     try:
-        answer, _ = transport.call("GetItem", {"TableName": table_of(ACTORS).table_name, "Key": key}, repeatable=True)
+        transport.call("GetItem", {"TableName": table_of(ACTORS).table_name, "Key": key}, repeatable=True)
     except RequestFailed as failure:
         # A response too, for example if the table does not exist.
-        answer = getattr(failure.error, "response", {})
-    seconds = time.perf_counter() - began
+        error = failure.error
+    return time.perf_counter() - began, error
+
+
+def _date_of(error: Exception | None) -> float | None:
+    """Return when the server sent an error, by its own clock."""
     try:
-        date = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
-    except (KeyError, ValueError):
-        date = None
-    return _Trip(seconds, time.time(), date)
+        return parsedate_to_datetime(getattr(error, "date", None) or "").timestamp()
+    except ValueError:
+        return None
 
 
 def _tables(settings: Settings, found: Tables) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "AWS_DB_AUTO_CREATE_TABLES": "aws_db_auto_create_tables",
         "AWS_DB_TIMEOUT": "aws_db_timeout",
         "AWS_DB_MAX_ATTEMPTS": "aws_db_max_attempts",
+        "AWS_DB_TRANSPORT": "aws_db_transport",
     },
     "postgresql": {
         "PG_DB_URL": "url",

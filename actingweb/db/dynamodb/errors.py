@@ -51,6 +51,10 @@ _UNREACHABLE = "the endpoint cannot be reached: check AWS_DB_HOST, or AWS_DEFAUL
 _PROXY = "the proxy cannot be used or refuses: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
 
+ATTEMPT_ERRORS = (wire.WireError, botocore.BotoCoreError, botocore.ClientError, ResponseParserError)
+"""How an attempt can fail: botocore's are from looking for credentials, which can ask another service for them."""
+
+
 class OutOfTimeError(Exception):
     """The time of a call ran out before its next request."""
 
@@ -255,7 +259,7 @@ def _cause_code(reason: Any) -> str | None:
 def credentials_error(error: Exception) -> Exception:
     """Return why a client cannot be made; a network error means that credentials could not be fetched."""
     of_network = (botocore.ConnectionError, botocore.HTTPClientError, botocore.InvalidIMDSEndpointError)
-    if isinstance(error, wire.WireError | botocore.BotoCoreError) and not isinstance(error, of_network):
+    if isinstance(error, ATTEMPT_ERRORS) and not isinstance(error, of_network):
         return error
     return botocore.CredentialRetrievalError(provider="any", error_msg=type(error).__name__)
 

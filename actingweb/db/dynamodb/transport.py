@@ -6,11 +6,11 @@ import threading
 import time
 from typing import Any
 
-from botocore.exceptions import BotoCoreError
 from botocore.session import get_session
 
 from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.errors import (
+    ATTEMPT_ERRORS,
     Classification,
     OutOfTimeError,
     code_of,
@@ -23,7 +23,6 @@ from actingweb.db.dynamodb.errors import (
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
-from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import get_settings
@@ -92,7 +91,7 @@ class Transport:
         self.broken: Exception | None = None
         try:
             self._client = client_class()(get_session(), region, host, search_seconds=seconds / 2)
-        except (WireError, BotoCoreError, OSError, ValueError, KeyError) as error:
+        except (*ATTEMPT_ERRORS, OSError, ValueError, KeyError) as error:
             self.broken = credentials_error(error)
         self.made = time.monotonic()
 
@@ -125,7 +124,7 @@ class Transport:
         """Return the answer to one attempt, or why there is none."""
         try:
             return self._client.send(operation, request, Limits(self._connect_seconds, seconds))
-        except (WireError, BotoCoreError, OSError) as error:
+        except (*ATTEMPT_ERRORS, OSError) as error:
             return error
 
     def _obstacle(self, ends: float) -> Exception | None:

@@ -14,12 +14,11 @@ from botocore import exceptions as botocore
 from botocore.session import Session
 
 from actingweb.db.dynamodb.driver_logging import silenced
-from actingweb.db.dynamodb.errors import DENIED, NOT_FOUND, code_of, judge
+from actingweb.db.dynamodb.errors import ATTEMPT_ERRORS, DENIED, NOT_FOUND, code_of, judge
 from actingweb.db.dynamodb.region import region_of
 from actingweb.db.dynamodb.transport import client_class
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
-from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.dynamodb.wire.messages import decoded
 from actingweb.db.dynamodb.wire.service import Service
 from actingweb.db.exceptions import ConfigurationError, DbThrottledError
@@ -123,7 +122,7 @@ class Endpoint:
         try:
             text = self._client.fetch(operation, request, _LIMITS)
             return {"Body": text} if operation == "Scan" else decoded(text)
-        except (WireError, botocore.BotoCoreError) as error:
+        except ATTEMPT_ERRORS as error:
             return error
 
     def _retry_limit(self, error: Exception) -> float:

@@ -23,6 +23,7 @@ import pytest
 from botocore.exceptions import CredentialRetrievalError
 from botocore.session import Session
 
+import actingweb.db
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.db.dynamodb.wire.failures import (
@@ -414,9 +415,9 @@ class TestSilence:
 
 def test_requests_say_whose_they_are(make: Make) -> None:
     with scripted(echo) as server:
-        get(make(server.url, user_agent="actingweb-db/4.0.0"))
+        get(make(server.url))
         headers = server.seen[0].headers
-        assert headers["user-agent"] == "actingweb-db/4.0.0"
+        assert headers["user-agent"] == f"actingweb-db/{actingweb.db.__version__}"
         assert headers["content-type"] == "application/x-amz-json-1.0"
         assert headers["x-amz-target"] == "DynamoDB_20120810.GetItem"
         assert re.fullmatch(

@@ -345,8 +345,8 @@ class TestNoConnection:
         assert not raised.value.executed
 
     def test_a_name_that_is_none(self, wire: Make) -> None:
-        with pytest.raises(NotConnectedError):
-            get(wire(f"http://{'x' * 64}.example"))
+        with pytest.raises(ValueError, match="endpoint"):
+            wire(f"http://{'x' * 64}.example")
 
     def test_an_address_that_is_silent_leaves_time_for_the_next(
         self, wire: Make, monkeypatch: pytest.MonkeyPatch

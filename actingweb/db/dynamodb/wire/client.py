@@ -56,7 +56,6 @@ class Client:
         *,
         connections: int = 50,
         search_seconds: float = 5.0,
-        user_agent: str = "actingweb-db",
     ) -> None:
         """Find endpoint and credentials, without a request to the endpoint.
 
@@ -69,7 +68,6 @@ class Client:
         Raise botocore's exceptions for what is missing or wrong, `ValueError` for a URL that is none, `OSError` for
         certificates that cannot be read, and `WireError`.
         """
-        self._user_agent = user_agent
         self._size = connections
         # By how many seconds the service's clock is ahead of ours.
         self._ahead = 0.0
@@ -127,7 +125,7 @@ class Client:
         signer = Signer(keys.access_key, keys.secret_key, keys.token, endpoint.region)
         if former is not None and self._service.endpoint(former.keys.account) == endpoint:
             return _Lane(keys, signer, former.target, former.connections)
-        target = self._service.target(endpoint, self._user_agent)
+        target = self._service.target(endpoint)
         return _Lane(keys, signer, target, Connections(self._service.route(endpoint), self._size))
 
     def _learn_clock(self, error: ServiceError, assumed: float) -> bool:

@@ -16,6 +16,7 @@ from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.dynamodb.wire.messages import Answer, unsigned_headers
+from actingweb.db.dynamodb.wire.service import USER_AGENT
 
 __all__ = ["FallbackClient"]
 
@@ -40,7 +41,7 @@ class FallbackClient(Client):
     def _exchange(self, operation: str, body: bytes, limits: Limits) -> Answer:
         keys = self.credentials.keys()
         endpoint = self._service.endpoint(keys.account)
-        headers = {**unsigned_headers(operation), "User-Agent": self._user_agent}
+        headers = {**unsigned_headers(operation), "User-Agent": USER_AGENT}
         request = AWSRequest("POST", endpoint.url, headers, body)
         request.context["read_timeout"] = limits.answer
         failure: WireError

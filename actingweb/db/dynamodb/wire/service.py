@@ -26,10 +26,12 @@ from botocore.utils import (
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
 from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
 from actingweb.db.dynamodb.wire.messages import Target
+from actingweb.db.version import VERSION
 
-__all__ = ["Endpoint", "Service"]
+__all__ = ["USER_AGENT", "Endpoint", "Service"]
 
 _PORTS = {"http": 80, "https": 443}
+USER_AGENT = f"actingweb-db/{VERSION}"
 _RULES = "dynamodb/2012-08-10/endpoint-rule-set-1"
 _ACCOUNT_MODES = ("preferred", "disabled", "required")
 
@@ -73,12 +75,12 @@ class Service:
         keepalive = bool(self._session.get_config_variable("tcp_keepalive"))
         return Route(_name_of(url), url.port or _PORTS[url.scheme], tls, proxy_of(endpoint.url), keepalive)
 
-    def target(self, endpoint: Endpoint, user_agent: str) -> Target:
+    def target(self, endpoint: Endpoint) -> Target:
         """Return where requests to an endpoint go."""
         url = urlsplit(endpoint.url)
         path = url.path or "/"
         proxy = proxy_of(endpoint.url) if url.scheme == "http" else None
-        extra = f"User-Agent: {user_agent}\r\nAccept-Encoding: identity\r\n"
+        extra = f"User-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\n"
         if proxy is not None and proxy.authorization:
             extra += f"Proxy-Authorization: {proxy.authorization}\r\n"
         return Target(
