@@ -25,6 +25,7 @@ from actingweb.db.registry import Backend
 from testbed.dynamodb_proxy import failing, spoiling_proxy
 from tests.conftest import SetEnv
 from tests.contract.support.calls import Call, requesting
+from tests.dynamodb.wire.servers import reply, scripted
 
 pytestmark = pytest.mark.backends("dynamodb")
 
@@ -194,6 +195,26 @@ def test_a_configuration_file_that_is_wrong(
     (tmp_path / "config").write_text(text)
     without_credentials()
     _are(raised(), reason)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>",
+            "AccessDenied",
+        ),
+        (b"a page of a proxy", "the database failed to answer"),
+    ],
+)
+def test_a_role_that_may_not_be_assumed(
+    answer: bytes, reason: str, raised: Callable[[], list[DbError]], without_credentials: SetEnv, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[default]\nrole_arn = arn:aws:iam::123456789012:role/app\nsource_profile = app\n")
+    (tmp_path / "credentials").write_text("[app]\naws_access_key_id = x\naws_secret_access_key = y\n")
+    with scripted(lambda _: reply(answer, 403)) as server:
+        without_credentials(AWS_ENDPOINT_URL_STS=server.url)
+        _are(raised(), reason)
 
 
 def _are(errors: list[DbError], reason: str) -> None:

