@@ -72,9 +72,11 @@ def test_answers_that_stay_damaged_are_a_fault() -> None:
             endpoint.call("Scan", {"TableName": "actors"})
 
 
-@pytest.mark.parametrize("body", [b'{"Table": {', b"{}"])
-def test_an_answer_that_describes_no_table_is_a_fault(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b'{"Table": {', "failed to answer"), (b"{}", "not a description of a table")]
+)
+def test_an_answer_that_describes_no_table_is_a_fault(body: bytes, reason: str) -> None:
     with _server(damages=0, body=body) as url:
-        endpoint = Endpoint("us-west-1", url, None, 1)
-        with pytest.raises(SourceError, match="not a description of a table"):
+        endpoint = Endpoint("us-west-1", url, None, 1, RetryLimits(failed=0.3))
+        with pytest.raises(SourceError, match=reason):
             endpoint.describe("actors")

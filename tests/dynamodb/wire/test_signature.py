@@ -71,7 +71,7 @@ def test_thousands_of_requests() -> None:
         body = encoded({chance.text(20): {"S": chance.text(chance.choice([10, 3000]))}})
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=chance.randint(0, 400_000_000))
 
-        target = service.target(Endpoint(url, region), "test")
+        target = service.target(Endpoint(url, region))
         signer = Signer(access, secret, token, region)
         signed = dict(headers_of(target, signer, operation, body, moment.strftime("%Y%m%dT%H%M%SZ")))
         theirs = {name: value for name, value in signed.items() if name in ("content-type", "x-amz-target")}
