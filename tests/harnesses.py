@@ -1,7 +1,7 @@
 """How the tests prepare each backend: see `actingweb.db.conformance`.
 
 Servers that PG_DB_HOST, PG_DB_URL, DATABASE_URL or AWS_DB_HOST name when the session starts are used and left running.
-Otherwise the session starts its own.
+Otherwise the session starts its own. AWS_DB_TRANSPORT says what sends requests to DynamoDB.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class DynamoDBHarness(Harness):
         return made
 
     def start(self) -> Mapping[str, str]:
-        return self.tables.environment
+        return {"AWS_DB_TRANSPORT": _ORIGINAL_ENVIRONMENT.get("AWS_DB_TRANSPORT", ""), **self.tables.environment}
 
     def wipe(self) -> None:
         self.tables.wipe()
