@@ -31,6 +31,7 @@ from testbed.servers import (
 from tests.support import new_id
 
 _ORIGINAL_ENVIRONMENT = dict(os.environ)
+_TRANSPORT = {"AWS_DB_TRANSPORT": _ORIGINAL_ENVIRONMENT.get("AWS_DB_TRANSPORT", "")}
 _SETTINGS = ("DATABASE_BACKEND", "DATABASE_URL", "USE_PROPERTY_LOOKUP_TABLE", "INDEXED_PROPERTIES")
 _SETTING_PREFIXES = ("AWS_", "PG_")
 _SESSION = new_id("")[:8]
@@ -116,14 +117,14 @@ class DynamoDBHarness(Harness):
         from actingweb.db.verify_tables import required_models
 
         made = DynamoDBTables(self.server, _DYNAMODB_PREFIX)
-        with settings(made.environment):
+        with settings({**made.environment, **_TRANSPORT}):
             for model in required_models():
                 ensure_table(model)
         self._running.callback(made.drop)
         return made
 
     def start(self) -> Mapping[str, str]:
-        return {"AWS_DB_TRANSPORT": _ORIGINAL_ENVIRONMENT.get("AWS_DB_TRANSPORT", ""), **self.tables.environment}
+        return {**self.tables.environment, **_TRANSPORT}
 
     def wipe(self) -> None:
         self.tables.wipe()
