@@ -5,7 +5,7 @@ SOURCES := actingweb actingweb_db testbed tests examples benchmarks $(wildcard s
 # A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: test test-quick test-postgresql-versions lint duplicates demo bench bench-growth bench-requests bench-imports \
+.PHONY: test test-botocore test-quick test-postgresql-versions lint duplicates demo bench bench-growth bench-requests bench-imports \
 	bench-latency bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
@@ -63,6 +63,9 @@ bench-migration: .venv/ready
 
 test-dependencies: .venv/ready
 	scripts/test_dependencies
+
+test-botocore: .venv/ready
+	AWS_DB_TRANSPORT=botocore $(BIN)/python -m pytest -q tests/dynamodb tests/contract tests/faults -k dynamodb
 
 test-framework: .venv/ready
 	$(BIN)/python tests/framework/run.py

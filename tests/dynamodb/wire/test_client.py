@@ -24,6 +24,7 @@ from botocore.exceptions import CredentialRetrievalError
 from botocore.session import Session
 
 import actingweb.db
+from actingweb.db.dynamodb.transport import forget_transports, transport_to
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.db.dynamodb.wire.failures import (
@@ -34,6 +35,8 @@ from actingweb.db.dynamodb.wire.failures import (
     TlsError,
     WireError,
 )
+from actingweb.db.dynamodb.wire.fallback import FallbackClient
+from actingweb.migration.source.endpoint import Endpoint
 from tests.conftest import SetEnv
 from tests.faults.certificates import Authority
 
@@ -447,3 +450,16 @@ def test_a_client_that_is_dropped_closes_its_connections(keys: None, trusted: Au
         cycle.append(cycle)
         del client, cycle
         gc.collect()
+
+
+@pytest.mark.parametrize(("named", "kind"), [(None, Client), ("wire", Client), ("botocore", FallbackClient)])
+def test_the_setting_chooses_what_sends_requests(
+    named: str | None, kind: type[Client], keys: None, set_env: SetEnv
+) -> None:
+    set_env(AWS_DB_TRANSPORT=named)
+    with scripted(echo) as server:
+        transport = transport_to("eu-west-1", server.url)
+        assert transport.call("GetItem", {"Number": 1}, repeatable=True) == ({"Number": 1}, False)
+        assert type(transport._client) is kind
+        assert type(Endpoint("eu-west-1", server.url, None, 1)._client) is kind
+        forget_transports()
