@@ -70,7 +70,7 @@ class RetryLimits:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint. Thread-safe once `address` has been read.
+    """An endpoint. Thread-safe once a table has been described.
 
     Attributes:
         region: the AWS region; None for the one that the application would use with this profile.
