@@ -23,6 +23,7 @@ from actingweb.db.dynamodb.errors import (
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
+from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import get_settings
@@ -114,7 +115,8 @@ class Transport:
             if isinstance(outcome, dict):
                 return outcome, executed
             verdict = judge(outcome)
-            executed = executed or verdict.executed
+            # Other errors are from looking for credentials, before anything was sent.
+            executed = executed or (verdict.executed and isinstance(outcome, WireError))
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             if not self._can_help(verdict, attempt, repeatable) or not self._has_time(ends - pause):
                 raise RequestFailed(outcome, executed, Sent(operation, request))
