@@ -41,9 +41,8 @@ from actingweb.db.healthcheck import health as health
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
 from actingweb.db.transactions import transaction as transaction
-from actingweb.db.version import VERSION
+from actingweb.db.version import __version__ as __version__
 
-__version__ = VERSION
 __distribution__ = "actingweb-db"
 """The framework's own storage layer has the same package name; this attribute tells the two apart."""
 

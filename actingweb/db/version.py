@@ -1,5 +1,5 @@
 """The release, without an import of the rest of the package."""
 
-__all__ = ["VERSION"]
+__all__ = ["__version__"]
 
-VERSION = "4.0.0"
+__version__ = "4.0.0"

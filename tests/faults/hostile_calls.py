@@ -229,7 +229,7 @@ DIFFERENCES = (
     Difference("sizes", ("dynamodb", "postgresql"), _has_long_text, DbInputError),
     Difference("numbers", ("dynamodb", "postgresql"), _has_large_number, DbInputError),
     Difference(
-        "two pairs that compose to one key, as (`a:b`, `c`) and (`a`, `b:c`)",
+        "two pairs of key parts with the same composed key, as (`a:b`, `c`) and (`a`, `b:c`)",
         ("dynamodb",),
         lambda call: any(":" in text for text in call.texts()),
         DbConflictError,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,8 @@ _TABLE_NAME = re.compile("[A-Za-z0-9_.-]+")
 
 
 def _is_schema(name: str) -> bool:
-    return "\x00" not in name and "\ud800" not in name and len(name.encode()) <= _IDENTIFIER_BYTES
+    is_plain = not any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in name)
+    return is_plain and len(name.encode()) <= _IDENTIFIER_BYTES
 
 
 SCHEMAS = [name for name in NAMES if _is_schema(name)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actingweb.db.version import VERSION
+from actingweb.db.version import __version__
 from actingweb.migration.errors import UsageError
 from actingweb.migration.private_files import flush_directory, open_private
 
@@ -67,7 +67,7 @@ class Manifest(BaseModel):
     """
 
     format: int = _FORMAT
-    tool: str = Field(default_factory=lambda: f"actingweb-db {VERSION}")
+    tool: str = Field(default_factory=lambda: f"actingweb-db {__version__}")
     segments: int
     started_at: datetime
     finished_at: datetime | None = None

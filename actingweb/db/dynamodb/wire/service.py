@@ -26,12 +26,12 @@ from botocore.utils import (
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
 from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
 from actingweb.db.dynamodb.wire.messages import Target
-from actingweb.db.version import VERSION
+from actingweb.db.version import __version__
 
 __all__ = ["USER_AGENT", "Endpoint", "Service"]
 
 _PORTS = {"http": 80, "https": 443}
-USER_AGENT = f"actingweb-db/{VERSION}"
+USER_AGENT = f"actingweb-db/{__version__}"
 _RULES = "dynamodb/2012-08-10/endpoint-rule-set-1"
 _ACCOUNT_MODES = ("preferred", "disabled", "required")
 
