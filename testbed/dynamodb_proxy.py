@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
@@ -28,14 +27,12 @@ class Answer(NamedTuple):
     Attributes:
         checksum: the CRC32 of the body in the header, for answers that have this header.
         sent: how many bytes of the body are sent before the connection is closed; None sends all.
-        pause: seconds between one byte of the body and the next.
     """
 
     status: int
     body: bytes
     checksum: int | None = None
     sent: int | None = None
-    pause: float = 0.0
 
     def json(self) -> Any:
         """Return the decoded body."""
@@ -153,11 +150,6 @@ def kept(send: Send) -> None:
     send.wait(None)
 
 
-def dripping(pause: float) -> Spoiler:
-    """Let the server execute the request, and send the answer byte by byte, with `pause` seconds between them."""
-    return lambda send: send()._replace(pause=pause)
-
-
 def cut_off(send: Send) -> Answer:
     """Let the server execute the request, but close the connection in the middle of the answer."""
     answer = send()
@@ -264,14 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_body(self, answer: Answer) -> None:
         if answer.sent is not None:
             self.close_connection = True
-        if not answer.pause:
-            self.wfile.write(answer.body[: answer.sent])
-            return
-        with contextlib.suppress(OSError):
-            for byte in answer.body:
-                self.wfile.write(bytes([byte]))
-                self.wfile.flush()
-                self.server.stopping.wait(answer.pause)
+        self.wfile.write(answer.body[: answer.sent])
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         return

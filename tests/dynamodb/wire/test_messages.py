@@ -15,7 +15,7 @@ from botocore.parsers import create_parser
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.db.dynamodb.wire.failures import GarbledAnswerError, ServiceError
-from actingweb.db.dynamodb.wire.messages import Answer, Target, body_of, encoded, head_of
+from actingweb.db.dynamodb.wire.messages import Answer, Target, content_of, encoded, head_of
 from testbed.servers import DynamoDBTarget
 
 from .conftest import Make
@@ -87,7 +87,7 @@ ERRORS: dict[str, Answer] = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_errors_mean_what_botocore_takes_them_for(name: str) -> None:
     with pytest.raises(ServiceError) as raised:
-        body_of(ERRORS[name])
+        content_of(ERRORS[name])
     error = raised.value
     expected = theirs("TransactWriteItems", ERRORS[name])
     assert error.code == expected["Error"]["Code"]
@@ -103,7 +103,7 @@ def test_errors_mean_what_botocore_takes_them_for(name: str) -> None:
 )
 def test_an_error_of_any_content_is_an_error(content: Any) -> None:
     with pytest.raises(ServiceError) as raised:
-        body_of(answer(502, content))
+        content_of(answer(502, content))
     assert raised.value.status == 502
     assert raised.value.reasons == []
 
@@ -112,7 +112,7 @@ def test_an_error_of_any_content_is_an_error(content: Any) -> None:
 def test_a_damaged_answer_is_neither_a_success_nor_an_error(status: int) -> None:
     body = json.dumps({"__type": f"{TYPE}ConditionalCheckFailedException"}).encode()
     with pytest.raises(GarbledAnswerError):
-        body_of(Answer(status, {"x-amz-crc32": str(crc32(body) ^ 1)}, body))
+        content_of(Answer(status, {"x-amz-crc32": str(crc32(body) ^ 1)}, body))
 
 
 def test_text_and_binary_values_in_a_request() -> None:

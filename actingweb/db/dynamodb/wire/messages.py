@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from actingweb.db.dynamodb.wire.failures import GarbledAnswerError, ServiceError
@@ -12,7 +12,6 @@ from actingweb.db.dynamodb.wire.signature import Signer
 __all__ = [
     "Answer",
     "Target",
-    "body_of",
     "content_of",
     "decoded",
     "encoded",
@@ -103,18 +102,12 @@ def decoded(body: bytes) -> dict[str, Any]:
     return content
 
 
-def body_of(answer: Answer) -> dict[str, Any]:
-    """Return the meaning of an answer. Raise `ServiceError` or `GarbledAnswerError`."""
-    return decoded(content_of(answer))
-
-
 def _error_of(answer: Answer) -> ServiceError:
-    """Return the error that an answer is; what is no error of DynamoDB has its status as code."""
+    """Return the error in an answer. An answer that names no error of DynamoDB has its status as the code."""
     try:
-        content = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        content = {}
-    facts = cast(dict[str, Any], content) if isinstance(content, dict) else {}
+        facts = decoded(answer.body)
+    except GarbledAnswerError:
+        facts = {}
     kind = facts.get("__type") or answer.headers.get("x-amzn-errortype") or answer.status
     reasons = facts.get("CancellationReasons")
     item = facts.get("Item")
