@@ -10,7 +10,7 @@ from psycopg import sql
 from actingweb.migration.batches import Reject, RowPairs
 from actingweb.migration.documents import content_of
 from actingweb.migration.live.dirty import mark
-from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
+from actingweb.migration.live.keys import BY_NAME, MARKER, RowKey, is_marker
 from actingweb.migration.live.leases import release_lease, take_lease
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import ACTORS, CLAIMS, CLAIMS_V1, CLAIMS_V2, LOOK_UPS, PROPERTIES, TableMapping
@@ -118,7 +118,7 @@ class Scanner(Worker):
         return read_page(self.requests.call, request, self.rate_limit, self.stop or Event())
 
     def _load(self, connection: Connection, segment: _Segment, page: Page) -> None:
-        documents = [document for document in page.documents if not is_marker(_key_of(segment.mapping, document))]
+        documents = [document for document in page.documents if not _is_marker(segment.mapping, document)]
         with self.transaction(connection):
             values = {"table": segment.mapping.name, "segment": segment.number}
             values |= {"checkpoint": segment.checkpoint, "following": page.following}
@@ -191,6 +191,10 @@ class Scanner(Worker):
     def _claims(self, mapping: TableMapping) -> StagedClaims:
         name = "claims_v2" if mapping is CLAIMS_V2 else "claims_v1"
         return StagedClaims(mapping, sql.Identifier(self.state.name, name))
+
+
+def _is_marker(mapping: TableMapping, document: bytes) -> bool:
+    return MARKER.encode() in document and is_marker(_key_of(mapping, document))
 
 
 def _key_of(mapping: TableMapping, document: bytes) -> RowKey:
