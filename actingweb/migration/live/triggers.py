@@ -5,10 +5,13 @@ the rights of their owner: the role of the application needs none on the state s
 writes in which `actingweb.sync` is `on`, as the forward applier sets it.
 """
 
+import time
 from typing import LiteralString
 
+import psycopg
 from psycopg import sql
 
+from actingweb.migration.errors import TargetError
 from actingweb.migration.live.keys import hash_expression, range_expression
 from actingweb.migration.live.state import State
 from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, MAPPINGS, TableMapping
@@ -20,11 +23,13 @@ MARKED: tuple[TableMapping, ...] = (*MAPPINGS, CLAIMS_V2)
 """The tables whose rows are marked. Look-up rows are marked with the key that they have in DynamoDB."""
 
 _ROW, _TRUNCATE = "actingweb_mark_row", "actingweb_mark_truncate"
+_ATTEMPTS, _PAUSE = 60, 0.5
+_GIVE_UP_SOON = "SET LOCAL lock_timeout = '1s'"
 _SYNC: LiteralString = "SELECT set_config('actingweb.sync', 'on', true)"
 
 # Truncated rows are marked before they are gone.
 _INSTALL: LiteralString = """
-CREATE OR REPLACE FUNCTION {state}.{row_function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION {state}.{row_function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
     IF tg_op <> 'INSERT' THEN
@@ -35,15 +40,13 @@ BEGIN
     END IF;
     RETURN NULL;
 END $body$;
-CREATE OR REPLACE FUNCTION {state}.{truncate_function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION {state}.{truncate_function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
     INSERT INTO {state}.marks (table_name, hash, range) SELECT {name}, {stored} FROM {schema}.{table} AS stored;
     RETURN NULL;
 END $body$;
 REVOKE ALL ON FUNCTION {state}.{row_function}(), {state}.{truncate_function}() FROM PUBLIC;
-DROP TRIGGER IF EXISTS {row} ON {schema}.{table};
-DROP TRIGGER IF EXISTS {truncate} ON {schema}.{table};
 CREATE TRIGGER {row} AFTER INSERT OR UPDATE OR DELETE ON {schema}.{table} FOR EACH ROW
 WHEN (pg_catalog.current_setting('actingweb.sync', true) IS DISTINCT FROM 'on')
 EXECUTE FUNCTION {state}.{row_function}();
@@ -51,10 +54,9 @@ CREATE TRIGGER {truncate} BEFORE TRUNCATE ON {schema}.{table} FOR EACH STATEMENT
 WHEN (pg_catalog.current_setting('actingweb.sync', true) IS DISTINCT FROM 'on')
 EXECUTE FUNCTION {state}.{truncate_function}()
 """
+# The triggers go with their functions. Dropping them by name takes the owner of the table.
 _DROP: LiteralString = """
-DROP TRIGGER IF EXISTS {row} ON {schema}.{table};
-DROP TRIGGER IF EXISTS {truncate} ON {schema}.{table};
-DROP FUNCTION IF EXISTS {state}.{row_function}(), {state}.{truncate_function}()
+DROP FUNCTION IF EXISTS {state}.{row_function}(), {state}.{truncate_function}() CASCADE
 """
 # A trigger that was disabled, or made for a table that was replaced since, marks nothing.
 _INSTALLED: LiteralString = """
@@ -70,20 +72,35 @@ INSERT INTO {state}.marks (table_name, hash, range) SELECT {name}, {stored} FROM
 
 
 def install_triggers(state: State, connection: Connection) -> None:
-    """Create the triggers, or replace them, in one transaction. Raise `psycopg.Error`.
+    """Create the triggers, or replace them. Raise `psycopg.Error`, and `TargetError` if a table stays locked.
 
-    It waits for the transactions that write to the tables. The write that comes first after it is marked.
+    Every transaction that was writing to a table has ended then, and all later ones are marked.
     """
-    with connection.transaction():
-        for mapping in MARKED:
-            connection.execute(_filled(state, _INSTALL, mapping))
+    for mapping in MARKED:
+        _when_free(connection, mapping, _filled(state, _DROP, mapping), _filled(state, _INSTALL, mapping))
 
 
 def drop_triggers(state: State, connection: Connection) -> None:
-    """Remove the triggers. Raise `psycopg.Error`."""
-    with connection.transaction():
-        for mapping in MARKED:
-            connection.execute(_filled(state, _DROP, mapping))
+    """Remove the triggers. Raise `psycopg.Error`, and `TargetError` if a table stays locked."""
+    for mapping in MARKED:
+        _when_free(connection, mapping, _filled(state, _DROP, mapping))
+
+
+def _when_free(connection: Connection, mapping: TableMapping, *statements: sql.Composed) -> None:
+    """Execute statements that lock a table, in one transaction, when nobody else has it for long.
+
+    Whoever waits for such a lock makes all later writers wait behind it, so it gives up soon and tries again.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with connection.transaction():
+                connection.execute(_GIVE_UP_SOON)
+                for statement in statements:
+                    connection.execute(statement)
+            return
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(_PAUSE)
+    raise TargetError(f"{_table(mapping)} is locked by a long transaction: end it, and run the command again")
 
 
 def triggers_installed(state: State, connection: Connection) -> bool:
