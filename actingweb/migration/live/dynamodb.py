@@ -1,10 +1,11 @@
 """Requests to DynamoDB and DynamoDB Streams, as the engine sends them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Event
 from typing import Any, Protocol
 
+from actingweb.db.dynamodb.wire.messages import STREAMS
 from actingweb.migration.source.endpoint import Endpoint
 
 __all__ = ["DynamoDB", "Requests"]
@@ -47,4 +48,4 @@ class DynamoDB:
 
     @cached_property
     def _streams(self) -> Endpoint:
-        raise NotImplementedError
+        return replace(self.endpoint, api=STREAMS)

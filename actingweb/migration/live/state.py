@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS {state}.segments (
 CREATE TABLE IF NOT EXISTS {state}.shards (
     stream_arn text, shard_id text, table_name text NOT NULL, parent_id text, position text,
     finished boolean NOT NULL DEFAULT false, read_at timestamptz, caught_up_at timestamptz,
-    oldest_unread_at timestamptz, marker text, PRIMARY KEY (stream_arn, shard_id));
+    oldest_unread_at timestamptz, iterator text, marker text, PRIMARY KEY (stream_arn, shard_id));
 CREATE TABLE IF NOT EXISTS {state}.dirty (
     table_name text COLLATE "C", hash text COLLATE "C", range text COLLATE "C" NOT NULL DEFAULT '',
     marked_at timestamptz NOT NULL DEFAULT now(), due_at timestamptz NOT NULL DEFAULT now(),
@@ -84,7 +84,8 @@ CREATE TABLE IF NOT EXISTS {state}.audit (
     by text NOT NULL, event text NOT NULL, details jsonb NOT NULL DEFAULT '{{}}');
 CREATE TABLE IF NOT EXISTS {state}.samples (at timestamptz NOT NULL DEFAULT clock_timestamp(), "values" jsonb NOT NULL);
 CREATE TABLE IF NOT EXISTS {state}.claims_v2 (lookup_key text, property_name text, actor_id text);
-CREATE TABLE IF NOT EXISTS {state}.claims_v1 (property_name text, value text, actor_id text)
+CREATE TABLE IF NOT EXISTS {state}.claims_v1 (property_name text, value text, actor_id text);
+CREATE TABLE IF NOT EXISTS {state}.claimed_names (name text PRIMARY KEY)
 """
 _DROP = "DROP SCHEMA IF EXISTS {state} CASCADE"
 _INSERT = """
@@ -98,6 +99,8 @@ SELECT format, direction, phase, prefix, region, endpoint, options, started_at, 
 FROM {state}.migration
 """
 _SET_PHASE = "UPDATE {state}.migration SET phase = %(phase)s"
+# An advisory lock is fair, unlike a lock on a row: who waits for it gets it before those who come later.
+_LOCK: LiteralString = "SELECT pg_advisory_xact_lock{}(hashtextextended(%(name)s, 20261127))"
 _AUDIT = "INSERT INTO {state}.audit (by, event, details) VALUES (%(by)s, %(event)s, %(details)s)"
 
 _NONE = "there is no live migration of schema {}: run `migrate prepare` first"
@@ -215,6 +218,15 @@ class State:
         if found.format != FORMAT:
             raise StateError(_NEWER.format(self.name, found.format, FORMAT))
         return found
+
+    def lock_appliers(self, connection: Connection, *, exclusive: bool) -> None:
+        """Take the lock that every applier shares, until the transaction ends.
+
+        Who takes it `exclusive` waits until what appliers have begun is committed, and they wait meanwhile. Take it
+        before any other lock.
+        """
+        statement = sql.SQL(_LOCK).format(sql.SQL("" if exclusive else "_shared"))
+        connection.execute(statement, {"name": self.name})
 
     def set_phase(self, connection: Connection, phase: str, by: str) -> None:
         """Change the phase, and record who did."""

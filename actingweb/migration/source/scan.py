@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from threading import Event, Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb.tables import names_of
 from actingweb.db.settings import get_settings
@@ -19,7 +20,7 @@ from actingweb.migration.source.dynamodb_json import Encoder, decode
 from actingweb.migration.source.endpoint import AccessDeniedError, Endpoint, Json, RetryLimits, TableNotFoundError
 from actingweb.migration.source.rate_limit import RateLimit
 
-__all__ = ["DynamoDBSource"]
+__all__ = ["DynamoDBSource", "Page", "read_page"]
 
 _REQUIRED = MAPPINGS[0]
 _REQUESTS_AT_ONCE = 16
@@ -148,28 +149,49 @@ class DynamoDBSource:
             workers.shutdown(wait=False, cancel_futures=True)
 
     def _page(self, table: str, segment: int, start: str | None, stop: Event) -> Batch:
-        request: Json = {"TableName": table, "ConsistentRead": True}
-        request |= {"Segment": segment, "TotalSegments": self.segments}
+        request: Json = {"TableName": table, "Segment": segment, "TotalSegments": self.segments}
         if start is not None:
             request["ExclusiveStartKey"] = json.loads(start)
-        read = self._read if self._rate_limit is None else partial(self._read_limited, self._rate_limit)
-        page, documents = read(request, stop)
-        last = page.get("LastEvaluatedKey")
-        # As JSON text, since neither jsonb nor UTF-8 can represent every key.
-        return Batch(documents, segment, last and json.dumps(last), last=last is None)
+        call = partial(self.endpoint.call, stop=stop)
+        page = read_page(call, request, self._rate_limit, stop, self._decoding)
+        return Batch(page.documents, segment, page.following, last=page.following is None)
 
-    def _read_limited(self, limit: RateLimit, request: Json, stop: Event) -> tuple[Json, list[bytes]]:
+
+class Page(NamedTuple):
+    """The documents of a page of a scan.
+
+    Attributes:
+        following: where the next page starts, None at the end of the segment. It is JSON text, since neither jsonb
+            nor UTF-8 can represent every key.
+    """
+
+    documents: list[bytes]
+    following: str | None
+
+
+def read_page(
+    call: Callable[[str, Json], Json],
+    request: Json,
+    limit: RateLimit | None,
+    stop: Event,
+    decoding: AbstractContextManager[object] | None = None,
+) -> Page:
+    """Return a page of a scan, read strongly consistently and within a limit of capacity.
+
+    `decoding` is entered while the page is decoded. Raise `SourceError` as `call` does, or if the answer is no page.
+    """
+    request = request | {"ConsistentRead": True}
+    permit = None
+    if limit is not None:
         permit = limit.acquire(stop)
         request |= {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"}
-        page, documents = self._read(request, stop)
+    text = call("Scan", request)["Body"]
+    with decoding or nullcontext():
+        page, documents = _decoded(text, request["TableName"])
+    if limit is not None and permit is not None:
         limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents))
-        return page, documents
-
-    def _read(self, request: Json, stop: Event) -> tuple[Json, list[bytes]]:
-        """Return a page without its items, and their documents."""
-        text = self.endpoint.call("Scan", request, stop)["Body"]
-        with self._decoding:
-            return _decoded(text, request["TableName"])
+    last = page.get("LastEvaluatedKey")
+    return Page(documents, last and json.dumps(last))
 
 
 def _decoded(text: bytes, table: str) -> tuple[Json, list[bytes]]:

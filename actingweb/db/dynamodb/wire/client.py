@@ -11,7 +11,7 @@ from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire.connections import Connections, Limits
 from actingweb.db.dynamodb.wire.credentials import Credentials, Keys
 from actingweb.db.dynamodb.wire.failures import ServiceError
-from actingweb.db.dynamodb.wire.messages import Answer, Target, content_of, decoded, encoded, head_of, headers_of
+from actingweb.db.dynamodb.wire.messages import DYNAMODB, Answer, Api, Target, content_of, decoded, encoded, head_of, headers_of
 from actingweb.db.dynamodb.wire.service import Service
 from actingweb.db.dynamodb.wire.signature import Signer
 
@@ -31,7 +31,7 @@ class _Lane(NamedTuple):
 
 
 class Client:
-    """Sends requests to DynamoDB. Thread-safe; a child process must make its own.
+    """Sends requests to DynamoDB or its Streams. Thread-safe; a child process must make its own.
 
     Attributes:
         credentials: that sign them.
@@ -56,6 +56,7 @@ class Client:
         *,
         connections: int = 50,
         search_seconds: float = 5.0,
+        api: Api = DYNAMODB,
     ) -> None:
         """Find endpoint and credentials, without a request to the endpoint.
 
@@ -64,6 +65,7 @@ class Client:
             host: the URL of the endpoint; None lets the session say.
             connections: how many requests may be sent at once; others wait.
             search_seconds: how long looking for credentials of the host's role may take.
+            api: the service that requests are for.
 
         Raise botocore's exceptions for what is missing or wrong, `ValueError` for a URL that is none, `OSError` for
         certificates that cannot be read, and `WireError`.
@@ -72,7 +74,7 @@ class Client:
         # By how many seconds the service's clock is ahead of ours.
         self._ahead = 0.0
         with silenced():
-            self._service = Service(session, region, host)
+            self._service = Service(session, region, host, api)
             self.credentials = Credentials(session, search_seconds)
             self._prepare()
 

@@ -25,14 +25,14 @@ from botocore.utils import (
 
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
 from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
-from actingweb.db.dynamodb.wire.messages import Target
+from actingweb.db.dynamodb.wire.messages import DYNAMODB, Api, Target
 from actingweb.db.version import __version__
 
 __all__ = ["USER_AGENT", "Endpoint", "Service"]
 
 _PORTS = {"http": 80, "https": 443}
 USER_AGENT = f"actingweb-db/{__version__}"
-_RULES = "dynamodb/2012-08-10/endpoint-rule-set-1"
+_RULES = "{}/2012-08-10/endpoint-rule-set-1"
 _ACCOUNT_MODES = ("preferred", "disabled", "required")
 
 
@@ -44,14 +44,17 @@ class Endpoint(NamedTuple):
 
 
 class Service:
-    """DynamoDB as the settings and files of AWS describe it. It asks botocore once, and is not changed by use.
+    """DynamoDB, or its Streams, as the settings and files of AWS describe it.
+
+    It asks botocore once, and is not changed by use.
 
     Every method raises botocore's exceptions for settings that are wrong, and `ValueError` for a URL that is none.
     """
 
-    def __init__(self, session: Session, region: str, host: str | None) -> None:
+    def __init__(self, session: Session, region: str, host: str | None, api: Api = DYNAMODB) -> None:
         """`host` is the URL of the endpoint; None lets botocore say."""
         self._session = session
+        self.api = api
         # The names of regions that AWS gave to endpoints with FIPS.
         self._region = region.replace("fips-", "").replace("-fips", "")
         self._fips = self._region != region or bool(session.get_config_variable("use_fips_endpoint"))
@@ -88,6 +91,7 @@ class Service:
             path=f"http://{_host_of(url)}{path}" if proxy else path,
             signed_path=quote(normalize_url_path(path), safe="/~"),
             extra=extra,
+            version=self.api.version,
         )
 
     def _configured(self) -> str | None:
@@ -96,7 +100,7 @@ class Service:
         if session.get_config_variable("ignore_configured_endpoint_urls"):
             return None
         provider = ConfiguredEndpointProvider(
-            full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="dynamodb"
+            full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name=self.api.name
         )
         url: str | None = provider.provide()
         return url
@@ -115,10 +119,12 @@ class Service:
         if account is not None:
             facts["AccountId"] = account
         loader = self._session.get_component("data_loader")
-        rules = EndpointProvider(loader.load_data(_RULES), loader.load_data("partitions"))
+        rules = EndpointProvider(loader.load_data(_RULES.format(self.api.name)), loader.load_data("partitions"))
         found = rules.resolve_endpoint(**facts)
         schemes = found.properties.get("authSchemes") or [{}]
-        return Endpoint(found.url, schemes[0].get("signingRegion", self._region))
+        # The rules of one of the two services do not name the region that botocore signs for DynamoDB Local.
+        region = "us-east-1" if self._region == "local" else self._region
+        return Endpoint(found.url, schemes[0].get("signingRegion", region))
 
     def _account_mode(self) -> str:
         mode = str(self._session.get_config_variable("account_id_endpoint_mode")).lower()
