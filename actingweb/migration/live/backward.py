@@ -1,0 +1,267 @@
+"""The backward applier, which makes items of DynamoDB equal to the rows of PostgreSQL."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from actingweb.db.dynamodb.errors import CONDITION_FAILED
+from actingweb.db.dynamodb.expressions import Expression
+from actingweb.db.dynamodb.items import Item
+from actingweb.db.dynamodb.layouts import PROPERTIES_WITH_INDEX, Layout
+from actingweb.migration.errors import SourceError
+from actingweb.migration.live import claims, marks
+from actingweb.migration.live.batch_get import Stored, get_items
+from actingweb.migration.live.claims import Claim, Verdict
+from actingweb.migration.live.conflicts import Conflict, differ, record_conflicts
+from actingweb.migration.live.dynamodb import Requests
+from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, read_items
+from actingweb.migration.live.keys import RowKey
+from actingweb.migration.live.marks import Mark
+from actingweb.migration.live.ownership import Ownership, Side, lock_ownership
+from actingweb.migration.live.state import State
+from actingweb.migration.live.triggers import without_triggers
+from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES, TableMapping
+from actingweb.migration.source.endpoint import RequestError
+from actingweb.migration.target.connection import Connection, lift_timeouts, target_errors
+
+__all__ = ["BackwardApplier"]
+
+_REFUSED = frozenset({"ValidationException", "ValidationError", "ItemCollectionSizeLimitExceededException"})
+"""The errors that only the content of a request can cause."""
+
+_NO_TABLE = "DynamoDB has no such table: run `migrate prepare` again"
+_REFUSED_ITEM = "DynamoDB refuses the item"
+_UNREAD = "DynamoDB throttles the reads of this table"
+
+_TABLES = "SELECT name, dynamodb_table FROM {state}.tables WHERE present"
+_COUNT = "UPDATE {state}.tables SET applied_back = applied_back + %(count)s WHERE name = %(table)s"
+
+
+@dataclass
+class BackwardApplier:
+    """Applies marks. Any number of appliers may run, in any number of processes.
+
+    Attributes:
+        connect: opens a connection; one is kept, and replaced if it fails.
+        batch: how many marks one step takes at most.
+        at_once: how many writes are sent at once.
+    """
+
+    state: State
+    requests: Requests
+    connect: Callable[[], Connection]
+    batch: int = 100
+    at_once: int = 8
+    _connection: Connection | None = field(default=None, init=False, repr=False)
+    _layouts: dict[str, Layout] = field(default_factory=dict, init=False, repr=False)
+
+    def step(self) -> int:
+        """Make the items of the oldest marks that are due equal to their rows; return how many keys were taken.
+
+        Raise `SourceError` or `TargetError`; nothing is lost then, and the next step repeats it.
+        """
+        with target_errors():
+            connection = self._connection
+            if connection is None or connection.closed:
+                connection = self._connection = self.connect()
+            with connection.transaction():
+                lift_timeouts(connection)
+                without_triggers(connection)
+                return _Batch(self, connection, lock_ownership(self.state, connection)).apply()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def layout_of(self, mapping: TableMapping, table: str | None) -> Layout:
+        """Return the layout of a table, whose name is that in DynamoDB; None if it is absent."""
+        if mapping is not PROPERTIES or table is None:
+            return mapping.layout
+        if table not in self._layouts:
+            found = self.requests.call("DescribeTable", {"TableName": table})["Table"]
+            names = {index["IndexName"] for index in found.get("GlobalSecondaryIndexes", ())}
+            self._layouts[table] = PROPERTIES_WITH_INDEX if names & {*PROPERTIES_WITH_INDEX.indexes} else mapping.layout
+        return self._layouts[table]
+
+
+class _Outcome:
+    """What became of a batch.
+
+    Attributes:
+        done: the keys whose marks can be deleted.
+        postponed: the others; those that are rejected have a reason.
+        conflicts: that were found.
+        repaired: keys that have to be made equal in PostgreSQL.
+        failure: the last error of a request that may succeed later.
+    """
+
+    def __init__(self) -> None:
+        self.done: set[RowKey] = set()
+        self.postponed: dict[RowKey, str | None] = {}
+        self.conflicts: list[Conflict] = []
+        self.repaired: set[RowKey] = set()
+        self.failure: SourceError | None = None
+
+    def report(self, key: RowKey, error: RequestError) -> None:
+        """Take note of a write that failed."""
+        if error.code == CONDITION_FAILED:
+            # Something else was stored than what was read. An attempt without an answer may have stored it.
+            self.postponed[key] = None
+        elif error.code in _REFUSED:
+            self.postponed[key] = f"{_REFUSED_ITEM} ({error.code})"
+        else:
+            self.postponed[key], self.failure = str(error), error
+
+
+@dataclass
+class _Batch:
+    """The work of one transaction."""
+
+    applier: BackwardApplier
+    connection: Connection
+    ownership: Ownership
+    outcome: _Outcome = field(default_factory=_Outcome)
+
+    def apply(self) -> int:
+        """Apply the oldest marks; return how many keys there were."""
+        state, connection = self.applier.state, self.connection
+        picked = marks.pick(state, connection, self.applier.batch)
+        if not picked:
+            return 0
+        keys = marks.lock_keys(state, connection, {mark.key for mark in picked})
+        if keys:
+            self._apply(keys)
+            self._finish([mark for mark in picked if mark.key in keys])
+        return len(keys)
+
+    def _apply(self, keys: set[RowKey]) -> None:
+        present = {key for key in keys if key.table in self._tables}
+        self.outcome.postponed |= dict.fromkeys(keys - present, _NO_TABLE)
+        wanted = read_items(self.applier.state, self.connection, present, self._layout)
+        stored, unread = self._stored(present)
+        self.outcome.postponed |= dict.fromkeys(unread, _UNREAD)
+        writes: list[tuple[RowKey, str, Json]] = []
+        claimed: list[Claim] = []
+        for key in sorted(present - unread):
+            row, item = wanted[key], stored.get(key)
+            if isinstance(row, Unstorable) and (key.mapping is CLAIMS_V2 or self._owner(key) is Side.POSTGRESQL):
+                self.outcome.postponed[key] = row.reason
+            elif key.mapping is CLAIMS_V2 and not isinstance(row, Unstorable):
+                claimed.append(Claim(key, row, item))
+            elif self._owner(key) is Side.DYNAMODB:
+                self._drop(key, row, item)
+            elif not isinstance(row, Unstorable):
+                writes += self._write(key, item, row)
+        self._forget_v1([stored[key] for key, _, _ in writes if key.mapping is PROPERTIES and key in stored])
+        self._send(writes + self._claim_writes(claimed))
+
+    def _owner(self, key: RowKey) -> Side:
+        return self.ownership.owner(key.hash)
+
+    def _drop(self, key: RowKey, row: Wanted, item: Item | None) -> None:
+        """Drop a mark of a row that DynamoDB owns: PostgreSQL was written by somebody who should not have."""
+        self.outcome.done.add(key)
+        if differ(key.mapping.layout, row, item):
+            rows = {Side.POSTGRESQL: row, Side.DYNAMODB: item}
+            self.outcome.conflicts.append(Conflict(key, Side.DYNAMODB, rows))
+
+    def _write(self, key: RowKey, item: Item | None, wanted: Item | None) -> list[tuple[RowKey, str, Json]]:
+        """Return the write that makes an item equal, if one is needed."""
+        layout = self._layout(key.mapping)
+        if is_equal(layout, item, wanted):
+            self.outcome.done.add(key)
+            return []
+        operation, request = change(layout, key.item_key, item, wanted)
+        return [(key, operation, {"TableName": self._tables[key.table], **request})]
+
+    def _claim_writes(self, claimed: Sequence[Claim]) -> list[tuple[RowKey, str, Json]]:
+        claimants = claims.claimants(claimed, self.ownership)
+        properties, unread = self._stored(claimants)
+        writes: list[tuple[RowKey, str, Json]] = []
+        for claim in claimed:
+            verdict = claims.judge(claim, self.ownership, properties)
+            if verdict.given_up_by in unread:
+                self.outcome.postponed[claim.key] = _UNREAD
+            elif verdict.applies:
+                writes += self._claim_write(claim, verdict, properties)
+            else:
+                self.outcome.done.add(claim.key)
+                self.outcome.repaired |= {claim.key} if verdict.repaired else set()
+                self.outcome.conflicts += [verdict.conflict] if verdict.conflict else []
+        return writes
+
+    def _claim_write(
+        self, claim: Claim, verdict: Verdict, properties: Mapping[RowKey, Item]
+    ) -> list[tuple[RowKey, str, Json]]:
+        writes = self._write(claim.key, claim.item, claim.row)
+        if not writes or verdict.given_up_by is None:
+            return writes
+        ((key, operation, request),) = writes
+        check = claims.still_held(verdict.given_up_by, properties.get(verdict.given_up_by))
+        check["TableName"] = self._tables[PROPERTIES.name]
+        actions = [{operation.removesuffix("Item"): request}, {"ConditionCheck": check}]
+        return [(key, "TransactWriteItems", {"TransactItems": actions})]
+
+    def _forget_v1(self, changed: Sequence[Item]) -> None:
+        """Delete rows of the first table of claims that would answer once a property gives up its value.
+
+        The library reads such a row if the newer table has none. It does not delete it.
+        """
+        if CLAIMS_V1.name not in self._tables:
+            return
+        names = self.applier.state.read(self.connection).indexed_properties
+        left = claims.left_behind(changed, names)
+        found, _ = self._stored(left)
+        rows = read_items(self.applier.state, self.connection, [left[key] for key in found], self._layout)
+        for key, item in found.items():
+            if rows[left[key]] is None and self.ownership.owner(item["actor_id"]["S"]) is Side.POSTGRESQL:
+                expression = Expression()
+                condition = expression.compare("actor_id", "=", item["actor_id"])
+                request = {"TableName": self._tables[key.table], "Key": key.item_key, "ConditionExpression": condition}
+                self._try(key, "DeleteItem", request | expression.arguments())
+
+    def _send(self, writes: Sequence[tuple[RowKey, str, Json]]) -> None:
+        if self.applier.at_once == 1 or len(writes) < 2:
+            results = [self._try(*write) for write in writes]
+        else:
+            with ThreadPoolExecutor(self.applier.at_once) as threads:
+                results = list(threads.map(lambda write: self._try(*write), writes))
+        for (key, _, _), error in zip(writes, results, strict=True):
+            if error is None:
+                self.outcome.done.add(key)
+            else:
+                self.outcome.report(key, error)
+        if self.outcome.failure is not None and not self.outcome.done:
+            raise self.outcome.failure
+
+    def _try(self, key: RowKey, operation: str, request: Json) -> RequestError | None:  # noqa: ARG002 - as `_send` has it
+        try:
+            self.applier.requests.call(operation, request)
+        except RequestError as error:
+            return error
+        return None
+
+    def _finish(self, picked: Sequence[Mark]) -> None:
+        """Delete or postpone the marks, in an order in which two appliers cannot wait for each other."""
+        state, connection, outcome = self.applier.state, self.connection, self.outcome
+        marks.delete(state, connection, [mark for mark in picked if mark.key in outcome.done])
+        late = [(mark, outcome.postponed[mark.key]) for mark in picked if mark.key in outcome.postponed]
+        if late:
+            marks.postpone(state, connection, late)
+        record_conflicts(state, connection, outcome.conflicts, outcome.repaired)
+        for table in sorted({key.table for key in outcome.done}):
+            count = sum(key.table == table for key in outcome.done)
+            connection.execute(state.sql(_COUNT), {"table": table, "count": count})
+
+    def _layout(self, mapping: TableMapping) -> Layout:
+        return self.applier.layout_of(mapping, self._tables.get(mapping.name))
+
+    @cached_property
+    def _tables(self) -> dict[str, str]:
+        """The names of the DynamoDB tables that exist."""
+        return dict(self.connection.execute(self.applier.state.sql(_TABLES)).fetchall())
+
+    def _stored(self, keys: Iterable[RowKey]) -> Stored:
+        return get_items(self.applier.requests, self._tables, keys)
