@@ -9,7 +9,6 @@ import pytest
 
 from actingweb.db.settings import Settings
 from actingweb.migration.live.state import State
-from actingweb.migration.source.endpoint import Endpoint
 from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
@@ -30,9 +29,8 @@ def state(postgres_tables: PostgresTables) -> Iterator[State]:
 @pytest.fixture
 def sides(state: State, dynamodb_tables: DynamoDBTables, ddb: DynamoDBClient, set_env: SetEnv) -> Iterator[Sides]:
     """Return two sides of which nothing is prepared. The settings name the tables of DynamoDB."""
-    environment = dynamodb_tables.environment
-    prefix = f"{environment['AWS_DB_PREFIX']}{new_id('')[:6]}"
-    set_env(**environment | {"AWS_DB_PREFIX": prefix})
-    endpoint = Endpoint(environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"], None, 16)
-    with sides_of(state, endpoint, ddb, prefix) as sides:
+    prefix = f"{dynamodb_tables.environment['AWS_DB_PREFIX']}{new_id('')[:6]}"
+    environment = {**dynamodb_tables.environment, "AWS_DB_PREFIX": prefix}
+    set_env(**environment)
+    with sides_of(state, environment, ddb) as sides:
         yield sides

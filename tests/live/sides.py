@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from psycopg import sql
-
-from actingweb.migration.documents import Document, item_of
+from actingweb.migration.documents import Document, document_of, item_of
 from actingweb.migration.live.dynamodb import DynamoDB
 from actingweb.migration.live.forward import ForwardApplier
-from actingweb.migration.live.keys import BY_NAME
 from actingweb.migration.live.prepare import Preparation, prepare
 from actingweb.migration.live.reader import ShardReader
 from actingweb.migration.live.scanner import Scanner
@@ -25,6 +22,8 @@ from tests.migration.loads import Row, Rows, row_reader, stored
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+W = TypeVar("W", bound=Worker)
+
 MOST_ROUNDS = 500
 
 
@@ -34,14 +33,19 @@ class Sides:
 
     Attributes:
         client: for raw requests to DynamoDB.
-        prefix: of the names of the tables.
+        environment: the settings that name the tables of DynamoDB.
     """
 
     state: State
     requests: DynamoDB
     client: DynamoDBClient
-    prefix: str
+    environment: Mapping[str, str]
     _open: list[Worker] = field(default_factory=list)
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of the names of the tables."""
+        return self.environment["AWS_DB_PREFIX"]
 
     def prepare(self, **options: Any) -> list[str]:
         """Prepare the migration; return what it says."""
@@ -161,8 +165,6 @@ class Sides:
 
     def documents(self, mapping: TableMapping) -> list[Document]:
         """Return the documents of a table of DynamoDB."""
-        from actingweb.migration.documents import document_of
-
         pages = self.client.get_paginator("scan").paginate(TableName=self.table(mapping), ConsistentRead=True)
         return [document_of(item) for page in pages for item in page["Items"]]
 
@@ -178,17 +180,18 @@ class Sides:
         rows = [row_reader(mapping)(document) for document in self.documents(mapping)]
         return sorted((row for row in rows if row[:size] not in rejected), key=lambda row: row[:size])
 
-    def _opened(self, worker: Any) -> Any:
+    def _opened(self, worker: W) -> W:
         self._open.append(worker)
         return worker
 
 
 @contextmanager
-def sides_of(state: State, endpoint: Endpoint, client: DynamoDBClient, prefix: str) -> Iterator[Sides]:
+def sides_of(state: State, environment: Mapping[str, str], client: DynamoDBClient) -> Iterator[Sides]:
     """Yield two sides, with all tables but the older one of claims in DynamoDB."""
     with ExitStack() as stack:
-        sides = Sides(state, DynamoDB(endpoint), client, prefix)
-        stack.callback(_delete_tables, client, prefix)
+        endpoint = Endpoint(environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"], None, 16)
+        sides = Sides(state, DynamoDB(endpoint), client, environment)
+        stack.callback(_delete_tables, client, sides.prefix)
         for mapping in (*MAPPINGS, CLAIMS[0]):
             sides.create(mapping)
         stack.callback(sides.close)
@@ -199,6 +202,3 @@ def _delete_tables(client: DynamoDBClient, prefix: str) -> None:
     for name in client.list_tables()["TableNames"]:
         if name.startswith(f"{prefix}_"):
             client.delete_table(TableName=name)
-
-
-__all__ = ["BY_NAME", "Sides", "sides_of", "sql"]

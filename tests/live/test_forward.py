@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from actingweb.migration.live.keys import BY_NAME
 from actingweb.migration.mapping import ACTORS, MAPPINGS, PROPERTIES
-from tests.live.sides import BY_NAME, Sides
+from tests.live.sides import Sides
 from tests.migration.loads import DOCUMENTS
 
 ATTRIBUTES = BY_NAME["attributes"]
