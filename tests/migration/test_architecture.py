@@ -13,7 +13,13 @@ import actingweb.cli
 import actingweb.migration
 
 LARGEST_HEIGHT = 6
-ROOMS = {"source": set[str](), "target": set[str](), "jobs": {"source", "target"}, "cli": {"jobs", "source", "target"}}
+ROOMS = {
+    "source": set[str](),
+    "target": set[str](),
+    "jobs": {"source", "target"},
+    "plan": {"source", "target"},
+    "cli": {"jobs", "plan", "source", "target"},
+}
 
 Imports = Mapping[str, set[str]]
 """The modules that each module imports."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -115,8 +116,19 @@ class Endpoint:
                 return outcome
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             if time.monotonic() - started + pause > self._retry_limit(outcome) or stop.wait(pause):
-                raise self._error(request["TableName"], outcome)
+                raise self._error(_table_of(request), outcome)
             attempt = min(attempt + 1, 10)
+
+    def date(self, table: str) -> float | None:
+        """Return the time of the service's clock, in epoch seconds without fractions; None if it does not tell.
+
+        Only errors tell it, so a table is asked for an item without naming a key.
+        """
+        outcome = self._try("GetItem", {"TableName": table, "Key": {}})
+        try:
+            return parsedate_to_datetime(getattr(outcome, "date", None) or "").timestamp()
+        except ValueError:
+            return None
 
     def _try(self, operation: str, request: Json) -> Json | Exception:
         try:
@@ -131,10 +143,11 @@ class Endpoint:
             return 0.0
         return self.retry_limits.throttled if classification.error is DbThrottledError else self.retry_limits.failed
 
-    def _error(self, table: str, error: Exception) -> SourceError:
+    def _error(self, table: str | None, error: Exception) -> SourceError:
         code = code_of(error)
         kind = {NOT_FOUND: TableNotFoundError, DENIED: AccessDeniedError}.get(code or "", SourceError)
-        text = f"DynamoDB table {table} at {self.address} cannot be read: {judge(error).reason}"
+        what = f"DynamoDB table {table}" if table else "DynamoDB"
+        text = f"{what} at {self.address} cannot be read: {judge(error).reason}"
         text += f" ({code or type(error).__name__})"
         hint = _hint(error)
         return kind(f"{text}; {hint}" if hint else text)
@@ -165,6 +178,11 @@ class Endpoint:
             failure = UsageError(f"AWS settings: {error}")
         if failure is not None:
             raise failure
+
+
+def _table_of(request: Json) -> str | None:
+    """Return the table, or the first one, that a request names."""
+    return request.get("TableName") or next(iter(request.get("RequestItems", ())), None)
 
 
 def _hint(error: Exception) -> str:
