@@ -1,10 +1,7 @@
 """Classifies failed requests: which error it is, whether the request may have run, whether repeating it can help."""
 
-from dataclasses import dataclass
-from typing import Any
-
-from botocore import exceptions as botocore
-from botocore.parsers import ResponseParserError
+from functools import cache
+from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.dynamodb.wire import failures as wire
@@ -27,6 +24,7 @@ __all__ = [
     "Classification",
     "MissingIndexFault",
     "OutOfTimeError",
+    "attempt_errors",
     "code_of",
     "credentials_error",
     "fault_of",
@@ -51,16 +49,14 @@ _UNREACHABLE = "the endpoint cannot be reached: check AWS_DB_HOST, or AWS_DEFAUL
 _PROXY = "the proxy cannot be used or refuses: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
 
-ATTEMPT_ERRORS = (wire.WireError, botocore.BotoCoreError, botocore.ClientError, ResponseParserError)
-"""How an attempt can fail: botocore's are from looking for credentials, which can ask another service for them."""
-
-
 class OutOfTimeError(Exception):
     """The time of a call ran out before its next request."""
 
 
-@dataclass(frozen=True)
-class Classification:
+_OURS = (wire.WireError, OutOfTimeError)
+
+
+class Classification(NamedTuple):
     """What one failed request means.
 
     Attributes:
@@ -148,52 +144,74 @@ _PHRASES = (
     ("significant digits", Classification(DbInputError, "a number exceeds the limit of 38 digits: round it")),
 )
 
-_CLASSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Classification], ...] = (
-    (
-        (wire.ConnectTimeoutError, botocore.ConnectTimeoutError),
-        Classification(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True),
-    ),
-    (
-        (wire.NoAnswerError, botocore.ReadTimeoutError),
-        Classification(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True),
-    ),
-    (
-        (wire.TlsError, botocore.SSLError),
-        Classification(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock"),
-    ),
+_NOT_IN_TIME = Classification(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True)
+_NO_ANSWER = Classification(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True)
+_NO_TLS = Classification(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock")
+_NO_PROXY = Classification(DbConnectionError, _PROXY, transient=True)
+_NOT_CONNECTED = Classification(DbConnectionError, _UNREACHABLE, transient=True)
+_LOST = Classification(DbConnectionError, "the connection was lost: try again", executed=True, transient=True)
+
+_Classes = tuple[tuple[type[Exception] | tuple[type[Exception], ...], Classification], ...]
+
+_CLASSES: _Classes = (
+    (wire.ConnectTimeoutError, _NOT_IN_TIME),
+    (wire.NoAnswerError, _NO_ANSWER),
+    (wire.TlsError, _NO_TLS),
     (wire.ProxyRefusedError, Classification(DbConnectionError, _PROXY)),
-    ((wire.ProxyError, botocore.ProxyConnectionError), Classification(DbConnectionError, _PROXY, transient=True)),
-    (
-        (wire.NotConnectedError, botocore.ConnectionError),
-        Classification(DbConnectionError, _UNREACHABLE, transient=True),
-    ),
-    (
-        (wire.ConnectionLostError, botocore.HTTPClientError),
-        Classification(DbConnectionError, "the connection was lost: try again", executed=True, transient=True),
-    ),
-    ((wire.GarbledAnswerError, botocore.IncompleteReadError, ResponseParserError), _FAILED),
+    (wire.ProxyError, _NO_PROXY),
+    (wire.NotConnectedError, _NOT_CONNECTED),
+    (wire.ConnectionLostError, _LOST),
+    (wire.GarbledAnswerError, _FAILED),
     (
         wire.InvalidCredentialsError,
         Classification(DbError, "an AWS access key or session token has characters that none has: copy it again"),
     ),
-    (botocore.NoCredentialsError, _NO_CREDENTIALS),
-    (botocore.PartialCredentialsError, _INCOMPLETE),
-    (botocore.CredentialRetrievalError, _NOT_FETCHED),
-    (botocore.TokenRetrievalError, _NOT_FETCHED),
-    (botocore.MetadataRetrievalError, _NOT_FETCHED),
-    (OSError, _NOT_FETCHED),
-    (
-        botocore.ProfileNotFound,
-        Classification(DbError, "AWS_PROFILE names a profile that does not exist: correct it"),
-    ),
-    (botocore.ConfigParseError, _BAD_FILE),
-    (botocore.InvalidConfigError, _BAD_FILE),
     (
         OutOfTimeError,
         Classification(DbTimeoutError, "the call's requests took longer than AWS_DB_TIMEOUT: try again, or raise it"),
     ),
-    (botocore.BotoCoreError, Classification(DbError, "the driver refused the request: the cause names its error")),
 )
+
+
+@cache
+def _classes_of_sdk() -> _Classes:
+    # Imported here, because it takes most of a cold start.
+    from botocore import exceptions as botocore
+    from botocore.parsers import ResponseParserError
+
+    return (
+        (botocore.ConnectTimeoutError, _NOT_IN_TIME),
+        (botocore.ReadTimeoutError, _NO_ANSWER),
+        (botocore.SSLError, _NO_TLS),
+        (botocore.ProxyConnectionError, _NO_PROXY),
+        (botocore.ConnectionError, _NOT_CONNECTED),
+        (botocore.HTTPClientError, _LOST),
+        ((botocore.IncompleteReadError, ResponseParserError), _FAILED),
+        (botocore.NoCredentialsError, _NO_CREDENTIALS),
+        (botocore.PartialCredentialsError, _INCOMPLETE),
+        (botocore.CredentialRetrievalError, _NOT_FETCHED),
+        (botocore.TokenRetrievalError, _NOT_FETCHED),
+        (botocore.MetadataRetrievalError, _NOT_FETCHED),
+        (OSError, _NOT_FETCHED),
+        (
+            botocore.ProfileNotFound,
+            Classification(DbError, "AWS_PROFILE names a profile that does not exist: correct it"),
+        ),
+        (botocore.ConfigParseError, _BAD_FILE),
+        (botocore.InvalidConfigError, _BAD_FILE),
+        (botocore.BotoCoreError, Classification(DbError, "the driver refused the request: the cause names its error")),
+    )
+
+
+def attempt_errors() -> tuple[type[Exception], ...]:
+    """Return how an attempt can fail.
+
+    botocore's exceptions are from looking for credentials, which can ask another service for them.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    return (wire.WireError, BotoCoreError, ClientError, ResponseParserError)
 
 
 def judge(error: Exception) -> Classification:
@@ -201,17 +219,22 @@ def judge(error: Exception) -> Classification:
     answer = _answer(error)
     if answer is not None:
         return _judge_answer(answer)
-    return next((verdict for known, verdict in _CLASSES if isinstance(error, known)), _REFUSED)
+    classes = _CLASSES if isinstance(error, _OURS) else _classes_of_sdk()
+    return next((verdict for known, verdict in classes if isinstance(error, known)), _REFUSED)
 
 
 def _answer(error: Exception) -> wire.ServiceError | None:
     """Return the service's answer, if a failure is one."""
-    if isinstance(error, botocore.ClientError):
+    if isinstance(error, _OURS):
+        return error if isinstance(error, wire.ServiceError) else None
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError):
         facts: dict[str, Any] = dict(error.response)
         status = facts.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code, message = facts.get("Error", {}).get("Code", ""), facts.get("Error", {}).get("Message") or ""
         return wire.ServiceError(status, code, message, facts.get("CancellationReasons") or (), facts.get("Item"))
-    return error if isinstance(error, wire.ServiceError) else None
+    return None
 
 
 def _judge_answer(answer: wire.ServiceError) -> Classification:
@@ -258,8 +281,10 @@ def _cause_code(reason: Any) -> str | None:
 
 def credentials_error(error: Exception) -> Exception:
     """Return why a client cannot be made; a network error means that credentials could not be fetched."""
+    from botocore import exceptions as botocore
+
     of_network = (botocore.ConnectionError, botocore.HTTPClientError, botocore.InvalidIMDSEndpointError)
-    if isinstance(error, ATTEMPT_ERRORS) and not isinstance(error, of_network):
+    if isinstance(error, attempt_errors()) and not isinstance(error, of_network):
         return error
     return botocore.CredentialRetrievalError(provider="any", error_msg=type(error).__name__)
 

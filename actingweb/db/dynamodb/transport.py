@@ -6,13 +6,11 @@ import threading
 import time
 from typing import Any
 
-from botocore.session import get_session
-
 from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.errors import (
-    ATTEMPT_ERRORS,
     Classification,
     OutOfTimeError,
+    attempt_errors,
     code_of,
     credentials_error,
     fault_of,
@@ -24,6 +22,7 @@ from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.db.dynamodb.wire.failures import WireError
+from actingweb.db.dynamodb.wire.variables import Variables
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import get_settings
@@ -91,8 +90,10 @@ class Transport:
         self._least_seconds = 1.5 * self._connect_seconds
         self.broken: Exception | None = None
         try:
-            self._client = client_class()(get_session(), region, host, search_seconds=seconds / 2)
-        except (*ATTEMPT_ERRORS, OSError, ValueError, KeyError) as error:
+            self._client = _client_to(region, host, seconds / 2)
+        except (OSError, ValueError, KeyError) as error:
+            self.broken = credentials_error(error)
+        except attempt_errors() as error:
             self.broken = credentials_error(error)
         self.made = time.monotonic()
 
@@ -126,7 +127,9 @@ class Transport:
         """Return the answer to one attempt, or why there is none."""
         try:
             return self._client.send(operation, request, Limits(self._connect_seconds, seconds))
-        except (*ATTEMPT_ERRORS, OSError) as error:
+        except (WireError, OSError) as error:
+            return error
+        except attempt_errors() as error:
             return error
 
     def _obstacle(self, ends: float) -> Exception | None:
@@ -160,6 +163,18 @@ class Transport:
     def endpoint_url(self) -> str:
         """The URL that requests are sent to."""
         return self._client.url
+
+
+def _client_to(region: str, host: str | None, search_seconds: float) -> Client:
+    settings = get_settings()
+    if settings.aws_db_transport == "wire":
+        variables = Variables.alone(settings.environment, region, host)
+        if variables is not None:
+            return Client(variables, region, host)
+    # Imported here, because it takes most of a cold start.
+    from botocore.session import get_session
+
+    return client_class()(get_session(), region, host, search_seconds=search_seconds)
 
 
 def client_class() -> type[Client]:

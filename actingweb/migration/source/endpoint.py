@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -14,7 +15,7 @@ from botocore import exceptions as botocore
 from botocore.session import Session
 
 from actingweb.db.dynamodb.driver_logging import silenced
-from actingweb.db.dynamodb.errors import ATTEMPT_ERRORS, DENIED, NOT_FOUND, code_of, judge
+from actingweb.db.dynamodb.errors import DENIED, NOT_FOUND, attempt_errors, code_of, judge
 from actingweb.db.dynamodb.region import region_of
 from actingweb.db.dynamodb.transport import client_class
 from actingweb.db.dynamodb.wire.client import Client
@@ -34,7 +35,7 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
 _OF_A_SCAN = {"DescribeTable", "Scan"}
-_READS = {*_OF_A_SCAN, "BatchGetItem", "DescribeStream", "GetItem", "GetRecords", "GetShardIterator", "Query"}
+_WRITES = ("BatchWrite", "Create", "Delete", "Put", "Update")
 _HINTS = {
     DENIED: "the role needs dynamodb:DescribeTable and dynamodb:Scan on the table",
     "ExpiredTokenException": "log in again, and continue an export with --resume",
@@ -134,11 +135,22 @@ class Endpoint:
                 raise self._error(operation, request, outcome)
             attempt = min(attempt + 1, 10)
 
+    def date(self, table: str) -> float | None:
+        """Return the time of the service's clock, in epoch seconds without fractions; None if it does not tell.
+
+        Only errors tell it, so a table is asked for an item without naming a key.
+        """
+        outcome = self._try("GetItem", {"TableName": table, "Key": {}})
+        try:
+            return parsedate_to_datetime(getattr(outcome, "date", None) or "").timestamp()
+        except ValueError:
+            return None
+
     def _try(self, operation: str, request: Json) -> Json | Exception:
         try:
             text = self._client.fetch(operation, request, _LIMITS)
             return {"Body": text} if operation == "Scan" else decoded(text)
-        except ATTEMPT_ERRORS as error:
+        except attempt_errors() as error:
             return error
 
     def _retry_limit(self, error: Exception) -> float:
@@ -150,7 +162,7 @@ class Endpoint:
     def _error(self, operation: str, request: Json, error: Exception) -> RequestError:
         code = code_of(error)
         kind = {NOT_FOUND: TableNotFoundError, DENIED: AccessDeniedError}.get(code or "", RequestError)
-        failed = "read" if operation in _READS else "changed"
+        failed = "changed" if operation.startswith(_WRITES) else "read"
         text = f"{_subject(request)} at {self.address} cannot be {failed}: {judge(error).reason}"
         text += f" ({code or type(error).__name__})"
         hint = _hint(error, operation)
@@ -185,12 +197,11 @@ class Endpoint:
 
 
 def _subject(request: Json) -> str:
-    """Return what a request is about; an iterator, which a request for records has instead, names nothing."""
-    if "StreamArn" in request:
-        return f"DynamoDB stream {request['StreamArn']}"
-    if "TableName" in request or "RequestItems" in request:
-        return f"DynamoDB table {request.get('TableName') or ', '.join(request['RequestItems'])}"
-    return "a DynamoDB stream"
+    """Return what a request is about; one without a table is about a stream, whose iterator names nothing."""
+    table = request.get("TableName") or ", ".join(request.get("RequestItems", ()))
+    if table:
+        return f"DynamoDB table {table}"
+    return f"DynamoDB stream {request['StreamArn']}" if "StreamArn" in request else "DynamoDB"
 
 
 def _hint(error: Exception, operation: str) -> str:

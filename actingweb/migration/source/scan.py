@@ -3,9 +3,8 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from threading import Event, Lock
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from actingweb.migration.source.dynamodb_json import Encoder, decode
 from actingweb.migration.source.endpoint import AccessDeniedError, Endpoint, Json, RetryLimits, TableNotFoundError
 from actingweb.migration.source.rate_limit import RateLimit
 
-__all__ = ["DynamoDBSource", "Page", "read_page"]
+__all__ = ["DynamoDBSource", "Page", "decoded_page", "read_page"]
 
 _REQUIRED = MAPPINGS[0]
 _REQUESTS_AT_ONCE = 16
@@ -62,22 +61,22 @@ class DynamoDBSource:
 
     def exists(self, mapping: TableMapping) -> bool:
         """Tell whether the table exists. All but that of the actors may be absent: they are created on first use."""
-        return self._description(mapping) is not None
+        return self.description(mapping) is not None
 
     def table_name(self, mapping: TableMapping) -> str:
         """Return the name of the table, or the name that it would have if it does not exist."""
-        description = self._description(mapping)
-        return description["TableName"] if description else self._names(mapping)[0]
+        description = self.description(mapping)
+        return description["TableName"] if description else self.names(mapping)[0]
 
     def identity(self, mapping: TableMapping) -> str:
         """Return a text that identifies the table and the number of segments."""
-        description = self._description(mapping) or {"TableArn": self._names(mapping)[0], "TableId": "absent"}
+        description = self.description(mapping) or {"TableArn": self.names(mapping)[0], "TableId": "absent"}
         table = f"{description['TableArn']} ({description.get('TableId', 'no id')})"
         return f"{table} at {self.endpoint.address} in {self.segments} segments"
 
     def estimate(self, mapping: TableMapping) -> int:
         """Return about how many rows the table has. DynamoDB updates this number every six hours."""
-        return int((self._description(mapping) or {"ItemCount": 0})["ItemCount"])
+        return int((self.description(mapping) or {"ItemCount": 0})["ItemCount"])
 
     def batches(
         self, mapping: TableMapping, checkpoints: Callable[[int], Any], done: Callable[[int], bool]
@@ -98,17 +97,35 @@ class DynamoDBSource:
         """The endpoint that serves the tables."""
         return Endpoint(self.region, self.host, self.profile, _REQUESTS_AT_ONCE, self.retry_limits)
 
-    def _names(self, mapping: TableMapping) -> list[str]:
+    def sample(self, mapping: TableMapping, segments: int, rows: int) -> tuple[list[bytes], float, bool]:
+        """Return up to `rows` documents from the beginning of each of `segments` segments of an existing table.
+
+        Also return the read capacity units that this consumed, and whether these are all documents of the table.
+        """
+        found, units, whole = list[bytes](), 0.0, True
+        table, stop = self.table_name(mapping), Event()
+        for segment in range(segments):
+            request: Json = {"TableName": table, "ConsistentRead": True, "Limit": rows}
+            request |= {"Segment": segment, "TotalSegments": segments, "ReturnConsumedCapacity": "TOTAL"}
+            page, documents = self._read(request, stop)
+            found += documents
+            units += page["ConsumedCapacity"]["CapacityUnits"]
+            whole = whole and "LastEvaluatedKey" not in page
+        return found, units, whole
+
+    def names(self, mapping: TableMapping) -> list[str]:
+        """Return the names that the table may have, the preferred one first."""
         prefix = get_settings().aws_db_prefix if self.prefix is None else self.prefix
         return names_of(prefix, mapping.layout.suffix)
 
-    def _description(self, mapping: TableMapping) -> Json | None:
+    def description(self, mapping: TableMapping) -> Json | None:
+        """Return what DynamoDB says of the table, None if it does not exist. It is asked once."""
         if mapping.name not in self._found:
             self._found[mapping.name] = self._described(mapping)
         return self._found[mapping.name]
 
     def _described(self, mapping: TableMapping) -> Json | None:
-        names = self._names(mapping)
+        names = self.names(mapping)
         denied: SourceError | None = None
         for name in names:
             try:
@@ -152,9 +169,14 @@ class DynamoDBSource:
         request: Json = {"TableName": table, "Segment": segment, "TotalSegments": self.segments}
         if start is not None:
             request["ExclusiveStartKey"] = json.loads(start)
-        call = partial(self.endpoint.call, stop=stop)
-        page = read_page(call, request, self._rate_limit, stop, self._decoding)
+        page = read_page(lambda limited: self._read(limited, stop), request, self._rate_limit, stop)
         return Batch(page.documents, segment, page.following, last=page.following is None)
+
+    def _read(self, request: Json, stop: Event) -> tuple[Json, list[bytes]]:
+        """Return a page without its items, and their documents."""
+        text = self.endpoint.call("Scan", request, stop)["Body"]
+        with self._decoding:
+            return decoded_page(text, request["TableName"])
 
 
 class Page(NamedTuple):
@@ -170,32 +192,25 @@ class Page(NamedTuple):
 
 
 def read_page(
-    call: Callable[[str, Json], Json],
-    request: Json,
-    limit: RateLimit | None,
-    stop: Event,
-    decoding: AbstractContextManager[object] | None = None,
+    read: Callable[[Json], tuple[Json, list[bytes]]], request: Json, limit: RateLimit | None, stop: Event
 ) -> Page:
-    """Return a page of a scan, read strongly consistently and within a limit of capacity.
+    """Return a page of a scan, read strongly consistently and within a limit of capacity, by `read`.
 
-    `decoding` is entered while the page is decoded. Raise `SourceError` as `call` does, or if the answer is no page.
+    Raise `SourceError` as `read` does.
     """
     request = request | {"ConsistentRead": True}
-    permit = None
-    if limit is not None:
+    if limit is None:
+        page, documents = read(request)
+    else:
         permit = limit.acquire(stop)
-        request |= {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"}
-    text = call("Scan", request)["Body"]
-    with decoding or nullcontext():
-        page, documents = _decoded(text, request["TableName"])
-    if limit is not None and permit is not None:
+        page, documents = read(request | {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"})
         limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents))
     last = page.get("LastEvaluatedKey")
     return Page(documents, last and json.dumps(last))
 
 
-def _decoded(text: bytes, table: str) -> tuple[Json, list[bytes]]:
-    """Return a page without its items, and their documents."""
+def decoded_page(text: bytes, table: str) -> tuple[Json, list[bytes]]:
+    """Return a page without its items, and their documents. Raise `SourceError` if the text is no page of the table."""
     page = decode(text, _documents)
     if page is None:
         raise SourceError(f"DynamoDB table {table} cannot be read: the response is not a page of a scan")

@@ -18,9 +18,10 @@ from botocore.session import Session
 from actingweb.db.dynamodb.region import region_of
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Proxy
+from actingweb.db.dynamodb.wire.endpoint import Endpoint
 from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
 from actingweb.db.dynamodb.wire.messages import DYNAMODB, STREAMS, Api
-from actingweb.db.dynamodb.wire.service import Endpoint, Service, proxy_of
+from actingweb.db.dynamodb.wire.service import Service, proxy_of
 from actingweb.db.settings import get_settings
 from tests.conftest import SetEnv
 

@@ -13,9 +13,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.session import Session
 
+from actingweb.db.dynamodb.wire.endpoint import Endpoint
 from actingweb.db.dynamodb.wire.failures import InvalidCredentialsError
 from actingweb.db.dynamodb.wire.messages import DYNAMODB, STREAMS, Target, encoded, headers_of
-from actingweb.db.dynamodb.wire.service import Endpoint, Service
+from actingweb.db.dynamodb.wire.service import Service
 from actingweb.db.dynamodb.wire.signature import Signer
 
 ACCESS, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

@@ -3,8 +3,6 @@
 All raise botocore's exceptions, as `NoCredentialsError`.
 """
 
-from typing import NamedTuple
-
 from botocore.configprovider import ConstantProvider
 from botocore.credentials import Credentials as AWSCredentials
 from botocore.credentials import ReadOnlyCredentials
@@ -12,20 +10,9 @@ from botocore.exceptions import NoCredentialsError
 from botocore.session import Session
 
 from actingweb.db.dynamodb.driver_logging import silenced
+from actingweb.db.dynamodb.wire.signature import Keys
 
-__all__ = ["Credentials", "Keys"]
-
-
-class Keys(NamedTuple):
-    """A key pair, with the session token if it is temporary and the account if that is known."""
-
-    access_key: str
-    secret_key: str
-    token: str | None = None
-    account: str | None = None
-
-    def __repr__(self) -> str:
-        return "Keys(...)"
+__all__ = ["Credentials"]
 
 
 class Credentials:

@@ -14,9 +14,9 @@ from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire import failures
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
+from actingweb.db.dynamodb.wire.endpoint import USER_AGENT
 from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.dynamodb.wire.messages import Answer, unsigned_headers
-from actingweb.db.dynamodb.wire.service import USER_AGENT
 
 __all__ = ["FallbackClient"]
 
@@ -41,7 +41,7 @@ class FallbackClient(Client):
     def _exchange(self, operation: str, body: bytes, limits: Limits) -> Answer:
         keys = self.credentials.keys()
         endpoint = self._service.endpoint(keys.account)
-        headers = {**unsigned_headers(self._service.api, operation), "User-Agent": USER_AGENT}
+        headers = {**unsigned_headers(self._api, operation), "User-Agent": USER_AGENT}
         request = AWSRequest("POST", endpoint.url, headers, body)
         request.context["read_timeout"] = limits.answer
         failure: WireError
