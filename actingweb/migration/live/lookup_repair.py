@@ -56,7 +56,7 @@ _HOLDER: LiteralString = """(
       AND hashtextextended(held.value, 0) = hashtextextended(given.value, 0)
 )"""
 _DECIDE: LiteralString = """
-SELECT lookup_key, property_name, value, CASE
+SELECT lookup_key, property_name, CASE
     WHEN EXISTS ({v2_holds}) THEN v2
     WHEN unreadable THEN {only_holder}
     WHEN EXISTS ({v2_waits}) THEN NULL
@@ -104,6 +104,15 @@ class _Claims(NamedTuple):
     v2: dict[str, str]
     v1: dict[str, str]
     unreadable: set[str]
+
+
+class _Decision(NamedTuple):
+    """Whom a look-up row should name, if there should be one, and the first of those who hold the value."""
+
+    key: str
+    name: str
+    actor: str | None
+    holder: str | None
 
 
 @dataclass
@@ -193,32 +202,33 @@ class LookUpRepair:
     def _decide(self, values: Mapping[str, Value], claims: _Claims) -> None:
         keys = sorted(values)
         given: dict[str, Any] = {"keys": keys, "indexed": list(self.indexed)}
-        given["names"] = [values[key].name for key in keys]
-        given["values"] = [values[key].text for key in keys]
-        given["v2"] = [claims.v2.get(key) for key in keys]
-        given["v1"] = [claims.v1.get(key) for key in keys]
+        names, texts = zip(*(values[key] for key in keys), strict=True)
+        given |= {"names": list(names), "values": list(texts)}
+        for side, actors in (("v2", claims.v2), ("v1", claims.v1), ("kept", self._of_postgresql(keys))):
+            given[side] = list(map(actors.get, keys))
         given["unreadable"] = [key in claims.unreadable for key in keys]
-        kept = self._of_postgresql(keys)
-        given["kept"] = [kept.get(key) for key in keys]
-        rows = self.connection.execute(self._sql(), given).fetchall()
-        self._write([(key, name, actor) for key, name, _, actor, _ in rows if actor is not None])
-        without = [row for row in rows if row[3] is None]
-        self.connection.execute(self.state.sql(_DELETE), {"keys": [row[0] for row in without]})
-        self._wait([(holder, name) for _, name, _, _, holder in without if holder is not None and name in self.indexed])
+        self._store([_Decision(*row) for row in self.connection.execute(self._sql(), given)])
+
+    def _store(self, decisions: Sequence[_Decision]) -> None:
+        self._write([one for one in decisions if one.actor is not None])
+        without = [one for one in decisions if one.actor is None]
+        self.connection.execute(self.state.sql(_DELETE), {"keys": [one.key for one in without]})
+        self._wait([one for one in without if one.holder is not None and one.name in self.indexed])
 
     def _of_postgresql(self, keys: Sequence[str]) -> dict[str, str]:
         """Return the stored claims of actors that PostgreSQL owns, which DynamoDB may not have yet."""
         rows = self.connection.execute(self.state.sql(_STORED), {"keys": keys})
         return {key: actor for key, actor in rows if self.ownership.owner(actor) is Side.POSTGRESQL}
 
-    def _write(self, rows: Sequence[tuple[str, str, str]]) -> None:
-        if rows:
-            keys, names, actors = (list(column) for column in zip(*rows, strict=True))
-            self.connection.execute(self.state.sql(_WRITE), {"keys": keys, "names": names, "actors": actors})
+    def _write(self, decisions: Sequence[_Decision]) -> None:
+        if decisions:
+            given = {"keys": [one.key for one in decisions], "names": [one.name for one in decisions]}
+            given["actors"] = [str(one.actor) for one in decisions]
+            self.connection.execute(self.state.sql(_WRITE), given)
 
-    def _wait(self, holders: Sequence[tuple[str, str]]) -> None:
-        """Let the value of a holder be looked at again, after that of the claimant."""
-        stored = [RowKey("properties", *holder).stored for holder in holders]
+    def _wait(self, decisions: Sequence[_Decision]) -> None:
+        """Let the values of holders that get no row be looked at again, after those of the claimants."""
+        stored = [RowKey("properties", str(one.holder), one.name).stored for one in decisions]
         given = {"hashes": [key[1] for key in stored], "ranges": [key[2] for key in stored], "reason": _WAITING}
         if stored:
             self.connection.execute(self.state.sql(_WAIT), given)

@@ -134,16 +134,13 @@ class ShardReader(Worker):
 
     def _store(self, connection: Connection, shard: _Shard, batch: Records) -> None:
         keys = [_key_of(shard, record) for record in batch.records]
-        markers = [key.stored[1] for key in keys if is_marker(key)]
-        changes = [record["dynamodb"] for record in batch.records]
+        changed = [key for key in keys if not is_marker(key)]
         children = [] if batch.following else self._described(shard.arn)
-        values: dict[str, Any] = {"arn": shard.arn, "shard": shard.id, "old": shard.position}
-        values |= {"iterator": batch.following, "lease": shard.lease, "holder": self.holder}
-        values |= {"asked_at": shard.asked_at, "marker": markers[-1] if markers else None}
-        values |= {"position": changes[-1]["SequenceNumber"] if changes else None}
-        values |= {"last": float(changes[-1].get("ApproximateCreationDateTime", 0)) if changes else None}
+        values = _progress(shard, batch) | {"holder": self.holder, "marker": None}
+        if len(changed) < len(keys):
+            values["marker"] = next(key.stored[1] for key in reversed(keys) if is_marker(key))
         with self.transaction(connection) if keys or children else nullcontext():
-            mark(self.state, connection, [key for key in keys if not is_marker(key)])
+            mark(self.state, connection, changed)
             if children:
                 store_shards(self.state, connection, shard.table, shard.arn, children)
             connection.execute(self.state.sql(_STORE), values)
@@ -181,6 +178,17 @@ class ShardReader(Worker):
         shards = describe_stream(self.requests, arn).shards
         with self.transaction(connection):
             return store_shards(self.state, connection, name, arn, shards)
+
+
+def _progress(shard: _Shard, batch: Records) -> dict[str, Any]:
+    """Return what is to be stored of a batch beside its keys."""
+    values: dict[str, Any] = {"arn": shard.arn, "shard": shard.id, "old": shard.position, "lease": shard.lease}
+    values |= {"asked_at": shard.asked_at, "iterator": batch.following, "position": None, "last": None}
+    if batch.records:
+        change = batch.records[-1]["dynamodb"]
+        values["position"] = change["SequenceNumber"]
+        values["last"] = float(change.get("ApproximateCreationDateTime", 0))
+    return values
 
 
 def _key_of(shard: _Shard, record: dict[str, Any]) -> RowKey:
