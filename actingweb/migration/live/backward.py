@@ -1,6 +1,6 @@
 """The backward applier, which makes items of DynamoDB equal to the rows of PostgreSQL."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,16 +14,14 @@ from actingweb.migration.live import claims, marks
 from actingweb.migration.live.batch_get import Stored, get_items
 from actingweb.migration.live.claims import Claim, Verdict
 from actingweb.migration.live.conflicts import Conflict, differ, record_conflicts
-from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, read_items
 from actingweb.migration.live.keys import RowKey
 from actingweb.migration.live.marks import Mark
-from actingweb.migration.live.ownership import Ownership, Side, lock_ownership
-from actingweb.migration.live.state import State
-from actingweb.migration.live.triggers import without_triggers
+from actingweb.migration.live.ownership import Ownership, Side, read_ownership
+from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES, TableMapping
 from actingweb.migration.source.endpoint import RequestError
-from actingweb.migration.target.connection import Connection, lift_timeouts, target_errors
+from actingweb.migration.target.connection import Connection
 
 __all__ = ["BackwardApplier"]
 
@@ -39,21 +37,17 @@ _COUNT = "UPDATE {state}.tables SET applied_back = applied_back + %(count)s WHER
 
 
 @dataclass
-class BackwardApplier:
+class BackwardApplier(Worker):
     """Applies marks. Any number of appliers may run, in any number of processes.
 
     Attributes:
-        connect: opens a connection; one is kept, and replaced if it fails.
+        connect: opens a connection; one is kept, and replaced after an error.
         batch: how many marks one step takes at most.
         at_once: how many writes are sent at once.
     """
 
-    state: State
-    requests: Requests
-    connect: Callable[[], Connection]
     batch: int = 100
     at_once: int = 8
-    _connection: Connection | None = field(default=None, init=False, repr=False)
     _layouts: dict[str, Layout] = field(default_factory=dict, init=False, repr=False)
 
     def step(self) -> int:
@@ -61,19 +55,19 @@ class BackwardApplier:
 
         Raise `SourceError` or `TargetError`; nothing is lost then, and the next step repeats it.
         """
-        with target_errors():
-            connection = self._connection
-            if connection is None or connection.closed:
-                connection = self._connection = self.connect()
-            with connection.transaction():
-                lift_timeouts(connection)
-                without_triggers(connection)
-                return _Batch(self, connection, lock_ownership(self.state, connection)).apply()
+        with self.connected() as connection:
+            return self.repeated(lambda: self._step(connection))
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
+    def _step(self, connection: Connection) -> int:
+        with self.transaction(connection):
+            self.state.lock_appliers(connection, exclusive=False)
+            picked = marks.pick(self.state, connection, self.batch)
+            keys = marks.lock_keys(self.state, connection, {mark.key for mark in picked}) if picked else set()
+            if keys:
+                batch = _Batch(self, connection, read_ownership(self.state, connection))
+                batch.apply(keys)
+                batch.finish([mark for mark in picked if mark.key in keys])
+            return len(keys)
 
     def layout_of(self, mapping: TableMapping, table: str | None) -> Layout:
         """Return the layout of a table, whose name is that in DynamoDB; None if it is absent."""
@@ -124,19 +118,8 @@ class _Batch:
     ownership: Ownership
     outcome: _Outcome = field(default_factory=_Outcome)
 
-    def apply(self) -> int:
-        """Apply the oldest marks; return how many keys there were."""
-        state, connection = self.applier.state, self.connection
-        picked = marks.pick(state, connection, self.applier.batch)
-        if not picked:
-            return 0
-        keys = marks.lock_keys(state, connection, {mark.key for mark in picked})
-        if keys:
-            self._apply(keys)
-            self._finish([mark for mark in picked if mark.key in keys])
-        return len(keys)
-
-    def _apply(self, keys: set[RowKey]) -> None:
+    def apply(self, keys: set[RowKey]) -> None:
+        """Make the items of locked keys equal."""
         present = {key for key in keys if key.table in self._tables}
         self.outcome.postponed |= dict.fromkeys(keys - present, _NO_TABLE)
         wanted = read_items(self.applier.state, self.connection, present, self._layout)
@@ -243,8 +226,8 @@ class _Batch:
             return error
         return None
 
-    def _finish(self, picked: Sequence[Mark]) -> None:
-        """Delete or postpone the marks, in an order in which two appliers cannot wait for each other."""
+    def finish(self, picked: Sequence[Mark]) -> None:
+        """Delete or postpone the marks. The counts come last, as others may wait for them."""
         state, connection, outcome = self.applier.state, self.connection, self.outcome
         marks.delete(state, connection, [mark for mark in picked if mark.key in outcome.done])
         late = [(mark, outcome.postponed[mark.key]) for mark in picked if mark.key in outcome.postponed]
