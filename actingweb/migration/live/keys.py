@@ -14,7 +14,7 @@ from actingweb.db.dynamodb.items import Item
 from actingweb.db.dynamodb.layouts import DELIMITER
 from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
 
-__all__ = ["BY_NAME", "MARKER", "RowKey", "hash_expression", "is_marker", "range_expression", "row_keys"]
+__all__ = ["BY_NAME", "MARKER", "RowKey", "hash_expression", "is_marker", "is_storable", "range_expression", "row_keys"]
 
 MARKER = "_actingweb_marker_"
 """What the hash key of a marker row begins with: a row that is written to see it arrive, and is never moved."""
@@ -81,7 +81,7 @@ def row_keys(key: RowKey) -> list[tuple[Any, ...]]:
 
     There is one for a table without composed keys. None has U+0000 or a lone surrogate.
     """
-    if _is_unstorable(key.hash + key.range):
+    if not is_storable(key.hash + key.range):
         return []
     columns, layout = key.mapping.record.key, key.mapping.layout
     if not layout.composed:
@@ -125,8 +125,9 @@ def range_expression(mapping: TableMapping, row: LiteralString) -> sql.Composed:
     return sql.SQL(_ESCAPE).format(joined) if parts else sql.SQL("{}").format("")
 
 
-def _is_unstorable(text: str) -> bool:
-    return any(part != "\\" for part in _UNSTORABLE.findall(text))
+def is_storable(text: str) -> bool:
+    """Tell whether PostgreSQL can store a text: it has neither U+0000 nor lone surrogates."""
+    return all(part == "\\" for part in _UNSTORABLE.findall(text))
 
 
 def _escaped(text: str) -> str:

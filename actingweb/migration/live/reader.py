@@ -10,7 +10,7 @@ from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
 from actingweb.migration.live.leases import release_lease, take_lease
 from actingweb.migration.live.prepare import open_table
 from actingweb.migration.live.state import Migration
-from actingweb.migration.live.streams import EXPIRED, TRIMMED, Records, describe_stream, first_iterator, records
+from actingweb.migration.live.streams import EXPIRED, TRIMMED, Records, Shard, describe_stream, first_iterator, records
 from actingweb.migration.live.tables import Found, SourceTables, record_gap, store_shards, store_table
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.source.endpoint import RequestError, TableNotFoundError
@@ -45,6 +45,7 @@ _TABLES = "SELECT name, stream_arn, present FROM {state}.tables ORDER BY name"
 _DESCRIBING = "streams"
 _TRIMMED_RECORDS = "records were deleted before they were read: more than 24 hours passed"
 _DELETED_SHARD = "a shard was deleted before it was read to its end: more than 24 hours passed"
+_DELETED = "the table was deleted"
 _SWITCHED_OFF = "the stream was switched off"
 _REPLACED = "the stream was switched off and on again"
 
@@ -126,13 +127,9 @@ class ShardReader(Worker):
         keys = [_key_of(shard, record) for record in batch.records]
         markers = [key.stored[1] for key in keys if is_marker(key)]
         changes = [record["dynamodb"] for record in batch.records]
-        children = [] if batch.following else describe_stream(self.requests, shard.arn).shards
-        values: dict[str, Any] = {
-            "arn": shard.arn,
-            "shard": shard.id,
-            "old": shard.position,
-            "iterator": batch.following,
-        }
+        children = [] if batch.following else self._described(shard.arn)
+        values: dict[str, Any] = {"arn": shard.arn, "shard": shard.id, "old": shard.position}
+        values["iterator"] = batch.following
         values |= {"asked_at": shard.asked_at, "marker": markers[-1] if markers else None}
         values |= {"position": changes[-1]["SequenceNumber"] if changes else None}
         values |= {"last": float(changes[-1].get("ApproximateCreationDateTime", 0)) if changes else None}
@@ -141,6 +138,13 @@ class ShardReader(Worker):
             store_shards(self.state, connection, shard.table, shard.arn, children)
             connection.execute(self.state.sql(_STORE), values)
             release_lease(self.state, connection, shard.lease, self.holder)
+
+    def _described(self, arn: str) -> list[Shard]:
+        """Return the shards of a stream; none if it is deleted, as one is that was switched off a day ago."""
+        try:
+            return describe_stream(self.requests, arn).shards
+        except TableNotFoundError:
+            return []
 
     def _without_records(self, connection: Connection, shard: _Shard, error: RequestError) -> int:
         """Record a gap if records are gone, and go on from the oldest that is left; otherwise raise the error."""
@@ -161,7 +165,7 @@ class ShardReader(Worker):
         allowed = bool(migration.options.get("enable_streams"))
         if table is None or not table.usable or (table.stream_arn is None and not allowed):
             if present:
-                record_gap(self.state, connection, name, None, _SWITCHED_OFF)
+                record_gap(self.state, connection, name, None, _DELETED if table is None else _SWITCHED_OFF)
             return 0
         if not present:
             return open_table(self.state, connection, tables, table, migration.options["segments"])
@@ -172,7 +176,7 @@ class ShardReader(Worker):
         name = table.mapping.name
         table = tables.with_stream(table) if table.stream_arn is None else table
         shards = describe_stream(self.requests, str(table.stream_arn)).shards
-        with connection.transaction():
+        with self.transaction(connection):
             if table.stream_arn != arn:
                 record_gap(self.state, connection, name, None, _REPLACED)
                 store_table(self.state, connection, table.mapping, table)

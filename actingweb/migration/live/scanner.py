@@ -10,7 +10,7 @@ from psycopg import sql
 from actingweb.migration.batches import Reject, RowPairs
 from actingweb.migration.documents import content_of
 from actingweb.migration.live.dirty import mark
-from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
+from actingweb.migration.live.keys import BY_NAME, MARKER, RowKey, hash_expression, is_marker, range_expression
 from actingweb.migration.live.leases import release_lease, take_lease
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import ACTORS, CLAIMS, CLAIMS_V1, CLAIMS_V2, LOOK_UPS, PROPERTIES, TableMapping
@@ -20,7 +20,7 @@ from actingweb.migration.source.scan import Page, read_page
 from actingweb.migration.target.connection import Connection
 from actingweb.migration.target.copytext import copy_text
 from actingweb.migration.target.lookups import LookUps, analyze
-from actingweb.migration.target.staging import StagedClaims
+from actingweb.migration.target.staging import LOOKUP_KEY, StagedClaims
 from actingweb.migration.target.writer import TableWriter
 
 __all__ = ["Scanner"]
@@ -47,6 +47,31 @@ WHERE present AND NOT scanned AND NOT EXISTS (SELECT FROM {state}.segments WHERE
 """
 _SCANNED = "UPDATE {state}.tables SET scanned = true WHERE name = ANY(%(tables)s)"
 _WHICH_SCANNED = "SELECT name FROM {state}.tables WHERE scanned"
+_DELETE_LOOK_UPS = "DELETE FROM {schema}.property_lookup"
+# Dirty keys have a double backslash for one.
+_DIRTY_PROPERTIES = """
+INSERT INTO pg_temp.rejected_properties (id, name)
+SELECT replace(hash, chr(92) || chr(92), chr(92)), replace(range, chr(92) || chr(92), chr(92))
+FROM {state}.dirty WHERE table_name = 'properties'
+"""
+_DIRTY_CLAIMS: dict[TableMapping, LiteralString] = {
+    CLAIMS_V2: """
+        INSERT INTO pg_temp.withheld (lookup_key) SELECT hash FROM {state}.dirty WHERE table_name = 'property_lookup_v2'
+    """,
+    CLAIMS_V1: """
+        INSERT INTO pg_temp.withheld (lookup_key) SELECT {lookup_key} FROM (
+            SELECT replace(hash, chr(92) || chr(92), chr(92)) AS name,
+                   replace(range, chr(92) || chr(92), chr(92)) AS value
+            FROM {state}.dirty WHERE table_name = 'property_lookup_v1') AS claims
+    """,
+}
+_MARK_HOLDERS = """
+INSERT INTO {state}.dirty (table_name, hash, range)
+SELECT 'properties', {hash}, {range} FROM {schema}.properties AS stored
+WHERE (name = ANY(%(names)s) OR name IN (SELECT claimed_names.name FROM {state}.claimed_names))
+  AND EXISTS (SELECT FROM pg_temp.withheld WHERE withheld.lookup_key = {lookup_key})
+ORDER BY {hash} COLLATE "C", {range} COLLATE "C" ON CONFLICT DO NOTHING
+"""
 _NAMES = """
 INSERT INTO {state}.claimed_names
 SELECT DISTINCT property_name FROM (
@@ -118,7 +143,7 @@ class Scanner(Worker):
         return read_page(self.requests.call, request, self.rate_limit, self.stop or Event())
 
     def _load(self, connection: Connection, segment: _Segment, page: Page) -> None:
-        documents = [document for document in page.documents if not is_marker(_key_of(segment.mapping, document))]
+        documents = [document for document in page.documents if not _is_marker(segment.mapping, document)]
         with self.transaction(connection):
             values = {"table": segment.mapping.name, "segment": segment.number}
             values |= {"checkpoint": segment.checkpoint, "following": page.following}
@@ -178,19 +203,32 @@ class Scanner(Worker):
             analyze(self.state.target, connection, tables)
 
     def _make_look_ups(self, connection: Connection) -> None:
+        """Make the look-up rows of all values but those about which a dirty row may tell something else.
+
+        The holders of these are marked, so that appliers decide.
+        """
         names = self.state.read(connection).indexed_properties
         look_ups = LookUps.of(self.state.target, connection, names)
         look_ups.begin()
-        for mapping in CLAIMS:
-            look_ups.insert_claimed(self._claims(mapping))
-        look_ups.insert_unclaimed()
+        connection.execute(self.state.sql(_DELETE_LOOK_UPS))
+        connection.execute(self.state.sql(_DIRTY_PROPERTIES))
         connection.execute(self.state.sql(_NAMES))
         for mapping in CLAIMS:
+            look_ups.insert_claimed(self._claims(mapping))
+            connection.execute(self.state.sql(_DIRTY_CLAIMS[mapping], lookup_key=LOOKUP_KEY))
+            look_ups.withhold(self._claims(mapping))
             self._claims(mapping).empty(connection)
+        look_ups.insert_unclaimed()
+        keys = {"hash": hash_expression(PROPERTIES, "stored"), "range": range_expression(PROPERTIES, "stored")}
+        connection.execute(self.state.sql(_MARK_HOLDERS, lookup_key=LOOKUP_KEY, **keys), {"names": list(names)})
 
     def _claims(self, mapping: TableMapping) -> StagedClaims:
         name = "claims_v2" if mapping is CLAIMS_V2 else "claims_v1"
         return StagedClaims(mapping, sql.Identifier(self.state.name, name))
+
+
+def _is_marker(mapping: TableMapping, document: bytes) -> bool:
+    return MARKER.encode() in document and is_marker(_key_of(mapping, document))
 
 
 def _key_of(mapping: TableMapping, document: bytes) -> RowKey:

@@ -105,6 +105,7 @@ _AUDIT = "INSERT INTO {state}.audit (by, event, details) VALUES (%(by)s, %(event
 
 _NONE = "there is no live migration of schema {}: run `migrate prepare` first"
 _OTHER = "schema {} belongs to another live migration ({}): end that one by `migrate finish` first"
+_OPTIONS = "the live migration of schema {} was prepared with other options: end it by `migrate finish` first"
 _NEWER = "schema {} is from another release of this tool (format {}, this one has {}): use that release"
 _TOO_LONG = 'the name of schema "{}" has {} bytes: the state of a live migration needs a name of at most {}'
 
@@ -185,7 +186,8 @@ class State:
     ) -> Migration:
         """Create the schema if it is absent; return the migration, which begins as `PREPARED`.
 
-        Raise `StateError` if it belongs to a migration in another direction or of other tables.
+        `options` have JSON values. Raise `StateError` if the schema belongs to a migration in another direction, of
+        other tables or with other options.
         """
         with connection.transaction():
             connection.execute(self.sql(_CREATE))
@@ -196,6 +198,8 @@ class State:
             found = self.read(connection)
             if (found.direction, found.prefix, found.endpoint) != (direction, prefix, endpoint):
                 raise StateError(_OTHER.format(self.name, f"{found.direction}, prefix {found.prefix}"))
+            if found.options != options:
+                raise StateError(_OPTIONS.format(self.name))
         return found
 
     def drop(self, connection: Connection) -> None:
@@ -208,8 +212,7 @@ class State:
         Raise `StateError` if there is none, or if another release made it.
         """
         try:
-            with connection.transaction():
-                row = connection.execute(self.sql(_READ + lock)).fetchone()
+            row = connection.execute(self.sql(_READ + lock)).fetchone()
         except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable):
             row = None
         if row is None:

@@ -10,11 +10,11 @@ from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.state import State
 from actingweb.migration.live.streams import Shard, all_shards, describe_stream
-from actingweb.migration.mapping import TableMapping
+from actingweb.migration.mapping import PROPERTIES, TableMapping
 from actingweb.migration.source.endpoint import AccessDeniedError, TableNotFoundError
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["Found", "SourceTables", "record_gap", "store_shards"]
+__all__ = ["Found", "SourceTables", "record_gap", "store_segments", "store_shards", "store_table"]
 
 Json = dict[str, Any]
 
@@ -29,6 +29,14 @@ SET dynamodb_table = excluded.dynamodb_table, stream_arn = excluded.stream_arn, 
 _STORE_SEGMENTS = """
 INSERT INTO {state}.segments (table_name, segment)
 SELECT %(name)s, segment FROM generate_series(0, %(segments)s - 1) AS segment ON CONFLICT DO NOTHING
+"""
+# Claims are compared with properties when both are scanned.
+_SCAN_CLAIMS_AGAIN = """
+UPDATE {state}.tables SET scanned = false WHERE present AND name IN ('property_lookup_v2', 'property_lookup_v1');
+UPDATE {state}.segments SET checkpoint = NULL, done = false
+WHERE table_name IN ('property_lookup_v2', 'property_lookup_v1');
+DELETE FROM {state}.claims_v2;
+DELETE FROM {state}.claims_v1
 """
 _STORE_SHARDS = """
 INSERT INTO {state}.shards (stream_arn, shard_id, table_name, parent_id, finished)
@@ -148,7 +156,10 @@ def store_table(state: State, connection: Connection, mapping: TableMapping, tab
 def store_segments(state: State, connection: Connection, mapping: TableMapping, segments: int) -> bool:
     """Store the segments of a table to be scanned; tell whether there were none yet. Raise `psycopg.Error`."""
     values = {"name": mapping.name, "segments": segments}
-    return connection.execute(state.sql(_STORE_SEGMENTS), values).rowcount > 0
+    first = connection.execute(state.sql(_STORE_SEGMENTS), values).rowcount > 0
+    if first and mapping is PROPERTIES:
+        connection.execute(state.sql(_SCAN_CLAIMS_AGAIN))
+    return first
 
 
 def store_shards(

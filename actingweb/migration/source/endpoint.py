@@ -117,7 +117,7 @@ class Endpoint:
         return response
 
     def call(self, operation: str, request: Json, stop: Event | None = None) -> Json:
-        """Return the response to a request that may be repeated. That to a Scan is not decoded: `Body` is its JSON text.
+        """Return the response to a request that may be repeated. Of a Scan it is the JSON text, undecoded, as `Body`.
 
         Raise `TableNotFoundError`, `AccessDeniedError` or another `RequestError` if it fails for longer than the retry
         limits allow, or for a reason that will not pass, or when `stop` is set; `UsageError` for wrong settings of AWS.
