@@ -1,4 +1,4 @@
-"""Both sides of a live migration, as tests prepare, change and compare them."""
+"""Both both of a live migration, as tests prepare, change and compare them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Items = dict[str, dict[tuple[str, ...], Any]]
 
 
 @dataclass(frozen=True)
-class Sides:
-    """Both sides, and the state between them."""
+class Both:
+    """Both both, and the state between them."""
 
     state: State
     requests: Requests
@@ -110,4 +110,4 @@ class Disturbed:
         return self.requests.streams_call(operation, request)
 
 
-__all__ = ["PATIENCE", "Disturbed", "Items", "Sides"]
+__all__ = ["PATIENCE", "Both", "Disturbed", "Items"]
