@@ -9,18 +9,17 @@ from itertools import groupby
 from actingweb.db.dynamodb.errors import CONDITION_FAILED
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item
-from actingweb.db.dynamodb.layouts import PROPERTIES_WITH_INDEX, Layout
 from actingweb.migration.errors import SourceError
 from actingweb.migration.live import claims, marks
 from actingweb.migration.live.claims import Claim, Verdict
 from actingweb.migration.live.conflicts import Conflict, differ, record_conflicts
 from actingweb.migration.live.dynamodb import read_items as read_stored
-from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, read_items
+from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, layout_of, read_items
 from actingweb.migration.live.keys import RowKey
 from actingweb.migration.live.marks import Mark
 from actingweb.migration.live.ownership import Ownership, Side, read_ownership
 from actingweb.migration.live.worker import Worker
-from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES, TableMapping
+from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES
 from actingweb.migration.source.endpoint import RequestError
 from actingweb.migration.target.connection import Connection
 
@@ -48,7 +47,6 @@ class BackwardApplier(Worker):
 
     batch: int = 100
     at_once: int = 8
-    _layouts: dict[str, Layout] = field(default_factory=dict, init=False, repr=False)
 
     def step(self) -> int:
         """Make the items of the oldest marks that are due equal to their rows; return how many keys were taken.
@@ -68,16 +66,6 @@ class BackwardApplier(Worker):
                 batch.apply(keys)
                 batch.finish([mark for mark in picked if mark.key in keys])
             return len(keys)
-
-    def layout_of(self, mapping: TableMapping, table: str | None) -> Layout:
-        """Return the layout of a table, whose name is that in DynamoDB; None if it is absent."""
-        if mapping is not PROPERTIES or table is None:
-            return mapping.layout
-        if table not in self._layouts:
-            found = self.requests.call("DescribeTable", {"TableName": table})["Table"]
-            names = {index["IndexName"] for index in found.get("GlobalSecondaryIndexes", ())}
-            self._layouts[table] = PROPERTIES_WITH_INDEX if names & {*PROPERTIES_WITH_INDEX.indexes} else mapping.layout
-        return self._layouts[table]
 
 
 class _Outcome:
@@ -126,7 +114,7 @@ class _Batch:
         """Make the items of locked keys equal."""
         present = {key for key in keys if key.table in self._tables}
         self.outcome.postponed |= dict.fromkeys(keys - present, _NO_TABLE)
-        wanted = read_items(self.applier.state, self.connection, present, self._layout)
+        wanted = read_items(self.applier.state, self.connection, present)
         stored = self._stored(present, whole=False)
         self._postpone_unread(present)
         writes: list[tuple[RowKey, str, Json]] = []
@@ -155,13 +143,13 @@ class _Batch:
     def _drop(self, key: RowKey, row: Wanted, item: Item | None) -> None:
         """Drop a mark of a row that DynamoDB owns: PostgreSQL was written by somebody who should not have."""
         self.outcome.done.add(key)
-        if differ(key.mapping.layout, row, item):
+        if differ(layout_of(key.mapping), row, item):
             rows = {Side.POSTGRESQL: row, Side.DYNAMODB: item}
             self.outcome.conflicts.append(Conflict(key, Side.DYNAMODB, rows))
 
     def _write(self, key: RowKey, item: Item | None, wanted: Item | None) -> list[tuple[RowKey, str, Json]]:
         """Return the write that makes an item equal, if one is needed."""
-        layout = self._layout(key.mapping)
+        layout = layout_of(key.mapping)
         if is_equal(layout, item, wanted):
             self.outcome.done.add(key)
             return []
@@ -205,7 +193,7 @@ class _Batch:
         table = self._tables[CLAIMS_V1.name]
         left = claims.left_behind(changed, self.applier.state.read(self.connection).indexed_properties)
         found = read_stored(self.applier.requests, table, sorted(left), whole=True).found
-        rows = read_items(self.applier.state, self.connection, [left[key] for key in found], self._layout)
+        rows = read_items(self.applier.state, self.connection, [left[key] for key in found])
         for key, item in found.items():
             actor_id = item.get("actor_id", {}).get("S", "")
             if rows[left[key]] is None and self.ownership.owner(actor_id) is Side.POSTGRESQL:
@@ -247,9 +235,6 @@ class _Batch:
         for table in sorted({key.table for key in outcome.done}):
             count = sum(key.table == table for key in outcome.done)
             connection.execute(state.sql(_COUNT), {"table": table, "count": count})
-
-    def _layout(self, mapping: TableMapping) -> Layout:
-        return self.applier.layout_of(mapping, self._tables.get(mapping.name))
 
     @cached_property
     def _tables(self) -> dict[str, str]:

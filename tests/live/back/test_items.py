@@ -41,7 +41,6 @@ def test_items_are_those_that_the_library_writes(
         dynamodb_tables.wipe()
 
     check()
-    applier.close()
 
 
 def _without_times(tables: dict[str, Any]) -> dict[str, Any]:
