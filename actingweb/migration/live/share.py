@@ -177,7 +177,7 @@ class Share(Worker):
             raise StateError("the triggers are not installed, so no change in PostgreSQL would be seen")
         obstacle = connection.execute(self.state.sql(_NOT_READY)).fetchone()
         if obstacle is not None:
-            raise StateError(str(obstacle[0]) + repr(connection.execute(self.state.sql("SELECT * FROM {state}.gaps")).fetchall()))
+            raise StateError(str(obstacle[0]))
         return ownership
 
     def _fenced(self, connection: Connection, ownership: Ownership) -> tuple[Any, int]:
