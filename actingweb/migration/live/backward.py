@@ -1,10 +1,12 @@
 """The backward applier, which makes items of DynamoDB equal to the rows of PostgreSQL."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
+from typing import NamedTuple
 
 from actingweb.db.dynamodb.errors import CONDITION_FAILED
 from actingweb.db.dynamodb.expressions import Expression
@@ -68,6 +70,14 @@ class BackwardApplier(Worker):
             return len(keys)
 
 
+class _Write(NamedTuple):
+    """A request that makes the item of a key equal."""
+
+    key: RowKey
+    operation: str
+    request: Json
+
+
 class _Outcome:
     """What became of a batch.
 
@@ -90,9 +100,11 @@ class _Outcome:
         self.repaired: set[RowKey] = set()
         self.failure: SourceError | None = None
 
-    def report(self, key: RowKey, error: RequestError) -> None:
-        """Take note of a write that failed."""
-        if error.code == CONDITION_FAILED:
+    def report(self, key: RowKey, error: RequestError | None) -> None:
+        """Take note of a write, and of how it failed."""
+        if error is None:
+            self.done.add(key)
+        elif error.code == CONDITION_FAILED:
             # Something else was stored than what was read. An attempt without an answer may have stored it.
             self.postponed[key] = None
         elif error.code in _REFUSED:
@@ -109,6 +121,7 @@ class _Batch:
     connection: Connection
     ownership: Ownership
     outcome: _Outcome = field(default_factory=_Outcome)
+    claimed: list[Claim] = field(default_factory=list)
 
     def apply(self, keys: set[RowKey]) -> None:
         """Make the items of locked keys equal."""
@@ -117,28 +130,28 @@ class _Batch:
         wanted = read_items(self.applier.state, self.connection, present)
         stored = self._stored(present, whole=False)
         self._postpone_unread(present)
-        writes: list[tuple[RowKey, str, Json]] = []
-        claimed: list[Claim] = []
-        for key in sorted(present - self.outcome.left - self.outcome.unread.keys()):
-            row, item = wanted[key], stored.get(key)
-            if isinstance(row, Unstorable) and (key.mapping is CLAIMS_V2 or self._owner(key) is Side.POSTGRESQL):
-                self.outcome.postponed[key] = row.reason
-            elif key.mapping is CLAIMS_V2 and not isinstance(row, Unstorable):
-                claimed.append(Claim(key, row, item))
-            elif self._owner(key) is Side.DYNAMODB:
-                self._drop(key, row, item)
-            elif not isinstance(row, Unstorable):
-                writes += self._write(key, item, row)
-        self._forget_v1([stored[key] for key, _, _ in writes if key.mapping is PROPERTIES and key in stored])
-        self._send(writes + self._claim_writes(claimed))
+        read = present - self.outcome.left - self.outcome.unread.keys()
+        writes = [write for key in sorted(read) for write in self._writes(key, wanted[key], stored.get(key))]
+        self._forget_v1([stored[key] for key, *_ in writes if key.mapping is PROPERTIES and key in stored])
+        self._send(writes + self._claim_writes())
+
+    def _writes(self, key: RowKey, row: Wanted, item: Item | None) -> list[_Write]:
+        """Return the write that makes an item equal, if one is needed. Claims are judged together, later."""
+        is_claim = key.mapping is CLAIMS_V2
+        if not is_claim and self.ownership.owner(key.hash) is Side.DYNAMODB:
+            self._drop(key, row, item)
+        elif isinstance(row, Unstorable):
+            self.outcome.postponed[key] = row.reason
+        elif is_claim:
+            self.claimed.append(Claim(key, row, item))
+        else:
+            return self._write(key, item, row)
+        return []
 
     def _postpone_unread(self, keys: set[RowKey]) -> None:
         for key in keys & self.outcome.unread.keys():
             self.outcome.failure = self.outcome.unread[key]
             self.outcome.postponed[key] = str(self.outcome.failure)
-
-    def _owner(self, key: RowKey) -> Side:
-        return self.ownership.owner(key.hash)
 
     def _drop(self, key: RowKey, row: Wanted, item: Item | None) -> None:
         """Drop a mark of a row that DynamoDB owns: PostgreSQL was written by somebody who should not have."""
@@ -147,19 +160,19 @@ class _Batch:
             rows = {Side.POSTGRESQL: row, Side.DYNAMODB: item}
             self.outcome.conflicts.append(Conflict(key, Side.DYNAMODB, rows))
 
-    def _write(self, key: RowKey, item: Item | None, wanted: Item | None) -> list[tuple[RowKey, str, Json]]:
+    def _write(self, key: RowKey, item: Item | None, wanted: Item | None) -> list[_Write]:
         """Return the write that makes an item equal, if one is needed."""
         layout = layout_of(key.mapping)
         if is_equal(layout, item, wanted):
             self.outcome.done.add(key)
             return []
         operation, request = change(layout, key.item_key, item, wanted)
-        return [(key, operation, {"TableName": self._tables[key.table], **request})]
+        return [_Write(key, operation, {"TableName": self._tables[key.table], **request})]
 
-    def _claim_writes(self, claimed: Sequence[Claim]) -> list[tuple[RowKey, str, Json]]:
-        properties = self._stored(claims.claimants(claimed, self.ownership))
-        writes: list[tuple[RowKey, str, Json]] = []
-        for claim in claimed:
+    def _claim_writes(self) -> list[_Write]:
+        properties = self._stored(claims.claimants(self.claimed, self.ownership))
+        writes: list[_Write] = []
+        for claim in self.claimed:
             verdict = claims.judge(claim, self.ownership, properties)
             if verdict.given_up_by in self.outcome.unread:
                 self.outcome.postponed[claim.key] = str(self.outcome.unread[verdict.given_up_by])
@@ -168,12 +181,11 @@ class _Batch:
             else:
                 self.outcome.done.add(claim.key)
                 self.outcome.repaired |= {claim.key} if verdict.repaired else set()
-                self.outcome.conflicts += [verdict.conflict] if verdict.conflict else []
+                rows = {Side.POSTGRESQL: claim.row, Side.DYNAMODB: claim.item}
+                self.outcome.conflicts += [Conflict(claim.key, Side.DYNAMODB, rows)] * verdict.refused
         return writes
 
-    def _claim_write(
-        self, claim: Claim, verdict: Verdict, properties: Mapping[RowKey, Item]
-    ) -> list[tuple[RowKey, str, Json]]:
+    def _claim_write(self, claim: Claim, verdict: Verdict, properties: Mapping[RowKey, Item]) -> list[_Write]:
         writes = self._write(claim.key, claim.item, claim.row)
         if not writes or verdict.given_up_by is None:
             return writes
@@ -181,7 +193,7 @@ class _Batch:
         check = claims.still_held(verdict.given_up_by, properties.get(verdict.given_up_by))
         check["TableName"] = self._tables[PROPERTIES.name]
         actions = [{operation.removesuffix("Item"): request}, {"ConditionCheck": check}]
-        return [(key, "TransactWriteItems", {"TransactItems": actions})]
+        return [_Write(key, "TransactWriteItems", {"TransactItems": actions})]
 
     def _forget_v1(self, changed: Sequence[Item]) -> None:
         """Delete rows of the first table of claims that would answer once a property gives up its value.
@@ -203,17 +215,14 @@ class _Batch:
                 if error is not None and error.code != CONDITION_FAILED:
                     raise error
 
-    def _send(self, writes: Sequence[tuple[RowKey, str, Json]]) -> None:
+    def _send(self, writes: Sequence[_Write]) -> None:
         if self.applier.at_once == 1 or len(writes) < 2:
-            results = [self._try(*write[1:]) for write in writes]
+            results = [self._try(write.operation, write.request) for write in writes]
         else:
             with ThreadPoolExecutor(self.applier.at_once) as threads:
-                results = list(threads.map(lambda write: self._try(*write[1:]), writes))
-        for (key, _, _), error in zip(writes, results, strict=True):
-            if error is None:
-                self.outcome.done.add(key)
-            else:
-                self.outcome.report(key, error)
+                results = list(threads.map(lambda write: self._try(write.operation, write.request), writes))
+        for write, error in zip(writes, results, strict=True):
+            self.outcome.report(write.key, error)
 
     def _try(self, operation: str, request: Json) -> RequestError | None:
         try:
@@ -229,11 +238,9 @@ class _Batch:
             raise outcome.failure
         marks.delete(state, connection, [mark for mark in picked if mark.key in outcome.done])
         late = [(mark, outcome.postponed[mark.key]) for mark in picked if mark.key in outcome.postponed]
-        if late:
-            marks.postpone(state, connection, late)
+        marks.postpone(state, connection, late)
         record_conflicts(state, connection, outcome.conflicts, outcome.repaired)
-        for table in sorted({key.table for key in outcome.done}):
-            count = sum(key.table == table for key in outcome.done)
+        for table, count in sorted(Counter(key.table for key in outcome.done).items()):
             connection.execute(state.sql(_COUNT), {"table": table, "count": count})
 
     @cached_property

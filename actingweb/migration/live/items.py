@@ -98,10 +98,8 @@ def _read(
 ) -> dict[RowKey, list[tuple[Any, ...]] | Unstorable]:
     """Return the rows of keys of one table."""
     mapping = keys[0].mapping
-    candidates = [candidate for key in keys for candidate in row_keys(key)]
-    arrays = {name: [one[index] for one in candidates] for index, name in enumerate(mapping.record.key)}
     try:
-        rows = connection.execute(_statement(state, mapping), arrays).fetchall()
+        rows = connection.execute(_statement(state, mapping), _candidates(keys)).fetchall()
     except (psycopg.DataError, OverflowError):
         # psycopg cannot convert a value. The server has executed the statement, and the transaction goes on.
         if connection.info.transaction_status is psycopg.pq.TransactionStatus.INERROR:
@@ -110,12 +108,18 @@ def _read(
             return {keys[0]: Unstorable(_UNREADABLE)}
         half = len(keys) // 2
         return _read(state, connection, keys[:half]) | _read(state, connection, keys[half:])
-    found: dict[RowKey, list[tuple[Any, ...]] | Unstorable] = {key: [] for key in keys}
+    found: dict[RowKey, list[tuple[Any, ...]]] = {key: [] for key in keys}
     for row in rows:
-        of_key = found.get(RowKey.of_row(mapping, row))
-        if isinstance(of_key, list):
-            of_key.append(row)
-    return found
+        # Parts that join to another key are candidates too, and belong to none of these.
+        found.get(RowKey.of_row(mapping, row), []).append(row)
+    return dict(found)
+
+
+def _candidates(keys: Sequence[RowKey]) -> dict[str, list[Any]]:
+    """Return the keys of all rows that can have one of these keys, by column."""
+    candidates = [candidate for key in keys for candidate in row_keys(key)]
+    columns = keys[0].mapping.record.key
+    return {name: [candidate[index] for candidate in candidates] for index, name in enumerate(columns)}
 
 
 def _statement(state: State, mapping: TableMapping) -> sql.Composed:
@@ -221,23 +225,30 @@ def change(layout: Layout, key: Mapping[str, Attribute], stored: Item | None, wa
     Both may not be equal already. The attributes that the layout does not know stay. The request has the condition that
     the item still is as it was read: a request that arrives late, after others, then changes nothing.
     """
-    expression = Expression()
     if wanted is None:
-        small = [name for name in _known(layout) if len(str((stored or {}).get(name))) < _SMALL]
-        condition = _unchanged(expression, layout, small, stored or {})
-        return "DeleteItem", {"Key": key, "ConditionExpression": condition} | expression.arguments()
+        return "DeleteItem", _deletion(layout, key, stored or {})
     if stored is None:
-        return "PutItem", {
-            "Item": wanted,
-            "ConditionExpression": expression.absent(layout.hash),
-        } | expression.arguments()
+        expression = Expression()
+        condition = {"ConditionExpression": expression.absent(layout.hash)} | expression.arguments()
+        return "PutItem", {"Item": wanted, **condition}
+    return "UpdateItem", _update(layout, key, stored, wanted)
+
+
+def _deletion(layout: Layout, key: Mapping[str, Attribute], stored: Item) -> Json:
+    expression = Expression()
+    small = [name for name in _known(layout) if len(str(stored.get(name))) < _SMALL]
+    condition = _unchanged(expression, layout, small, stored)
+    return {"Key": key, "ConditionExpression": condition} | expression.arguments()
+
+
+def _update(layout: Layout, key: Mapping[str, Attribute], stored: Item, wanted: Item) -> Json:
+    expression = Expression()
     names = _different(layout, stored, wanted)
     condition = _unchanged(expression, layout, names, stored)
-    sets = [expression.assign(name, wanted[name]) for name in names if name in wanted]
-    removes = [expression.name(name) for name in names if name not in wanted]
-    clauses = [f"SET {', '.join(sets)}"] * bool(sets) + [f"REMOVE {', '.join(removes)}"] * bool(removes)
-    request = {"Key": key, "UpdateExpression": " ".join(clauses), "ConditionExpression": condition}
-    return "UpdateItem", request | expression.arguments()
+    sets = ", ".join(expression.assign(name, wanted[name]) for name in names if name in wanted)
+    removes = ", ".join(expression.name(name) for name in names if name not in wanted)
+    update = " ".join(f"{clause} {what}" for clause, what in (("SET", sets), ("REMOVE", removes)) if what)
+    return {"Key": key, "UpdateExpression": update, "ConditionExpression": condition} | expression.arguments()
 
 
 def _unchanged(expression: Expression, layout: Layout, names: Sequence[str], stored: Item) -> str:
