@@ -1,29 +1,29 @@
 """The backward applier, which makes items of DynamoDB equal to the rows of PostgreSQL."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from typing import NamedTuple
 
 from actingweb.db.dynamodb.errors import CONDITION_FAILED
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item
-from actingweb.db.dynamodb.layouts import PROPERTIES_WITH_INDEX, Layout
 from actingweb.migration.errors import SourceError
 from actingweb.migration.live import claims, marks
-from actingweb.migration.live.batch_get import Stored, get_items
 from actingweb.migration.live.claims import Claim, Verdict
 from actingweb.migration.live.conflicts import Conflict, differ, record_conflicts
-from actingweb.migration.live.dynamodb import Requests
-from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, read_items
+from actingweb.migration.live.dynamodb import read_items as read_stored
+from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, layout_of, read_items
 from actingweb.migration.live.keys import RowKey
 from actingweb.migration.live.marks import Mark
-from actingweb.migration.live.ownership import Ownership, Side, lock_ownership
-from actingweb.migration.live.state import State
-from actingweb.migration.live.triggers import without_triggers
-from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES, TableMapping
+from actingweb.migration.live.ownership import Ownership, Side, read_ownership
+from actingweb.migration.live.worker import Worker
+from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES
 from actingweb.migration.source.endpoint import RequestError
-from actingweb.migration.target.connection import Connection, lift_timeouts, target_errors
+from actingweb.migration.target.connection import Connection
 
 __all__ = ["BackwardApplier"]
 
@@ -32,58 +32,50 @@ _REFUSED = frozenset({"ValidationException", "ValidationError", "ItemCollectionS
 
 _NO_TABLE = "DynamoDB has no such table: run `migrate prepare` again"
 _REFUSED_ITEM = "DynamoDB refuses the item"
-_UNREAD = "DynamoDB throttles the reads of this table"
 
 _TABLES = "SELECT name, dynamodb_table FROM {state}.tables WHERE present"
 _COUNT = "UPDATE {state}.tables SET applied_back = applied_back + %(count)s WHERE name = %(table)s"
 
 
 @dataclass
-class BackwardApplier:
+class BackwardApplier(Worker):
     """Applies marks. Any number of appliers may run, in any number of processes.
 
     Attributes:
-        connect: opens a connection; one is kept, and replaced if it fails.
+        connect: opens a connection; one is kept, and replaced after an error.
         batch: how many marks one step takes at most.
         at_once: how many writes are sent at once.
     """
 
-    state: State
-    requests: Requests
-    connect: Callable[[], Connection]
     batch: int = 100
     at_once: int = 8
-    _connection: Connection | None = field(default=None, init=False, repr=False)
-    _layouts: dict[str, Layout] = field(default_factory=dict, init=False, repr=False)
 
     def step(self) -> int:
         """Make the items of the oldest marks that are due equal to their rows; return how many keys were taken.
 
         Raise `SourceError` or `TargetError`; nothing is lost then, and the next step repeats it.
         """
-        with target_errors():
-            connection = self._connection
-            if connection is None or connection.closed:
-                connection = self._connection = self.connect()
-            with connection.transaction():
-                lift_timeouts(connection)
-                without_triggers(connection)
-                return _Batch(self, connection, lock_ownership(self.state, connection)).apply()
+        with self.connected() as connection:
+            return self.repeated(lambda: self._step(connection))
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
+    def _step(self, connection: Connection) -> int:
+        with self.transaction(connection):
+            self.state.lock_appliers(connection, exclusive=False)
+            picked = marks.pick(self.state, connection, self.batch)
+            keys = marks.lock_keys(self.state, connection, {mark.key for mark in picked}) if picked else set()
+            if keys:
+                batch = _Batch(self, connection, read_ownership(self.state, connection))
+                batch.apply(keys)
+                batch.finish([mark for mark in picked if mark.key in keys])
+            return len(keys)
 
-    def layout_of(self, mapping: TableMapping, table: str | None) -> Layout:
-        """Return the layout of a table, whose name is that in DynamoDB; None if it is absent."""
-        if mapping is not PROPERTIES or table is None:
-            return mapping.layout
-        if table not in self._layouts:
-            found = self.requests.call("DescribeTable", {"TableName": table})["Table"]
-            names = {index["IndexName"] for index in found.get("GlobalSecondaryIndexes", ())}
-            self._layouts[table] = PROPERTIES_WITH_INDEX if names & {*PROPERTIES_WITH_INDEX.indexes} else mapping.layout
-        return self._layouts[table]
+
+class _Write(NamedTuple):
+    """A request that makes the item of a key equal."""
+
+    key: RowKey
+    operation: str
+    request: Json
 
 
 class _Outcome:
@@ -92,6 +84,8 @@ class _Outcome:
     Attributes:
         done: the keys whose marks can be deleted.
         postponed: the others; those that are rejected have a reason.
+        left: keys whose items were not read, as others filled the answer. Their marks stay.
+        unread: keys whose items could not be read.
         conflicts: that were found.
         repaired: keys that have to be made equal in PostgreSQL.
         failure: the last error of a request that may succeed later.
@@ -100,13 +94,17 @@ class _Outcome:
     def __init__(self) -> None:
         self.done: set[RowKey] = set()
         self.postponed: dict[RowKey, str | None] = {}
+        self.left: set[RowKey] = set()
+        self.unread: dict[RowKey, SourceError] = {}
         self.conflicts: list[Conflict] = []
         self.repaired: set[RowKey] = set()
         self.failure: SourceError | None = None
 
-    def report(self, key: RowKey, error: RequestError) -> None:
-        """Take note of a write that failed."""
-        if error.code == CONDITION_FAILED:
+    def report(self, key: RowKey, error: RequestError | None) -> None:
+        """Take note of a write, and of how it failed."""
+        if error is None:
+            self.done.add(key)
+        elif error.code == CONDITION_FAILED:
             # Something else was stored than what was read. An attempt without an answer may have stored it.
             self.postponed[key] = None
         elif error.code in _REFUSED:
@@ -123,78 +121,71 @@ class _Batch:
     connection: Connection
     ownership: Ownership
     outcome: _Outcome = field(default_factory=_Outcome)
+    claimed: list[Claim] = field(default_factory=list)
 
-    def apply(self) -> int:
-        """Apply the oldest marks; return how many keys there were."""
-        state, connection = self.applier.state, self.connection
-        picked = marks.pick(state, connection, self.applier.batch)
-        if not picked:
-            return 0
-        keys = marks.lock_keys(state, connection, {mark.key for mark in picked})
-        if keys:
-            self._apply(keys)
-            self._finish([mark for mark in picked if mark.key in keys])
-        return len(keys)
-
-    def _apply(self, keys: set[RowKey]) -> None:
+    def apply(self, keys: set[RowKey]) -> None:
+        """Make the items of locked keys equal."""
         present = {key for key in keys if key.table in self._tables}
         self.outcome.postponed |= dict.fromkeys(keys - present, _NO_TABLE)
-        wanted = read_items(self.applier.state, self.connection, present, self._layout)
-        stored, unread = self._stored(present)
-        self.outcome.postponed |= dict.fromkeys(unread, _UNREAD)
-        writes: list[tuple[RowKey, str, Json]] = []
-        claimed: list[Claim] = []
-        for key in sorted(present - unread):
-            row, item = wanted[key], stored.get(key)
-            if isinstance(row, Unstorable) and (key.mapping is CLAIMS_V2 or self._owner(key) is Side.POSTGRESQL):
-                self.outcome.postponed[key] = row.reason
-            elif key.mapping is CLAIMS_V2 and not isinstance(row, Unstorable):
-                claimed.append(Claim(key, row, item))
-            elif self._owner(key) is Side.DYNAMODB:
-                self._drop(key, row, item)
-            elif not isinstance(row, Unstorable):
-                writes += self._write(key, item, row)
-        self._forget_v1([stored[key] for key, _, _ in writes if key.mapping is PROPERTIES and key in stored])
-        self._send(writes + self._claim_writes(claimed))
+        wanted = read_items(self.applier.state, self.connection, present)
+        stored = self._stored(present, whole=False)
+        self._postpone_unread(present)
+        read = present - self.outcome.left - self.outcome.unread.keys()
+        writes = [write for key in sorted(read) for write in self._writes(key, wanted[key], stored.get(key))]
+        self._forget_v1([stored[key] for key, *_ in writes if key.mapping is PROPERTIES and key in stored])
+        self._send(writes + self._claim_writes())
 
-    def _owner(self, key: RowKey) -> Side:
-        return self.ownership.owner(key.hash)
+    def _writes(self, key: RowKey, row: Wanted, item: Item | None) -> list[_Write]:
+        """Return the write that makes an item equal, if one is needed. Claims are judged together, later."""
+        is_claim = key.mapping is CLAIMS_V2
+        if not is_claim and self.ownership.owner(key.hash) is Side.DYNAMODB:
+            self._drop(key, row, item)
+        elif isinstance(row, Unstorable):
+            self.outcome.postponed[key] = row.reason
+        elif is_claim:
+            self.claimed.append(Claim(key, row, item))
+        else:
+            return self._write(key, item, row)
+        return []
+
+    def _postpone_unread(self, keys: set[RowKey]) -> None:
+        for key in keys & self.outcome.unread.keys():
+            self.outcome.failure = self.outcome.unread[key]
+            self.outcome.postponed[key] = str(self.outcome.failure)
 
     def _drop(self, key: RowKey, row: Wanted, item: Item | None) -> None:
         """Drop a mark of a row that DynamoDB owns: PostgreSQL was written by somebody who should not have."""
         self.outcome.done.add(key)
-        if differ(key.mapping.layout, row, item):
+        if differ(layout_of(key.mapping), row, item):
             rows = {Side.POSTGRESQL: row, Side.DYNAMODB: item}
             self.outcome.conflicts.append(Conflict(key, Side.DYNAMODB, rows))
 
-    def _write(self, key: RowKey, item: Item | None, wanted: Item | None) -> list[tuple[RowKey, str, Json]]:
+    def _write(self, key: RowKey, item: Item | None, wanted: Item | None) -> list[_Write]:
         """Return the write that makes an item equal, if one is needed."""
-        layout = self._layout(key.mapping)
+        layout = layout_of(key.mapping)
         if is_equal(layout, item, wanted):
             self.outcome.done.add(key)
             return []
         operation, request = change(layout, key.item_key, item, wanted)
-        return [(key, operation, {"TableName": self._tables[key.table], **request})]
+        return [_Write(key, operation, {"TableName": self._tables[key.table], **request})]
 
-    def _claim_writes(self, claimed: Sequence[Claim]) -> list[tuple[RowKey, str, Json]]:
-        claimants = claims.claimants(claimed, self.ownership)
-        properties, unread = self._stored(claimants)
-        writes: list[tuple[RowKey, str, Json]] = []
-        for claim in claimed:
+    def _claim_writes(self) -> list[_Write]:
+        properties = self._stored(claims.claimants(self.claimed, self.ownership))
+        writes: list[_Write] = []
+        for claim in self.claimed:
             verdict = claims.judge(claim, self.ownership, properties)
-            if verdict.given_up_by in unread:
-                self.outcome.postponed[claim.key] = _UNREAD
+            if verdict.given_up_by in self.outcome.unread:
+                self.outcome.postponed[claim.key] = str(self.outcome.unread[verdict.given_up_by])
             elif verdict.applies:
                 writes += self._claim_write(claim, verdict, properties)
             else:
                 self.outcome.done.add(claim.key)
                 self.outcome.repaired |= {claim.key} if verdict.repaired else set()
-                self.outcome.conflicts += [verdict.conflict] if verdict.conflict else []
+                rows = {Side.POSTGRESQL: claim.row, Side.DYNAMODB: claim.item}
+                self.outcome.conflicts += [Conflict(claim.key, Side.DYNAMODB, rows)] * verdict.refused
         return writes
 
-    def _claim_write(
-        self, claim: Claim, verdict: Verdict, properties: Mapping[RowKey, Item]
-    ) -> list[tuple[RowKey, str, Json]]:
+    def _claim_write(self, claim: Claim, verdict: Verdict, properties: Mapping[RowKey, Item]) -> list[_Write]:
         writes = self._write(claim.key, claim.item, claim.row)
         if not writes or verdict.given_up_by is None:
             return writes
@@ -202,7 +193,7 @@ class _Batch:
         check = claims.still_held(verdict.given_up_by, properties.get(verdict.given_up_by))
         check["TableName"] = self._tables[PROPERTIES.name]
         actions = [{operation.removesuffix("Item"): request}, {"ConditionCheck": check}]
-        return [(key, "TransactWriteItems", {"TransactItems": actions})]
+        return [_Write(key, "TransactWriteItems", {"TransactItems": actions})]
 
     def _forget_v1(self, changed: Sequence[Item]) -> None:
         """Delete rows of the first table of claims that would answer once a property gives up its value.
@@ -211,57 +202,62 @@ class _Batch:
         """
         if CLAIMS_V1.name not in self._tables:
             return
-        names = self.applier.state.read(self.connection).indexed_properties
-        left = claims.left_behind(changed, names)
-        found, _ = self._stored(left)
-        rows = read_items(self.applier.state, self.connection, [left[key] for key in found], self._layout)
+        table = self._tables[CLAIMS_V1.name]
+        left = claims.left_behind(changed, self.applier.state.read(self.connection).indexed_properties)
+        found = read_stored(self.applier.requests, table, sorted(left), whole=True).found
+        rows = read_items(self.applier.state, self.connection, [left[key] for key in found])
         for key, item in found.items():
-            if rows[left[key]] is None and self.ownership.owner(item["actor_id"]["S"]) is Side.POSTGRESQL:
+            actor_id = item.get("actor_id", {}).get("S", "")
+            if rows[left[key]] is None and self.ownership.owner(actor_id) is Side.POSTGRESQL:
                 expression = Expression()
-                condition = expression.compare("actor_id", "=", item["actor_id"])
-                request = {"TableName": self._tables[key.table], "Key": key.item_key, "ConditionExpression": condition}
-                self._try(key, "DeleteItem", request | expression.arguments())
+                condition = {"ConditionExpression": expression.equals("actor_id", actor_id)} | expression.arguments()
+                error = self._try("DeleteItem", {"TableName": table, "Key": key.item_key, **condition})
+                if error is not None and error.code != CONDITION_FAILED:
+                    raise error
 
-    def _send(self, writes: Sequence[tuple[RowKey, str, Json]]) -> None:
+    def _send(self, writes: Sequence[_Write]) -> None:
         if self.applier.at_once == 1 or len(writes) < 2:
-            results = [self._try(*write) for write in writes]
+            results = [self._try(write.operation, write.request) for write in writes]
         else:
             with ThreadPoolExecutor(self.applier.at_once) as threads:
-                results = list(threads.map(lambda write: self._try(*write), writes))
-        for (key, _, _), error in zip(writes, results, strict=True):
-            if error is None:
-                self.outcome.done.add(key)
-            else:
-                self.outcome.report(key, error)
-        if self.outcome.failure is not None and not self.outcome.done:
-            raise self.outcome.failure
+                results = list(threads.map(lambda write: self._try(write.operation, write.request), writes))
+        for write, error in zip(writes, results, strict=True):
+            self.outcome.report(write.key, error)
 
-    def _try(self, key: RowKey, operation: str, request: Json) -> RequestError | None:  # noqa: ARG002 - as `_send` has it
+    def _try(self, operation: str, request: Json) -> RequestError | None:
         try:
             self.applier.requests.call(operation, request)
         except RequestError as error:
             return error
         return None
 
-    def _finish(self, picked: Sequence[Mark]) -> None:
-        """Delete or postpone the marks, in an order in which two appliers cannot wait for each other."""
+    def finish(self, picked: Sequence[Mark]) -> None:
+        """Delete or postpone the marks. The counts come last, as others may wait for them."""
         state, connection, outcome = self.applier.state, self.connection, self.outcome
+        if outcome.failure is not None and not outcome.done:
+            raise outcome.failure
         marks.delete(state, connection, [mark for mark in picked if mark.key in outcome.done])
         late = [(mark, outcome.postponed[mark.key]) for mark in picked if mark.key in outcome.postponed]
-        if late:
-            marks.postpone(state, connection, late)
+        marks.postpone(state, connection, late)
         record_conflicts(state, connection, outcome.conflicts, outcome.repaired)
-        for table in sorted({key.table for key in outcome.done}):
-            count = sum(key.table == table for key in outcome.done)
+        for table, count in sorted(Counter(key.table for key in outcome.done).items()):
             connection.execute(state.sql(_COUNT), {"table": table, "count": count})
-
-    def _layout(self, mapping: TableMapping) -> Layout:
-        return self.applier.layout_of(mapping, self._tables.get(mapping.name))
 
     @cached_property
     def _tables(self) -> dict[str, str]:
         """The names of the DynamoDB tables that exist."""
         return dict(self.connection.execute(self.applier.state.sql(_TABLES)).fetchall())
 
-    def _stored(self, keys: Iterable[RowKey]) -> Stored:
-        return get_items(self.applier.requests, self._tables, keys)
+    def _stored(self, keys: Iterable[RowKey], *, whole: bool = True) -> dict[RowKey, Item]:
+        """Return the items of keys, read with strong consistency. Register the keys that could not be read."""
+        found: dict[RowKey, Item] = {}
+        for table, group in groupby(sorted(keys), key=lambda key: key.table):
+            of_table = list(group)
+            try:
+                items = read_stored(self.applier.requests, self._tables[table], of_table, whole=whole)
+            except SourceError as error:
+                self.outcome.unread |= dict.fromkeys(of_table, error)
+            else:
+                found |= items.found
+                self.outcome.left |= items.left
+        return found

@@ -6,14 +6,12 @@ claim. Any other claim gives way to the look-up row of PostgreSQL.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item
 from actingweb.db.dynamodb.limits import HASH_BYTES, RANGE_BYTES, too_long
 from actingweb.db.utils import compute_lookup_key
-from actingweb.migration.live.conflicts import Conflict
-from actingweb.migration.live.items import Json
 from actingweb.migration.live.keys import RowKey
 from actingweb.migration.live.ownership import Ownership, Side
 from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES
@@ -43,13 +41,13 @@ class Verdict:
         applies: whether DynamoDB should store the row of PostgreSQL.
         given_up_by: the property of the claimant who loses the claim, which must still be as it was read.
         repaired: whether the row of PostgreSQL has to be made again from DynamoDB.
-        conflict: that PostgreSQL's row names another actor than the one who keeps the claim.
+        refused: whether PostgreSQL's row names another actor than the one who keeps the claim.
     """
 
     applies: bool
     given_up_by: RowKey | None = None
     repaired: bool = False
-    conflict: Conflict | None = None
+    refused: bool = False
 
 
 def _actor(item: Item | None) -> str | None:
@@ -79,9 +77,7 @@ def judge(claim: Claim, ownership: Ownership, properties: Mapping[RowKey, Item])
     if claimant is None:
         return Verdict(applies=True)
     if _holds(properties.get(claimant), claimant.range, claim.key.hash):
-        rows = {Side.POSTGRESQL: claim.row, Side.DYNAMODB: claim.item}
-        lost = None if claim.row is None else Conflict(claim.key, Side.DYNAMODB, rows)
-        return Verdict(applies=False, repaired=True, conflict=lost)
+        return Verdict(applies=False, repaired=True, refused=claim.row is not None)
     return Verdict(applies=claim.row is not None, given_up_by=claimant)
 
 
@@ -93,7 +89,7 @@ def _holds(item: Item | None, name: str, lookup_key: str) -> bool:
     return "S" not in value or compute_lookup_key(name, value["S"]) == lookup_key
 
 
-def still_held(key: RowKey, item: Item | None) -> Json:
+def still_held(key: RowKey, item: Item | None) -> dict[str, Any]:
     """Return the condition check, without the table, that a property still has the value that was read, or none."""
     expression = Expression()
     if item is None:

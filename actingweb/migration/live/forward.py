@@ -9,7 +9,6 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from actingweb.db.dynamodb.items import Item
-from actingweb.db.dynamodb.layouts import Layout
 from actingweb.migration.batches import Reject, RowPairs
 from actingweb.migration.documents import document_of
 from actingweb.migration.live import items as postgresql
@@ -19,7 +18,7 @@ from actingweb.migration.live.dirty import BATCH, Rejected, clear, lock_fresh, l
 from actingweb.migration.live.dynamodb import Items, read_items
 from actingweb.migration.live.keys import BY_NAME, RowKey, row_keys
 from actingweb.migration.live.lookup_repair import LookUpRepair, NewNameError
-from actingweb.migration.live.ownership import Ownership, Side, lock_ownership
+from actingweb.migration.live.ownership import Ownership, Side, read_ownership
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import ACTORS, CLAIMS, MAPPINGS, PROPERTIES, TableMapping
 from actingweb.migration.rows import convert
@@ -99,7 +98,7 @@ class ForwardApplier(Worker):
         with self.transaction(connection):
             # A deletion of actors deletes rows and look-ups that other appliers may be about to write.
             self.state.lock_appliers(connection, exclusive=exclusive)
-            ownership = lock_ownership(self.state, connection)
+            ownership = read_ownership(self.state, connection)
             keys = self._lock(connection, mapping.name)
             if not keys:
                 return 0
@@ -142,9 +141,11 @@ class _Batch:
 
     def apply(self, keys: Sequence[RowKey]) -> int:
         """Apply keys; return how many were taken."""
+        # Locked before the items are read: what the backward applier writes meanwhile would look like a conflict.
+        foreign = self._lock_foreign(keys)
         items = self._read(keys)
         done = [key for key in keys if key not in items.left]
-        dropped = self._drop([key for key in done if self._is_foreign(key)], items.found)
+        dropped = self._drop(foreign.intersection(done), items.found)
         own = [key for key in done if not self._is_foreign(key)]
         if self.mapping in CLAIMS:
             self._apply_claims(own, items.found)
@@ -165,16 +166,17 @@ class _Batch:
     def _is_foreign(self, key: RowKey) -> bool:
         return self.mapping not in CLAIMS and self.ownership.owner(key.hash) is Side.POSTGRESQL
 
-    def _drop(self, keys: Sequence[RowKey], found: Mapping[RowKey, Item]) -> set[RowKey]:
-        """Drop keys of rows that PostgreSQL owns, and report writes that should not have been; return the keys.
+    def _lock_foreign(self, keys: Sequence[RowKey]) -> set[RowKey]:
+        """Lock the keys of rows that PostgreSQL owns, but for those that the backward applier works on."""
+        foreign = [key for key in keys if self._is_foreign(key)]
+        return marks.lock_keys(self.applier.state, self.connection, foreign) if foreign else set()
 
-        Keys that the backward applier works on are left for later.
-        """
-        if not keys:
+    def _drop(self, locked: set[RowKey], found: Mapping[RowKey, Item]) -> set[RowKey]:
+        """Drop locked keys of rows that PostgreSQL owns, and report writes that should not have been."""
+        if not locked:
             return set()
         state = self.applier.state
-        locked = marks.lock_keys(state, self.connection, keys)
-        rows = postgresql.read_items(state, self.connection, locked, _layout)
+        rows = postgresql.read_items(state, self.connection, locked)
         conflicts = [
             Conflict(key, Side.POSTGRESQL, {Side.POSTGRESQL: rows[key], Side.DYNAMODB: found.get(key)})
             for key in sorted(locked)
@@ -285,7 +287,3 @@ class _Batch:
 
 def _document(item: Item) -> bytes:
     return json.dumps(document_of(item)).encode()
-
-
-def _layout(mapping: TableMapping) -> Layout:
-    return mapping.layout

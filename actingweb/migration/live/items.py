@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, LiteralString
@@ -20,12 +20,25 @@ from actingweb.db.faults import Fault
 from actingweb.db.policy import json_values
 from actingweb.migration.live.keys import RowKey, row_keys
 from actingweb.migration.live.state import State
-from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, TableMapping
+from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, PROPERTIES, TableMapping
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["Json", "Unstorable", "Wanted", "answers_alike", "change", "is_equal", "key_problem", "read_items"]
+__all__ = [
+    "Json",
+    "Unstorable",
+    "Wanted",
+    "answers_alike",
+    "change",
+    "is_equal",
+    "key_problem",
+    "layout_of",
+    "read_items",
+]
 
 Json = dict[str, Any]
+
+# A table of earlier releases has an index on the value, which cannot be empty then. The library reads both alike.
+_SPARSE_PROPERTIES = replace(PROPERTIES.layout, sparse=frozenset({"value"}))
 
 _SELECT: LiteralString = """
 SELECT {columns} FROM {schema}.{table} WHERE ({key}) IN (SELECT * FROM unnest({arrays}))
@@ -62,17 +75,21 @@ def key_problem(key: RowKey) -> str | None:
     return too_long(layout.hash, key.hash, HASH_BYTES) or too_long(layout.range or "", key.range, RANGE_BYTES)
 
 
-def read_items(
-    state: State, connection: Connection, keys: Iterable[RowKey], layout_of: Callable[[TableMapping], Layout]
-) -> dict[RowKey, Wanted]:
+def layout_of(mapping: TableMapping) -> Layout:
+    """Return the layout of a table's items."""
+    return _SPARSE_PROPERTIES if mapping is PROPERTIES else mapping.layout
+
+
+def read_items(state: State, connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, Wanted]:
     """Return what DynamoDB should store for each key, by the rows as they are now. Raise `psycopg.Error`.
 
-    `layout_of` returns the layout of a table, whose indexes say which empty texts are left out.
+    The transaction keeps no lock on the tables: whoever alters or truncates one does not wait for it.
     """
     wanted: dict[RowKey, Wanted] = {}
-    for _, of_table in groupby(sorted(keys), key=lambda key: key.table):
-        for key, rows in _read(state, connection, list(of_table)).items():
-            wanted[key] = rows if isinstance(rows, Unstorable) else _wanted(layout_of(key.mapping), key, rows)
+    with connection.transaction(force_rollback=True):
+        for _, of_table in groupby(sorted(keys), key=lambda key: key.table):
+            for key, rows in _read(state, connection, list(of_table)).items():
+                wanted[key] = rows if isinstance(rows, Unstorable) else _wanted(layout_of(key.mapping), key, rows)
     return wanted
 
 
@@ -81,10 +98,8 @@ def _read(
 ) -> dict[RowKey, list[tuple[Any, ...]] | Unstorable]:
     """Return the rows of keys of one table."""
     mapping = keys[0].mapping
-    candidates = [candidate for key in keys for candidate in row_keys(key)]
-    arrays = {name: [one[index] for one in candidates] for index, name in enumerate(mapping.record.key)}
     try:
-        rows = connection.execute(_statement(state, mapping), arrays).fetchall()
+        rows = connection.execute(_statement(state, mapping), _candidates(keys)).fetchall()
     except (psycopg.DataError, OverflowError):
         # psycopg cannot convert a value. The server has executed the statement, and the transaction goes on.
         if connection.info.transaction_status is psycopg.pq.TransactionStatus.INERROR:
@@ -93,12 +108,18 @@ def _read(
             return {keys[0]: Unstorable(_UNREADABLE)}
         half = len(keys) // 2
         return _read(state, connection, keys[:half]) | _read(state, connection, keys[half:])
-    found: dict[RowKey, list[tuple[Any, ...]] | Unstorable] = {key: [] for key in keys}
+    found: dict[RowKey, list[tuple[Any, ...]]] = {key: [] for key in keys}
     for row in rows:
-        of_key = found.get(RowKey.of_row(mapping, row))
-        if isinstance(of_key, list):
-            of_key.append(row)
-    return found
+        # Parts that join to another key are candidates too, and belong to none of these.
+        found.get(RowKey.of_row(mapping, row), []).append(row)
+    return dict(found)
+
+
+def _candidates(keys: Sequence[RowKey]) -> dict[str, list[Any]]:
+    """Return the keys of all rows that can have one of these keys, by column."""
+    candidates = [candidate for key in keys for candidate in row_keys(key)]
+    columns = keys[0].mapping.record.key
+    return {name: [candidate[index] for candidate in candidates] for index, name in enumerate(columns)}
 
 
 def _statement(state: State, mapping: TableMapping) -> sql.Composed:
@@ -204,23 +225,30 @@ def change(layout: Layout, key: Mapping[str, Attribute], stored: Item | None, wa
     Both may not be equal already. The attributes that the layout does not know stay. The request has the condition that
     the item still is as it was read: a request that arrives late, after others, then changes nothing.
     """
-    expression = Expression()
     if wanted is None:
-        small = [name for name in _known(layout) if len(str((stored or {}).get(name))) < _SMALL]
-        condition = _unchanged(expression, layout, small, stored or {})
-        return "DeleteItem", {"Key": key, "ConditionExpression": condition} | expression.arguments()
+        return "DeleteItem", _deletion(layout, key, stored or {})
     if stored is None:
-        return "PutItem", {
-            "Item": wanted,
-            "ConditionExpression": expression.absent(layout.hash),
-        } | expression.arguments()
+        expression = Expression()
+        condition = {"ConditionExpression": expression.absent(layout.hash)} | expression.arguments()
+        return "PutItem", {"Item": wanted, **condition}
+    return "UpdateItem", _update(layout, key, stored, wanted)
+
+
+def _deletion(layout: Layout, key: Mapping[str, Attribute], stored: Item) -> Json:
+    expression = Expression()
+    small = [name for name in _known(layout) if len(str(stored.get(name))) < _SMALL]
+    condition = _unchanged(expression, layout, small, stored)
+    return {"Key": key, "ConditionExpression": condition} | expression.arguments()
+
+
+def _update(layout: Layout, key: Mapping[str, Attribute], stored: Item, wanted: Item) -> Json:
+    expression = Expression()
     names = _different(layout, stored, wanted)
     condition = _unchanged(expression, layout, names, stored)
-    sets = [expression.assign(name, wanted[name]) for name in names if name in wanted]
-    removes = [expression.name(name) for name in names if name not in wanted]
-    clauses = [f"SET {', '.join(sets)}"] * bool(sets) + [f"REMOVE {', '.join(removes)}"] * bool(removes)
-    request = {"Key": key, "UpdateExpression": " ".join(clauses), "ConditionExpression": condition}
-    return "UpdateItem", request | expression.arguments()
+    sets = ", ".join(expression.assign(name, wanted[name]) for name in names if name in wanted)
+    removes = ", ".join(expression.name(name) for name in names if name not in wanted)
+    update = " ".join(f"{clause} {what}" for clause, what in (("SET", sets), ("REMOVE", removes)) if what)
+    return {"Key": key, "UpdateExpression": update, "ConditionExpression": condition} | expression.arguments()
 
 
 def _unchanged(expression: Expression, layout: Layout, names: Sequence[str], stored: Item) -> str:

@@ -71,7 +71,8 @@ def delete(state: State, connection: Connection, picked: Sequence[Mark]) -> None
 def postpone(state: State, connection: Connection, picked: Sequence[tuple[Mark, str | None]]) -> None:
     """Let picked marks be tried again after a pause that grows; a reject has the reason. Raise `psycopg.Error`."""
     ids, reasons = [mark.number for mark, _ in picked], [reason for _, reason in picked]
-    connection.execute(state.sql(_POSTPONE), {"ids": ids, "reasons": reasons})
+    if ids:
+        connection.execute(state.sql(_POSTPONE), {"ids": ids, "reasons": reasons})
 
 
 def marked(state: State, connection: Connection, keys: Iterable[RowKey]) -> set[RowKey]:

@@ -13,7 +13,7 @@ from actingweb.migration.errors import UsageError
 from actingweb.migration.live.state import State
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["EVERYTHING", "Ownership", "Side", "boundary_of", "lock_ownership", "murmur2", "percent_of"]
+__all__ = ["EVERYTHING", "Ownership", "Side", "boundary_of", "murmur2", "nginx_split", "percent_of", "read_ownership"]
 
 EVERYTHING = 2**32
 """The boundary above all hashes."""
@@ -21,7 +21,7 @@ EVERYTHING = 2**32
 _LARGEST = 0xFFFFFFFF
 _FACTOR = 0x5BD1E995
 _PARTS = 10_000
-_READ = "SELECT boundary, moving_to, system_owner FROM {state}.migration FOR SHARE"
+_READ = "SELECT boundary, moving_to, system_owner FROM {state}.migration"
 
 
 class Side(StrEnum):
@@ -63,6 +63,13 @@ def percent_of(boundary: int) -> Decimal:
     return Decimal(min(-(-boundary * _PARTS // _LARGEST), _PARTS)) / 100
 
 
+def nginx_split(boundary: int, variable: str) -> str:
+    """Return the configuration of nginx that sets a variable to the owner of `$actor`, the actor id in the path."""
+    percent = percent_of(boundary)
+    owners = [f"{percent}% {Side.POSTGRESQL};"] * (percent > 0) + [f"* {Side.DYNAMODB};"] * (percent < 100)
+    return f"split_clients $actor ${variable} {{ {' '.join(owners)} }}"
+
+
 @dataclass(frozen=True)
 class Ownership:
     """Who owns which ids.
@@ -93,7 +100,10 @@ class Ownership:
         return Ownership(boundary, None, Side.POSTGRESQL if boundary == EVERYTHING else Side.DYNAMODB)
 
 
-def lock_ownership(state: State, connection: Connection) -> Ownership:
-    """Return who owns which ids, and let nobody change it until the transaction ends. Raise `psycopg.Error`."""
+def read_ownership(state: State, connection: Connection) -> Ownership:
+    """Return who owns which ids. Raise `psycopg.Error`.
+
+    Nobody changes it while the transaction holds `State.lock_appliers`.
+    """
     ((boundary, moving_to, system_owner),) = connection.execute(state.sql(_READ))
     return Ownership(boundary, moving_to, Side(system_owner))

@@ -2,7 +2,7 @@
 
 A mark is a row of its own in `marks`, so no write of the application ever waits for an applier. The triggers run with
 the rights of their owner: the role of the application needs none on the state schema. They ignore what a transaction
-writes in which `actingweb.sync` is `on`, as the forward applier sets it.
+writes in which `actingweb.sync` is `on`, as the workers set it.
 """
 
 import time
@@ -17,7 +17,7 @@ from actingweb.migration.live.state import State
 from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, MAPPINGS, TableMapping
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["MARKED", "drop_triggers", "install_triggers", "mark_all", "triggers_installed", "without_triggers"]
+__all__ = ["MARKED", "drop_triggers", "install_triggers", "mark_all", "triggers_installed"]
 
 MARKED: tuple[TableMapping, ...] = (*MAPPINGS, CLAIMS_V2)
 """The tables whose rows are marked. Look-up rows are marked with the key that they have in DynamoDB."""
@@ -25,7 +25,6 @@ MARKED: tuple[TableMapping, ...] = (*MAPPINGS, CLAIMS_V2)
 _ROW, _TRUNCATE = "actingweb_mark_row", "actingweb_mark_truncate"
 _ATTEMPTS, _PAUSE = 60, 0.5
 _GIVE_UP_SOON = "SET LOCAL lock_timeout = '1s'"
-_SYNC: LiteralString = "SELECT set_config('actingweb.sync', 'on', true)"
 
 # Truncated rows are marked before they are gone.
 _INSTALL: LiteralString = """
@@ -108,11 +107,6 @@ def triggers_installed(state: State, connection: Connection) -> bool:
     tables = [_table(mapping) for mapping in MARKED]
     values = {"schema": state.target.schema, "tables": tables, "names": [_ROW, _TRUNCATE]}
     return connection.execute(_INSTALLED, values).fetchone() == (2 * len(tables),)
-
-
-def without_triggers(connection: Connection) -> None:
-    """Let the triggers ignore what the current transaction writes. Raise `psycopg.Error`."""
-    connection.execute(_SYNC)
 
 
 def mark_all(state: State, connection: Connection, mapping: TableMapping) -> int:
