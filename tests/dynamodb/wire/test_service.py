@@ -19,7 +19,7 @@ from actingweb.db.dynamodb.region import region_of
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Proxy
 from actingweb.db.dynamodb.wire.endpoint import Endpoint
-from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
+from actingweb.db.dynamodb.wire.failures import ProxyUrlError
 from actingweb.db.dynamodb.wire.service import Service, proxy_of
 from actingweb.db.settings import get_settings
 from tests.conftest import SetEnv
@@ -294,7 +294,7 @@ def test_proxies(variables: dict[str, str], url: str, proxy: Proxy | None, envir
 def test_a_proxy_that_cannot_be_used_is_named_without_its_password(text: str, environment: pytest.MonkeyPatch) -> None:
     without_proxies(environment)
     environment.setenv("HTTPS_PROXY", text)
-    with pytest.raises(ProxyRefusedError, match="AWS_DB_TRANSPORT=botocore") as raised:
+    with pytest.raises(ProxyUrlError, match="AWS_DB_TRANSPORT=botocore") as raised:
         proxy_of(HTTPS)
     assert "secret" not in f"{raised.value!r} {raised.value}"
     assert "secret" not in repr(Proxy("proxy", 1, "Basic secret"))

@@ -23,7 +23,7 @@ from botocore.utils import (
 
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
 from actingweb.db.dynamodb.wire.endpoint import PORTS, Endpoint, name_of, target_of, trusting
-from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
+from actingweb.db.dynamodb.wire.failures import ProxyUrlError
 from actingweb.db.dynamodb.wire.messages import Target
 
 __all__ = ["Service", "proxy_of"]
@@ -58,7 +58,7 @@ class Service:
         return found
 
     def route(self, endpoint: Endpoint) -> Route:
-        """Return how an endpoint is reached. Raise `ProxyRefusedError` for a proxy that cannot be used."""
+        """Return how an endpoint is reached. Raise `ProxyUrlError` for a proxy that cannot be used."""
         url = urlsplit(endpoint.url)
         tls = trusting(self.authorities) if url.scheme == "https" else None
         keepalive = bool(self._session.get_config_variable("tcp_keepalive"))
@@ -114,7 +114,7 @@ class Service:
 
 
 def proxy_of(url: str) -> Proxy | None:
-    """Return the proxy that the variables name for a URL. Raise `ProxyRefusedError` if it cannot be used."""
+    """Return the proxy that the variables name for a URL. Raise `ProxyUrlError` if it cannot be used."""
     named = get_environ_proxies(url).get(urlsplit(url).scheme)
     if not named:
         return None
@@ -125,7 +125,9 @@ def proxy_of(url: str) -> Proxy | None:
         proxy, port = SplitResult("", "", "", "", ""), None
     # Not quoted: it can hold a password.
     if proxy.scheme != "http" or not proxy.hostname:
-        raise ProxyRefusedError("the URL of the proxy must begin with http://; AWS_DB_TRANSPORT=botocore takes any")
+        raise ProxyUrlError(
+            "the URL of the proxy must begin with http://, which AWS_DB_TRANSPORT=botocore does not ask for"
+        )
     return Proxy(proxy.hostname, port or PORTS["http"], _basic(proxy))
 
 
