@@ -154,4 +154,4 @@ def _asked(session: "Session", region: str, host: str | None, search_seconds: fl
     from actingweb.db.dynamodb.wire.credentials import Credentials
     from actingweb.db.dynamodb.wire.service import Service
 
-    return Service(session, region, host), Credentials(session, search_seconds)
+    return Service(session, region, host), Credentials(session, region, search_seconds)

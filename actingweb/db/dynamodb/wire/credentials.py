@@ -25,8 +25,12 @@ class Credentials:
         method: which of botocore's providers found them: `env`, `shared-credentials-file`, `iam-role` ...
     """
 
-    def __init__(self, session: Session, search_seconds: float) -> None:
-        """Find them; those of the host's role, which are asked for in two requests, within `search_seconds`."""
+    def __init__(self, session: Session, region: str, search_seconds: float) -> None:
+        """Find them; those of the host's role, which are asked for in two requests, within `search_seconds`.
+
+        A service that is asked for them is asked in this region, unless the files of AWS name another one for it.
+        """
+        session.set_config_variable("region", region)
         _limit_search(session, search_seconds)
         try:
             with silenced():
