@@ -5,7 +5,7 @@ SOURCES := actingweb actingweb_db testbed tests examples benchmarks $(wildcard s
 # A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: test test-botocore test-quick test-postgresql-versions lint duplicates demo bench bench-growth bench-requests bench-imports \
+.PHONY: test test-botocore test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-growth bench-requests bench-imports \
 	bench-latency bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
@@ -66,6 +66,10 @@ test-dependencies: .venv/ready
 
 test-botocore: .venv/ready
 	AWS_DB_TRANSPORT=botocore $(BIN)/python -m pytest -q tests/dynamodb tests/contract tests/faults -k dynamodb
+
+# WITNESSES=moto: on this one only; UPDATE=1 writes the lists of what is expected to fail anew.
+test-witnesses: .venv/ready
+	PARALLEL="$(PARALLEL)" $(BIN)/python -m tests.witnesses.run $(WITNESSES) $(if $(UPDATE),--update)
 
 test-framework: .venv/ready
 	$(BIN)/python tests/framework/run.py
