@@ -159,7 +159,8 @@ def test_what_the_service_of_the_credentials_refuses(answer: Any) -> None:
 
 def documented() -> set[str]:
     meanings = [*postgresql.BY_SQLSTATE.values(), *(meaning for _, meaning in postgresql.BY_CLASS)]
-    verdicts = [*dynamodb._CODES.values(), *(verdict for _, verdict in (*dynamodb._PHRASES, *dynamodb._CLASSES))]
+    tables = (*dynamodb._PHRASES, *dynamodb._CLASSES, *dynamodb._classes_of_sdk())
+    verdicts = [*dynamodb._CODES.values(), *(verdict for _, verdict in tables)]
     return {
         *(reason for _, reason in (*meanings, *postgresql.BY_CONNECT_CODE.values())),
         *(verdict.reason for verdict in verdicts),
