@@ -5,6 +5,9 @@ SOURCES := actingweb actingweb_db testbed tests examples benchmarks $(wildcard s
 # A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
+# Tests start many processes, which are faster with compiled modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: test test-botocore test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-growth bench-requests bench-imports \
 	bench-latency bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
