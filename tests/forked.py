@@ -30,6 +30,7 @@ CONTEXT.set_forkserver_preload(
         "actingweb.cli.schema_commands",
         "actingweb.migration.cli.export",
         "actingweb.migration.cli.load",
+        "actingweb.migration.cli.plan",
         "actingweb.migration.cli.run",
         "actingweb.migration.cli.validate",
         "alembic.command",
