@@ -2,8 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := actingweb actingweb_db testbed tests examples benchmarks $(wildcard scripts/*.py)
 
+# More than the cores of a small machine, since tests also wait: for locks, for time limits, for servers to start.
+WORKERS ?= 4
 # A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+PARALLEL = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 # Tests start many processes, which are faster with compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,6 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 test: .venv/ready
 	$(BIN)/python -m pytest $(PARALLEL)
 
+test-quick: WORKERS = auto --maxprocesses=4
 test-quick: .venv/ready
 	$(BIN)/python -m pytest $(PARALLEL) --quick
 
