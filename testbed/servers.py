@@ -179,16 +179,11 @@ class DynamoDBTables:
 
     def __init__(self, target: DynamoDBTarget, prefix: str) -> None:
         self.environment = {**target.environment, "AWS_DB_PREFIX": prefix}
-        self._target = target
         self._prefix = prefix
         self.client = target.connect()
         # Tables are wiped after each test, which takes boto3 several times as long.
         self._wire = target.wire_client()
         self._keys: dict[str, list[str]] = {}
-
-    def connect(self) -> DynamoDBClient:
-        """Return a new client."""
-        return self._target.connect()
 
     def wipe(self) -> None:
         """Remove all items."""
