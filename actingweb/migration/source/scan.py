@@ -180,7 +180,7 @@ class DynamoDBSource:
         permit = limit.acquire(stop)
         request |= {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"}
         page, documents = self._read(request, stop)
-        limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents))
+        limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents), stop)
         return page, documents
 
     def _read(self, request: Json, stop: Event) -> tuple[Json, list[bytes]]:
