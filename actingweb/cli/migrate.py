@@ -18,7 +18,7 @@ _ABOUT = (
 )
 _EXIT_CODES = (
     "Exit codes: 0 success · 2 wrong usage or settings · 3 rows were rejected · 4 differences were found · "
-    "6 the source cannot be read · 7 the target cannot be written or read · 130 interrupted."
+    "6 the source cannot be read · 7 the target cannot be written or read · 130 interrupted · 143 terminated."
 )
 
 _SEGMENTS = 4
@@ -33,6 +33,9 @@ _AnyInputDir = Annotated[
     Path | None, typer.Option(help="The directory with the exported files, unless --source is dynamodb.")
 ]
 _Profile = Annotated[str | None, typer.Option(help="Profile of the AWS configuration. Default: the default profile.")]
+_Region = Annotated[
+    str | None, typer.Option(help="AWS region. Default: AWS_DEFAULT_REGION, AWS_REGION, that of the profile.")
+]
 _Prefix = Annotated[str | None, typer.Option(help="Prefix of the tables, such as prod_. Default: AWS_DB_PREFIX.")]
 _Segments = Annotated[int, typer.Option(min=1, max=1024, help="Number of segments of the parallel scan of each table.")]
 _Rcu = Annotated[
@@ -125,6 +128,7 @@ def plan(
 def export(
     output_dir: _OutputDir,
     aws_profile: _Profile = None,
+    region: _Region = None,
     table_prefix: _Prefix = None,
     segments: _Segments = _SEGMENTS,
     rcu: _Rcu = None,
@@ -137,7 +141,7 @@ def export(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu)
     run("export", lambda display: job.export(source, output_dir, resume, display), json, log_level)
 
 
@@ -178,6 +182,7 @@ def validate(
     format_: _Format = "files",
     source: _Source = "files",
     aws_profile: _Profile = None,
+    region: _Region = None,
     table_prefix: _Prefix = None,
     segments: _Segments = _SEGMENTS,
     rcu: _Rcu = None,
@@ -200,7 +205,7 @@ def validate(
     from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags
 
     files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
-    tables = None if source == "files" else DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    tables = None if source == "files" else DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     report_flags = job.ReportFlags(report, limit, show_values, rejects_dir)
     run("validate", lambda display: job.validate(files, tables, flags, report_flags, display), json, log_level)
@@ -209,6 +214,7 @@ def validate(
 @migrate.command(epilog=_EXIT_CODES)
 def copy(
     aws_profile: _Profile = None,
+    region: _Region = None,
     table_prefix: _Prefix = None,
     segments: _Segments = _SEGMENTS,
     rcu: _Rcu = None,
@@ -229,7 +235,7 @@ def copy(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     load_flags = job.LoadFlags(skip_duplicates, max_rejects)
     run("copy", lambda display: job.copy(source, flags, load_flags, rejects_dir, display), json, log_level)

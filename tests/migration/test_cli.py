@@ -19,7 +19,7 @@ from tests.migration.loads import DOCUMENTS, write_input
 MODULE = ("-m", "actingweb.migration")
 CONSOLE = (str(Path(sys.executable).with_name("actingweb-db")), "migrate")
 POSTGRES_FLAGS = ("--pg-host", "--pg-port", "--pg-database", "--pg-user", "--pg-password")
-SOURCE_FLAGS = ("--aws-profile", "--table-prefix", "--segments", "--rcu")
+SOURCE_FLAGS = ("--aws-profile", "--region", "--table-prefix", "--segments", "--rcu")
 FLAGS = {
     "export": ("--output-dir", *SOURCE_FLAGS, "--resume"),
     "import": (
@@ -33,7 +33,7 @@ FLAGS = {
     "copy": (*SOURCE_FLAGS, *POSTGRES_FLAGS, "--skip-duplicates", "--max-rejects", "--rejects-dir"),
     "replay": ("--rejects-dir", *POSTGRES_FLAGS),
 }
-EXIT_CODES = ("0", "2", "3", "4", "6", "7", "130")
+EXIT_CODES = ("0", "2", "3", "4", "6", "7", "130", "143")
 CANARY = "canary's pass%word"
 
 

@@ -50,7 +50,7 @@ def corrupt(target: Target, statement: LiteralString) -> None:
 def test_there_is_no_difference(target: Target, directory: Path) -> None:
     before = versions_of(target)
     result = validate(target, directory)
-    assert (result.differences, result.first, report_path(directory).read_bytes()) == (0, [], b"")
+    assert (result.differences, result.first, report_path(directory).exists()) == (0, [], False)
     counts = {table: (found.source, found.target) for table, found in result.tables.items()}
     assert counts == {mapping.name: (len(list(CONTENT[mapping.name])),) * 2 for mapping in MAPPINGS} | {
         "property_lookup": (None, 1)

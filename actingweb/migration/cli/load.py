@@ -15,6 +15,7 @@ from actingweb.migration.errors import ExitCode, UsageError
 from actingweb.migration.jobs.load import copy_tables, import_files
 from actingweb.migration.jobs.load_options import LoadOptions, LoadSummary, OnCounts
 from actingweb.migration.jobs.replay import replay_rejects
+from actingweb.migration.mapping import LOOK_UPS
 from actingweb.migration.target.progress import Counts
 
 __all__ = ["LoadFlags", "copy", "import_", "replay"]
@@ -82,6 +83,7 @@ def _counter(display: Display) -> OnCounts:
 
 def _outcome(summary: LoadSummary, rejects: Path) -> Outcome:
     rows: Rows = [{"table": table, **asdict(counts)} for table, counts in summary.counts.items()]
+    rows.append({"table": LOOK_UPS, "read": None, "written": summary.look_ups, "skipped": None, "rejected": None})
     facts = {"look_ups": summary.look_ups, "unclaimed": summary.unclaimed, "unknown": summary.unknown}
     facts |= {"missing": list(summary.missing)}
     notes = [_look_ups(summary), *unknown_attributes(summary.unknown)]

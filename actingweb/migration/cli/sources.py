@@ -19,20 +19,22 @@ class DynamoDBFlags:
 
     Attributes:
         profile: the profile of the AWS configuration.
+        region: the AWS region.
         prefix: the prefix of the table names.
         segments: the number of segments of each scan.
         rcu: the read capacity units to consume per second.
     """
 
     profile: str | None
+    region: str | None
     prefix: str | None
     segments: int
     rcu: float | None
 
     def source(self, settings: Settings) -> DynamoDBSource:
         """Return the tables. Raise `UsageError` if no table name can begin with the prefix."""
-        host = settings.aws_db_host
-        return DynamoDBSource(_prefix(self.prefix), None, host, self.profile, segments=self.segments, rcu=self.rcu)
+        host, prefix = settings.aws_db_host, _prefix(self.prefix)
+        return DynamoDBSource(prefix, self.region, host, self.profile, segments=self.segments, rcu=self.rcu)
 
 
 @dataclass(frozen=True)

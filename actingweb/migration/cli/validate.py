@@ -89,8 +89,8 @@ def _outcome(result: job.ValidationResult, report: Path) -> Outcome:
     rows: Rows = [
         {
             "table": table,
-            "source": "" if found.source is None else found.source,
-            "PostgreSQL": "" if found.target is None else found.target,
+            "source": found.source,
+            "PostgreSQL": found.target,
             "differences": found.differences,
         }
         for table, found in result.tables.items()
@@ -101,7 +101,7 @@ def _outcome(result: job.ValidationResult, report: Path) -> Outcome:
         "rejected": result.rejected,
         "first": [difference.fields() for difference in result.first],
         "unknown": result.unknown,
-        "report": str(report),
+        "report": str(report) if result.differences else None,
     }
     notes = [*map(_line_of, result.first), *unknown_attributes(result.unknown), *_totals(result, report)]
     code = ExitCode.DIFFERENCES if result.differences else ExitCode.OK

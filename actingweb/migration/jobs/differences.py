@@ -87,12 +87,13 @@ class TableResult:
 class Report:
     """Counts differences, keeps the first `limit` and writes all to a file, as one JSON object per line.
 
-    Only its owner may read the file, which replaces any file of that name.
+    Only its owner may read the file, which replaces any file of that name. Without differences there is none.
     """
 
     def __init__(self, path: Path, limit: int) -> None:
         if path.is_file():
             path.unlink()
+        self._path = path
         self._file = open_private(path)
         self._limit = limit
         self.tables: dict[str, TableResult] = {}
@@ -113,3 +114,5 @@ class Report:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._path.is_file() and self._path.stat().st_size == 0:
+            self._path.unlink()

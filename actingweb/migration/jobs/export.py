@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from actingweb.migration.batches import Batch
-from actingweb.migration.errors import TargetError, UsageError
+from actingweb.migration.errors import TargetError, UsageError, is_full
 from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
 from actingweb.migration.private_files import flush_directory, private_descriptor
 from actingweb.migration.source.manifest import (
@@ -60,7 +60,7 @@ def export_tables(
     """Write all tables to a directory, which is created or must be empty.
 
     `resume` continues an unfinished export in the directory, and leaves a finished one as it is. `on_rows` is called
-    with a table and the number of its rows that all runs have exported.
+    with a table and the number of its rows that all runs have exported, first before this one reads any.
 
     Raise `UsageError` if the directory contains anything else or is in use, `SourceError` if a table cannot be read,
     `TargetError` if a file cannot be written.
@@ -89,7 +89,8 @@ def _write_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        failure = TargetError(f"{error.filename or directory}: {error.strerror}")
+        advice = ": make room, then continue with --resume" if is_full(error) else ""
+        failure = TargetError(f"{error.filename or directory}: {error.strerror}{advice}")
     else:
         return
     raise failure
@@ -177,6 +178,7 @@ class _Export:
 
     def run(self) -> None:
         """Read the rest of the table, and give the file its final name."""
+        self.on_rows(self.mapping.name, self.entry.rows)
         if not self.entry.complete:
             with self._opened() as file:
                 self._read(file)

@@ -11,7 +11,10 @@ from actingweb.migration.target.progress import Counts
 __all__ = ["LoadOptions", "LoadSummary", "OnCounts"]
 
 OnCounts = Callable[[str, Counts], None]
-"""Called after each batch, in any thread, with the table and its counts, which include those of interrupted runs."""
+"""Called before the first batch and after each, in any thread, with the table and its counts.
+
+The counts include those of interrupted runs.
+"""
 
 
 @dataclass(frozen=True)

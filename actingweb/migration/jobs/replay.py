@@ -98,6 +98,7 @@ class _Replay:
         """Load the file batch by batch; return the file that is to replace it."""
         rest = self._file.rest()
         documents = self._file.documents()
+        on_counts(self._writer.mapping.name, self._counts)
         while batch := list(islice(documents, _BATCH_ROWS)):
             self._load(batch, rest)
             on_counts(self._writer.mapping.name, self._counts)

@@ -31,7 +31,7 @@ SourceOf = Callable[[TableMapping], Iterable[Batch] | None]
 """Returns all documents of a table; None if the source does not know its content."""
 
 OnRows = Callable[[str, int], None]
-"""Called after each batch, in any thread, with the table and the number of documents read so far."""
+"""Called before the first batch and after each, in any thread, with the table and how many documents were read."""
 
 _CREATE = "CREATE TEMP TABLE {} (lookup_key text PRIMARY KEY, property_name text, actor_id text)"
 _ANALYZE = "ANALYZE {}"
@@ -172,6 +172,7 @@ class _Run:
         rejects = None if self.options.rejects is None else RejectFile(self.options.rejects, mapping)
         staging = Staging(self.target, self.connection, mapping)
         known = KnownRejects(self.connection, mapping, rejects)
+        self.on_rows(mapping.name, 0)
         with target_errors():
             staging.create()
             known.create()

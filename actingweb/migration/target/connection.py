@@ -107,6 +107,8 @@ def target_errors() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         text = error.diag.message_primary or str(error).strip().partition("\nDETAIL:")[0]
+        if isinstance(error, psycopg.errors.DiskFull):
+            text += ": make room on the server, then run the command again"
         failure = TargetError(f"{type(error).__name__}: {text}")
     else:
         return
