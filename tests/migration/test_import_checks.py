@@ -115,8 +115,13 @@ CREATE: LiteralString = "GRANT CREATE ON SCHEMA {schema} TO {role}"
 @pytest.mark.parametrize(
     ("rights", "message"),
     [
-        ([USAGE, READ], r"the role may not read and write .*actors"),
-        ([USAGE, READ, WRITE], "the role may not create tables in schema"),
+        ([], r"SELECT on alembic_version; USAGE on schema .*GRANT USAGE ON SCHEMA "),
+        (
+            [USAGE, READ],
+            r'the role "role.*" lacks INSERT, DELETE on actors, .*; CREATE on schema ".*": as the owner run `'
+            r'GRANT INSERT, DELETE ON ".*"\."actors", .* TO "role.*"; GRANT CREATE ON SCHEMA .* TO "role.*"`',
+        ),
+        ([USAGE, READ, WRITE], r'the role "role.*" lacks CREATE on schema ".*": .* set PG_MIGRATION_URL'),
         ([USAGE, READ, WRITE, CREATE, "ALTER ROLE {role} SET default_transaction_read_only = on"], "read-only"),
     ],
 )
@@ -131,6 +136,17 @@ def test_a_role_that_may_not_write(
 
 def test_a_role_that_may(target: Target, as_role: Role, tmp_path: Path) -> None:
     load(as_role(USAGE, READ, WRITE, CREATE), write_input(tmp_path, DOCUMENTS))
+    assert stored(target) == expected(DOCUMENTS)
+
+
+def test_the_statements_of_the_message_are_enough(target: Target, as_role: Role, tmp_path: Path) -> None:
+    role = as_role()
+    with pytest.raises(UsageError, match=r"the role .* lacks") as caught:
+        load(role, write_input(tmp_path, DOCUMENTS))
+    with target.connect() as connection:
+        for statement in str(caught.value).split("`")[1].split("; "):
+            connection.execute(statement.encode())
+    load(role, tmp_path)
     assert stored(target) == expected(DOCUMENTS)
 
 
