@@ -37,6 +37,22 @@ _Region = Annotated[
     str | None, typer.Option(help="AWS region. Default: AWS_DEFAULT_REGION, AWS_REGION, that of the profile.")
 ]
 _Prefix = Annotated[str | None, typer.Option(help="Prefix of the tables, such as prod_. Default: AWS_DB_PREFIX.")]
+_Tables = Annotated[
+    str | None,
+    typer.Option(
+        help="Only these tables, separated by commas, by the names of the files, such as actors,properties. The claims "
+        "come with properties; without properties, look-up rows are neither written nor compared. Default: all."
+    ),
+]
+_Restart = Annotated[
+    bool,
+    typer.Option(
+        "--restart",
+        help="Forget an unfinished load and DELETE all rows that it has loaded, then begin again; with "
+        "--skip-duplicates these rows stay. Without an unfinished load, or if a table has rows that the load did not "
+        "write, nothing is deleted.",
+    ),
+]
 _Segments = Annotated[int, typer.Option(min=1, max=1024, help="Number of segments of the parallel scan of each table.")]
 _Rcu = Annotated[
     float | None, typer.Option(min=1, help="Read capacity units per second to consume. Default: no limit.")
@@ -132,6 +148,7 @@ def export(
     table_prefix: _Prefix = None,
     segments: _Segments = _SEGMENTS,
     rcu: _Rcu = None,
+    tables: _Tables = None,
     resume: _Resume = False,
     json: _Json = False,
     log_level: _LogLevel = "WARNING",
@@ -141,7 +158,7 @@ def export(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     run("export", lambda display: job.export(source, output_dir, resume, display), json, log_level)
 
 
@@ -150,6 +167,7 @@ def import_(
     input_dir: _InputDir,
     format_: _Format = "files",
     table_prefix: _Prefix = None,
+    tables: _Tables = None,
     pg_host: _Host = None,
     pg_port: _Port = None,
     pg_database: _Database = None,
@@ -157,6 +175,7 @@ def import_(
     pg_password: _Password = None,
     skip_duplicates: _Skip = False,
     max_rejects: _MaxRejects = None,
+    restart: _Restart = False,
     rejects_dir: _ImportRejects = None,
     json: _Json = False,
     log_level: _LogLevel = "WARNING",
@@ -170,9 +189,9 @@ def import_(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import FilesFlags
 
-    files = FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
+    files = FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    load_flags = job.LoadFlags(skip_duplicates, max_rejects)
+    load_flags = job.LoadFlags(skip_duplicates, max_rejects, restart)
     run("import", lambda display: job.import_(files, flags, load_flags, rejects_dir, display), json, log_level)
 
 
@@ -186,6 +205,7 @@ def validate(
     table_prefix: _Prefix = None,
     segments: _Segments = _SEGMENTS,
     rcu: _Rcu = None,
+    tables: _Tables = None,
     pg_host: _Host = None,
     pg_port: _Port = None,
     pg_database: _Database = None,
@@ -204,11 +224,11 @@ def validate(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags
 
-    files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
-    tables = None if source == "files" else DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu)
+    files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
+    live = None if source == "files" else DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     report_flags = job.ReportFlags(report, limit, show_values, rejects_dir)
-    run("validate", lambda display: job.validate(files, tables, flags, report_flags, display), json, log_level)
+    run("validate", lambda display: job.validate(files, live, flags, report_flags, display), json, log_level)
 
 
 @migrate.command(epilog=_EXIT_CODES)
@@ -218,6 +238,7 @@ def copy(
     table_prefix: _Prefix = None,
     segments: _Segments = _SEGMENTS,
     rcu: _Rcu = None,
+    tables: _Tables = None,
     pg_host: _Host = None,
     pg_port: _Port = None,
     pg_database: _Database = None,
@@ -226,6 +247,7 @@ def copy(
     rejects_dir: _RejectsDir = Path("rejects"),
     skip_duplicates: _Skip = False,
     max_rejects: _MaxRejects = None,
+    restart: _Restart = False,
     json: _Json = False,
     log_level: _LogLevel = "WARNING",
 ) -> None:
@@ -235,9 +257,9 @@ def copy(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    load_flags = job.LoadFlags(skip_duplicates, max_rejects)
+    load_flags = job.LoadFlags(skip_duplicates, max_rejects, restart)
     run("copy", lambda display: job.copy(source, flags, load_flags, rejects_dir, display), json, log_level)
 
 
