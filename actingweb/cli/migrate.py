@@ -99,7 +99,36 @@ _WayBack = Annotated[
 _Source = Annotated[
     Literal["files", "dynamodb"], typer.Option(help="What to compare PostgreSQL with: files or the live tables.")
 ]
-_Report = Annotated[Path, typer.Option(help="The file to write all differences to, one JSON object per line.")]
+_Report = Annotated[
+    Path,
+    typer.Option(
+        help="The file to write all differences to, one JSON object per line. If it is NAME.html, a page without keys "
+        "and values to hand on; then the differences are in NAME.ndjson. Without differences there is no such file."
+    ),
+]
+_Accepted = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--accept-rejects",
+        help="Rows that are not to be moved: a reject file, a directory of them, or lines with `table` and `key`, as "
+        "in the report. They do not count as differences while PostgreSQL does not have them. May be repeated.",
+    ),
+]
+_Repair = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="CHANGE PostgreSQL to equal the source: insert rows that are missing, update those that differ, correct "
+        "look-up rows. Nothing else may write meanwhile. After an interruption, the same command continues.",
+    ),
+]
+_DeleteExtra = Annotated[
+    bool,
+    typer.Option(
+        "--delete-extra",
+        help="With --repair, also DELETE the rows that only PostgreSQL has; of an actor, all that belongs to it.",
+    ),
+]
 _Limit = Annotated[int, typer.Option(min=0, help="How many differences to print.")]
 _ShowValues = Annotated[bool, typer.Option("--show-values", help="Also print and report the values that differ.")]
 _Json = Annotated[
@@ -215,10 +244,13 @@ def validate(
     limit: _Limit = 20,
     show_values: _ShowValues = False,
     rejects_dir: _KnownRejects = None,
+    accept_rejects: _Accepted = None,
+    repair: _Repair = False,
+    delete_extra: _DeleteExtra = False,
     json: _Json = False,
     log_level: _LogLevel = "WARNING",
 ) -> None:
-    """Compare every row and column of PostgreSQL with the files, or with DynamoDB."""
+    """Compare every row and column of PostgreSQL with the files, or with DynamoDB. Write nothing without --repair."""
     from actingweb.migration.cli import validate as job
     from actingweb.migration.cli.options import PostgresFlags
     from actingweb.migration.cli.run import run
@@ -227,8 +259,14 @@ def validate(
     files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
     live = None if source == "files" else DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    report_flags = job.ReportFlags(report, limit, show_values, rejects_dir)
-    run("validate", lambda display: job.validate(files, live, flags, report_flags, display), json, log_level)
+    report_flags = job.ReportFlags(report, limit, show_values, rejects_dir, accept_rejects or ())
+    repair_flags = job.RepairFlags(repair, delete_extra)
+    run(
+        "validate",
+        lambda display: job.validate(files, live, flags, report_flags, repair_flags, display),
+        json,
+        log_level,
+    )
 
 
 @migrate.command(epilog=_EXIT_CODES)

@@ -1,13 +1,11 @@
 """What is checked before the first write."""
 
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import LiteralString, Protocol
+from typing import LiteralString
 
 import pytest
-from psycopg import sql
 
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.migration.errors import SourceError, TargetError, UsageError
@@ -24,7 +22,7 @@ from tests.migration.loads import (
     table_exists,
     write_input,
 )
-from tests.support import new_id
+from tests.migration.roles import Role
 
 
 def with_manifest(directory: Path, *, complete: bool = True) -> Path:
@@ -82,28 +80,6 @@ def test_time_limits_of_the_role_do_not_matter(target: Target) -> None:
             assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
             assert connection.execute("SHOW synchronous_commit").fetchone() == ("off",)
         assert connection.execute("SHOW statement_timeout").fetchone() == ("1h",)
-
-
-class Role(Protocol):
-    """Make the target as a new role sees it, with these rights."""
-
-    def __call__(self, *rights: LiteralString) -> Target: ...
-
-
-@pytest.fixture
-def as_role(target: Target) -> Iterator[Role]:
-    name = new_id("role")
-    role = sql.Identifier(name)
-
-    def make(*rights: LiteralString) -> Target:
-        for right in rights:
-            admin.execute(target.sql(right, role=role))
-        return Target(target.settings.replace(url=None, user=name, password="p"))
-
-    with target.connect() as admin:
-        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'p'").format(role))
-        yield make
-        admin.execute(sql.SQL("DROP OWNED BY {}; DROP ROLE {}").format(role, role))
 
 
 USAGE: LiteralString = "GRANT USAGE ON SCHEMA {schema} TO {role}"

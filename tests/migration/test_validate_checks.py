@@ -257,7 +257,14 @@ def test_report_and_counts_are_json(target: Target, tmp_path: Path) -> None:
     load_content(target, tmp_path, {"actors": [ACTOR]})
     write_input(tmp_path, {"actors": [{**ACTOR, "id": "other"}]})
     result = validate(target, tmp_path)
-    counts = {"source": 1, "target": 1, "kinds": {"extra": 1, "missing": 1}, "rejected": 0}
+    counts = {
+        "source": 1,
+        "target": 1,
+        "kinds": {"extra": 1, "missing": 1},
+        "rejected": 0,
+        "accepted": 0,
+        "repaired": 0,
+    }
     assert json.loads(json.dumps(asdict(result.tables["actors"]))) == counts
     lines = [json.loads(line) for line in report_path(tmp_path).read_text().splitlines()]
     assert sorted(lines, key=str) == [

@@ -14,7 +14,7 @@ from actingweb.migration.errors import ExitCode, MigrationError, is_full
 
 __all__ = ["run"]
 
-_CONTINUE = {"export": "continue it with --resume", "validate": ""}
+_CONTINUE = {"export": "continue it with --resume", "validate": "run it again"}
 """What to do about a command that was stopped, where that is not to run it again."""
 
 

@@ -83,8 +83,8 @@ def begin(target: Target, connection: Connection, identities: dict[str, str]) ->
             change = f"{table} has changed since" if table in identities else f"{table} belongs to it"
             raise UsageError(
                 f'schema "{target.schema}" contains an unfinished {source}, and {change}: continue it with the '
-                "original source and tables, or start again with --restart, which deletes the rows that it has loaded unless "
-                "--skip-duplicates keeps them"
+                "original source and tables, or start again with --restart, which deletes the rows that it has loaded "
+                "unless --skip-duplicates keeps them"
             )
     return bool(stored)
 
