@@ -143,6 +143,7 @@ _LogLevel = Annotated[
 @migrate.command(epilog=_EXIT_CODES)
 def plan(
     aws_profile: _Profile = None,
+    region: _Region = None,
     table_prefix: _Prefix = None,
     rcu: _Rcu = None,
     pg_host: _Host = None,
@@ -164,7 +165,7 @@ def plan(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, table_prefix, _SEGMENTS, rcu)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, _SEGMENTS, rcu)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     run("plan", lambda _: job.plan(source, flags, sample_rows, writes=way_back, as_json=json), json, log_level)
 
