@@ -126,6 +126,24 @@ def test_the_statements_of_the_message_are_enough(target: Target, as_role: Role,
     assert stored(target) == expected(DOCUMENTS)
 
 
+def test_a_full_disk_of_the_server_is_told(target: Target, tmp_path: Path) -> None:
+    """The server says so by this code."""
+    full: LiteralString = """
+        CREATE FUNCTION {schema}.full_disk() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON {schema}.properties EXECUTE FUNCTION {schema}.full_disk()
+    """
+    with target.connect() as connection:
+        connection.execute(target.sql(full))
+        try:
+            with pytest.raises(TargetError, match="DiskFull: could not extend file: make room on the server, then run"):
+                load(target, write_input(tmp_path, DOCUMENTS))
+        finally:
+            connection.execute(target.sql("DROP FUNCTION {schema}.full_disk() CASCADE"))
+    load(target, tmp_path)
+    assert stored(target) == expected(DOCUMENTS)
+
+
 def test_no_server(target: Target, tmp_path: Path) -> None:
     nowhere = Target(target.settings.replace(url=None, host="127.0.0.1", port="1"))
     with pytest.raises(TargetError, match="OperationalError"):

@@ -93,12 +93,7 @@ class ExportDirectory:
             raise UsageError(f"the export in {directory} is unfinished: finish it with `export --resume`")
         if manifest is not None and manifest.chosen is not None:
             _require_exported(directory, manifest.chosen, chosen)
-        paths: dict[str, Path] = {}
-        for mapping in chosen:
-            if (name := _file_of(mapping, directory, names)) is not None:
-                paths[mapping.name] = directory / name
-            elif not _may_be_missing(mapping, manifest, names):
-                raise UsageError(f"{directory / mapping.name}.json is missing{_hint(names)}")
+        paths = _paths(directory, names, manifest, chosen)
         missing = tuple(mapping.name for mapping in chosen if mapping not in CLAIMS and mapping.name not in paths)
         return cls(directory, manifest, paths, missing, chosen=chosen)
 
@@ -149,6 +144,17 @@ def _require_exported(directory: Path, exported: list[str], chosen: Tables) -> N
     """Raise `UsageError` unless the export of some tables has all that are to be read."""
     if any(mapping.name not in exported for mapping in chosen if mapping not in CLAIMS):
         raise UsageError(f"{directory} has an export of a part only: choose it by --tables {','.join(exported)}")
+
+
+def _paths(directory: Path, names: list[str], manifest: Manifest | None, chosen: Tables) -> dict[str, Path]:
+    """Return the files of the tables. Raise `UsageError` if one is missing."""
+    paths = {}
+    for mapping in chosen:
+        if (name := _file_of(mapping, directory, names)) is not None:
+            paths[mapping.name] = directory / name
+        elif not _may_be_missing(mapping, manifest, names):
+            raise UsageError(f"{directory / mapping.name}.json is missing{_hint(names)}")
+    return paths
 
 
 def _names_in(directory: Path) -> list[str]:
