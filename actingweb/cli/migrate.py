@@ -126,7 +126,8 @@ _DeleteExtra = Annotated[
     bool,
     typer.Option(
         "--delete-extra",
-        help="With --repair, also DELETE the rows that only PostgreSQL has; of an actor, all that belongs to it.",
+        help="With --repair, also DELETE the rows that only PostgreSQL has; of an actor, all that belongs to it. Rows "
+        "of a table that the source lacks stay.",
     ),
 ]
 _Limit = Annotated[int, typer.Option(min=0, help="How many differences to print.")]

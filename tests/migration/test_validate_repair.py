@@ -12,8 +12,11 @@ from actingweb.db.utils import compute_lookup_key
 from actingweb.migration.documents import Document
 from actingweb.migration.errors import UsageError
 from actingweb.migration.jobs.differences import ValidationResult
+from actingweb.migration.jobs.load import import_files
 from actingweb.migration.mapping import chosen
+from actingweb.migration.source.export_dir import ExportDirectory
 from actingweb.migration.target.connection import Target
+from actingweb.migration.target.progress import Counts
 from tests.migration.cli_tool import Tool
 from tests.migration.loads import (
     ACTOR,
@@ -21,6 +24,7 @@ from tests.migration.loads import (
     Documents,
     expected,
     load,
+    load_options,
     properties,
     stored,
     versions,
@@ -122,6 +126,26 @@ def test_a_row_that_was_corrected_by_hand_is_spared(target: Target, tmp_path: Pa
     result = repair(target, tmp_path, delete_extra=True)
     assert stored(target) == expected({"actors": [ACTOR], "properties": [good, bad | {"value": "corrected"}]})
     assert (result.differences, result.repaired) == (3, 1)
+
+
+def test_a_table_that_the_source_lacks_keeps_its_rows(target: Target, tmp_path: Path) -> None:
+    load(target, write_input(tmp_path, DOCUMENTS))
+    (tmp_path / "subscription_suspensions.json").unlink()
+    change(target, "INSERT INTO actors VALUES ('new', '', '')")
+    result = repair(target, tmp_path, delete_extra=True)
+    assert (result.differences, result.repaired) == (2, 1)
+    assert stored(target) == expected(DOCUMENTS)
+
+
+def test_an_unfinished_load_is_finished_first(target: Target, tmp_path: Path) -> None:
+    def stop(table: str, counts: Counts) -> None:
+        if counts.read:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_files(target, ExportDirectory.at(write_input(tmp_path, DOCUMENTS)), load_options(tmp_path), stop)
+    with pytest.raises(UsageError, match="finish it first"):
+        repair(target, tmp_path)
 
 
 def test_what_cannot_be_repaired_is_left_and_counted(target: Target, tmp_path: Path) -> None:

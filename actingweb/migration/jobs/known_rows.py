@@ -16,7 +16,7 @@ from actingweb.migration.mapping import ALL, LOOK_UPS, TableMapping
 from actingweb.migration.rejects import RejectFile
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["AcceptedRows", "KnownRows", "rejected_digests"]
+__all__ = ["AcceptedRows", "Known", "KnownRows", "rejected_digests"]
 
 _CREATE = "CREATE TEMP TABLE {} (digest bytea)"
 _COPY = "COPY {} FROM STDIN"
@@ -73,6 +73,24 @@ class KnownRows:
 
     def _sql(self, statement: str) -> sql.Composed:
         return sql.SQL(statement).format(self._table)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The rows of a table that an import has rejected, and those that are accepted."""
+
+    rejected: KnownRows
+    accepted: KnownRows
+
+    @classmethod
+    def of(cls, connection: Connection, mapping: TableMapping) -> "Known":
+        """Return both, empty."""
+        return cls(*(KnownRows(connection, name, mapping) for name in ("rejected_rows", "accepted_rows")))
+
+    def drop(self) -> None:
+        """Drop the temporary tables."""
+        self.rejected.drop()
+        self.accepted.drop()
 
 
 def rejected_digests(file: RejectFile) -> Iterator[bytes]:

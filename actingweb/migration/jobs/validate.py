@@ -14,9 +14,10 @@ from psycopg import IsolationLevel, sql
 from actingweb.db.postgresql.session import prepare_session
 from actingweb.migration.batches import Batch, Reject
 from actingweb.migration.documents import digest_of, key_of
+from actingweb.migration.errors import UsageError
 from actingweb.migration.jobs.comparison import EXPECTED_LOOK_UPS, Comparison
 from actingweb.migration.jobs.differences import Difference, Kind, Report, TableResult, Tally, ValidationResult
-from actingweb.migration.jobs.known_rows import AcceptedRows, KnownRows, rejected_digests
+from actingweb.migration.jobs.known_rows import AcceptedRows, Known, rejected_digests
 from actingweb.migration.jobs.overlap import overlap
 from actingweb.migration.jobs.repair import Repair
 from actingweb.migration.jobs.row_parts import is_owned
@@ -25,6 +26,7 @@ from actingweb.migration.rejects import RejectFile
 from actingweb.migration.rows import Conversion, convert
 from actingweb.migration.target.connection import Connection, Target, lift_timeouts, target_errors
 from actingweb.migration.target.lookups import LookUps, claimed_keys, held_properties, rejected_keys
+from actingweb.migration.target.progress import is_unfinished
 from actingweb.migration.target.rights import REPAIRING
 from actingweb.migration.target.staging import StagedClaims, Staging
 
@@ -82,10 +84,7 @@ def validate(target: Target, source_of: SourceOf, options: ValidationOptions, on
     """
     options.accepted.check()
     with closing(target.connect()) as connection:
-        if options.repair:
-            target.check(connection, REPAIRING)
-        else:
-            target.check_revision(connection)
+        _check(target, connection, options)
         with target_errors():
             # For the session even behind a pooler: temporary tables work only if it keeps the server connection.
             prepare_session(connection, local=False)
@@ -102,12 +101,22 @@ def validate(target: Target, source_of: SourceOf, options: ValidationOptions, on
                     run.stage_claims(mapping, source_of(mapping))
             for mapping in MAPPINGS:
                 if mapping in options.tables:
-                    run.compare(mapping, source_of(mapping) or ())
+                    run.compare(mapping, source_of(mapping))
             run.finish()
         without_claims = PROPERTIES in options.tables and not run.claims
         return ValidationResult(
             report.tables, report.first, run.unknown, without_claims, _described(target, connection)
         )
+
+
+def _check(target: Target, connection: Connection, options: ValidationOptions) -> None:
+    if not options.repair:
+        target.check_revision(connection)
+        return
+    target.check(connection, REPAIRING)
+    with target_errors():
+        if is_unfinished(target, connection):
+            raise UsageError("a load of this schema is unfinished: finish it first")
 
 
 def _described(target: Target, connection: Connection) -> str:
@@ -128,6 +137,8 @@ class _Run:
     expected: "ExpectedLookUps"
     unknown: dict[str, dict[str, int]]
     claims: list[TableMapping] = field(default_factory=list)
+    kept: set[TableMapping] = field(default_factory=set)
+    """The tables that the source does not have, from which no row is deleted."""
 
     def stage_claims(self, mapping: TableMapping, batches: Iterable[Batch] | None) -> None:
         """Stage a table of claims, which determine the look-ups of the source, unless the source lacks the table."""
@@ -141,10 +152,13 @@ class _Run:
             known.drop()
         self.claims.append(mapping)
 
-    def compare(self, mapping: TableMapping, batches: Iterable[Batch]) -> None:
+    def compare(self, mapping: TableMapping, batches: Iterable[Batch] | None) -> None:
         """Compare a table, and repair it if that is wanted."""
         self.report.tables[mapping.name] = TableResult()
-        staging, known = self._staged(mapping, batches)
+        if batches is None:
+            # It may have been forgotten in the source.
+            self.kept.add(mapping)
+        staging, known = self._staged(mapping, batches or ())
         with target_errors():
             staging.finish(looked_up=mapping is ACTORS)
             self._compare(staging, known)
@@ -163,7 +177,7 @@ class _Run:
             if PROPERTIES in self.options.tables:
                 self._compare_look_ups()
 
-    def _compare(self, staging: Staging, known: "_Known") -> None:
+    def _compare(self, staging: Staging, known: Known) -> None:
         mapping = staging.mapping
         owners = Staging(self.target, self.connection, ACTORS) if ACTORS in self.options.tables else None
         result = self.report.tables[mapping.name]
@@ -199,7 +213,8 @@ class _Run:
         yield from ((key, True) for key in accepted.look_up_keys())
 
     def _deletes(self, mapping: TableMapping) -> bool:
-        return self.options.repair and self.options.delete_extra and mapping in self.options.tables
+        wanted = self.options.repair and self.options.delete_extra
+        return wanted and mapping in self.options.tables and mapping not in self.kept
 
     @property
     def _comparison(self) -> Comparison:
@@ -215,9 +230,9 @@ class _Run:
     def _repair(self) -> Repair:
         return Repair(self.target, self.connection)
 
-    def _staged(self, mapping: TableMapping, batches: Iterable[Batch]) -> tuple[Staging, "_Known"]:
+    def _staged(self, mapping: TableMapping, batches: Iterable[Batch]) -> tuple[Staging, Known]:
         staging = Staging(self.target, self.connection, mapping)
-        known = _Known.of(self.connection, mapping)
+        known = Known.of(self.connection, mapping)
         corrected: dict[str, bytes] = {}
         self.on_rows(mapping.name, 0)
         with target_errors():
@@ -234,7 +249,7 @@ class _Run:
         )
         return staging, known
 
-    def _add(self, staging: Staging, known: "_Known", read: int, rows: Conversion) -> None:
+    def _add(self, staging: Staging, known: Known, read: int, rows: Conversion) -> None:
         table = staging.mapping.name
         result = self.report.tables[table]
         with target_errors():
@@ -254,22 +269,6 @@ class _Run:
             names[name] = names.get(name, 0) + count
         result.source = (result.source or 0) + read
         self.on_rows(table, result.source)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The rows of a table that an import has rejected, and those that are accepted."""
-
-    rejected: KnownRows
-    accepted: KnownRows
-
-    @classmethod
-    def of(cls, connection: Connection, mapping: TableMapping) -> "_Known":
-        return cls(*(KnownRows(connection, name, mapping) for name in ("rejected_rows", "accepted_rows")))
-
-    def drop(self) -> None:
-        self.rejected.drop()
-        self.accepted.drop()
 
 
 def _corrected(documents: list[bytes], corrected: dict[str, bytes]) -> list[bytes]:
