@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -81,7 +81,7 @@ def _owner_target(settings: PostgresSettings) -> Target:
     parameters = conninfo_to_dict(connection_string(settings, migration=True))
     if not parameters.get("password") and _requires_password(parameters):
         url = make_conninfo(settings.migration_url or "", password=_ask(parameters))
-        settings = replace(settings, migration_url=url)
+        settings = settings.replace(migration_url=url)
     return Target(settings, as_owner=True)
 
 
