@@ -14,7 +14,7 @@ _ABOUT = (
     "Options win over the environment, and that over a file .env in the working directory or above. Settings: "
     "AWS_DB_PREFIX, "
     "AWS_DB_HOST, AWS_DEFAULT_REGION, AWS_REGION, PG_DB_HOST, PG_DB_PORT, PG_DB_NAME, PG_DB_USER, PG_DB_PASSWORD, "
-    "PG_DB_URL, PG_DB_PREFIX, PG_DB_SCHEMA, INDEXED_PROPERTIES."
+    "PG_DB_URL, PG_MIGRATION_URL, PG_DB_PREFIX, PG_DB_SCHEMA, INDEXED_PROPERTIES."
 )
 _EXIT_CODES = (
     "Exit codes: 0 success · 2 wrong usage or settings · 3 rows were rejected · 4 differences were found · "

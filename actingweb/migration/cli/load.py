@@ -51,7 +51,7 @@ def import_(
     """Load the files of a directory."""
     settings = read_settings()
     source = files.source(settings)
-    target = target_of(settings, flags, writes=True)
+    target = target_of(settings, flags)
     display.expect(source.rows())
     rejects = rejects or files.directory / "rejects"
     if rejects.resolve() == files.directory.resolve():
@@ -65,7 +65,7 @@ def copy(
     """Load the tables of DynamoDB."""
     settings = read_settings()
     tables = source.source(settings)
-    target = target_of(settings, flags, writes=True)
+    target = target_of(settings, flags)
     display.expect({mapping.name: tables.estimate(mapping) for mapping in tables.mappings})
     return _outcome(copy_tables(tables, target, load_flags.options(rejects, settings), _counter(display)), rejects)
 
@@ -73,7 +73,7 @@ def copy(
 def replay(rejects: Path, flags: PostgresFlags, display: Display) -> Outcome:
     """Load rejected rows again."""
     settings = read_settings()
-    target = target_of(settings, flags, writes=True)
+    target = target_of(settings, flags)
     options = LoadOptions(rejects, settings.indexed_properties)
     return _outcome(replay_rejects(target, options, _counter(display)), rejects)
 

@@ -49,15 +49,16 @@ def read_settings() -> Settings:
         raise UsageError(str(error)) from None
 
 
-def target_of(settings: Settings, flags: PostgresFlags, *, writes: bool = False) -> Target:
+def target_of(settings: Settings, flags: PostgresFlags) -> Target:
     """Return the target; ask for the password if the server requires one and none is set.
 
-    A command that `writes` logs in by PG_MIGRATION_URL, as Alembic does, if that is set and no option is given.
+    The log-in is that of PG_MIGRATION_URL, as for Alembic, if that is set and no option is given: even to compare takes
+    rights that the application does not need.
 
     Raise `UsageError` for invalid settings, or if a password is required and there is no terminal to ask on.
     """
     try:
-        if writes and settings.postgresql.migration_url and not flags.are_given:
+        if settings.postgresql.migration_url and not flags.are_given:
             return _owner_target(settings.postgresql)
         return _target(settings.postgresql, flags)
     except (ConfigurationError, PasswordError) as error:

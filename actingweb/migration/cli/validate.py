@@ -90,7 +90,7 @@ def validate(
         source_of, tables, place = _items(live, display), source.tables, f"DynamoDB at {live.endpoint.address}"
     else:
         raise UsageError("name either --input-dir or --source dynamodb")
-    target = target_of(settings, flags, writes=repair_flags.repair)
+    target = target_of(settings, flags)
     options = report_flags.options(settings, None if files is None else files.directory / "rejects")
     options = replace(options, tables=tables_of(tables), **vars(repair_flags))
     result = job.validate(target, source_of, options, display.reached)
