@@ -13,7 +13,7 @@ from psycopg import sql
 
 from actingweb.db.settings import Settings
 from actingweb.migration.documents import Document
-from actingweb.migration.errors import SourceError, TargetError
+from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.jobs.differences import Kind
 from actingweb.migration.jobs.load_options import LoadSummary
 from actingweb.migration.target.connection import Target
@@ -249,7 +249,7 @@ def test_reading_is_needed(target: Target, reader: Target, tmp_path: Path) -> No
     with target.connect() as connection:
         role = sql.Identifier(reader.settings.user)
         connection.execute(target.sql("REVOKE SELECT ON {schema}.trusts FROM {role}", role=role))
-    with pytest.raises(TargetError, match="permission denied"):
+    with pytest.raises(UsageError, match=r"lacks SELECT on trusts: .*GRANT SELECT ON .*trusts"):
         validate(reader, tmp_path)
 
 

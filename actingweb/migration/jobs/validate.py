@@ -27,7 +27,7 @@ from actingweb.migration.rows import Conversion, convert
 from actingweb.migration.target.connection import Connection, Target, lift_timeouts, target_errors
 from actingweb.migration.target.lookups import LookUps, claimed_keys, held_properties, rejected_keys
 from actingweb.migration.target.progress import is_unfinished
-from actingweb.migration.target.rights import REPAIRING
+from actingweb.migration.target.rights import COMPARING, REPAIRING
 from actingweb.migration.target.staging import StagedClaims, Staging
 
 __all__ = ["OnRows", "SourceOf", "ValidationOptions", "ValidationResult", "validate"]
@@ -111,6 +111,7 @@ def validate(target: Target, source_of: SourceOf, options: ValidationOptions, on
 
 def _check(target: Target, connection: Connection, options: ValidationOptions) -> None:
     if not options.repair:
+        target.require(connection, COMPARING)
         target.check_revision(connection)
         return
     target.check(connection, REPAIRING)

@@ -61,16 +61,20 @@ class Target:
 
     def check(self, connection: Connection, needed: RightsNeeded = LOADING) -> None:
         """Raise `UsageError` unless the role has the rights that are needed, and the schema is at head."""
-        with target_errors():
-            lacks = lacking(connection, self.schema, needed)
-        if lacks is not None:
-            raise UsageError(lacks)
+        self.require(connection, needed)
         self.check_revision(connection)
         with target_errors():
             if connection.execute(_READ_ONLY).fetchone() == (True,):
                 raise UsageError(
                     "nothing can be written: the server is read-only, as a standby or by default_transaction_read_only"
                 )
+
+    def require(self, connection: Connection, needed: RightsNeeded) -> None:
+        """Raise `UsageError` naming the rights that the role lacks."""
+        with target_errors():
+            lacks = lacking(connection, self.schema, needed)
+        if lacks is not None:
+            raise UsageError(lacks)
 
     def check_revision(self, connection: Connection) -> None:
         """Raise `UsageError` unless the schema is at head, in UTF8, and row-level security hides no rows."""

@@ -11,7 +11,7 @@ from actingweb.db.postgresql.constraints import ALL
 from actingweb.db.postgresql.rights import phrase
 from actingweb.db.postgresql.schema_facts import VERSIONS
 
-__all__ = ["LOADING", "REPAIRING", "RightsNeeded", "lacking"]
+__all__ = ["COMPARING", "LOADING", "REPAIRING", "RightsNeeded", "lacking"]
 
 _TABLES = sorted(record.table for record in ALL)
 _RIGHTS = """
@@ -36,6 +36,7 @@ class RightsNeeded:
     creates: bool
 
 
+COMPARING = RightsNeeded(("SELECT",), creates=False)
 LOADING = RightsNeeded(("SELECT", "INSERT", "DELETE"), creates=True)
 REPAIRING = RightsNeeded(("SELECT", "INSERT", "UPDATE", "DELETE"), creates=False)
 
