@@ -15,7 +15,7 @@ from actingweb.migration.cli import display
 from actingweb.migration.cli.meter import Meter
 from actingweb.migration.target.connection import Target
 from testbed.servers import PostgresTables
-from tests.migration.cli_tool import Tool
+from tests.migration.cli_tool import Tool, without_progress
 from tests.migration.loads import DOCUMENTS, write_input
 from tests.support import PATIENCE
 
@@ -69,6 +69,16 @@ def test_more_rows_than_were_expected(clock: Clock) -> None:
     clock.now += 1
     meter.reached("actors", 5)
     assert (meter.total, meter.remaining) == (5, 0)
+
+
+@pytest.mark.parametrize("minutes", [0, 75])
+def test_tests_tell_these_lines_from_others(clock: Clock, minutes: int) -> None:
+    meter = Meter("import", clock)
+    clock.now += minutes
+    lines = f"{meter.line()}\nERROR: no\n"
+    meter.reached("actors", 0)
+    clock.now += minutes
+    assert without_progress(f"{lines}{meter.line()}\n") == "ERROR: no\n"
 
 
 def test_a_line_comes_at_least_every_15_seconds() -> None:
