@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from actingweb.migration.cli import display
 from actingweb.migration.cli.meter import Meter
 from actingweb.migration.target.connection import Target
 from testbed.servers import PostgresTables
-from tests.migration.cli_tool import Tool, without_progress
+from tests.migration.cli_tool import Running, Tool, without_progress
 from tests.migration.loads import DOCUMENTS, write_input
 from tests.support import PATIENCE
 
@@ -90,7 +89,7 @@ def busy_tool(tmp_path: Path, target: Target, postgres_tables: PostgresTables) -
     """Return the tool with files to import, and lines more often."""
     write_input(tmp_path / "files", DOCUMENTS)
     environment = {**postgres_tables.environment, "PATH": "/usr/bin:/bin"}
-    return Tool(tmp_path, environment, (sys.executable, "-c", OFTEN + START))
+    return Tool(tmp_path, environment, ("-c", OFTEN + START), fresh=True)
 
 
 @pytest.mark.parametrize("command", ["import", "validate"])
@@ -99,9 +98,10 @@ def test_without_a_terminal_lines_show_that_it_goes_on(busy_tool: Tool, pg: Conn
     with pg.transaction():
         pg.execute("LOCK TABLE actors IN ACCESS EXCLUSIVE MODE")
         with busy_tool.start(command, "--input-dir", "files", "--json") as process:
-            assert process.stderr is not None
-            assert process.stderr.readline().startswith(f"{command}: ")
-            _stop(process, signal.SIGTERM)
+            assert _first_line(process).startswith(f"{command}: ")
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,7 @@ def test_a_signal_ends_it_in_order(busy_tool: Tool, pg: Connection, number: int,
     with pg.transaction():
         pg.execute("LOCK TABLE actors IN ACCESS EXCLUSIVE MODE")
         with busy_tool.start("import", "--input-dir", "files") as process:
-            assert process.stderr is not None
-            process.stderr.readline()
+            _first_line(process)
             process.send_signal(number)
             pg.execute("ROLLBACK; BEGIN")
             _, errors = process.communicate(timeout=PATIENCE)
@@ -121,7 +120,8 @@ def test_a_signal_ends_it_in_order(busy_tool: Tool, pg: Connection, number: int,
     assert busy_tool.run("import", "--input-dir", "files").returncode == 0
 
 
-def _stop(process: subprocess.Popen[str], number: int) -> None:
-    process.send_signal(number)
-    process.send_signal(number)
-    process.communicate(timeout=PATIENCE)
+def _first_line(process: Running) -> str:
+    """Wait for the first line on stderr."""
+    assert isinstance(process, subprocess.Popen)
+    assert process.stderr is not None
+    return process.stderr.readline()
