@@ -2,31 +2,26 @@
 
 from collections.abc import Generator, Iterator
 
-from rich.console import Console
-from rich.text import Text
-
 from actingweb.cli.checks import packages
-from actingweb.cli.checks.findings import Finding, Level, exit_code, good, stopper
 from actingweb.cli.checks.settings import Sources
 from actingweb.db import health
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.registry import BUILT_IN
 from actingweb.migration.cli.display import print_json
+from actingweb.migration.cli.findings_printer import FindingsPrinter
 from actingweb.migration.errors import ExitCode, UsageError
+from actingweb.migration.findings import Finding, Level, exit_code, good, stopper
 
 __all__ = ["run"]
 
-_STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.STOPS: "bold red"}
 _NEEDED = {"dynamodb": ("pynamodb", "botocore"), "postgresql": ("psycopg", "psycopg_pool", "libpq")}
 """The packages without which the server of a side cannot be checked."""
-
-_TITLES = {"settings": "Settings", "packages": "Packages", "dynamodb": "DynamoDB", "postgresql": "PostgreSQL"}
 
 
 def run(backend: str | None, *, as_json: bool) -> ExitCode:
     """Check a backend, or "both", or (None) the backend of the settings; print the findings."""
     findings: list[Finding] = []
-    printer = _Printer()
+    printer = FindingsPrinter()
     for found in _findings(backend):
         findings.append(found)
         if not as_json:
@@ -94,30 +89,3 @@ def _third_party(name: str) -> Finding:
     if report["status"] == "ok":
         return good("settings", "backend", f"{name}: {report.get('note', 'its own check finds nothing wrong')}")
     return stopper("settings", "backend", f"{name}: {report['reason']}")
-
-
-class _Printer:
-    """Prints findings as lines; in colour on a terminal, unless NO_COLOR is set."""
-
-    def __init__(self) -> None:
-        self._console = Console(soft_wrap=True, highlight=False)
-        self._side = ""
-
-    def show(self, found: Finding) -> None:
-        """Print a finding; before the first one of a side, print its title."""
-        if found.side != self._side:
-            before = "\n" if self._side else ""
-            self._console.print(Text(f"{before}{_TITLES[found.side]}", style="bold"))
-            self._side = found.side
-        line = (
-            Text("  ").append(f"{found.level:<10}", style=_STYLES[found.level]).append(f"{found.check}: {found.text}")
-        )
-        if found.advice:
-            line.append(f": {found.advice}")
-        self._console.print(line)
-
-    def sum_up(self, findings: list[Finding]) -> None:
-        """Print the numbers of findings by level."""
-        counts = {level: sum(found.level is level for found in findings) for level in Level}
-        text = f"{counts[Level.OK]} ok, {counts[Level.WARNING]} with a warning, {counts[Level.STOPS]} that stop you"
-        self._console.print(Text(f"\n{text}", style="bold"))

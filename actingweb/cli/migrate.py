@@ -70,6 +70,13 @@ _Format = Annotated[
 ]
 _Skip = Annotated[bool, typer.Option("--skip-duplicates", help="Keep existing rows that have the same key.")]
 _MaxRejects = Annotated[int | None, typer.Option(min=0, help="Stop when a table has more rejected rows than this.")]
+_SampleRows = Annotated[int, typer.Option(min=8, help="How many rows of each table to examine.")]
+_WayBack = Annotated[
+    bool,
+    typer.Option(
+        "--way-back", help="Also try whether the credentials allow writing to DynamoDB, which the way back needs."
+    ),
+]
 _Source = Annotated[
     Literal["files", "dynamodb"], typer.Option(help="What to compare PostgreSQL with: files or the live tables.")
 ]
@@ -83,6 +90,35 @@ _LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"],
     typer.Option(case_sensitive=False, help="The lowest level to log to stderr."),
 ]
+
+
+@migrate.command(epilog=_EXIT_CODES)
+def plan(
+    aws_profile: _Profile = None,
+    table_prefix: _Prefix = None,
+    rcu: _Rcu = None,
+    pg_host: _Host = None,
+    pg_port: _Port = None,
+    pg_database: _Database = None,
+    pg_user: _User = None,
+    pg_password: _Password = None,
+    sample_rows: _SampleRows = 1000,
+    way_back: _WayBack = False,
+    json: _Json = False,
+    log_level: _LogLevel = "WARNING",
+) -> None:
+    """Examine both sides before a migration, and estimate what it takes. Nothing is written.
+
+    Each finding is ok, a warning, or stops you, with what to do.
+    """
+    from actingweb.migration.cli import plan as job
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+    from actingweb.migration.cli.sources import DynamoDBFlags
+
+    source = DynamoDBFlags(aws_profile, table_prefix, _SEGMENTS, rcu)
+    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    run("plan", lambda _: job.plan(source, flags, sample_rows, writes=way_back, as_json=json), json, log_level)
 
 
 @migrate.command(epilog=_EXIT_CODES)

@@ -36,7 +36,7 @@ class Fault(Exception):  # noqa: N818 - users never see it
         self.reason = reason
         self.cause = cause
 
-    def named(self, op: str, actor_id: str | None) -> DbError:
+    def to_public_error(self, op: str, actor_id: str | None) -> DbError:
         """Return the public error of operation `op`, with the cause chained."""
         error = self.error(op, actor_id, reason=self.reason)
         error.__cause__ = self.cause

@@ -103,7 +103,7 @@ def _described(use_lookup_table: bool | None) -> "dict[Layout, Description | Non
     try:
         return {layout: describe(layout, wait=True) for layout in _required(use_lookup_table)}
     except Fault as fault:
-        error = fault.named("table check", None)
+        error = fault.to_public_error("table check", None)
     raise error
 
 

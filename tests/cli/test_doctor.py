@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from actingweb.cli.checks.findings import Level, exit_code, good, stopper, warning
 from actingweb.cli.checks.settings import VARIABLES
 from actingweb.migration.errors import ExitCode
+from actingweb.migration.findings import Level, exit_code, good, stopper, warning
 from testbed.servers import PostgresTables
 
 from .conftest import Doctor

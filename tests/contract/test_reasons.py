@@ -82,7 +82,7 @@ def test_the_search_of_the_sources_finds_them_all() -> None:
 
 
 def check(fault: Fault) -> None:
-    error = fault.named("op", None)
+    error = fault.to_public_error("op", None)
     assert isinstance(error, DbError)
     assert says_what_to_do(str(error.reason)) or isinstance(error, DbUnknownActorError), error.reason
     assert "hidden" not in str(error)

@@ -14,8 +14,8 @@ from actingweb.db import (
 from actingweb.db.capabilities import Capability
 from actingweb.db.conformance import lacks, requires
 from actingweb.db.protocols import DbSubscriptionProtocol
-from actingweb.db.records import SubscriptionRecord
 from actingweb.db.registry import Backend
+from actingweb.db.spi import SubscriptionRecord
 from tests.support import race
 
 from .support.entities import FLAGS, refusal, unset_texts

@@ -17,8 +17,9 @@ ROOMS = {
     "source": set[str](),
     "target": set[str](),
     "jobs": {"source", "target"},
+    "plan": {"source", "target"},
     "live": {"source", "target"},
-    "cli": {"jobs", "live", "source", "target"},
+    "cli": {"jobs", "live", "plan", "source", "target"},
 }
 
 Imports = Mapping[str, set[str]]

@@ -115,7 +115,7 @@ def test_behind_a_pooler_they_hold_outside_of_transactions_only(limited: Made) -
         before = in_force(connection, *LIMITS)
         assert "0" not in before.values()
         with connection.transaction():
-            connection.execute(connection.lifting)
+            connection.execute(connection.lift_timeouts_sql)
             freed = in_force(connection, *LIMITS)
             assert {name for name, value in freed.items() if value != "0"} <= {"idle_session_timeout"}
         assert in_force(connection, *LIMITS) == before

@@ -6,7 +6,6 @@ from email.utils import parsedate_to_datetime
 from statistics import median
 from typing import Any
 
-from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
 from actingweb.cli.checks.settings import Sources, without_user
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.errors import fault_of
@@ -17,6 +16,7 @@ from actingweb.db.dynamodb.transport import RequestFailed, Transport
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import Settings
+from actingweb.migration.findings import Finding, good, stopper, unchecked, warning
 
 __all__ = ["findings"]
 

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import actingweb.db
-from actingweb.cli.checks.findings import Finding, good, stopper
+from actingweb.migration.findings import Finding, good, stopper
 
 __all__ = ["findings"]
 

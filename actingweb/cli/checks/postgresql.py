@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
 from actingweb.cli.checks.postgresql_schema import SCHEMA_CHECKS
 from actingweb.cli.checks.postgresql_server import SERVER_CHECKS, Inspection
 from actingweb.db.exceptions import ConfigurationError
@@ -17,6 +16,7 @@ from actingweb.db.postgresql.conninfo import pool_string
 from actingweb.db.postgresql.errors import connect_fault, fault_of
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.settings import PostgresSettings
+from actingweb.migration.findings import Finding, good, stopper, unchecked, warning
 
 __all__ = ["findings"]
 

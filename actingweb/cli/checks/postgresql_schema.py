@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any, LiteralString, NamedTuple
 
-from actingweb.cli.checks.findings import Finding, good, stopper, unchecked, warning
 from actingweb.cli.checks.postgresql_server import Check, Inspection
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.postgresql.rights import missing_rights, phrase
 from actingweb.db.postgresql.schema_check import hazard_of
+from actingweb.migration.findings import Finding, good, stopper, unchecked, warning
 
 __all__ = ["SCHEMA_CHECKS"]
 

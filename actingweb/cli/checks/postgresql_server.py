@@ -10,10 +10,10 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from actingweb.cli.checks.findings import Finding, good, stopper, warning
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.schema_check import SchemaState, schema_state
 from actingweb.db.settings import PostgresSettings
+from actingweb.migration.findings import Finding, good, stopper, warning
 
 __all__ = ["SERVER_CHECKS", "Check", "Inspection"]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from actingweb.cli.checks.findings import Finding, good, stopper
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.settings import Settings
 from actingweb.migration.cli.env_file import load_env_file
+from actingweb.migration.findings import Finding, good, stopper
 
 __all__ = ["VARIABLES", "Sources", "without_user"]
 

@@ -91,7 +91,7 @@ def _create_if_missing(table: Layout | _Creatable) -> None:
         if in_use(error):
             return
         fault = error if isinstance(error, Fault) else fault_of(_driver_error(error))
-        raise fault.named("table check", None) from fault.cause
+        raise fault.to_public_error("table check", None) from fault.cause
 
 
 def _create_or_check(layout: Layout) -> None:
@@ -106,7 +106,7 @@ def _create_or_check(layout: Layout) -> None:
     for problem in problems_in(layout, found):
         if problem.of_key:
             reason = f"table {problem.table} is not ActingWeb's, as its key shows: {problem.text}; check AWS_DB_PREFIX"
-            raise Fault(DbSchemaError, reason).named("table check", None)
+            raise Fault(DbSchemaError, reason).to_public_error("table check", None)
         logger.warning("table check: %s", problem)
 
 

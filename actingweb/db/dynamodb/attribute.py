@@ -92,13 +92,13 @@ class DbAttribute(_Rows, AttributePolicy):
         data: StoredAttribute | None = {"S": old}
         ttl: StoredAttribute | None = None
         for _ in range(_ATTEMPTS):
-            refused = cls._swap_exactly(key, data, ttl, changes, now)
-            if refused is None:
+            failed = cls._swap_exactly(key, data, ttl, changes, now)
+            if failed is None:
                 return True
-            row = cls._stored_row(refused, key)
+            row = cls._stored_row(failed, key)
             if row is None or _expired(row, now) or not json_values.equal(row.data, wanted):
                 return False
-            data, ttl = _stored(refused, "data"), _stored(refused, "ttl_timestamp")
+            data, ttl = _stored(failed, "data"), _stored(failed, "ttl_timestamp")
         raise client.collided()
 
     @classmethod
@@ -191,8 +191,8 @@ def _expired(row: AttributeRecord, now: int) -> bool:
     return row.ttl_timestamp is not None and row.ttl_timestamp <= now
 
 
-def _stored(refused: ConditionFailed, name: str) -> StoredAttribute | None:
-    return (refused.item or {}).get(name)
+def _stored(failed: ConditionFailed, name: str) -> StoredAttribute | None:
+    return (failed.item or {}).get(name)
 
 
 def _in_chain(row: AttributeRecord, chain_id: Any) -> bool:

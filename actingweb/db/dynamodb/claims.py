@@ -108,10 +108,10 @@ def _transact(
     """
     for attempt in range(_ATTEMPTS):
         steps = [step for change in changes for step in _steps(change, known[change.name])]
-        refused = client.transact([*(step.action for step in steps), *others])
-        if refused is None:
+        conflicts = client.transact([*(step.action for step in steps), *others])
+        if conflicts is None:
             return True
-        for index, item in refused.items():
+        for index, item in conflicts.items():
             _learn(steps[index], known[steps[index].change.name], item)
         if not allowed():
             return False

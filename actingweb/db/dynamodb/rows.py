@@ -59,12 +59,12 @@ class DynamoRows(EntityBase[R]):
         return part is None or text_of(cls.record, item, part) == key_values[1]
 
     @classmethod
-    def _stored_row(cls, refused: ConditionFailed, key_values: tuple[Any, ...]) -> R | None:
+    def _stored_row(cls, failed: ConditionFailed, key_values: tuple[Any, ...]) -> R | None:
         """Return the row of this key that a rejected write found, None if there is none.
 
         Raise `Fault`, as a read does, if the row cannot be decoded: the condition may have failed because of that.
         """
-        item = refused.item
+        item = failed.item
         return cls._row(item) if item and cls._holds(item, key_values) else None
 
     @classmethod
@@ -83,22 +83,22 @@ class DynamoRows(EntityBase[R]):
         return not isinstance(outcome, ConditionFailed) or cls._own(record, item, outcome)
 
     @classmethod
-    def _own(cls, record: R, item: Item, refused: ConditionFailed) -> bool:
+    def _own(cls, record: R, item: Item, failed: ConditionFailed) -> bool:
         """Tell whether an earlier attempt of the same insert stored the item that a later attempt found.
 
         Raise the `Fault` of a `DbOutcomeUnknownError` if rows can be modified, because the item then proves nothing.
         """
-        stored = cls._taken(refused, record.key_values())
-        if not refused.repeated:
+        stored = cls._taken(failed, record.key_values())
+        if not failed.repeated:
             return False
         if not cls.unique_rows:
             raise _unproven()
         return stored == item
 
     @classmethod
-    def _taken(cls, refused: ConditionFailed, key_values: tuple[Any, ...]) -> Item:
+    def _taken(cls, failed: ConditionFailed, key_values: tuple[Any, ...]) -> Item:
         """Return the item that a rejected write found. Raise `Fault` if it belongs to other parts of the key."""
-        item = refused.item or {}
+        item = failed.item or {}
         if not cls._holds(item, key_values):
             reason = "other key parts that join to the same range key are stored: choose another id"
             raise Fault(DbConflictError, reason)

@@ -91,7 +91,7 @@ def _named(fault: Fault, op: str, method: Callable[..., Any], args: tuple[Any, .
     handle = getattr(owner, "handle", None)
     if actor_id is None and handle is not None:
         actor_id = getattr(handle, "id", None)
-    return fault.named(op, clean_text(actor_id) if isinstance(actor_id, str) else None)
+    return fault.to_public_error(op, clean_text(actor_id) if isinstance(actor_id, str) else None)
 
 
 def _too_deep() -> Fault:

@@ -67,7 +67,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
 
     @abstractmethod
     def _put_many(self, actor_id: str, values: dict[str, str | None]) -> dict[str, str]:
-        """Store these values by name in one atomic step, as `_put` does; None deletes the row, as `_remove` does.
+        """Store these values by name in one atomic step, with their look-up rows; None deletes, as `_remove` does.
 
         Return, by name, the other actors that keep valid claims on the values.
         """

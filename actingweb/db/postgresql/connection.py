@@ -136,7 +136,7 @@ def _lendable() -> tuple[Pool, PooledConnection]:
     try:
         return connected()
     except Fault as fault:
-        error = fault.named("connect", None)
+        error = fault.to_public_error("connect", None)
     raise error
 
 

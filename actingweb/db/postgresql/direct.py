@@ -13,7 +13,7 @@ from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.conninfo import connection_string, pool_string
 from actingweb.db.postgresql.pooled_connection import NoAnswerError
 from actingweb.db.postgresql.session import prepare_session
-from actingweb.db.postgresql.watching import watched
+from actingweb.db.postgresql.watching import watch_silence
 from actingweb.db.settings import PostgresSettings
 
 __all__ = ["DirectConnection", "connect"]
@@ -31,16 +31,16 @@ class DirectConnection(psycopg.Connection[tuple[Any, ...]]):
     statement raises `NoAnswerError`.
 
     Attributes:
-        lifting: the SQL that lifts the timeouts of the current transaction.
+        lift_timeouts_sql: the SQL that lifts the timeouts of the current transaction.
     """
 
     silence = math.inf
     connect_timeout = 0.0
-    lifting = b""
+    lift_timeouts_sql = b""
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Do the same as psycopg's method, and check whether a silent server is alive."""
-        return super().wait(watched(gen, self.silence, self._require_alive), *args, **kwargs)
+        return super().wait(watch_silence(gen, self.silence, self._require_alive), *args, **kwargs)
 
     def _require_alive(self) -> None:
         """Raise `NoAnswerError` if the server does not answer a request for TLS, which needs no log-in."""
@@ -68,8 +68,10 @@ def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectCon
     """Return a new connection in autocommit mode; with `migration` one for schema changes.
 
     Settings that would abort long work or change the meaning of a statement are reset for the session. Behind a pooler
-    the timeouts are lifted only in transactions that begin with `lifting`. Raise `psycopg.Error` if there is no
-    connection, `ConfigurationError` for bad settings, `SessionError` if a timeout cannot be lifted.
+    the timeouts are lifted only in transactions that begin with `lift_timeouts_sql`.
+
+    Raise `psycopg.Error` if there is no connection, `ConfigurationError` for bad settings, `SessionError` if a timeout
+    cannot be lifted.
     """
     conninfo = connection_string(settings, migration=True) if migration else pool_string(settings, fresh=True)
     # Behind a pooler, another client's statement can have the name of a prepared one.
@@ -81,7 +83,7 @@ def connect(settings: PostgresSettings, *, migration: bool = False) -> DirectCon
         if pooled is None:
             row = connection.execute("SELECT pg_backend_pid()").fetchone()
             pooled = row != (connection.info.backend_pid,)
-        connection.lifting = prepare_session(connection, local=pooled)
+        connection.lift_timeouts_sql = prepare_session(connection, local=pooled)
     except BaseException:
         connection.close()
         raise

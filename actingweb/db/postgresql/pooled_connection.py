@@ -18,7 +18,7 @@ from psycopg.pq.abc import PGresult
 from actingweb.db.postgresql.adapters import LOADERS
 from actingweb.db.postgresql.connecting import connect
 from actingweb.db.postgresql.statement import Query
-from actingweb.db.postgresql.watching import watched
+from actingweb.db.postgresql.watching import watch_silence
 
 __all__ = ["NoAnswerError", "Parameters", "PooledConnection", "Result"]
 
@@ -88,7 +88,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Do the same as psycopg's method; after `silence` seconds close the connection and raise `NoAnswerError`."""
-        return super().wait(watched(gen, self.silence, self._give_up), *args, **kwargs)
+        return super().wait(watch_silence(gen, self.silence, self._give_up), *args, **kwargs)
 
     def _give_up(self) -> None:
         self.close()

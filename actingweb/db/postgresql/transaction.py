@@ -83,7 +83,7 @@ def transaction() -> Iterator[None]:
             yield
         return
     except Fault as fault:
-        error = fault.named("transaction", None)
+        error = fault.to_public_error("transaction", None)
     raise error
 
 

@@ -10,7 +10,7 @@ from psycopg.pq import Conninfo
 from actingweb.db.environment import SSL_MODES, has_control
 from actingweb.db.exceptions import ConfigurationError
 
-__all__ = ["parsed"]
+__all__ = ["parse_url"]
 
 _KEYWORD = re.compile(r"\s*(\w+)\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)", re.DOTALL)
 _SECRETS = frozenset({"password", "sslpassword"})
@@ -38,7 +38,7 @@ _ENCODE = "percent-encode the password: %40 for @, %2F for /, %3A for :, %3F for
 _FORM = "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE or a conninfo string that libpq can read"
 
 
-def parsed(text: str, variable: str) -> dict[str, Any]:
+def parse_url(text: str, variable: str) -> dict[str, Any]:
     """Return the parameters of a URL or conninfo string.
 
     Raise a `ConfigurationError` that names `variable`, and the parameter if one is bad. It quotes no part of a

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-__all__ = ["watched"]
+__all__ = ["watch_silence"]
 
 T = TypeVar("T")
 
 
-def watched(gen: Generator[Any, Any, T], silence: float, notice: Callable[[], None]) -> Generator[Any, Any, T]:
-    """Run `gen`, and call `notice`, which may raise, each time the server has sent nothing for `silence` seconds."""
+def watch_silence(gen: Generator[Any, Any, T], seconds: float, notice: Callable[[], None]) -> Generator[Any, Any, T]:
+    """Run `gen`, and call `notice`, which may raise, each time the server has sent nothing for this many `seconds`."""
     heard = time.monotonic()
     try:
         wanted = next(gen)
@@ -18,7 +18,7 @@ def watched(gen: Generator[Any, Any, T], silence: float, notice: Callable[[], No
             ready = yield wanted
             if ready:
                 heard = time.monotonic()
-            elif time.monotonic() - heard > silence:
+            elif time.monotonic() - heard > seconds:
                 notice()
                 heard = time.monotonic()
             wanted = gen.send(ready)

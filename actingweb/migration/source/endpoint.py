@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -134,6 +135,17 @@ class Endpoint:
                 raise self._error(operation, request, outcome)
             attempt = min(attempt + 1, 10)
 
+    def date(self, table: str) -> float | None:
+        """Return the time of the service's clock, in epoch seconds without fractions; None if it does not tell.
+
+        Only errors tell it, so a table is asked for an item without naming a key.
+        """
+        outcome = self._try("GetItem", {"TableName": table, "Key": {}})
+        try:
+            return parsedate_to_datetime(getattr(outcome, "date", None) or "").timestamp()
+        except ValueError:
+            return None
+
     def _try(self, operation: str, request: Json) -> Json | Exception:
         try:
             text = self._client.fetch(operation, request, _LIMITS)
@@ -190,7 +202,7 @@ def _subject(request: Json) -> str:
         return f"DynamoDB stream {request['StreamArn']}"
     if "TableName" in request or "RequestItems" in request:
         return f"DynamoDB table {request.get('TableName') or ', '.join(request['RequestItems'])}"
-    return "a DynamoDB stream"
+    return "a DynamoDB stream" if "ShardIterator" in request else "DynamoDB"
 
 
 def _hint(error: Exception, operation: str) -> str:

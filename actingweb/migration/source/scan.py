@@ -62,22 +62,22 @@ class DynamoDBSource:
 
     def exists(self, mapping: TableMapping) -> bool:
         """Tell whether the table exists. All but that of the actors may be absent: they are created on first use."""
-        return self._description(mapping) is not None
+        return self.description(mapping) is not None
 
     def table_name(self, mapping: TableMapping) -> str:
         """Return the name of the table, or the name that it would have if it does not exist."""
-        description = self._description(mapping)
-        return description["TableName"] if description else self._names(mapping)[0]
+        description = self.description(mapping)
+        return description["TableName"] if description else self.names(mapping)[0]
 
     def identity(self, mapping: TableMapping) -> str:
         """Return a text that identifies the table and the number of segments."""
-        description = self._description(mapping) or {"TableArn": self._names(mapping)[0], "TableId": "absent"}
+        description = self.description(mapping) or {"TableArn": self.names(mapping)[0], "TableId": "absent"}
         table = f"{description['TableArn']} ({description.get('TableId', 'no id')})"
         return f"{table} at {self.endpoint.address} in {self.segments} segments"
 
     def estimate(self, mapping: TableMapping) -> int:
         """Return about how many rows the table has. DynamoDB updates this number every six hours."""
-        return int((self._description(mapping) or {"ItemCount": 0})["ItemCount"])
+        return int((self.description(mapping) or {"ItemCount": 0})["ItemCount"])
 
     def batches(
         self, mapping: TableMapping, checkpoints: Callable[[int], Any], done: Callable[[int], bool]
@@ -98,17 +98,35 @@ class DynamoDBSource:
         """The endpoint that serves the tables."""
         return Endpoint(self.region, self.host, self.profile, _REQUESTS_AT_ONCE, self.retry_limits)
 
-    def _names(self, mapping: TableMapping) -> list[str]:
+    def sample(self, mapping: TableMapping, segments: int, rows: int) -> tuple[list[bytes], float, bool]:
+        """Return up to `rows` documents from the beginning of each of `segments` segments of an existing table.
+
+        Also return the read capacity units that this consumed, and whether these are all documents of the table.
+        """
+        found, units, whole = list[bytes](), 0.0, True
+        table, stop = self.table_name(mapping), Event()
+        for segment in range(segments):
+            request: Json = {"TableName": table, "ConsistentRead": True, "Limit": rows}
+            request |= {"Segment": segment, "TotalSegments": segments, "ReturnConsumedCapacity": "TOTAL"}
+            page, documents = self._read(request, stop)
+            found += documents
+            units += page["ConsumedCapacity"]["CapacityUnits"]
+            whole = whole and "LastEvaluatedKey" not in page
+        return found, units, whole
+
+    def names(self, mapping: TableMapping) -> list[str]:
+        """Return the names that the table may have, the preferred one first."""
         prefix = get_settings().aws_db_prefix if self.prefix is None else self.prefix
         return names_of(prefix, mapping.layout.suffix)
 
-    def _description(self, mapping: TableMapping) -> Json | None:
+    def description(self, mapping: TableMapping) -> Json | None:
+        """Return what DynamoDB says of the table, None if it does not exist. It is asked once."""
         if mapping.name not in self._found:
             self._found[mapping.name] = self._described(mapping)
         return self._found[mapping.name]
 
     def _described(self, mapping: TableMapping) -> Json | None:
-        names = self._names(mapping)
+        names = self.names(mapping)
         denied: SourceError | None = None
         for name in names:
             try:

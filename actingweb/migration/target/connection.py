@@ -118,7 +118,7 @@ def lift_timeouts(connection: Connection, *, synchronous: bool = True) -> None:
 
     Its commit waits until it is on disk if `synchronous`.
     """
-    connection.execute(connection.lifting + (b"" if synchronous else _ASYNCHRONOUS))
+    connection.execute(connection.lift_timeouts_sql + (b"" if synchronous else _ASYNCHRONOUS))
 
 
 def column_names(columns: tuple[str, ...]) -> sql.Composed:

@@ -19,8 +19,8 @@ from actingweb.db import (
     get_trust,
     get_trust_list,
 )
-from actingweb.db.records import Record
 from actingweb.db.registry import Backend
+from actingweb.db.spi import Record
 
 NFC, NFD = "\u00e9", "e\u0301"
 AWKWARD_TEXTS = [

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actingweb.db import DbInputError, DbUnknownActorError
-from actingweb.db.records import SubscriptionRecord
+from actingweb.db.spi import SubscriptionRecord
 
 from .entities import unset_texts
 from .model import Handled, Key, List, Model, Row, clean, in_bytes, in_form, written

@@ -31,7 +31,7 @@ def run() -> None:
     with _engine(session).begin() as connection:
         # First: another encoding may lack the characters of the schema's name.
         _require_usable_database(session, settings.schema)
-        _enter(connection, settings.schema, session.lifting)
+        _enter(connection, settings.schema, session.lift_timeouts_sql)
         _require_known_revision(session, settings.schema)
         metadata = build_metadata(key_collation(connection))
         context.configure(
@@ -62,9 +62,9 @@ def _connected(settings: PostgresSettings) -> DirectConnection:
     raise CommandError(refusal)
 
 
-def _enter(connection: Connection, schema: str, lifting: bytes) -> None:
-    if lifting:
-        connection.execute(text(lifting.decode()))
+def _enter(connection: Connection, schema: str, lift_timeouts_sql: bytes) -> None:
+    if lift_timeouts_sql:
+        connection.execute(text(lift_timeouts_sql.decode()))
     if connection.execute(text("SHOW transaction_read_only")).scalar() == "on":
         raise CommandError("the server is read-only: it is a standby, or default_transaction_read_only is on")
     lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
