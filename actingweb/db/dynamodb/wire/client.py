@@ -11,7 +11,17 @@ from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire.connections import Connections, Limits
 from actingweb.db.dynamodb.wire.credentials import Credentials, Keys
 from actingweb.db.dynamodb.wire.failures import ServiceError
-from actingweb.db.dynamodb.wire.messages import DYNAMODB, Answer, Api, Target, content_of, decoded, encoded, head_of, headers_of
+from actingweb.db.dynamodb.wire.messages import (
+    DYNAMODB,
+    Answer,
+    Api,
+    Target,
+    content_of,
+    decoded,
+    encoded,
+    head_of,
+    headers_of,
+)
 from actingweb.db.dynamodb.wire.service import Service
 from actingweb.db.dynamodb.wire.signature import Signer
 
