@@ -19,7 +19,7 @@ from actingweb.cli.migrate_options import (
     User,
 )
 
-__all__: list[str] = []
+__all__ = ["migrate"]
 
 _EnableStreams = Annotated[
     bool,
@@ -32,6 +32,21 @@ _UntilCaughtUp = Annotated[
 _Follow = Annotated[bool, typer.Option("--follow", help="On a terminal, refresh until Ctrl-C.")]
 _DisableStreams = Annotated[bool, typer.Option("--disable-streams", help="Also switch the streams of the tables off.")]
 _Force = Annotated[bool, typer.Option("--force", help="Also if something is still to be done.")]
+
+_Percent = Annotated[str, typer.Argument(help="The share of the actors that PostgreSQL is to own, such as 10%.")]
+_FenceCommand = Annotated[
+    str | None,
+    typer.Option(help="A shell command that stops the writes, and returns when none is under way any more."),
+]
+_OpenFenceCommand = Annotated[
+    str | None, typer.Option(help="A shell command that lets the application write again, after --abort.")
+]
+_FlipCommand = Annotated[str | None, typer.Option(help="A shell command that lets the application use the new side.")]
+_Fenced = Annotated[bool, typer.Option("--fenced", help="Writes are stopped already: do not ask.")]
+_Abort = Annotated[bool, typer.Option("--abort", help="Give up what was begun: the owners stay as they are.")]
+_Quick = Annotated[bool, typer.Option("--quick", help="Do not compare all rows while writes are stopped.")]
+_MaxDirty = Annotated[int, typer.Option(min=0, help="How many changes may be waiting when writes are stopped.")]
+_Timeout = Annotated[float, typer.Option(min=1, help="For how many seconds to wait while writes are stopped.")]
 
 
 @migrate.command(epilog=EXIT_CODES)
@@ -114,6 +129,125 @@ def status(
 
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     run("status", lambda _: job.show_status(flags, follow=follow), json, log_level)
+
+
+@migrate.command(epilog=EXIT_CODES)
+def share(
+    percentage: _Percent,
+    aws_profile: Profile = None,
+    fence_command: _FenceCommand = None,
+    open_fence_command: _OpenFenceCommand = None,
+    flip_command: _FlipCommand = None,
+    fenced: _Fenced = False,
+    timeout: _Timeout = 600.0,
+    abort: _Abort = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Move actors from one side to the other, so that PostgreSQL owns this share of them. Both sides are in use.
+
+    Writes the owners in the schema of the migration and, before the first share, triggers on the tables of the
+    application, the DynamoDB tables that are missing, and marker items, which are deleted again. Prints how the load
+    balancer has to split the requests.
+    """
+    from actingweb.migration.cli import live_switch as job
+    from actingweb.migration.cli.live import Session
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
+    if abort:
+        run("share", lambda _: job.abort_share(session, commands), json, log_level)
+    run("share", lambda _: job.move_share(session, job.percent(percentage), commands, timeout), json, log_level)
+
+
+@migrate.command(epilog=EXIT_CODES)
+def cutover(
+    aws_profile: Profile = None,
+    fence_command: _FenceCommand = None,
+    open_fence_command: _OpenFenceCommand = None,
+    flip_command: _FlipCommand = None,
+    fenced: _Fenced = False,
+    quick: _Quick = False,
+    max_dirty: _MaxDirty = 10_000,
+    timeout: _Timeout = 600.0,
+    abort: _Abort = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Switch from DynamoDB to PostgreSQL: stop the writes, apply what is left, compare, and change the owner.
+
+    Writes the owners in the schema of the migration, triggers on the tables of the application, and marker items in
+    DynamoDB, which are deleted again. Interrupted anywhere, it can be run again; until the owners change, DynamoDB
+    counts, and --abort goes back to that.
+    """
+    from actingweb.migration.cli import live_switch as job
+    from actingweb.migration.cli.live import Session
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
+    if abort:
+        run("cutover", lambda _: job.abort_switch(session, commands, back=False), json, log_level)
+    run(
+        "cutover",
+        lambda _: job.switch(session, commands, back=False, quick=quick, max_dirty=max_dirty, timeout=timeout),
+        json,
+        log_level,
+    )
+
+
+@migrate.command(epilog=EXIT_CODES)
+def rollback(
+    aws_profile: Profile = None,
+    fence_command: _FenceCommand = None,
+    open_fence_command: _OpenFenceCommand = None,
+    flip_command: _FlipCommand = None,
+    fenced: _Fenced = False,
+    quick: _Quick = False,
+    max_dirty: _MaxDirty = 10_000,
+    timeout: _Timeout = 600.0,
+    abort: _Abort = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Switch back from PostgreSQL to DynamoDB, with all that was written since the cutover.
+
+    Writes the owners in the schema of the migration. Interrupted anywhere, it can be run again; until the owners
+    change, PostgreSQL counts, and --abort goes back to that.
+    """
+    from actingweb.migration.cli import live_switch as job
+    from actingweb.migration.cli.live import Session
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
+    if abort:
+        run("rollback", lambda _: job.abort_switch(session, commands, back=True), json, log_level)
+    run(
+        "rollback",
+        lambda _: job.switch(session, commands, back=True, quick=quick, max_dirty=max_dirty, timeout=timeout),
+        json,
+        log_level,
+    )
 
 
 @migrate.command(epilog=EXIT_CODES)

@@ -18,7 +18,7 @@ ROOMS = {
     "target": set[str](),
     "jobs": {"source", "target"},
     "plan": {"source", "target"},
-    "live": {"source", "target"},
+    "live": {"jobs", "source", "target"},
     "cli": {"jobs", "live", "plan", "source", "target"},
 }
 

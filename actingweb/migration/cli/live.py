@@ -25,7 +25,7 @@ from actingweb.migration.live.sync import Sync, Workers
 from actingweb.migration.source.endpoint import Endpoint, RetryLimits
 from actingweb.migration.target.connection import target_errors
 
-__all__ = ["Session", "finish_migration", "prepare_migration", "show_status", "sync_sides"]
+__all__ = ["Session", "finish_migration", "prepare_migration", "say", "show_status", "sync_sides"]
 
 _REQUESTS_AT_ONCE = 32
 # The engine itself repeats what fails; a request that hangs longer would hide that from the status.
@@ -90,7 +90,7 @@ def prepare_migration(source: DynamoDBFlags, flags: PostgresFlags, *, enable_str
         enable_streams,
         session.by,
     )
-    prepare(session.state, session.requests_to(tables.region, tables.host), options, _say)
+    prepare(session.state, session.requests_to(tables.region, tables.host), options, say)
     status = session.status()
     return Outcome(ExitCode.OK, table_rows(status), {"status": status.asdict()}, ("next: run `migrate sync`",))
 
@@ -155,5 +155,6 @@ def _lines(status: Status) -> list[str]:
     return lines
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line for the user to stderr."""
     print(line, file=sys.stderr)
