@@ -7,7 +7,7 @@ that counted before still counts, and `abort` lets it go on.
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -83,14 +83,31 @@ class Cutover:
     steps: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self) -> Result:
-        """Make the switch: check the gate, stop the writes, wait for what was written, compare, change the owners."""
-        share = self._share()
-        try:
-            with self._step("check"):
-                self._check(self._status())
-            share.begin(self._percent)
+        """Make the switch: check the gate, stop the writes, wait for what was written, compare, change the owners.
+
+        If the side owns all actors already, as after a share of 100%, writes go on, and both sides are compared.
+        """
+        with self._step("check"):
+            owns_all = self._check(self._status())
+        if owns_all:
+            pause = 0.0
+            with self._step("compare"):
+                self._compare()
+            with self.connect() as connection, target_errors():
+                self.state.set_phase(connection, self._phase, self.by)
+        else:
+            pause = self._change_owners()
+        self.say(f"{self._side} owns all actors; writes were stopped for {pause:.1f} s")
+        with self._step("flip"):
+            self.options.flip()
+        self._audit("cutover", {"back": self.options.back, "pause": round(pause, 3), **self.steps})
+        return Result(pause, dict(self.steps))
+
+    def _change_owners(self) -> float:
+        """Change the owners; return for how many seconds writes were stopped."""
+        with closing(self._share()) as share:
+            share.begin(_NOTHING if self.options.back else _ALL)
             with self._step("fence"):
-                self._audit("fence", {})
                 self.options.fence()
                 share.fence()
             began = time.monotonic()
@@ -100,51 +117,42 @@ class Cutover:
                 self._compare()
             with self._step("change owners"):
                 self._wait(share, move=True)
-            pause = time.monotonic() - began
-        finally:
-            share.close()
-        self.say(f"{self._side} owns all actors; writes were stopped for {pause:.1f} s")
-        with self._step("flip"):
-            self.options.flip()
-        self._audit("cutover", {"back": self.options.back, "pause": round(pause, 3), **self.steps})
-        return Result(pause, dict(self.steps))
+            return time.monotonic() - began
 
     def abort(self) -> None:
         """Give a switch up that was not completed: the owners stay as they are, and the fence is opened."""
-        share = self._share()
-        try:
+        with closing(self._share()) as share:
             share.abort()
-        finally:
-            share.close()
         self.options.open_fence()
         self._audit("cutover aborted", {"back": self.options.back})
-
-    @property
-    def _percent(self) -> Decimal:
-        return _NOTHING if self.options.back else _ALL
 
     @property
     def _side(self) -> str:
         """The side that takes over."""
         return "DynamoDB" if self.options.back else "PostgreSQL"
 
+    @property
+    def _phase(self) -> str:
+        """The phase that begins with the switch."""
+        return ROLLED_BACK if self.options.back else FLIPPED
+
     def _share(self) -> Share:
         phases = (FLIPPED, SYNCING) if self.options.back else (SYNCING, ROLLED_BACK)
-        moved = ROLLED_BACK if self.options.back else FLIPPED
-        return Share(self.state, self.requests, self.connect, self.by, phases, moved)
+        return Share(self.state, self.requests, self.connect, self.by, phases, self._phase)
 
     def _status(self) -> Status:
         with self.connect() as connection, target_errors():
             return read_status(self.state, connection)
 
-    def _check(self, status: Status) -> None:
-        done = 0 if self.options.back else EVERYTHING
-        if status.migration.boundary == done:
+    def _check(self, status: Status) -> bool:
+        """Raise an error unless the switch can be made now; tell whether the side owns all actors already."""
+        if status.migration.phase == self._phase:
             raise StateError(f"{self._side} owns all actors already")
         gate = status.gate(self.options.max_dirty, moving=True)
         if not gate.is_open:
             raise CutoverError(gate.line)
         self.say(gate.line)
+        return status.migration.boundary == (0 if self.options.back else EVERYTHING)
 
     def _wait(self, share: Share, *, move: bool) -> None:
         """Wait until nothing is under way any more, and then change the owners if `move` is given."""
