@@ -219,7 +219,7 @@ class Tool:
         """Start the process that keeps both sides equal."""
         command = [sys.executable, "-m", "actingweb.migration", "sync"]
         environment = {**os.environ, **self.environment}
-        return subprocess.Popen(command, cwd=_ROOT, env=environment, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=subprocess.DEVNULL)
 
     def wait_until_synced(self) -> dict[str, Any]:
         """Wait until the gate is open; return the status."""

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
-from actingweb.migration.errors import MigrationError, SourceError, TargetError
+from actingweb.migration.errors import SourceError, TargetError
 from actingweb.migration.live.backward import BackwardApplier
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.forward import ForwardApplier
@@ -83,10 +83,10 @@ class Sync:
     def run(self, until: Callable[[Status], bool] = lambda _: False) -> None:
         """Work until `stop` is set or `until(status)` is true.
 
-        Servers that cannot be reached are tried again, however long it takes. Raise another `MigrationError` if the
-        migration has ended, or cannot go on for a reason that will not pass.
+        Servers that cannot be reached are tried again, however long it takes. Raise `UsageError` if the migration has
+        ended, or cannot go on for a reason that will not pass.
         """
-        failures: list[MigrationError] = []
+        failures: list[Exception] = []
         threads = [Thread(target=self._repeat, args=(worker, failures)) for worker in self._crew()]
         threads.append(Thread(target=self._discover, args=(failures,)))
         with self._at_work():
@@ -112,7 +112,7 @@ class Sync:
         for _ in range(self.workers.backward):
             yield BackwardApplier(*common)
 
-    def _repeat(self, worker: _Stepper, failures: list[MigrationError]) -> None:
+    def _repeat(self, worker: _Stepper, failures: list[Exception]) -> None:
         pause = 0.0
         try:
             while not self.stop.wait(pause):
@@ -120,7 +120,7 @@ class Sync:
         finally:
             worker.close()
 
-    def _discover(self, failures: list[MigrationError]) -> None:
+    def _discover(self, failures: list[Exception]) -> None:
         reader = ShardReader(self.state, self.requests, self.connect, f"{self.holder} discovery")
         pause = 0.0
         try:
@@ -129,7 +129,7 @@ class Sync:
         finally:
             reader.close()
 
-    def _attempted(self, work: Callable[[], int], last: float, failures: list[MigrationError]) -> float:
+    def _attempted(self, work: Callable[[], int], last: float, failures: list[Exception]) -> float:
         """Do a piece of work; return after how many seconds to do the next."""
         try:
             return 0.0 if work() else _IDLE_SECONDS
@@ -137,7 +137,8 @@ class Sync:
             if not self.stop.is_set():
                 _LOG.warning("%s; it is tried again", error)
             return min(max(2 * last, 0.5), _LONGEST_PAUSE)
-        except MigrationError as error:
+        except Exception as error:  # noqa: BLE001 - raised by `run`
+            # Another process may go on; this one must not look alive without one of its threads.
             failures.append(error)
             self.stop.set()
             return 0.0
@@ -151,7 +152,7 @@ class Sync:
             self.state.audit(connection, self.holder, "sync begins", {})
         yield
 
-    def _watch(self, until: Callable[[Status], bool], failures: list[MigrationError]) -> None:
+    def _watch(self, until: Callable[[Status], bool], failures: list[Exception]) -> None:
         """Renew the lease of the process, and report the status, until the work ends."""
         connection: Connection | None = None
         renewed = 0.0
