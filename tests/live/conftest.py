@@ -1,28 +1,36 @@
-"""Both sides of a live migration."""
+"""The sides of live migrations."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Event
+from typing import TYPE_CHECKING
 
 import pytest
 
 from actingweb.db.settings import Settings
-from actingweb.migration.live.dynamodb import DynamoDB
 from actingweb.migration.live.state import State
-from actingweb.migration.source.endpoint import Endpoint
 from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
-from tests.live.sides import Sides
+from tests.live.sides import Sides, sides_of
+from tests.support import new_id
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture
-def sides(postgres_tables: PostgresTables, dynamodb_tables: DynamoDBTables, set_env: SetEnv) -> Iterator[Sides]:
-    """Return both sides, which are empty; the settings name them."""
-    set_env(**postgres_tables.environment, **dynamodb_tables.environment, INDEXED_PROPERTIES="email")
-    state = State(Target(Settings.from_environment(postgres_tables.environment).postgresql))
-    requests = DynamoDB(Endpoint(None, dynamodb_tables.environment["AWS_DB_HOST"], None, 16), Event())
-    yield Sides(state, requests, dynamodb_tables.environment["AWS_DB_PREFIX"], dynamodb_tables.connect())
-    with state.connect() as connection:
-        state.drop(connection)
+def state(postgres_tables: PostgresTables) -> Iterator[State]:
+    """Return the state of a migration into the session's schema, whose tables are empty."""
+    yield State(Target(Settings.from_environment(postgres_tables.environment).postgresql))
     postgres_tables.wipe()
-    dynamodb_tables.wipe()
+
+
+@pytest.fixture
+def sides(state: State, dynamodb_tables: DynamoDBTables, ddb: DynamoDBClient, set_env: SetEnv) -> Iterator[Sides]:
+    """Return two sides of which nothing is prepared. The settings name the tables of DynamoDB."""
+    prefix = f"{dynamodb_tables.environment['AWS_DB_PREFIX']}{new_id('')[:6]}"
+    environment = {**dynamodb_tables.environment, "AWS_DB_PREFIX": prefix}
+    set_env(**environment)
+    with sides_of(state, environment, ddb) as sides:
+        yield sides

@@ -1,113 +1,204 @@
-"""Both sides of a live migration, as tests prepare, change and compare them."""
+"""The two sides of a live migration on the session's servers, and the workers between them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from actingweb.migration.live.backward import BackwardApplier
-from actingweb.migration.live.dynamodb import Requests
+from actingweb.migration.documents import Document, document_of, item_of
+from actingweb.migration.live.dynamodb import DynamoDB
+from actingweb.migration.live.forward import ForwardApplier
+from actingweb.migration.live.prepare import Preparation, prepare
+from actingweb.migration.live.reader import ShardReader
+from actingweb.migration.live.scanner import Scanner
 from actingweb.migration.live.state import State
-from actingweb.migration.live.triggers import MARKED
-from actingweb.migration.live.way_back import WayBack, prepare_from_postgresql
-from actingweb.migration.mapping import TableMapping
-from actingweb.migration.target.connection import Connection
-from testbed.threads import PATIENCE
-from tests.support import wait_until
+from actingweb.migration.live.worker import Worker
+from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
+from actingweb.migration.source.endpoint import Endpoint
+from tests.migration.loads import Row, Rows, row_reader, stored
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Items = dict[str, dict[tuple[str, ...], Any]]
-"""Items by table and by the texts of their key."""
+W = TypeVar("W", bound=Worker)
 
-
-@dataclass(frozen=True)
-class Sides:
-    """Both sides, and the state between them."""
-
-    state: State
-    requests: Requests
-    prefix: str
-    client: DynamoDBClient
-
-    def prepare(self) -> None:
-        """Prepare a migration from PostgreSQL, and mark all rows."""
-        options = WayBack(self.prefix, None, None, ("email",), True, "test")
-        prepare_from_postgresql(self.state, self.requests, options, lambda _: None)
-
-    def applier(self, **changes: Any) -> BackwardApplier:
-        """Return a new applier."""
-        return BackwardApplier(self.state, changes.pop("requests", self.requests), self.connect, **changes)
-
-    def connect(self) -> Connection:
-        """Return a new connection of the tool."""
-        return self.state.connect()
-
-    def drain(self, applier: BackwardApplier | None = None) -> None:
-        """Apply all marks but those of rejects."""
-        worker = applier or self.applier()
-        wait_until(lambda: worker.step() == 0 and self.waiting() == 0)
-        if applier is None:
-            worker.close()
-
-    def waiting(self) -> int:
-        """Return how many marks are neither applied nor rejected."""
-        return int(self.value("SELECT count(*) FROM {state}.marks WHERE reason IS NULL"))
-
-    def reasons(self) -> list[tuple[str, str, str, str]]:
-        """Return the rejected keys with their reasons."""
-        return self.rows(
-            "SELECT table_name, hash, range, reason FROM {state}.marks WHERE reason IS NOT NULL ORDER BY id"
-        )
-
-    def marks(self) -> list[tuple[str, str, str]]:
-        """Return the marked keys."""
-        return self.rows("SELECT table_name, hash, range FROM {state}.marks ORDER BY id")
-
-    def value(self, statement: Any) -> Any:
-        """Return the one value that a statement selects."""
-        ((value,),) = self.rows(statement)
-        return value
-
-    def rows(self, statement: Any) -> list[Any]:
-        """Return the rows of a statement."""
-        with self.connect() as connection:
-            done = connection.execute(self.state.sql(statement))
-            return done.fetchall() if done.description else []
-
-    def items(self, prefix: str | None = None, tables: Iterable[TableMapping] = MARKED) -> Items:
-        """Return all items of the tables with a prefix; JSON text in them is decoded."""
-        return {mapping.name: self._items(mapping, prefix or self.prefix) for mapping in tables}
-
-    def _items(self, mapping: TableMapping, prefix: str) -> dict[tuple[str, ...], Any]:
-        pages = self.client.get_paginator("scan").paginate(
-            TableName=f"{prefix}_{mapping.layout.suffix}", ConsistentRead=True
-        )
-        found: list[dict[str, Any]] = [item for page in pages for item in page["Items"]]
-        for item in found:
-            if "data" in item and mapping.name == "attributes":
-                item["data"] = json.loads(item["data"]["S"])
-        return {tuple(item[name]["S"] for name in mapping.layout.key_names): item for item in found}
+MOST_ROUNDS = 500
 
 
 @dataclass
-class Disturbed:
-    """Requests of which some are disturbed: `disturb` is called with each before and after it was sent."""
+class Sides:
+    """A DynamoDB with tables of its own, and the session's schema in PostgreSQL.
 
-    requests: Requests
-    disturb: Callable[[str, str, dict[str, Any]], None]
+    Attributes:
+        client: for raw requests to DynamoDB.
+        environment: the settings that name the tables of DynamoDB.
+    """
 
-    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        self.disturb("before", operation, request)
-        answer = self.requests.call(operation, request)
-        self.disturb("after", operation, request)
-        return answer
+    state: State
+    requests: DynamoDB
+    client: DynamoDBClient
+    environment: Mapping[str, str]
+    _open: list[Worker] = field(default_factory=list)
 
-    def streams_call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        return self.requests.streams_call(operation, request)
+    @property
+    def prefix(self) -> str:
+        """The prefix of the names of the tables."""
+        return self.environment["AWS_DB_PREFIX"]
+
+    def prepare(self, **options: Any) -> list[str]:
+        """Prepare the migration; return what it says."""
+        lines: list[str] = []
+        prepare(self.state, self.requests, self.preparation(**options), lines.append, sleep=lambda _: None)
+        return lines
+
+    def preparation(self, **options: Any) -> Preparation:
+        """Return how to prepare."""
+        defaults: dict[str, Any] = {"prefix": self.prefix, "region": None, "endpoint": None, "by": "test"}
+        defaults |= {"indexed_properties": ("email",), "segments": 2, "enable_streams": True}
+        return Preparation(**(defaults | options))
+
+    def reader(self, holder: str = "reader") -> ShardReader:
+        """Return a reader that never pauses."""
+        return self._opened(ShardReader(self.state, self.requests, self.state.connect, holder, pause=0))
+
+    def scanner(self, holder: str = "scanner") -> Scanner:
+        """Return a scanner."""
+        return self._opened(Scanner(self.state, self.requests, self.state.connect, holder))
+
+    def applier(self, **options: Any) -> ForwardApplier:
+        """Return an applier."""
+        return self._opened(ForwardApplier(self.state, self.requests, self.state.connect, **options))
+
+    def scan(self) -> None:
+        """Scan all tables."""
+        scanner = self.scanner()
+        while scanner.step():
+            pass
+
+    def read(self) -> int:
+        """Read all shards once more than they have records; return how many there were."""
+        reader = self.reader()
+        total = quiet = 0
+        while quiet < 2 * self.number_of_shards():
+            found = reader.step()
+            total, quiet = total + found, 0 if found else quiet + 1
+        return total
+
+    def catch_up(self) -> None:
+        """Read and apply until nothing is left to do but rejects."""
+        applier = self.applier()
+        for _ in range(MOST_ROUNDS):
+            self.read()
+            while applier.step():
+                pass
+            if not self.fresh():
+                return
+        raise AssertionError(f"never quiet: {self.fresh()}")
+
+    def number_of_shards(self) -> int:
+        """Return how many shards are to be read."""
+        return int(self.value("SELECT count(*) FROM {state}.shards WHERE NOT finished"))
+
+    def fresh(self) -> list[tuple[Any, ...]]:
+        """Return the keys that are dirty and no rejects."""
+        return self.select("SELECT table_name, hash, range FROM {state}.dirty WHERE reason IS NULL ORDER BY 1, 2, 3")
+
+    def rejects(self) -> dict[tuple[str, str, str], str]:
+        """Return the reasons of rejects by key."""
+        rows = self.select("SELECT table_name, hash, range, reason FROM {state}.dirty WHERE reason IS NOT NULL")
+        return {(table, hash_, range_): reason for table, hash_, range_, reason in rows}
+
+    def due(self) -> None:
+        """Let the pauses of all rejects end."""
+        with self.state.connect() as connection:
+            connection.execute(self.state.sql("UPDATE {state}.dirty SET due_at = now()"))
+
+    def select(self, statement: Any, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement."""
+        with self.state.connect() as connection:
+            return connection.execute(self.state.sql(statement), parameters).fetchall()
+
+    def value(self, statement: Any, **parameters: Any) -> Any:
+        """Return the only value of a statement."""
+        ((value,),) = self.select(statement, **parameters)
+        return value
+
+    def put(self, mapping: TableMapping, *documents: Document) -> None:
+        """Store the items of documents, one by one."""
+        for document in documents:
+            self.client.put_item(TableName=self.table(mapping), Item=item_of(document))
+
+    def delete(self, mapping: TableMapping, *documents: Document) -> None:
+        """Delete the items that have the keys of documents."""
+        for document in documents:
+            key = {name: document[name] for name in mapping.layout.key_names}
+            self.client.delete_item(TableName=self.table(mapping), Key=item_of(key))
+
+    def table(self, mapping: TableMapping) -> str:
+        """Return the name of a table in DynamoDB."""
+        return f"{self.prefix}_{mapping.layout.suffix}"
+
+    def create(self, mapping: TableMapping) -> None:
+        """Create a table in DynamoDB."""
+        names = mapping.layout.key_names
+        kinds = ("HASH", "RANGE")
+        self.client.create_table(
+            TableName=self.table(mapping),
+            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, kinds, strict=False)],  # type: ignore[typeddict-item]
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+    def stored(self) -> Rows:
+        """Return the rows of PostgreSQL, in the order of their keys."""
+        return stored(self.state.target)
+
+    def expected(self, rejected: Mapping[str, Sequence[Row]] | None = None) -> Rows:
+        """Return the rows that the items of DynamoDB should be, but for the keys of those that are rejected."""
+        return {mapping.name: self._expected(mapping, (rejected or {}).get(mapping.name, ())) for mapping in MAPPINGS}
+
+    def look_ups(self) -> dict[str, str]:
+        """Return the actors of the look-up rows, by look-up key."""
+        return dict(self.select("SELECT lookup_key, actor_id FROM {schema}.property_lookup"))
+
+    def documents(self, mapping: TableMapping) -> list[Document]:
+        """Return the documents of a table of DynamoDB."""
+        pages = self.client.get_paginator("scan").paginate(TableName=self.table(mapping), ConsistentRead=True)
+        return [document_of(item) for page in pages for item in page["Items"]]
+
+    def close(self) -> None:
+        """Close the workers, and drop the state."""
+        for worker in self._open:
+            worker.close()
+        with self.state.connect() as connection:
+            self.state.drop(connection)
+
+    def _expected(self, mapping: TableMapping, rejected: Sequence[Row]) -> list[Row]:
+        size = len(mapping.record.key)
+        rows = [row_reader(mapping)(document) for document in self.documents(mapping)]
+        return sorted((row for row in rows if row[:size] not in rejected), key=lambda row: row[:size])
+
+    def _opened(self, worker: W) -> W:
+        self._open.append(worker)
+        return worker
 
 
-__all__ = ["PATIENCE", "Disturbed", "Items", "Sides"]
+@contextmanager
+def sides_of(state: State, environment: Mapping[str, str], client: DynamoDBClient) -> Iterator[Sides]:
+    """Yield two sides, with all tables but the older one of claims in DynamoDB."""
+    with ExitStack() as stack:
+        endpoint = Endpoint(environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"], None, 16)
+        sides = Sides(state, DynamoDB(endpoint), client, environment)
+        stack.callback(_delete_tables, client, sides.prefix)
+        for mapping in (*MAPPINGS, CLAIMS[0]):
+            sides.create(mapping)
+        stack.callback(sides.close)
+        yield sides
+
+
+def _delete_tables(client: DynamoDBClient, prefix: str) -> None:
+    for name in client.list_tables()["TableNames"]:
+        if name.startswith(f"{prefix}_"):
+            client.delete_table(TableName=name)

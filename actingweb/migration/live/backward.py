@@ -4,22 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 
 from actingweb.db.dynamodb.errors import CONDITION_FAILED
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item
-from actingweb.db.dynamodb.layouts import PROPERTIES_WITH_INDEX, Layout
 from actingweb.migration.errors import SourceError
 from actingweb.migration.live import claims, marks
-from actingweb.migration.live.batch_get import Stored, get_items
 from actingweb.migration.live.claims import Claim, Verdict
 from actingweb.migration.live.conflicts import Conflict, differ, record_conflicts
-from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, read_items
+from actingweb.migration.live.dynamodb import read_items as read_stored
+from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, layout_of, read_items
 from actingweb.migration.live.keys import RowKey
 from actingweb.migration.live.marks import Mark
 from actingweb.migration.live.ownership import Ownership, Side, read_ownership
 from actingweb.migration.live.worker import Worker
-from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES, TableMapping
+from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES
 from actingweb.migration.source.endpoint import RequestError
 from actingweb.migration.target.connection import Connection
 
@@ -30,7 +30,6 @@ _REFUSED = frozenset({"ValidationException", "ValidationError", "ItemCollectionS
 
 _NO_TABLE = "DynamoDB has no such table: run `migrate prepare` again"
 _REFUSED_ITEM = "DynamoDB refuses the item"
-_UNREAD = "DynamoDB throttles the reads of this table"
 
 _TABLES = "SELECT name, dynamodb_table FROM {state}.tables WHERE present"
 _COUNT = "UPDATE {state}.tables SET applied_back = applied_back + %(count)s WHERE name = %(table)s"
@@ -48,7 +47,6 @@ class BackwardApplier(Worker):
 
     batch: int = 100
     at_once: int = 8
-    _layouts: dict[str, Layout] = field(default_factory=dict, init=False, repr=False)
 
     def step(self) -> int:
         """Make the items of the oldest marks that are due equal to their rows; return how many keys were taken.
@@ -69,16 +67,6 @@ class BackwardApplier(Worker):
                 batch.finish([mark for mark in picked if mark.key in keys])
             return len(keys)
 
-    def layout_of(self, mapping: TableMapping, table: str | None) -> Layout:
-        """Return the layout of a table, whose name is that in DynamoDB; None if it is absent."""
-        if mapping is not PROPERTIES or table is None:
-            return mapping.layout
-        if table not in self._layouts:
-            found = self.requests.call("DescribeTable", {"TableName": table})["Table"]
-            names = {index["IndexName"] for index in found.get("GlobalSecondaryIndexes", ())}
-            self._layouts[table] = PROPERTIES_WITH_INDEX if names & {*PROPERTIES_WITH_INDEX.indexes} else mapping.layout
-        return self._layouts[table]
-
 
 class _Outcome:
     """What became of a batch.
@@ -86,6 +74,8 @@ class _Outcome:
     Attributes:
         done: the keys whose marks can be deleted.
         postponed: the others; those that are rejected have a reason.
+        left: keys whose items were not read, as others filled the answer. Their marks stay.
+        unread: keys whose items could not be read.
         conflicts: that were found.
         repaired: keys that have to be made equal in PostgreSQL.
         failure: the last error of a request that may succeed later.
@@ -94,6 +84,8 @@ class _Outcome:
     def __init__(self) -> None:
         self.done: set[RowKey] = set()
         self.postponed: dict[RowKey, str | None] = {}
+        self.left: set[RowKey] = set()
+        self.unread: dict[RowKey, SourceError] = {}
         self.conflicts: list[Conflict] = []
         self.repaired: set[RowKey] = set()
         self.failure: SourceError | None = None
@@ -122,12 +114,12 @@ class _Batch:
         """Make the items of locked keys equal."""
         present = {key for key in keys if key.table in self._tables}
         self.outcome.postponed |= dict.fromkeys(keys - present, _NO_TABLE)
-        wanted = read_items(self.applier.state, self.connection, present, self._layout)
-        stored, unread = self._stored(present)
-        self.outcome.postponed |= dict.fromkeys(unread, _UNREAD)
+        wanted = read_items(self.applier.state, self.connection, present)
+        stored = self._stored(present, whole=False)
+        self._postpone_unread(present)
         writes: list[tuple[RowKey, str, Json]] = []
         claimed: list[Claim] = []
-        for key in sorted(present - unread):
+        for key in sorted(present - self.outcome.left - self.outcome.unread.keys()):
             row, item = wanted[key], stored.get(key)
             if isinstance(row, Unstorable) and (key.mapping is CLAIMS_V2 or self._owner(key) is Side.POSTGRESQL):
                 self.outcome.postponed[key] = row.reason
@@ -140,19 +132,24 @@ class _Batch:
         self._forget_v1([stored[key] for key, _, _ in writes if key.mapping is PROPERTIES and key in stored])
         self._send(writes + self._claim_writes(claimed))
 
+    def _postpone_unread(self, keys: set[RowKey]) -> None:
+        for key in keys & self.outcome.unread.keys():
+            self.outcome.failure = self.outcome.unread[key]
+            self.outcome.postponed[key] = str(self.outcome.failure)
+
     def _owner(self, key: RowKey) -> Side:
         return self.ownership.owner(key.hash)
 
     def _drop(self, key: RowKey, row: Wanted, item: Item | None) -> None:
         """Drop a mark of a row that DynamoDB owns: PostgreSQL was written by somebody who should not have."""
         self.outcome.done.add(key)
-        if differ(key.mapping.layout, row, item):
+        if differ(layout_of(key.mapping), row, item):
             rows = {Side.POSTGRESQL: row, Side.DYNAMODB: item}
             self.outcome.conflicts.append(Conflict(key, Side.DYNAMODB, rows))
 
     def _write(self, key: RowKey, item: Item | None, wanted: Item | None) -> list[tuple[RowKey, str, Json]]:
         """Return the write that makes an item equal, if one is needed."""
-        layout = self._layout(key.mapping)
+        layout = layout_of(key.mapping)
         if is_equal(layout, item, wanted):
             self.outcome.done.add(key)
             return []
@@ -160,13 +157,12 @@ class _Batch:
         return [(key, operation, {"TableName": self._tables[key.table], **request})]
 
     def _claim_writes(self, claimed: Sequence[Claim]) -> list[tuple[RowKey, str, Json]]:
-        claimants = claims.claimants(claimed, self.ownership)
-        properties, unread = self._stored(claimants)
+        properties = self._stored(claims.claimants(claimed, self.ownership))
         writes: list[tuple[RowKey, str, Json]] = []
         for claim in claimed:
             verdict = claims.judge(claim, self.ownership, properties)
-            if verdict.given_up_by in unread:
-                self.outcome.postponed[claim.key] = _UNREAD
+            if verdict.given_up_by in self.outcome.unread:
+                self.outcome.postponed[claim.key] = str(self.outcome.unread[verdict.given_up_by])
             elif verdict.applies:
                 writes += self._claim_write(claim, verdict, properties)
             else:
@@ -194,32 +190,32 @@ class _Batch:
         """
         if CLAIMS_V1.name not in self._tables:
             return
-        names = self.applier.state.read(self.connection).indexed_properties
-        left = claims.left_behind(changed, names)
-        found, _ = self._stored(left)
-        rows = read_items(self.applier.state, self.connection, [left[key] for key in found], self._layout)
+        table = self._tables[CLAIMS_V1.name]
+        left = claims.left_behind(changed, self.applier.state.read(self.connection).indexed_properties)
+        found = read_stored(self.applier.requests, table, sorted(left), whole=True).found
+        rows = read_items(self.applier.state, self.connection, [left[key] for key in found])
         for key, item in found.items():
-            if rows[left[key]] is None and self.ownership.owner(item["actor_id"]["S"]) is Side.POSTGRESQL:
+            actor_id = item.get("actor_id", {}).get("S", "")
+            if rows[left[key]] is None and self.ownership.owner(actor_id) is Side.POSTGRESQL:
                 expression = Expression()
-                condition = expression.compare("actor_id", "=", item["actor_id"])
-                request = {"TableName": self._tables[key.table], "Key": key.item_key, "ConditionExpression": condition}
-                self._try(key, "DeleteItem", request | expression.arguments())
+                condition = {"ConditionExpression": expression.equals("actor_id", actor_id)} | expression.arguments()
+                error = self._try("DeleteItem", {"TableName": table, "Key": key.item_key, **condition})
+                if error is not None and error.code != CONDITION_FAILED:
+                    raise error
 
     def _send(self, writes: Sequence[tuple[RowKey, str, Json]]) -> None:
         if self.applier.at_once == 1 or len(writes) < 2:
-            results = [self._try(*write) for write in writes]
+            results = [self._try(*write[1:]) for write in writes]
         else:
             with ThreadPoolExecutor(self.applier.at_once) as threads:
-                results = list(threads.map(lambda write: self._try(*write), writes))
+                results = list(threads.map(lambda write: self._try(*write[1:]), writes))
         for (key, _, _), error in zip(writes, results, strict=True):
             if error is None:
                 self.outcome.done.add(key)
             else:
                 self.outcome.report(key, error)
-        if self.outcome.failure is not None and not self.outcome.done:
-            raise self.outcome.failure
 
-    def _try(self, key: RowKey, operation: str, request: Json) -> RequestError | None:  # noqa: ARG002 - as `_send` has it
+    def _try(self, operation: str, request: Json) -> RequestError | None:
         try:
             self.applier.requests.call(operation, request)
         except RequestError as error:
@@ -229,6 +225,8 @@ class _Batch:
     def finish(self, picked: Sequence[Mark]) -> None:
         """Delete or postpone the marks. The counts come last, as others may wait for them."""
         state, connection, outcome = self.applier.state, self.connection, self.outcome
+        if outcome.failure is not None and not outcome.done:
+            raise outcome.failure
         marks.delete(state, connection, [mark for mark in picked if mark.key in outcome.done])
         late = [(mark, outcome.postponed[mark.key]) for mark in picked if mark.key in outcome.postponed]
         if late:
@@ -238,13 +236,21 @@ class _Batch:
             count = sum(key.table == table for key in outcome.done)
             connection.execute(state.sql(_COUNT), {"table": table, "count": count})
 
-    def _layout(self, mapping: TableMapping) -> Layout:
-        return self.applier.layout_of(mapping, self._tables.get(mapping.name))
-
     @cached_property
     def _tables(self) -> dict[str, str]:
         """The names of the DynamoDB tables that exist."""
         return dict(self.connection.execute(self.applier.state.sql(_TABLES)).fetchall())
 
-    def _stored(self, keys: Iterable[RowKey]) -> Stored:
-        return get_items(self.applier.requests, self._tables, keys)
+    def _stored(self, keys: Iterable[RowKey], *, whole: bool = True) -> dict[RowKey, Item]:
+        """Return the items of keys, read with strong consistency. Register the keys that could not be read."""
+        found: dict[RowKey, Item] = {}
+        for table, group in groupby(sorted(keys), key=lambda key: key.table):
+            of_table = list(group)
+            try:
+                items = read_stored(self.applier.requests, self._tables[table], of_table, whole=whole)
+            except SourceError as error:
+                self.outcome.unread |= dict.fromkeys(of_table, error)
+            else:
+                found |= items.found
+                self.outcome.left |= items.left
+        return found

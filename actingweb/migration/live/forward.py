@@ -9,7 +9,6 @@ from typing import Any, LiteralString
 from psycopg import sql
 
 from actingweb.db.dynamodb.items import Item
-from actingweb.db.dynamodb.layouts import Layout
 from actingweb.migration.batches import Reject, RowPairs
 from actingweb.migration.documents import document_of
 from actingweb.migration.live import items as postgresql
@@ -177,7 +176,7 @@ class _Batch:
         if not locked:
             return set()
         state = self.applier.state
-        rows = postgresql.read_items(state, self.connection, locked, _layout)
+        rows = postgresql.read_items(state, self.connection, locked)
         conflicts = [
             Conflict(key, Side.POSTGRESQL, {Side.POSTGRESQL: rows[key], Side.DYNAMODB: found.get(key)})
             for key in sorted(locked)
@@ -288,7 +287,3 @@ class _Batch:
 
 def _document(item: Item) -> bytes:
     return json.dumps(document_of(item)).encode()
-
-
-def _layout(mapping: TableMapping) -> Layout:
-    return mapping.layout

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, LiteralString
@@ -20,12 +20,25 @@ from actingweb.db.faults import Fault
 from actingweb.db.policy import json_values
 from actingweb.migration.live.keys import RowKey, row_keys
 from actingweb.migration.live.state import State
-from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, TableMapping
+from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, PROPERTIES, TableMapping
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["Json", "Unstorable", "Wanted", "answers_alike", "change", "is_equal", "key_problem", "read_items"]
+__all__ = [
+    "Json",
+    "Unstorable",
+    "Wanted",
+    "answers_alike",
+    "change",
+    "is_equal",
+    "key_problem",
+    "layout_of",
+    "read_items",
+]
 
 Json = dict[str, Any]
+
+# A table of earlier releases has an index on the value, which cannot be empty then. The library reads both alike.
+_SPARSE_PROPERTIES = replace(PROPERTIES.layout, sparse=frozenset({"value"}))
 
 _SELECT: LiteralString = """
 SELECT {columns} FROM {schema}.{table} WHERE ({key}) IN (SELECT * FROM unnest({arrays}))
@@ -62,13 +75,13 @@ def key_problem(key: RowKey) -> str | None:
     return too_long(layout.hash, key.hash, HASH_BYTES) or too_long(layout.range or "", key.range, RANGE_BYTES)
 
 
-def read_items(
-    state: State, connection: Connection, keys: Iterable[RowKey], layout_of: Callable[[TableMapping], Layout]
-) -> dict[RowKey, Wanted]:
-    """Return what DynamoDB should store for each key, by the rows as they are now. Raise `psycopg.Error`.
+def layout_of(mapping: TableMapping) -> Layout:
+    """Return the layout of a table's items."""
+    return _SPARSE_PROPERTIES if mapping is PROPERTIES else mapping.layout
 
-    `layout_of` returns the layout of a table, whose indexes say which empty texts are left out.
-    """
+
+def read_items(state: State, connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, Wanted]:
+    """Return what DynamoDB should store for each key, by the rows as they are now. Raise `psycopg.Error`."""
     wanted: dict[RowKey, Wanted] = {}
     for _, of_table in groupby(sorted(keys), key=lambda key: key.table):
         for key, rows in _read(state, connection, list(of_table)).items():

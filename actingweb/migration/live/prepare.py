@@ -10,11 +10,11 @@ from psycopg import sql
 from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.state import FROM_DYNAMODB, State
-from actingweb.migration.live.tables import Found, SourceTables, store_segments, store_shards, store_table
+from actingweb.migration.live.tables import Found, SourceTables, open_table, store_table
 from actingweb.migration.mapping import ACTORS, CLAIMS, LOOK_UPS, MAPPINGS, TableMapping
 from actingweb.migration.target.connection import Connection, target_errors
 
-__all__ = ["Preparation", "open_table", "prepare"]
+__all__ = ["Preparation", "prepare"]
 
 _MAY_CREATE = "has_database_privilege(current_database(), 'CREATE') OR to_regnamespace({}) IS NOT NULL"
 _MAY_UPDATE = "has_table_privilege({}, 'UPDATE')"
@@ -72,20 +72,6 @@ def prepare(
                 progress(f"{mapping.name}: switching the stream of {table.name} on")
             shards = open_table(state, connection, tables, table, options.segments)
             progress(f"{mapping.name}: the stream of {table.name} is enabled, with {shards} shards")
-
-
-def open_table(state: State, connection: Connection, tables: SourceTables, table: Found, segments: int) -> int:
-    """Store a table to be scanned, with all shards of its stream, which is switched on; return how many shards.
-
-    Raise `psycopg.Error`, `SourceError` or `UsageError`.
-    """
-    table = tables.with_stream(table)
-    shards = tables.shards(table)
-    with connection.transaction():
-        store_table(state, connection, table.mapping, table)
-        first = store_segments(state, connection, table.mapping, segments)
-        store_shards(state, connection, table.mapping.name, str(table.stream_arn), shards, skip_closed=first)
-    return len(shards)
 
 
 def _check(state: State, connection: Connection) -> None:

@@ -8,10 +8,9 @@ from actingweb.migration.errors import SourceError
 from actingweb.migration.live.dirty import mark
 from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
 from actingweb.migration.live.leases import release_lease, take_lease
-from actingweb.migration.live.prepare import open_table
 from actingweb.migration.live.state import Migration
 from actingweb.migration.live.streams import EXPIRED, TRIMMED, Records, Shard, describe_stream, first_iterator, records
-from actingweb.migration.live.tables import Found, SourceTables, record_gap, store_shards, store_table
+from actingweb.migration.live.tables import Found, SourceTables, open_table, record_gap, store_shards, store_table
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.source.endpoint import RequestError, TableNotFoundError
 from actingweb.migration.target.connection import Connection

@@ -14,7 +14,7 @@ from actingweb.migration.mapping import PROPERTIES, TableMapping
 from actingweb.migration.source.endpoint import AccessDeniedError, TableNotFoundError
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["Found", "SourceTables", "record_gap", "store_segments", "store_shards", "store_table"]
+__all__ = ["Found", "SourceTables", "open_table", "record_gap", "store_shards", "store_table"]
 
 Json = dict[str, Any]
 
@@ -145,6 +145,20 @@ class SourceTables:
         raise SourceError(f"DynamoDB table {table.name} is being changed for too long: try again later")
 
 
+def open_table(state: State, connection: Connection, tables: SourceTables, table: Found, segments: int) -> int:
+    """Store a table to be scanned, with all shards of its stream, which is switched on; return how many shards.
+
+    Raise `psycopg.Error`, `SourceError` or `UsageError`.
+    """
+    table = tables.with_stream(table)
+    shards = tables.shards(table)
+    with connection.transaction():
+        store_table(state, connection, table.mapping, table)
+        first = _store_segments(state, connection, table.mapping, segments)
+        store_shards(state, connection, table.mapping.name, str(table.stream_arn), shards, skip_closed=first)
+    return len(shards)
+
+
 def store_table(state: State, connection: Connection, mapping: TableMapping, table: Found | None) -> None:
     """Store what was found of a table in the transaction of the caller. Raise `psycopg.Error`."""
     values: Json = {"name": mapping.name, "present": table is not None, "table": None, "arn": None, "rows": None}
@@ -153,7 +167,7 @@ def store_table(state: State, connection: Connection, mapping: TableMapping, tab
     connection.execute(state.sql(_STORE), values)
 
 
-def store_segments(state: State, connection: Connection, mapping: TableMapping, segments: int) -> bool:
+def _store_segments(state: State, connection: Connection, mapping: TableMapping, segments: int) -> bool:
     """Store the segments of a table to be scanned; tell whether there were none yet. Raise `psycopg.Error`."""
     values = {"name": mapping.name, "segments": segments}
     first = connection.execute(state.sql(_STORE_SEGMENTS), values).rowcount > 0

@@ -11,37 +11,36 @@ from actingweb.db.registry import load_backend
 from actingweb.migration.live.triggers import MARKED
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
-from tests.live.sides import Sides
+from tests.live.back.both import Both
 from tests.migration.library import write
 from tests.migration.nasty import Content, contents
 
 
 def test_items_are_those_that_the_library_writes(
-    sides: Sides, dynamodb_tables: DynamoDBTables, postgres_tables: PostgresTables, set_env: SetEnv
+    both: Both, dynamodb_tables: DynamoDBTables, postgres_tables: PostgresTables, set_env: SetEnv
 ) -> None:
-    twin = f"{sides.prefix}twin"
+    twin = f"{both.prefix}twin"
     set_env(AWS_DB_PREFIX=twin)
     for mapping in MARKED:
         ensure_table(mapping.layout)
-    sides.prepare()
-    applier = sides.applier()
+    both.prepare()
+    applier = both.applier()
 
     @settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
     @given(contents=contents())
     def check(contents: dict[str, Content]) -> None:
         for database in ("postgresql", "dynamodb"):
             write(load_backend(database), contents)
-        sides.drain(applier)
-        assert sides.reasons() == []
-        assert _without_times(sides.items()) == _without_times(sides.items(twin))
+        both.drain(applier)
+        assert both.reasons() == []
+        assert _without_times(both.items()) == _without_times(both.items(twin))
         # Every row goes as well, and those of an actor with it.
         postgres_tables.wipe()
-        sides.drain(applier)
-        assert not any(sides.items().values())
+        both.drain(applier)
+        assert not any(both.items().values())
         dynamodb_tables.wipe()
 
     check()
-    applier.close()
 
 
 def _without_times(tables: dict[str, Any]) -> dict[str, Any]:
