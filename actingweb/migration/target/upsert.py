@@ -110,5 +110,4 @@ def _given(
     types = [_TYPES[column_of(mapping.record.types[name])] for name in columns]
     arrays = [sql.SQL("{}::" + kind).format(sql.Placeholder(name)) for name, kind in zip(columns, types, strict=True)]
     expression = sql.SQL("unnest({}) AS given ({})").format(sql.SQL(", ").join(arrays), column_names(tuple(columns)))
-    values = [list(column) for column in zip(*rows, strict=True)]
-    return expression, dict(zip(columns, values, strict=True))
+    return expression, {name: [row[index] for row in rows] for index, name in enumerate(columns)}
