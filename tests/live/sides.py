@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from actingweb.migration.documents import Document, document_of, item_of
 from actingweb.migration.live.dynamodb import DynamoDB
 from actingweb.migration.live.forward import ForwardApplier
+from actingweb.migration.live.keys import BY_NAME, MARKER
 from actingweb.migration.live.prepare import Preparation, prepare
 from actingweb.migration.live.reader import ShardReader
 from actingweb.migration.live.scanner import Scanner
@@ -18,6 +19,7 @@ from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
 from actingweb.migration.source.endpoint import Endpoint
 from tests.migration.loads import Row, Rows, row_reader, stored
+from tests.support import new_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 W = TypeVar("W", bound=Worker)
 
 MOST_ROUNDS = 500
+_UNSEEN = "SELECT count(*) FROM {state}.shards WHERE NOT finished AND marker IS DISTINCT FROM %(marker)s"
 
 
 @dataclass
@@ -78,12 +81,20 @@ class Sides:
             pass
 
     def read(self) -> int:
-        """Read all shards once more than they have records; return how many there were."""
-        reader = self.reader()
-        total = quiet = 0
-        while quiet < 2 * self.number_of_shards():
-            found = reader.step()
-            total, quiet = total + found, 0 if found else quiet + 1
+        """Read every shard up to now; return how many records there were.
+
+        The server tells changes a moment later. So a marker row is written into each table, and read.
+        """
+        reader, marker = self.reader(), MARKER + new_id("")
+        tables = [BY_NAME[name] for (name,) in self.select("SELECT name FROM {state}.tables WHERE present")]
+        rows = {mapping: dict.fromkeys(mapping.layout.key_names, marker) for mapping in tables}
+        for mapping, row in rows.items():
+            self.put(mapping, row)
+        total = 0
+        while self.value(_UNSEEN, marker=marker):
+            total += reader.step()
+        for mapping, row in rows.items():
+            self.delete(mapping, row)
         return total
 
     def catch_up(self) -> None:
@@ -96,10 +107,6 @@ class Sides:
             if not self.fresh():
                 return
         raise AssertionError(f"never quiet: {self.fresh()}")
-
-    def number_of_shards(self) -> int:
-        """Return how many shards are to be read."""
-        return int(self.value("SELECT count(*) FROM {state}.shards WHERE NOT finished"))
 
     def fresh(self) -> list[tuple[Any, ...]]:
         """Return the keys that are dirty and no rejects."""

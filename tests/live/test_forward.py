@@ -124,14 +124,14 @@ class TestRows:
     def test_items_of_the_largest_size(self, sides: Sides) -> None:
         sides.put(ACTORS, actor("a1"))
         begin(sides)
-        sides.put(PROPERTIES, *({"id": "a1", "name": f"n{n}", "value": f"{n}" + "x" * 400_000} for n in range(60)))
-        sides.read()
         applier = sides.applier()
-        taken = [applier.step()]
-        while count := applier.step():
-            taken.append(count)
-        assert sum(taken) == 60
-        assert max(taken[1:], default=0) <= 16, taken
+        taken = []
+        for text in "xy":
+            sides.put(PROPERTIES, *({"id": "a1", "name": f"n{n}", "value": text * 400_000} for n in range(12)))
+            sides.read()
+            while count := applier.step():
+                taken.append(count)
+        assert taken == [12, 10, 2], "the size of the items limits how many are read at once"
         agree(sides)
 
     def test_an_expired_attribute(self, sides: Sides) -> None:
@@ -148,7 +148,6 @@ class TestRows:
         sides.put(ACTORS, actor(MARKER + "1"))
         sides.read()
         assert sides.fresh() == []
-        assert sides.value("SELECT marker FROM {state}.shards WHERE table_name = 'actors'") == MARKER + "1"
         assert sides.stored()["actors"] == []
 
 

@@ -1,5 +1,6 @@
 """Readers of stream shards, which mark the keys of changed rows."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 from actingweb.migration.errors import SourceError
 from actingweb.migration.live.dirty import mark
 from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
-from actingweb.migration.live.leases import release_lease, take_lease
+from actingweb.migration.live.leases import SECONDS, release_lease, take_lease
 from actingweb.migration.live.state import Migration
 from actingweb.migration.live.streams import EXPIRED, TRIMMED, Records, Shard, describe_stream, first_iterator, records
 from actingweb.migration.live.tables import Found, SourceTables, open_table, record_gap, store_shards, store_table
@@ -19,16 +20,27 @@ __all__ = ["ShardReader"]
 
 # A shard whose last batch had records is read again at once, another one after a pause.
 _NEXT = """
-SELECT stream_arn, shard_id, table_name, position, iterator, clock_timestamp() FROM {state}.shards
-WHERE NOT finished
-  AND (read_at IS NULL OR oldest_unread_at IS NOT NULL
-       OR read_at <= clock_timestamp() - make_interval(secs => %(pause)s))
-  AND NOT EXISTS (SELECT FROM {state}.leases WHERE name = 'shard ' || stream_arn || ' ' || shard_id
-                  AND holder <> %(holder)s AND expires_at >= clock_timestamp())
-ORDER BY read_at NULLS FIRST, shard_id LIMIT 1
+WITH next AS (
+    SELECT * FROM {state}.shards
+    WHERE NOT finished
+      AND (read_at IS NULL OR oldest_unread_at IS NOT NULL
+           OR read_at <= clock_timestamp() - make_interval(secs => %(pause)s))
+      AND NOT EXISTS (SELECT FROM {state}.leases WHERE name = 'shard ' || stream_arn || ' ' || shard_id
+                      AND holder <> %(holder)s AND expires_at >= clock_timestamp())
+    ORDER BY read_at NULLS FIRST, shard_id LIMIT 1
+), taken AS (
+    INSERT INTO {state}.leases AS taken (name, holder, expires_at)
+    SELECT 'shard ' || stream_arn || ' ' || shard_id, %(holder)s,
+           clock_timestamp() + make_interval(secs => %(seconds)s) FROM next
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+    WHERE taken.expires_at < clock_timestamp() OR taken.holder = excluded.holder
+    RETURNING 1
+)
+SELECT stream_arn, shard_id, table_name, position, iterator, clock_timestamp() FROM next, taken
 """
 # The position is compared, so that a reader which was slower than its lease changes nothing.
 _STORE = """
+WITH released AS (DELETE FROM {state}.leases WHERE name = %(lease)s AND holder = %(holder)s)
 UPDATE {state}.shards
 SET position = coalesce(%(position)s, position), iterator = %(iterator)s, finished = %(iterator)s::text IS NULL,
     read_at = clock_timestamp(), oldest_unread_at = to_timestamp(%(last)s), marker = coalesce(%(marker)s, marker),
@@ -106,11 +118,10 @@ class ShardReader(Worker):
             return sum(found)
 
     def _choose(self, connection: Connection) -> _Shard | None:
-        row = connection.execute(self.state.sql(_NEXT), {"pause": self.pause, "holder": self.holder}).fetchone()
-        if row is None:
-            return None
-        shard = _Shard(*row)
-        return shard if take_lease(self.state, connection, shard.lease, self.holder) else None
+        """Return the shard to read, whose lease is taken."""
+        values = {"pause": self.pause, "holder": self.holder, "seconds": SECONDS}
+        row = connection.execute(self.state.sql(_NEXT), values).fetchone()
+        return None if row is None else _Shard(*row)
 
     def _read(self, shard: _Shard) -> Records:
         """Return the next batch of a shard, by a new iterator if there is none or it has expired."""
@@ -128,15 +139,15 @@ class ShardReader(Worker):
         changes = [record["dynamodb"] for record in batch.records]
         children = [] if batch.following else self._described(shard.arn)
         values: dict[str, Any] = {"arn": shard.arn, "shard": shard.id, "old": shard.position}
-        values["iterator"] = batch.following
+        values |= {"iterator": batch.following, "lease": shard.lease, "holder": self.holder}
         values |= {"asked_at": shard.asked_at, "marker": markers[-1] if markers else None}
         values |= {"position": changes[-1]["SequenceNumber"] if changes else None}
         values |= {"last": float(changes[-1].get("ApproximateCreationDateTime", 0)) if changes else None}
-        with self.transaction(connection):
+        with self.transaction(connection) if keys or children else nullcontext():
             mark(self.state, connection, [key for key in keys if not is_marker(key)])
-            store_shards(self.state, connection, shard.table, shard.arn, children)
+            if children:
+                store_shards(self.state, connection, shard.table, shard.arn, children)
             connection.execute(self.state.sql(_STORE), values)
-            release_lease(self.state, connection, shard.lease, self.holder)
 
     def _described(self, arn: str) -> list[Shard]:
         """Return the shards of a stream; none if it is deleted, as one is that was switched off a day ago."""

@@ -190,6 +190,8 @@ class State:
         other tables or with other options.
         """
         with connection.transaction():
+            # Two that create the same schema at once would collide.
+            self.lock_appliers(connection, exclusive=True)
             connection.execute(self.sql(_CREATE))
             values = {"format": FORMAT, "phase": PREPARED, "direction": direction, "by": by}
             values |= {"prefix": prefix, "region": region, "endpoint": endpoint, "options": Jsonb(options)}

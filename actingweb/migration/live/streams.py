@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Am
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from actingweb.migration.errors import SourceError
@@ -20,7 +20,7 @@ TRIMMED = "TrimmedDataAccessException"
 
 RECORDS_AT_ONCE = 1000
 
-_ATTEMPTS = 60
+_ATTEMPTS = 10
 _PAUSE = 1.0
 
 
@@ -76,17 +76,17 @@ def describe_stream(requests: Requests, arn: str) -> Stream:
 
 
 def all_shards(requests: Requests, arn: str, sleep: Callable[[float], object] = time.sleep) -> list[Shard]:
-    """Return all shards of a stream: describe it until the description is consistent. Raise `SourceError`.
+    """Return all shards of a stream: describe it again while the description is not consistent. Raise `SourceError`.
 
-    While a shard splits, a description can have the closed parent without its children.
+    While a shard splits, a description can have the closed parent without its children. Those that are not listed
+    after some attempts can be found later, as a shard that is new is always read from its beginning.
     """
     for attempt in range(_ATTEMPTS):
         stream = describe_stream(requests, arn)
         if stream.consistent:
-            return stream.shards
+            break
         sleep(min(_PAUSE, 0.05 * 2**attempt))
-    shards = ", ".join(stream.unfinished)
-    raise SourceError(f"DynamoDB stream {arn} cannot be read: the children of {shards} are not listed; try again later")
+    return stream.shards
 
 
 def first_iterator(requests: Requests, arn: str, shard_id: str, position: str | None) -> str:
@@ -120,8 +120,3 @@ def _part(answer: dict[str, Any], name: str, kind: type) -> Any:
     if not isinstance(found, kind):
         raise SourceError(f"DynamoDB Streams gave an answer without {name}")
     return found
-
-
-def positions(found: Sequence[dict[str, Any]]) -> str | None:
-    """Return the sequence number of the last record, None if there is none."""
-    return found[-1]["dynamodb"]["SequenceNumber"] if found else None

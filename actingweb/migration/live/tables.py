@@ -11,7 +11,7 @@ from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.state import State
 from actingweb.migration.live.streams import Shard, all_shards, describe_stream
 from actingweb.migration.mapping import PROPERTIES, TableMapping
-from actingweb.migration.source.endpoint import AccessDeniedError, TableNotFoundError
+from actingweb.migration.source.endpoint import AccessDeniedError, RequestError, TableNotFoundError
 from actingweb.migration.target.connection import Connection
 
 __all__ = ["Found", "SourceTables", "open_table", "record_gap", "store_shards", "store_table"]
@@ -116,15 +116,22 @@ class SourceTables:
     def with_stream(self, table: Found) -> Found:
         """Switch the stream of a table on and return it when changes are recorded."""
         if table.stream_arn is None:
-            request: Json = {"TableName": table.name, "StreamSpecification": _KEYS_ONLY}
             table = self._wait_for(table, lambda found: found.usable)
-            self.requests.call("UpdateTable", request)
+            self._switch_on(table)
         table = self._wait_for(table, lambda found: found.stream_arn is not None)
         for _ in range(_ATTEMPTS):
             if describe_stream(self.requests, str(table.stream_arn)).status == "ENABLED":
                 return table
             self.sleep(_POLL_SECONDS)
         raise SourceError(f"the stream of DynamoDB table {table.name} does not become enabled: try again later")
+
+    def _switch_on(self, table: Found) -> None:
+        try:
+            self.requests.call("UpdateTable", {"TableName": table.name, "StreamSpecification": _KEYS_ONLY})
+        except RequestError:
+            # Another process may have done so.
+            if Found.of(table.mapping, self._describe(table.name)).stream_arn is None:
+                raise
 
     def shards(self, table: Found) -> list[Shard]:
         """Return all shards of a table's stream."""

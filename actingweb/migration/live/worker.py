@@ -9,14 +9,15 @@ import psycopg
 
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.state import State
-from actingweb.migration.target.connection import Connection, lift_timeouts, target_errors
+from actingweb.migration.target.connection import Connection, target_errors
 
 __all__ = ["Worker"]
 
 T = TypeVar("T")
 
-# Writes of the engine itself leave no marks for the way back.
-_SYNC = "SELECT set_config('actingweb.sync', 'on', true)"
+# Writes of the engine itself leave no marks for the way back. A commit that is lost takes its checkpoints and marks
+# with it, so none waits for the disk.
+_SESSION = b"; SET LOCAL actingweb.sync = 'on'; SET LOCAL synchronous_commit = off"
 _COLLISIONS = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
@@ -61,13 +62,9 @@ class Worker:
 
     @contextmanager
     def transaction(self, connection: Connection) -> Iterator[None]:
-        """Begin a transaction without time limits.
-
-        Its commit does not wait for the disk: a commit that is lost takes its checkpoints and marks with it.
-        """
+        """Begin a transaction of the engine, without time limits."""
         with connection.transaction():
-            lift_timeouts(connection, synchronous=False)
-            connection.execute(_SYNC)
+            connection.execute(connection.lifting + _SESSION)
             yield
 
     def repeated(self, work: Callable[[], T]) -> T:
