@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import psycopg
 
 from actingweb.db.dynamodb.items import Item
-from actingweb.db.dynamodb.layouts import Layout
 from actingweb.migration.jobs import validate as job
 from actingweb.migration.live import dirty, marks
 from actingweb.migration.live import items as postgresql
@@ -27,7 +26,7 @@ from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
 from actingweb.migration.live.lookup_repair import LookUpRepair, NewNameError
 from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side, read_ownership
 from actingweb.migration.live.state import State
-from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, MAPPINGS, TableMapping
+from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, MAPPINGS
 from actingweb.migration.target.connection import Connection, target_errors
 
 __all__ = ["LiveComparison", "LiveResult"]
@@ -218,7 +217,7 @@ class _Settling:
         found = {key: self._look_up(key, ownership) for key in look_ups}
         state, tables = self.comparison.state, self._tables()
         with self.connection.transaction():
-            wanted = postgresql.read_items(state, self.connection, rows, _layout)
+            wanted = postgresql.read_items(state, self.connection, rows)
         stored = self._items(rows, tables)
         for key in rows:
             row, item = wanted[key], stored.get(key)
@@ -293,7 +292,3 @@ def _key_of(line: Mapping[str, Any]) -> RowKey | None:
     if mapping not in MAPPINGS or any(name not in key for name in mapping.record.key):
         return None
     return RowKey.of_row(mapping, tuple(key[name] for name in mapping.record.key))
-
-
-def _layout(mapping: TableMapping) -> Layout:
-    return mapping.layout

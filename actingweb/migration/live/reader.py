@@ -129,7 +129,7 @@ class ShardReader(Worker):
             try:
                 return records(self.requests, shard.iterator)
             except RequestError as error:
-                if error.code != EXPIRED:
+                if error.code != EXPIRED and not _is_first_record(shard, error):
                     raise
         return records(self.requests, first_iterator(self.requests, shard.arn, shard.id, shard.position))
 
@@ -191,6 +191,11 @@ class ShardReader(Worker):
                 record_gap(self.state, connection, name, None, _REPLACED)
                 store_table(self.state, connection, table.mapping, table)
             return store_shards(self.state, connection, name, str(table.stream_arn), shards)
+
+
+def _is_first_record(shard: _Shard, error: RequestError) -> bool:
+    """Tell whether DynamoDB Local has got the first record of a shard: it refuses iterators from before that one."""
+    return error.code == TRIMMED and shard.position is None and ":ddblocal:" in shard.arn
 
 
 def _key_of(shard: _Shard, record: dict[str, Any]) -> RowKey:

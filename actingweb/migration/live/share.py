@@ -34,7 +34,7 @@ _SET_TARGET = "UPDATE {state}.migration SET moving_to = %(to)s"
 _MOVE = "UPDATE {state}.migration SET boundary = %(boundary)s, moving_to = NULL, system_owner = %(owner)s"
 _NOT_READY = """
 SELECT 'the scan of ' || name || ' is not finished' FROM {state}.tables WHERE present AND NOT scanned
-UNION ALL SELECT 'records of the stream of ' || table_name || ' are missing: compare it first'
+UNION ALL SELECT 'records of the stream of ' || table_name || ' are missing (' || reason || '): compare it first'
 FROM {state}.gaps WHERE closed_at IS NULL
 LIMIT 1
 """

@@ -64,7 +64,7 @@ class Worker:
     def transaction(self, connection: Connection) -> Iterator[None]:
         """Begin a transaction of the engine, without time limits."""
         with connection.transaction():
-            connection.execute(connection.lifting + _SESSION)
+            connection.execute(connection.lift_timeouts_sql + _SESSION)
             yield
 
     def repeated(self, work: Callable[[], T]) -> T:
