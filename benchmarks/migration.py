@@ -110,7 +110,7 @@ def _scenario(section: Section, name: str, rows: int, value_bytes: int, rounds: 
         write_files(directory, rows, value_bytes)
         found = _run(schema, directory, _IN_FILES, rounds)
         if table_rows:
-            fill_tables(tables.connect(), os.environ["AWS_DB_PREFIX"], min(rows, table_rows), value_bytes)
+            fill_tables(tables.client, os.environ["AWS_DB_PREFIX"], min(rows, table_rows), value_bytes)
             found |= _run(schema, directory, _IN_TABLES, rounds)
     for one, figures in found.items():
         row = {"data": name, "step": one, "rows": figures.rows, "rows/s": figures.rate}

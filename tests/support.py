@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -55,3 +56,13 @@ def wait_until(condition: Callable[[], object]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"it did not come within {PATIENCE} s")
         time.sleep(0.005)
+
+
+def use_variables_alone(environment: pytest.MonkeyPatch, home: Path) -> None:
+    """Use an empty home directory, and unset what names files of AWS, proxies and certificates."""
+    environment.setenv("HOME", str(home))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        environment.delenv(name, raising=False)
+        environment.delenv(name.lower(), raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        environment.delenv(name, raising=False)

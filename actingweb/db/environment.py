@@ -1,8 +1,6 @@
 """Reads environment variables as typed values, with a parser for each kind of value."""
 
 import re
-import shlex
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -37,12 +35,13 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _URL_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
-_URL_START = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_URL_START = r"([A-Za-z][A-Za-z0-9+.-]*)://"
 # As seconds it is eleven days; neither libpq nor a Python lock can wait much longer.
 _HIGHEST = 1_000_000
-_REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
-_TABLE_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-_CONTROL = frozenset({"Cc", "Zl", "Zp"})
+_REGION = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_TABLE_PREFIX = r"[A-Za-z0-9_.-]{1,200}"
+# The characters of Unicode's categories Cc, Zl and Zp.
+_CONTROL = frozenset({*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029"})
 _BRACKETS = "[]{}()\"'`"
 
 
@@ -102,7 +101,7 @@ def parse_bool(text: str, variable: str = "value") -> bool:
 
 def has_control(text: str) -> bool:
     """Tell whether a text contains a control character or a line end."""
-    return any(unicodedata.category(character) in _CONTROL for character in text)
+    return not _CONTROL.isdisjoint(text)
 
 
 def plain(text: str, variable: str) -> str:
@@ -174,6 +173,8 @@ def names(text: str, variable: str) -> tuple[str, ...]:
 
 def command(text: str, variable: str) -> tuple[str, ...]:
     """Return a program and its arguments."""
+    import shlex
+
     try:
         words = shlex.split(text)
     except ValueError:
@@ -198,7 +199,7 @@ def url(text: str, variable: str) -> str:
         raise ConfigurationError(
             f"{variable} has the form of JDBC, jdbc:...: must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         )
-    found = _URL_START.match(text)
+    found = re.match(_URL_START, text)
     if found is None:
         return text
     scheme = found[1]
@@ -209,14 +210,14 @@ def url(text: str, variable: str) -> str:
 
 def table_prefix(text: str, variable: str) -> str:
     """Return the text. Reject one with which no name of a DynamoDB table can begin."""
-    if _TABLE_PREFIX.fullmatch(text) is None:
+    if re.fullmatch(_TABLE_PREFIX, text) is None:
         raise ConfigurationError(f"{variable} is {text[:300]!r}: must be up to 200 of A-Z a-z 0-9 _ . -")
     return text
 
 
 def region(text: str, variable: str) -> str:
     """Return the text. Reject one that cannot be the name of an AWS region."""
-    if _REGION.fullmatch(text) is None:
+    if re.fullmatch(_REGION, text) is None:
         raise ConfigurationError(f"{variable} is {text[:300]!r}: must be the name of a region, such as us-west-1")
     return text
 

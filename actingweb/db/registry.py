@@ -3,15 +3,16 @@
 import importlib
 import sys
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actingweb.db.capabilities import Capability
 from actingweb.db.exceptions import ConfigurationError, DbNotSupportedError
 from actingweb.db.settings import get_settings
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["BUILT_IN", "GROUP", "Backend", "load_backend"]
 
@@ -28,8 +29,7 @@ _NO_TRANSACTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(NamedTuple):
     """A loaded backend, usable as the `config` of the accessors."""
 
     database: str
@@ -86,7 +86,10 @@ def _module(database: str, entity: str) -> ModuleType:
 
 
 @cache
-def _registered() -> dict[str, EntryPoint]:
+def _registered() -> "dict[str, EntryPoint]":
+    # Imported here, because it takes time and the built-in backends need no entry point.
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=GROUP)}
 
 

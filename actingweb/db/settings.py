@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import copy
 from functools import cached_property
+from typing import Any, Self
 
 from actingweb.db import environment as read
 from actingweb.db.environment import Environment, parse_bool, table_prefix
@@ -12,6 +13,7 @@ from actingweb.db.exceptions import ConfigurationError
 __all__ = ["PostgresSettings", "Settings", "get_settings", "parse_bool", "reset_settings", "table_prefix"]
 
 _IDENTIFIER_BYTES = 63
+_INDEXED = ("oauthId", "email", "externalUserId")
 _URL_VARIABLES = ("PG_DB_URL", "DATABASE_URL")
 _LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGPASSWORD", "PGSERVICE")
 _NAMING = {"host": "PG_DB_HOST", "port": "PG_DB_PORT", "user": "PG_DB_USER"}
@@ -25,8 +27,18 @@ class _Captured(dict[str, str]):
         return f"<{len(self)} variables>"
 
 
-@dataclass(frozen=True)
-class PostgresSettings:
+class _ReadOnly:
+    """An object that cannot be changed after `__init__`, which ends with `self._is_read = True`."""
+
+    _is_read = False
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if self._is_read:
+            raise AttributeError("settings are read-only: change the environment and call reset_settings()")
+        super().__setattr__(name, value)
+
+
+class PostgresSettings(_ReadOnly):
     """How to reach PostgreSQL. Times are in seconds.
 
     Attributes:
@@ -39,32 +51,45 @@ class PostgresSettings:
         timeout: how long a call waits for the server's answer.
     """
 
-    url: str | None = field(repr=False)
-    url_variable: str
-    named: frozenset[str]
-    libpq: frozenset[str]
-    host: str
-    port: str
-    name: str
-    user: str
-    password: str = field(repr=False)
-    password_command: tuple[str, ...] | None = field(repr=False)
-    sslmode: str | None
-    sslrootcert: str | None
-    schema: str
-    pool_min_size: int
-    pool_max_size: int
-    pool_timeout: float
-    pooler: str
-    explicit_transactions: str
-    connect_timeout: float
-    tcp_user_timeout: float
-    timeout: float
-    migration_url: str | None = field(repr=False)
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Read and validate `environment`. Raise `ConfigurationError` for a bad value."""
+        env = Environment(environment)
+        self.url_variable = next((name for name in _URL_VARIABLES if env.get(name, None, read.url)), _URL_VARIABLES[0])
+        self.url: str | None = env.get(self.url_variable, None, read.url)
+        self.named = frozenset(part for part, name in _NAMING.items() if env.get(name, "", lambda text, _: text))
+        self.libpq = frozenset(name for name in _LIBPQ_VARIABLES if environment.get(name))
+        self.host = env.get("PG_DB_HOST", "localhost", read.host)
+        self.port = env.get("PG_DB_PORT", "5432", read.ports)
+        self.name = env.get("PG_DB_NAME", "actingweb", read.plain)
+        self.user = env.get("PG_DB_USER", "actingweb", read.plain)
+        self.password = env.untrimmed("PG_DB_PASSWORD", "", read.without_line_end)
+        self.password_command: tuple[str, ...] | None = env.untrimmed("PG_DB_PASSWORD_COMMAND", None, read.command)
+        self.sslmode: str | None = env.get("PG_DB_SSLMODE", None, read.choice(*read.SSL_MODES))
+        self.sslrootcert: str | None = env.get("PG_DB_SSLROOTCERT", None, read.plain)
+        self.schema = _schema(env.get("PG_DB_PREFIX", "", read.plain), env.get("PG_DB_SCHEMA", "public", read.plain))
+        self.pool_max_size = env.get("PG_POOL_MAX_SIZE", 10, read.count(1))
+        self.pool_min_size = env.get("PG_POOL_MIN_SIZE", min(2, self.pool_max_size), read.count(0))
+        if self.pool_min_size > self.pool_max_size:
+            raise ConfigurationError(
+                f"PG_POOL_MIN_SIZE is {self.pool_min_size}: must not exceed PG_POOL_MAX_SIZE ({self.pool_max_size})"
+            )
+        self.pool_timeout = env.get("PG_POOL_TIMEOUT", 30.0, read.seconds(0.001))
+        self.pooler = env.get("PG_POOLER", "auto", read.choice("auto", "on", "off"))
+        self.explicit_transactions = env.get("PG_EXPLICIT_TRANSACTIONS", "auto", read.choice("auto", "on", "off"))
+        self.connect_timeout = env.get("PG_CONNECT_TIMEOUT", 5.0, read.seconds(1))
+        self.tcp_user_timeout = env.get("PG_TCP_USER_TIMEOUT", 10.0, read.seconds(0.001))
+        self.timeout = env.get("PG_DB_TIMEOUT", 30.0, read.seconds(0.001))
+        self.migration_url: str | None = env.get("PG_MIGRATION_URL", None, read.url)
+        self._is_read = True
+
+    def replace(self, **values: Any) -> Self:
+        """Return a copy with the named values changed."""
+        changed = copy(self)
+        vars(changed).update(values)
+        return changed
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(_ReadOnly):
     """The settings of all backends and of DynamoDB. Those of PostgreSQL are validated at the first use of `postgresql`.
 
     Attributes:
@@ -73,17 +98,22 @@ class Settings:
             batch of it.
     """
 
-    database_backend: str
-    aws_db_prefix: str
-    aws_db_host: str | None
-    aws_region: str | None
-    aws_db_auto_create_tables: bool
-    aws_db_timeout: float
-    aws_db_max_attempts: int
-    aws_db_transport: str
-    use_property_lookup_table: bool
-    indexed_properties: tuple[str, ...]
-    environment: Mapping[str, str] = field(repr=False, compare=False)
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Read and validate `environment`. Raise `ConfigurationError` for a bad value."""
+        self.environment: Mapping[str, str] = _Captured(environment)
+        env = Environment(self.environment)
+        regions: list[str | None] = [env.get(variable, None, read.region) for variable in _REGION_VARIABLES]
+        self.database_backend = env.get("DATABASE_BACKEND", "dynamodb", read.plain)
+        self.aws_db_prefix = env.get("AWS_DB_PREFIX", "demo_actingweb", table_prefix)
+        self.aws_db_host: str | None = env.get("AWS_DB_HOST", None, read.endpoint)
+        self.aws_region = next((found for found in regions if found), None)
+        self.aws_db_auto_create_tables = env.get("AWS_DB_AUTO_CREATE_TABLES", True, parse_bool)
+        self.aws_db_timeout = env.get("AWS_DB_TIMEOUT", 10.0, read.seconds(0.001))
+        self.aws_db_max_attempts = env.get("AWS_DB_MAX_ATTEMPTS", 4, read.count(1))
+        self.aws_db_transport = env.get("AWS_DB_TRANSPORT", "wire", read.choice("wire", "botocore"))
+        self.use_property_lookup_table = env.get("USE_PROPERTY_LOOKUP_TABLE", True, parse_bool)
+        self.indexed_properties: tuple[str, ...] = env.get("INDEXED_PROPERTIES", _INDEXED, read.names)
+        self._is_read = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -91,22 +121,7 @@ class Settings:
 
         Raise `ConfigurationError` for a bad value.
         """
-        captured = _Captured(os.environ if environment is None else environment)
-        env = Environment(captured)
-        regions = [env.get(variable, None, read.region) for variable in _REGION_VARIABLES]
-        return cls(
-            database_backend=env.get("DATABASE_BACKEND", "dynamodb", read.plain),
-            aws_db_prefix=env.get("AWS_DB_PREFIX", "demo_actingweb", table_prefix),
-            aws_db_host=env.get("AWS_DB_HOST", None, read.endpoint),
-            aws_region=next((found for found in regions if found), None),
-            aws_db_auto_create_tables=env.get("AWS_DB_AUTO_CREATE_TABLES", True, parse_bool),
-            aws_db_timeout=env.get("AWS_DB_TIMEOUT", 10.0, read.seconds(0.001)),
-            aws_db_max_attempts=env.get("AWS_DB_MAX_ATTEMPTS", 4, read.count(1)),
-            aws_db_transport=env.get("AWS_DB_TRANSPORT", "wire", read.choice("wire", "botocore")),
-            use_property_lookup_table=env.get("USE_PROPERTY_LOOKUP_TABLE", True, parse_bool),
-            indexed_properties=env.get("INDEXED_PROPERTIES", ("oauthId", "email", "externalUserId"), read.names),
-            environment=captured,
-        )
+        return cls(os.environ if environment is None else environment)
 
     @cached_property
     def aws_default_region(self) -> str:
@@ -118,36 +133,7 @@ class Settings:
     @cached_property
     def postgresql(self) -> PostgresSettings:
         """PostgreSQL's settings. Raise `ConfigurationError` for a bad value."""
-        env = Environment(self.environment)
-        variable = next((name for name in _URL_VARIABLES if env.get(name, None, read.url)), _URL_VARIABLES[0])
-        max_size = env.get("PG_POOL_MAX_SIZE", 10, read.count(1))
-        min_size = env.get("PG_POOL_MIN_SIZE", min(2, max_size), read.count(0))
-        if min_size > max_size:
-            raise ConfigurationError(f"PG_POOL_MIN_SIZE is {min_size}: must not exceed PG_POOL_MAX_SIZE ({max_size})")
-        return PostgresSettings(
-            url=env.get(variable, None, read.url),
-            url_variable=variable,
-            named=frozenset(part for part, name in _NAMING.items() if env.get(name, "", lambda text, _: text)),
-            libpq=frozenset(name for name in _LIBPQ_VARIABLES if self.environment.get(name)),
-            host=env.get("PG_DB_HOST", "localhost", read.host),
-            port=env.get("PG_DB_PORT", "5432", read.ports),
-            name=env.get("PG_DB_NAME", "actingweb", read.plain),
-            user=env.get("PG_DB_USER", "actingweb", read.plain),
-            password=env.untrimmed("PG_DB_PASSWORD", "", read.without_line_end),
-            password_command=env.untrimmed("PG_DB_PASSWORD_COMMAND", None, read.command),
-            sslmode=env.get("PG_DB_SSLMODE", None, read.choice(*read.SSL_MODES)),
-            sslrootcert=env.get("PG_DB_SSLROOTCERT", None, read.plain),
-            schema=_schema(env.get("PG_DB_PREFIX", "", read.plain), env.get("PG_DB_SCHEMA", "public", read.plain)),
-            pool_min_size=min_size,
-            pool_max_size=max_size,
-            pool_timeout=env.get("PG_POOL_TIMEOUT", 30.0, read.seconds(0.001)),
-            pooler=env.get("PG_POOLER", "auto", read.choice("auto", "on", "off")),
-            explicit_transactions=env.get("PG_EXPLICIT_TRANSACTIONS", "auto", read.choice("auto", "on", "off")),
-            connect_timeout=env.get("PG_CONNECT_TIMEOUT", 5.0, read.seconds(1)),
-            tcp_user_timeout=env.get("PG_TCP_USER_TIMEOUT", 10.0, read.seconds(0.001)),
-            timeout=env.get("PG_DB_TIMEOUT", 30.0, read.seconds(0.001)),
-            migration_url=env.get("PG_MIGRATION_URL", None, read.url),
-        )
+        return PostgresSettings(self.environment)
 
 
 def _schema(prefix: str, schema: str) -> str:

@@ -1,6 +1,5 @@
 """Text, time and JSON helpers that applications and both backends share."""
 
-import hashlib
 import logging
 import re
 from datetime import UTC, datetime
@@ -81,4 +80,7 @@ def canonical_connection_method(method: object) -> str | None:
 
 def compute_lookup_key(property_name: str, value: str) -> str:
     """Return the key of a look-up row: the hex SHA-256 of name, zero byte and value in UTF-8. This never changes."""
+    # Imported here, because it loads OpenSSL and many processes look up nothing.
+    import hashlib
+
     return hashlib.sha256(f"{clean_text(property_name)}\x00{clean_text(value)}".encode()).hexdigest()

@@ -267,8 +267,9 @@ def test_the_environment_is_read_once_until_it_is_reset(environment: pytest.Monk
 
 
 def test_settings_cannot_be_changed() -> None:
-    with pytest.raises(AttributeError):
-        get_settings().aws_db_prefix = "x"  # type: ignore[misc]
+    for settings, name in ((get_settings(), "aws_db_prefix"), (get_settings().postgresql, "schema")):
+        with pytest.raises(AttributeError, match="read-only"):
+            setattr(settings, name, "x")
 
 
 def test_from_environment_takes_another_environment() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +30,7 @@ def not_backfilled(backend: Backend, aside: str) -> None:
 def legacy(backend: Backend, aside: str) -> Backend:
     """Use properties with the index, in legacy mode."""
     PropertyLegacy.create_table(wait=True)
-    return replace(backend, use_lookup_table=False)
+    return backend._replace(use_lookup_table=False)
 
 
 def store_v1(client: DynamoDBClient, name: str, value: str, actor_id: str) -> None:
@@ -98,6 +97,13 @@ class TestFallbacks:
             get_property(backend).get_actor_id_from_property("email", "x@y")
 
 
+def test_a_refusal_that_does_not_say_what_is_stored_is_no_success(backend: Backend, proxy: SpoilingProxy) -> None:
+    """A service that is compatible with DynamoDB may leave the item out."""
+    proxy.spoilers.append(failing("ConditionalCheckFailedException"))
+    with pytest.raises(DbError, match="the stored item has no attribute"):
+        DbPropertyLookup().create(property_name="email", value="x@y", actor_id="a")
+
+
 def test_absent_fallbacks_are_asked_once(backend: Backend, proxy: SpoilingProxy) -> None:
     prop = get_property(backend)
     ask: Callable[[], object] = lambda: prop.get_actor_id_from_property("email", "x@y")  # noqa: E731
@@ -142,7 +148,7 @@ class TestLegacy:
         assert prop.set_if_value_equals("a", "absent", "", "new") is False
 
     def test_a_missing_index_says_what_to_do(self, backend: Backend) -> None:
-        prop = get_property(replace(backend, use_lookup_table=False))
+        prop = get_property(backend._replace(use_lookup_table=False))
         with pytest.raises(DbSchemaError) as raised:
             prop.get_actor_id_from_property("email", "x@y")
         for word in ("property-index", "with_legacy_property_index", "backfill_property_lookup"):
@@ -151,7 +157,7 @@ class TestLegacy:
 
 def test_a_claim_renewed_before_the_take_over_is_kept(backend: Backend, proxy: SpoilingProxy) -> None:
     """The owner of a released claim takes the value again between the look at it and the transaction."""
-    stale = replace(backend, use_lookup_table=False)
+    stale = backend._replace(use_lookup_table=False)
     get_property(backend).set("owner", "email", "x@y")
     get_property(stale).set("owner", "email", "moved")
 

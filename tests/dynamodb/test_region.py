@@ -75,7 +75,7 @@ def test_the_files_of_aws_are_read_once_and_only_if_no_variable_names_a_region(
             super().__init__(profile=profile)
             made.append(self)
 
-    monkeypatch.setattr("actingweb.db.dynamodb.region.AWSSession", Counted)
+    monkeypatch.setattr("botocore.session.Session", Counted)
     for _ in range(3):
         assert get_settings().aws_default_region == "ca-central-1"
     assert len(made) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -232,7 +231,7 @@ class TestIndexedNames:
 
 def test_legacy_reverse_look_up(backend: Backend, actor_id: str, aside: str, proxy: SpoilingProxy) -> None:
     PropertyLegacy.create_table(wait=True)
-    prop = get_property(replace(backend, use_lookup_table=False))
+    prop = get_property(backend._replace(use_lookup_table=False))
     prop.set(actor_id, "email", "a@b")
     assert proxy.operations(lambda: prop.get_actor_id_from_property("email", "unknown")) == ["Query"]
     found = proxy.operations(lambda: prop.get_actor_id_from_property("email", "a@b"))

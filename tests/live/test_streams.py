@@ -131,7 +131,7 @@ class TestPreparing:
             sides.prepare()
 
     def test_a_schema_with_a_long_name(self, state: State) -> None:
-        target = replace(state.target, settings=replace(state.target.settings, schema="s" * 54))
+        target = replace(state.target, settings=state.target.settings.replace(schema="s" * 54))
         with pytest.raises(StateError, match=r"has 54 bytes: .* at most 53"):
             State(target)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import LiteralString, Protocol
@@ -99,7 +98,7 @@ def as_role(target: Target) -> Iterator[Role]:
     def make(*rights: LiteralString) -> Target:
         for right in rights:
             admin.execute(target.sql(right, role=role))
-        return Target(replace(target.settings, url=None, user=name, password="p"))
+        return Target(target.settings.replace(url=None, user=name, password="p"))
 
     with target.connect() as admin:
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'p'").format(role))
@@ -136,7 +135,7 @@ def test_a_role_that_may(target: Target, as_role: Role, tmp_path: Path) -> None:
 
 
 def test_no_server(target: Target, tmp_path: Path) -> None:
-    nowhere = Target(replace(target.settings, url=None, host="127.0.0.1", port="1"))
+    nowhere = Target(target.settings.replace(url=None, host="127.0.0.1", port="1"))
     with pytest.raises(TargetError, match="OperationalError"):
         load(nowhere, write_input(tmp_path, DOCUMENTS))
 

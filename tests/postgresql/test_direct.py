@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -198,7 +197,7 @@ def test_a_server_that_answers_others_may_work_in_silence(
     directory = str(row[0]).partition(",")[0] if row else ""
     if by_socket and not directory:
         pytest.skip("the server has no Unix socket")
-    settings = replace(reached, host=directory, port=str(pg.info.port)) if by_socket else reached
+    settings = reached.replace(host=directory, port=str(pg.info.port)) if by_socket else reached
     with connect(settings) as connection:
         assert connection.execute("SELECT 1 FROM pg_sleep(2.5)").fetchone() == (1,)
 

@@ -5,7 +5,6 @@ instead, and the transaction is built and sent again.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb import client, deadline
@@ -55,7 +54,6 @@ class _Step(NamedTuple):
     action: Action
 
 
-@dataclass
 class _Known:
     """What is assumed to be stored, as far as it concerns one change.
 
@@ -66,10 +64,11 @@ class _Known:
         unclaimed: the old value if another actor claims it, so that there is nothing to release.
     """
 
-    old: Attribute | None
-    other_claimant: str | None = None
-    other_holds: bool = False
-    unclaimed: str | None = None
+    def __init__(self, old: Attribute | None) -> None:
+        self.old = old
+        self.other_claimant: str | None = None
+        self.other_holds = False
+        self.unclaimed: str | None = None
 
     @property
     def keeper(self) -> str | None:

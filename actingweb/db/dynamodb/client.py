@@ -1,8 +1,8 @@
 """Every request of the entities, and of the table checks, is made here; failures become faults here."""
 
+import os
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any, NamedTuple
@@ -100,7 +100,7 @@ def transact(actions: list[Action]) -> dict[int, Item | None] | None:
 
     The items are listed by the index of their action, with None where there is no item. Raise `Fault`.
     """
-    token = uuid.uuid4().hex
+    token = os.urandom(16).hex()
 
     def build(names: dict[Table, str]) -> tuple[str, Request]:
         items = [{kind: {"TableName": names[table]} | _WITH_OLD_ITEM | arguments} for kind, table, arguments in actions]

@@ -1,10 +1,7 @@
 """Classifies failed requests: which error it is, whether the request may have run, whether repeating it can help."""
 
-from dataclasses import dataclass
-from typing import Any
-
-from botocore import exceptions as botocore
-from botocore.parsers import ResponseParserError
+from functools import cache
+from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.dynamodb.wire import failures as wire
@@ -27,8 +24,8 @@ __all__ = [
     "Classification",
     "MissingIndexFault",
     "OutOfTimeError",
+    "attempt_errors",
     "code_of",
-    "credentials_error",
     "fault_of",
     "in_use",
     "judge",
@@ -51,16 +48,14 @@ _UNREACHABLE = "the endpoint cannot be reached: check AWS_DB_HOST, or AWS_DEFAUL
 _PROXY = "the proxy cannot be used or refuses: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
 
-ATTEMPT_ERRORS = (wire.WireError, botocore.BotoCoreError, botocore.ClientError, ResponseParserError)
-"""How an attempt can fail: botocore's are from looking for credentials, which can ask another service for them."""
-
-
 class OutOfTimeError(Exception):
     """The time of a call ran out before its next request."""
 
 
-@dataclass(frozen=True)
-class Classification:
+_OURS = (wire.WireError, OutOfTimeError)
+
+
+class Classification(NamedTuple):
     """What one failed request means.
 
     Attributes:
@@ -92,6 +87,7 @@ _BAD_FILE = Classification(DbError, "the AWS configuration file is wrong: correc
 _NOT_FETCHED = Classification(
     DbError, "the AWS credentials could not be fetched: check the AWS settings that say where they come from"
 )
+_NOT_FETCHED_YET = _NOT_FETCHED._replace(transient=True)
 _FAILED = Classification(DbError, f"the database failed to answer: {_TRY_LATER}", executed=True, transient=True)
 _REFUSED = Classification(DbError, "the database refused the request: the cause names its code")
 
@@ -148,70 +144,120 @@ _PHRASES = (
     ("significant digits", Classification(DbInputError, "a number exceeds the limit of 38 digits: round it")),
 )
 
-_CLASSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Classification], ...] = (
+_Classes = tuple[tuple[type[Exception] | tuple[type[Exception], ...], Classification], ...]
+
+_CLASSES: _Classes = (
     (
-        (wire.ConnectTimeoutError, botocore.ConnectTimeoutError),
+        wire.ConnectTimeoutError,
         Classification(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True),
     ),
     (
-        (wire.NoAnswerError, botocore.ReadTimeoutError),
+        wire.NoAnswerError,
         Classification(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True),
     ),
     (
-        (wire.TlsError, botocore.SSLError),
+        wire.TlsError,
         Classification(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock"),
     ),
-    (wire.ProxyRefusedError, Classification(DbConnectionError, _PROXY)),
-    ((wire.ProxyError, botocore.ProxyConnectionError), Classification(DbConnectionError, _PROXY, transient=True)),
     (
-        (wire.NotConnectedError, botocore.ConnectionError),
-        Classification(DbConnectionError, _UNREACHABLE, transient=True),
+        wire.ProxyUrlError,
+        Classification(
+            DbConnectionError,
+            "the URL of the proxy does not begin with http://: correct HTTPS_PROXY or HTTP_PROXY, or set "
+            "AWS_DB_TRANSPORT=botocore, which takes https:// too",
+        ),
     ),
+    (wire.ProxyRefusedError, Classification(DbConnectionError, _PROXY)),
+    (wire.ProxyError, Classification(DbConnectionError, _PROXY, transient=True)),
+    (wire.NotConnectedError, Classification(DbConnectionError, _UNREACHABLE, transient=True)),
     (
-        (wire.ConnectionLostError, botocore.HTTPClientError),
+        wire.ConnectionLostError,
         Classification(DbConnectionError, "the connection was lost: try again", executed=True, transient=True),
     ),
-    ((wire.GarbledAnswerError, botocore.IncompleteReadError, ResponseParserError), _FAILED),
+    (wire.GarbledAnswerError, _FAILED),
     (
         wire.InvalidCredentialsError,
         Classification(DbError, "an AWS access key or session token has characters that none has: copy it again"),
     ),
-    (botocore.NoCredentialsError, _NO_CREDENTIALS),
-    (botocore.PartialCredentialsError, _INCOMPLETE),
-    (botocore.CredentialRetrievalError, _NOT_FETCHED),
-    (botocore.TokenRetrievalError, _NOT_FETCHED),
-    (botocore.MetadataRetrievalError, _NOT_FETCHED),
-    (OSError, _NOT_FETCHED),
-    (
-        botocore.ProfileNotFound,
-        Classification(DbError, "AWS_PROFILE names a profile that does not exist: correct it"),
-    ),
-    (botocore.ConfigParseError, _BAD_FILE),
-    (botocore.InvalidConfigError, _BAD_FILE),
     (
         OutOfTimeError,
         Classification(DbTimeoutError, "the call's requests took longer than AWS_DB_TIMEOUT: try again, or raise it"),
     ),
-    (botocore.BotoCoreError, Classification(DbError, "the driver refused the request: the cause names its error")),
 )
 
 
+@cache
+def _classes_of_sdk() -> _Classes:
+    # Imported here, because it takes most of a cold start.
+    from botocore import exceptions as botocore
+    from botocore.parsers import ResponseParserError
+
+    return (
+        (botocore.NoCredentialsError, _NO_CREDENTIALS),
+        (botocore.PartialCredentialsError, _INCOMPLETE),
+        (
+            (
+                botocore.CredentialRetrievalError,
+                botocore.TokenRetrievalError,
+                botocore.MetadataRetrievalError,
+                botocore.InvalidIMDSEndpointError,
+            ),
+            _NOT_FETCHED,
+        ),
+        # Of a service that is asked for them.
+        ((botocore.ConnectionError, botocore.HTTPClientError, ResponseParserError), _NOT_FETCHED_YET),
+        (
+            botocore.ProfileNotFound,
+            Classification(DbError, "AWS_PROFILE names a profile that does not exist: correct it"),
+        ),
+        (botocore.ConfigParseError, _BAD_FILE),
+        (botocore.InvalidConfigError, _BAD_FILE),
+        (OSError, Classification(DbError, "the trusted certificates cannot be read: check AWS_CA_BUNDLE")),
+        (
+            ValueError,
+            Classification(
+                DbError,
+                "the URL of the endpoint is not valid: check AWS_DB_HOST, AWS_ENDPOINT_URL_DYNAMODB and "
+                "AWS_ENDPOINT_URL",
+            ),
+        ),
+        (botocore.BotoCoreError, Classification(DbError, "the driver refused the request: the cause names its error")),
+    )
+
+
+def attempt_errors() -> tuple[type[Exception], ...]:
+    """Return how an attempt can fail.
+
+    botocore's exceptions are from looking for credentials, perhaps at another service.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    return (wire.WireError, BotoCoreError, ClientError, ResponseParserError)
+
+
 def judge(error: Exception) -> Classification:
-    """Return the classification of a failure, of the wire client or of botocore."""
-    answer = _answer(error)
-    if answer is not None:
-        return _judge_answer(answer)
-    return next((verdict for known, verdict in _CLASSES if isinstance(error, known)), _REFUSED)
+    """Return the classification of a failure, of the wire client or of botocore's search for credentials."""
+    if isinstance(error, wire.ServiceError):
+        return _judge_answer(error)
+    classes = _CLASSES if isinstance(error, _OURS) else _classes_of_sdk()
+    verdict = next((verdict for known, verdict in classes if isinstance(error, known)), None)
+    return verdict or _judge_refused_credentials(error)
 
 
-def _answer(error: Exception) -> wire.ServiceError | None:
-    """Return the service's answer, if a failure is one."""
-    if isinstance(error, botocore.ClientError):
-        facts: dict[str, Any] = dict(error.response)
-        status = facts.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        code, message = facts.get("Error", {}).get("Code", ""), facts.get("Error", {}).get("Message") or ""
-        return wire.ServiceError(status, code, message, facts.get("CancellationReasons") or (), facts.get("Item"))
-    return error if isinstance(error, wire.ServiceError) else None
+def _judge_refused_credentials(error: Exception) -> Classification:
+    """Return the classification of the answer of a service that was asked for credentials, as STS."""
+    from botocore.exceptions import ClientError
+
+    if not isinstance(error, ClientError):
+        return _REFUSED
+    code = error.response.get("Error", {}).get("Code", "")
+    return Classification(
+        DbError,
+        f"the service that gives the AWS credentials refused with {code if code.isalnum() else 'an unknown error'}: "
+        "check the role, who may assume it, and the keys or token that do",
+        transient=error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500,
+    )
 
 
 def _judge_answer(answer: wire.ServiceError) -> Classification:
@@ -225,43 +271,32 @@ def _judge_answer(answer: wire.ServiceError) -> Classification:
 
 
 def code_of(error: Exception) -> str | None:
-    """Return the AWS error code.
+    """Return DynamoDB's error code, None if the failure is no answer of DynamoDB.
 
     Of a cancelled transaction it is `CONDITION_FAILED` if a condition failed, else the code of the first action that
     failed.
     """
-    answer = _answer(error)
-    if answer is None:
+    if not isinstance(error, wire.ServiceError):
         return None
-    causes = [cause for cause in map(_cause_code, answer.reasons) if cause]
+    causes = [cause for cause in map(_cause_code, error.reasons) if cause]
     if causes and "ConditionalCheckFailed" not in causes:
         return causes[0]
-    return CONDITION_FAILED if causes else answer.code
+    return CONDITION_FAILED if causes else error.code
 
 
 def reasons_of(error: Exception) -> list[Any]:
     """Return why each action of a cancelled transaction failed, in order."""
-    answer = _answer(error)
-    return [] if answer is None else answer.reasons
+    return error.reasons if isinstance(error, wire.ServiceError) else []
 
 
 def item_of(error: Exception) -> dict[str, Any] | None:
     """Return the item that a failed condition found, if there is one."""
-    answer = _answer(error)
-    return None if answer is None else answer.item
+    return error.item if isinstance(error, wire.ServiceError) else None
 
 
 def _cause_code(reason: Any) -> str | None:
     code = reason.get("Code")
     return None if code == "None" else code
-
-
-def credentials_error(error: Exception) -> Exception:
-    """Return why a client cannot be made; a network error means that credentials could not be fetched."""
-    of_network = (botocore.ConnectionError, botocore.HTTPClientError, botocore.InvalidIMDSEndpointError)
-    if isinstance(error, ATTEMPT_ERRORS) and not isinstance(error, of_network):
-        return error
-    return botocore.CredentialRetrievalError(provider="any", error_msg=type(error).__name__)
 
 
 class MissingIndexFault(Fault):

@@ -5,7 +5,6 @@ attributes and their types are those of the record; key attributes and keys of i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from actingweb.db.records import (
@@ -43,7 +42,6 @@ DELIMITER = ":"
 """Separates the parts of a composed key."""
 
 
-@dataclass(frozen=True, eq=False)
 class Layout:
     """How a record is stored in its table.
 
@@ -55,12 +53,22 @@ class Layout:
         ttl: the attribute that holds the epoch second after which the database deletes the item.
     """
 
-    record: type[Record]
-    suffix: str
-    composed: str | None = None
-    sparse: frozenset[str] = frozenset()
-    indexes: Mapping[str, str] = field(default_factory=dict)
-    ttl: str | None = None
+    def __init__(
+        self,
+        record: type[Record],
+        suffix: str,
+        *,
+        composed: str | None = None,
+        sparse: frozenset[str] = frozenset(),
+        indexes: Mapping[str, str] | None = None,
+        ttl: str | None = None,
+    ) -> None:
+        self.record = record
+        self.suffix = suffix
+        self.composed = composed
+        self.sparse = sparse
+        self.indexes = indexes or {}
+        self.ttl = ttl
 
     @property
     def hash(self) -> str:
@@ -111,7 +119,9 @@ ATTRIBUTES = Layout(AttributeRecord, "attributes", composed="bucket_name", ttl="
 PEER_TRUSTEES = Layout(PeerTrusteeRecord, "peertrustees")
 PROPERTIES = Layout(PropertyRecord, "properties")
 # The key of an index cannot be an empty text.
-PROPERTIES_WITH_INDEX = replace(PROPERTIES, sparse=frozenset({"value"}), indexes={"property-index": "value"})
+PROPERTIES_WITH_INDEX = Layout(
+    PropertyRecord, "properties", sparse=frozenset({"value"}), indexes={"property-index": "value"}
+)
 """The table of properties as the legacy reverse look-up needs it."""
 PROPERTY_LOOKUPS = Layout(PropertyLookupRecord, "property_lookup_v2")
 PROPERTY_LOOKUPS_V1 = Layout(_PropertyLookupV1Record, "property_lookup")

@@ -2,9 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError
-from botocore.session import Session as AWSSession
-
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.environment import region
 from actingweb.db.exceptions import ConfigurationError
@@ -25,6 +22,10 @@ def region_of(settings: "Settings", profile: str | None = None) -> str:
     """
     if settings.aws_region is not None:
         return settings.aws_region
+    # Imported here, because botocore takes most of a cold start.
+    from botocore.exceptions import BotoCoreError
+    from botocore.session import Session as AWSSession
+
     failure: str
     try:
         with silenced():

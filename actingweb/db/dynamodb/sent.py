@@ -1,17 +1,16 @@
 """The request that an error belongs to: its tables, its index, and the permissions that it needs."""
 
-from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["Sent"]
 
 
-@dataclass(frozen=True)
 class Sent:
     """A request as it was sent: the name of the operation, and its arguments."""
 
-    operation: str
-    request: dict[str, Any]
+    def __init__(self, operation: str, request: dict[str, Any]) -> None:
+        self.operation = operation
+        self.request = request
 
     @property
     def index(self) -> str | None:

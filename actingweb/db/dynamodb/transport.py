@@ -6,15 +6,12 @@ import threading
 import time
 from typing import Any
 
-from botocore.session import get_session
-
 from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.errors import (
-    ATTEMPT_ERRORS,
     Classification,
     OutOfTimeError,
+    attempt_errors,
     code_of,
-    credentials_error,
     fault_of,
     item_of,
     judge,
@@ -24,6 +21,7 @@ from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.db.dynamodb.wire.failures import WireError
+from actingweb.db.dynamodb.wire.variables import Variables
 from actingweb.db.exceptions import DbConflictError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import get_settings
@@ -91,9 +89,11 @@ class Transport:
         self._least_seconds = 1.5 * self._connect_seconds
         self.broken: Exception | None = None
         try:
-            self._client = client_class()(get_session(), region, host, search_seconds=seconds / 2)
-        except (*ATTEMPT_ERRORS, OSError, ValueError, KeyError) as error:
-            self.broken = credentials_error(error)
+            self._client = _client_to(region, host, seconds / 2)
+        except (OSError, ValueError) as error:
+            self.broken = error
+        except attempt_errors() as error:
+            self.broken = error
         self.made = time.monotonic()
 
     def call(self, operation: str, request: dict[str, Any], repeatable: bool) -> tuple[dict[str, Any], bool]:
@@ -115,8 +115,7 @@ class Transport:
             if isinstance(outcome, dict):
                 return outcome, executed
             verdict = judge(outcome)
-            # Other errors are from looking for credentials, before anything was sent.
-            executed = executed or (verdict.executed and isinstance(outcome, WireError))
+            executed = executed or verdict.executed
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             if not self._can_help(verdict, attempt, repeatable) or not self._has_time(ends - pause):
                 raise RequestFailed(outcome, executed, Sent(operation, request))
@@ -126,7 +125,9 @@ class Transport:
         """Return the answer to one attempt, or why there is none."""
         try:
             return self._client.send(operation, request, Limits(self._connect_seconds, seconds))
-        except (*ATTEMPT_ERRORS, OSError) as error:
+        except (WireError, OSError) as error:
+            return error
+        except attempt_errors() as error:
             return error
 
     def _obstacle(self, ends: float) -> Exception | None:
@@ -160,6 +161,18 @@ class Transport:
     def endpoint_url(self) -> str:
         """The URL that requests are sent to."""
         return self._client.url
+
+
+def _client_to(region: str, host: str | None, search_seconds: float) -> Client:
+    settings = get_settings()
+    if settings.aws_db_transport == "wire":
+        variables = Variables.alone(settings.environment, region, host)
+        if variables is not None:
+            return Client(variables, region, host)
+    # Imported here, because it takes most of a cold start.
+    from botocore.session import get_session
+
+    return client_class()(get_session(), region, host, search_seconds=search_seconds)
 
 
 def client_class() -> type[Client]:

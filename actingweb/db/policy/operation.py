@@ -1,6 +1,5 @@
 """Wraps every public method: a fault inside it is raised as a `DbError` with the operation and the actor."""
 
-import inspect
 import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -85,6 +84,9 @@ def streaming(op: str) -> Callable[[Callable[P, Iterator[T]]], Callable[P, Itera
 
 
 def _named(fault: Fault, op: str, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> DbError:
+    # Imported here, because it takes time and only failures need it.
+    import inspect
+
     arguments = inspect.signature(method).bind(*args, **kwargs).arguments
     owner = arguments.get("self")
     actor_id = arguments.get("actor_id") or getattr(owner, "actor_id", None) or getattr(owner, "_actor_id", None)

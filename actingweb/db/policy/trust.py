@@ -1,6 +1,5 @@
 """Trust relationships."""
 
-import hmac
 from abc import abstractmethod
 from datetime import datetime
 from typing import Any, ClassVar
@@ -210,6 +209,9 @@ class TrustListPolicy(EntityList[TrustRecord], DbTrustListProtocol):
 
 def is_secret(stored: str, token: str) -> bool:
     """Tell whether `token` is the stored secret. The comparison takes the same time wherever they differ."""
+    # Imported here, because it loads OpenSSL and most processes compare no secret.
+    import hmac
+
     return hmac.compare_digest(stored.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
 
 

@@ -47,17 +47,17 @@ def primary_key(record: type[Record]) -> str:
 _SHARD = "(?:_[0-9]+)?"
 _TABLES = {foreign_key(record): record.table for record in OWNED}
 _KEYS = [primary_key(record) for record in ALL]
-_NAME = re.compile(rf"(?<!\w)({'|'.join([*_TABLES, *_KEYS])}){_SHARD}(?!\w)")
+_NAME = rf"(?<!\w)({'|'.join([*_TABLES, *_KEYS])}){_SHARD}(?!\w)"
 
 
 def violated(error: psycopg.Error) -> str | None:
     """Return the name of the constraint that an error reports; remove the shard number from those of our tables."""
     reported = error.diag.constraint_name
     if reported is not None:
-        found = _NAME.fullmatch(reported)
+        found = re.fullmatch(_NAME, reported)
         return found[1] if found else reported
     # A Citus coordinator forwards the message of the server that has the shard, in any language, but not its fields.
-    found = _NAME.search(error.diag.message_primary or "")
+    found = re.search(_NAME, error.diag.message_primary or "")
     return found[1] if found else None
 
 

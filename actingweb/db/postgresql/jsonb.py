@@ -15,22 +15,22 @@ __all__ = ["encoded", "normalized"]
 _ALL_WHOLE = 1e16
 """Python writes floats from this one on with an exponent; all of them are whole numbers."""
 
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?', re.DOTALL)
+_TOKEN = r'(?s)"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?'
 # A fast first test: most texts do not contain these characters.
 _POSSIBLE = re.compile(r"[0-9][eE.][-+0-9]")
 # A number with an exponent, or with a point and more digits than a float can represent exactly.
-_SUSPECT = re.compile(r"(?:^|[\[:,])\s*-?(?:\d+(?:\.\d+)?[eE]|(?=[\d.]{17})\d+\.)")
+_SUSPECT = r"(?:^|[\[:,])\s*-?(?:\d+(?:\.\d+)?[eE]|(?=[\d.]{17})\d+\.)"
 
 
 def encoded(data: Any, name: str) -> str:
     """Do the same as `json_values.encoded`, with the floats in the form for `jsonb`."""
     text = json_values.encoded(data, name)
-    return _TOKEN.sub(_written, text) if "e+" in text else text
+    return re.sub(_TOKEN, _written, text) if "e+" in text else text
 
 
 def normalized(text: str) -> str:
     """Return JSON text of any origin with the floats in the form for `jsonb`; keep numbers too large for a float."""
-    return _TOKEN.sub(_written, text) if _POSSIBLE.search(text) and _SUSPECT.search(text) else text
+    return re.sub(_TOKEN, _written, text) if _POSSIBLE.search(text) and re.search(_SUSPECT, text) else text
 
 
 def _written(token: re.Match[str]) -> str:

@@ -4,7 +4,6 @@ A password is sent only to the server, and for the user, that are named in the s
 docs/settings.md has the rules.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from psycopg.conninfo import make_conninfo
@@ -72,13 +71,13 @@ def with_options(settings: PostgresSettings, options: dict[str, str], password: 
     owner = _owner(settings)
     keeps_password = not password and all(owner.get(name, value) == value for name, value in options.items())
     if not keeps_password:
-        settings = replace(settings, password=password or "", password_command=None)
+        settings = settings.replace(password=password or "", password_command=None)
     if settings.url:
-        return replace(settings, url=_url(settings, options, None if keeps_password else settings.password))
+        return settings.replace(url=_url(settings, options, None if keeps_password else settings.password))
     if "host" in options and "," in settings.port:
-        settings = replace(settings, port=_PORT)
+        settings = settings.replace(port=_PORT)
     changed: dict[str, Any] = {_FIELDS[name]: value for name, value in options.items()}
-    return replace(settings, **changed)
+    return settings.replace(**changed)
 
 
 def _url(settings: PostgresSettings, options: dict[str, str], password: str | None) -> str:

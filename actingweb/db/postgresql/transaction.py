@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from threading import get_ident
 from typing import TypeVar
 
@@ -27,14 +26,14 @@ _UNKNOWN = "the connection was lost before the answer to COMMIT arrived: read wh
 _FAILED = "a call in the block failed, so nothing of the block is stored: let the error of a call leave the block"
 
 
-@dataclass
 class Transaction:
     """An open transaction, shared by the calls of one thread and asyncio task."""
 
-    connection: PooledConnection
-    pool: Pool
-    owner: tuple[int, object]
-    depth: int = 0
+    def __init__(self, connection: PooledConnection, pool: Pool, owner: tuple[int, object]) -> None:
+        self.connection = connection
+        self.pool = pool
+        self.owner = owner
+        self.depth = 0
 
     def run(self, work: Callable[[PooledConnection, Pool], T]) -> T:
         """Return the result of `work` on the connection. Raise `Fault`; nothing is retried."""

@@ -12,7 +12,7 @@ from actingweb.db.exceptions import ConfigurationError
 
 __all__ = ["parse_url"]
 
-_KEYWORD = re.compile(r"\s*(\w+)\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)", re.DOTALL)
+_KEYWORD = r"(?s)\s*(\w+)\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?:[^\s\\]|\\.)*)"
 _SECRETS = frozenset({"password", "sslpassword"})
 _FOREIGN = frozenset(
     {
@@ -33,7 +33,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _NUMBERS = frozenset(
     {"connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"}
 )
-_NUMBER = re.compile(r"\s*-?[0-9]{1,9}\s*")
+_NUMBER = r"\s*-?[0-9]{1,9}\s*"
 _ENCODE = "percent-encode the password: %40 for @, %2F for /, %3A for :, %3F for ?, %25 for %, %20 for a blank"
 _FORM = "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE or a conninfo string that libpq can read"
 
@@ -90,7 +90,7 @@ def _names(text: str) -> list[str]:
         # Text before an @ may be a password that contains a ?.
         safe = "@" not in query
     else:
-        pairs = [match[1] for match in _KEYWORD.finditer(text)]
+        pairs = [match[1] for match in re.finditer(_KEYWORD, text)]
         safe = True
     found = []
     for name in pairs:
@@ -123,7 +123,7 @@ def _problem_of(name: str, value: str) -> str | None:
         return f"{name}: must be without control characters and line ends"
     if name in _CHOICES and value not in ("", *_CHOICES[name]):
         return f"{name}: must be one of {', '.join(_CHOICES[name])}"
-    if name in _NUMBERS and value and not _NUMBER.fullmatch(value):
+    if name in _NUMBERS and value and not re.fullmatch(_NUMBER, value):
         return f"{name}: must be a whole number"
     return None
 

@@ -15,7 +15,7 @@ from botocore import exceptions as botocore
 from botocore.session import Session
 
 from actingweb.db.dynamodb.driver_logging import silenced
-from actingweb.db.dynamodb.errors import ATTEMPT_ERRORS, DENIED, NOT_FOUND, code_of, judge
+from actingweb.db.dynamodb.errors import DENIED, NOT_FOUND, attempt_errors, code_of, judge
 from actingweb.db.dynamodb.region import region_of
 from actingweb.db.dynamodb.transport import client_class
 from actingweb.db.dynamodb.wire.client import Client
@@ -46,6 +46,7 @@ _CREDENTIALS = (
     botocore.CredentialRetrievalError,
     botocore.TokenRetrievalError,
     botocore.SSOError,
+    botocore.ClientError,
 )
 _SET_CREDENTIALS = "or name a profile with --aws-profile, or log in again"
 
@@ -150,7 +151,7 @@ class Endpoint:
         try:
             text = self._client.fetch(operation, request, _LIMITS)
             return {"Body": text} if operation == "Scan" else decoded(text)
-        except ATTEMPT_ERRORS as error:
+        except attempt_errors() as error:
             return error
 
     def _retry_limit(self, error: Exception) -> float:

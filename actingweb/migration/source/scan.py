@@ -170,9 +170,11 @@ class DynamoDBSource:
         request: Json = {"TableName": table, "Segment": segment, "TotalSegments": self.segments}
         if start is not None:
             request["ExclusiveStartKey"] = json.loads(start)
-        call = partial(self.endpoint.call, stop=stop)
-        page = read_page(call, request, self._rate_limit, stop, self._decoding)
+        page = read_page(partial(self._call, stop), request, self._rate_limit, stop, self._decoding)
         return Batch(page.documents, segment, page.following, last=page.following is None)
+
+    def _call(self, stop: Event, operation: str, request: Json) -> Json:
+        return self.endpoint.call(operation, request, stop)
 
 
 class Page(NamedTuple):

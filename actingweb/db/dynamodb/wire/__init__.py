@@ -5,6 +5,8 @@
 * `connections`: HTTP over at most so many connections.
 * `service`: where the service is and how it is reached, asked of botocore.
 * `credentials`: which keys sign, asked of botocore.
+* `variables`: both, without botocore, if environment variables alone say so.
+* `endpoint`: what each request to an endpoint has in common.
 * `fallback`: the same requests over botocore's signer and HTTP session.
 * `failures`: how an attempt can fail, whichever of the two sends it.
 """

@@ -3,13 +3,10 @@
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
-
-from botocore.session import Session
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire.connections import Connections, Limits
-from actingweb.db.dynamodb.wire.credentials import Credentials, Keys
 from actingweb.db.dynamodb.wire.failures import ServiceError
 from actingweb.db.dynamodb.wire.messages import (
     DYNAMODB,
@@ -22,8 +19,14 @@ from actingweb.db.dynamodb.wire.messages import (
     head_of,
     headers_of,
 )
-from actingweb.db.dynamodb.wire.service import Service
-from actingweb.db.dynamodb.wire.signature import Signer
+from actingweb.db.dynamodb.wire.signature import Keys, Signer
+from actingweb.db.dynamodb.wire.variables import Variables
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+    from actingweb.db.dynamodb.wire.credentials import Credentials
+    from actingweb.db.dynamodb.wire.service import Service
 
 __all__ = ["Client"]
 
@@ -60,7 +63,7 @@ class Client:
 
     def __init__(
         self,
-        session: Session,
+        source: "Session | Variables",
         region: str,
         host: str | None,
         *,
@@ -71,8 +74,8 @@ class Client:
         """Find endpoint and credentials, without a request to the endpoint.
 
         Args:
-            session: of botocore, which knows the files and variables of AWS.
-            host: the URL of the endpoint; None lets the session say.
+            source: says where the service is and which keys sign; a session of botocore knows all that AWS can.
+            host: the URL of the endpoint; None lets the source say.
             connections: how many requests may be sent at once; others wait.
             search_seconds: how long looking for credentials of the host's role may take.
             api: the service that requests are for.
@@ -83,9 +86,13 @@ class Client:
         self._size = connections
         # By how many seconds the service's clock is ahead of ours.
         self._ahead = 0.0
+        self._service: Service | Variables
+        self.credentials: Credentials | Variables
         with silenced():
-            self._service = Service(session, region, host, api)
-            self.credentials = Credentials(session, search_seconds)
+            if isinstance(source, Variables):
+                self._service = self.credentials = source
+            else:
+                self._service, self.credentials = _asked(source, region, host, search_seconds, api)
             self._prepare()
 
     @property
@@ -152,3 +159,13 @@ class Client:
             return False
         self._ahead = ahead
         return True
+
+
+def _asked(
+    session: "Session", region: str, host: str | None, search_seconds: float, api: Api
+) -> "tuple[Service, Credentials]":
+    # Imported here, because botocore takes most of a cold start.
+    from actingweb.db.dynamodb.wire.credentials import Credentials
+    from actingweb.db.dynamodb.wire.service import Service
+
+    return Service(session, region, host, api), Credentials(session, region, search_seconds)

@@ -14,9 +14,9 @@ from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire import failures
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
+from actingweb.db.dynamodb.wire.endpoint import USER_AGENT
 from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.dynamodb.wire.messages import Answer, unsigned_headers
-from actingweb.db.dynamodb.wire.service import USER_AGENT
 
 __all__ = ["FallbackClient"]
 

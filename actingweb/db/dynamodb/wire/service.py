@@ -3,10 +3,8 @@
 A client of botocore reads its model of the service first, which is most of a cold start.
 """
 
-import ssl
 from base64 import b64encode
-from os.path import isdir
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from botocore.configprovider import ConfiguredEndpointProvider
@@ -24,23 +22,14 @@ from botocore.utils import (
 )
 
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
-from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
+from actingweb.db.dynamodb.wire.endpoint import PORTS, Endpoint, name_of, target_of, trusting
+from actingweb.db.dynamodb.wire.failures import ProxyUrlError
 from actingweb.db.dynamodb.wire.messages import DYNAMODB, Api, Target
-from actingweb.db.version import __version__
 
-__all__ = ["USER_AGENT", "Endpoint", "Service"]
+__all__ = ["Service", "proxy_of"]
 
-_PORTS = {"http": 80, "https": 443}
-USER_AGENT = f"actingweb-db/{__version__}"
 _RULES = "{}/2012-08-10/endpoint-rule-set-1"
 _ACCOUNT_MODES = ("preferred", "disabled", "required")
-
-
-class Endpoint(NamedTuple):
-    """A URL that requests go to, and the region that they are signed for."""
-
-    url: str
-    region: str
 
 
 class Service:
@@ -72,27 +61,17 @@ class Service:
         return found
 
     def route(self, endpoint: Endpoint) -> Route:
-        """Return how an endpoint is reached. Raise `ProxyRefusedError` for a proxy that cannot be used."""
+        """Return how an endpoint is reached. Raise `ProxyUrlError` for a proxy that cannot be used."""
         url = urlsplit(endpoint.url)
-        tls = self._trust() if url.scheme == "https" else None
+        tls = trusting(self.authorities) if url.scheme == "https" else None
         keepalive = bool(self._session.get_config_variable("tcp_keepalive"))
-        return Route(_name_of(url), url.port or _PORTS[url.scheme], tls, proxy_of(endpoint.url), keepalive)
+        return Route(name_of(url), url.port or PORTS[url.scheme], tls, proxy_of(endpoint.url), keepalive)
 
     def target(self, endpoint: Endpoint) -> Target:
         """Return where requests to an endpoint go."""
         url = urlsplit(endpoint.url)
-        path = url.path or "/"
         proxy = proxy_of(endpoint.url) if url.scheme == "http" else None
-        extra = f"User-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\n"
-        if proxy is not None and proxy.authorization:
-            extra += f"Proxy-Authorization: {proxy.authorization}\r\n"
-        return Target(
-            host=_host_of(url),
-            path=f"http://{_host_of(url)}{path}" if proxy else path,
-            signed_path=quote(normalize_url_path(path), safe="/~"),
-            extra=extra,
-            version=self.api.version,
-        )
+        return target_of(endpoint, quote(normalize_url_path(url.path or "/"), safe="/~"), proxy, self.api)
 
     def _configured(self) -> str | None:
         """Return the URL that the variables and files of AWS name."""
@@ -138,17 +117,9 @@ class Service:
         creator: Any = EndpointCreator(self._session.get_component("event_emitter"))
         return get_cert_path(creator._get_verify_value(self._session.get_config_variable("ca_bundle"))) or ""
 
-    def _trust(self) -> ssl.SSLContext:
-        place = self.authorities
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
-        context.load_verify_locations(**{"capath" if isdir(place) else "cafile": place})
-        return context
-
 
 def proxy_of(url: str) -> Proxy | None:
-    """Return the proxy that the variables name for a URL. Raise `ProxyRefusedError` if it cannot be used."""
+    """Return the proxy that the variables name for a URL. Raise `ProxyUrlError` if it cannot be used."""
     named = get_environ_proxies(url).get(urlsplit(url).scheme)
     if not named:
         return None
@@ -159,8 +130,10 @@ def proxy_of(url: str) -> Proxy | None:
         proxy, port = SplitResult("", "", "", "", ""), None
     # Not quoted: it can hold a password.
     if proxy.scheme != "http" or not proxy.hostname:
-        raise ProxyRefusedError("the URL of the proxy must begin with http://; AWS_DB_TRANSPORT=botocore takes any")
-    return Proxy(proxy.hostname, port or _PORTS["http"], _basic(proxy))
+        raise ProxyUrlError(
+            "the URL of the proxy must begin with http://, which AWS_DB_TRANSPORT=botocore does not ask for"
+        )
+    return Proxy(proxy.hostname, port or PORTS["http"], _basic(proxy))
 
 
 def _basic(proxy: SplitResult) -> str | None:
@@ -169,14 +142,3 @@ def _basic(proxy: SplitResult) -> str | None:
         return None
     pair = f"{unquote(proxy.username)}:{unquote(proxy.password)}"
     return f"Basic {b64encode(pair.encode()).decode()}"
-
-
-def _name_of(url: SplitResult) -> str:
-    name = url.hostname or ""
-    return name if name.isascii() else name.encode("idna").decode()
-
-
-def _host_of(url: SplitResult) -> str:
-    name = _name_of(url)
-    host = f"[{name}]" if ":" in name else name
-    return host if url.port in (None, _PORTS[url.scheme]) else f"{host}:{url.port}"

@@ -6,12 +6,25 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-re
 import hmac
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 from actingweb.db.dynamodb.wire.failures import InvalidCredentialsError
 
-__all__ = ["Signer"]
+__all__ = ["Keys", "Signer"]
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+
+
+class Keys(NamedTuple):
+    """A key pair, with the session token if it is temporary and the account if that is known."""
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
+    account: str | None = None
+
+    def __repr__(self) -> str:
+        return "Keys(...)"
 
 
 class Signer:
