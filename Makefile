@@ -59,7 +59,7 @@ bench-requests: .venv/ready
 	$(BIN)/python -m benchmarks requests
 
 bench-imports: .venv/ready
-	$(BIN)/python -m benchmarks imports
+	$(BIN)/python -m benchmarks cold_start
 
 bench-latency: .venv/ready
 	$(BIN)/python -m benchmarks latency

@@ -15,14 +15,13 @@ from actingweb.embedded.postgres import names_postgres
 from benchmarks.baseline import Worker, worker
 from benchmarks.bulk import measure_bulk
 from benchmarks.growth_floor import FLOOR
-from benchmarks.interleave import Contender, Times, interleave
-from benchmarks.results import Section, figure, ratios
-from testbed.machine import huge_pages, memory_mib, note, share_processor
-from testbed.network import CALLS, SECONDS, network
+from benchmarks.interleave import Times, interleave
+from benchmarks.machine import huge_pages, memory_mib, note, share_processor
+from benchmarks.population import ROWS_PER_ACTOR, populate, warm
+from benchmarks.results import Section, figure
+from benchmarks.servers import CALLS, NETWORK_SECONDS, PostgresServer, network, postgres_server, use
 from testbed.operations.calls import load_classes
 from testbed.operations.timed import ACTORS, GROWTH, Operation
-from testbed.own_schemas import PostgresServer, postgres_server, use
-from testbed.population import ROWS_PER_ACTOR, populate, warm
 
 __all__ = ["SMALLEST", "measure"]
 
@@ -119,30 +118,28 @@ def _compare(section: Section, server: PostgresServer, environments: dict[int, d
     with ExitStack() as stack:
         ours = {size: _worker(stack, environments[size], size, _OURS) for size in environments}
         floor = {size: _worker(stack, environments[size], size, _FLOOR) for size in environments}
-        together = [
-            _on_one_processor(server, process, _name(size)) for size, process in [*ours.items(), *floor.items()]
-        ]
+        together = [_on_one_processor(server, one, size) for size, one in [*ours.items(), *floor.items()]]
         if all(together):
             section.notes.append("Clients and their sessions of the server share one processor.")
         floors = {operation.name for operation in FLOOR}
         for operation in GROWTH:
-            contenders = {f"{size:,}": _contender(ours[size], operation, operation.count) for size in ours}
+            contenders = {f"{size:,}": ours[size].contender(operation, operation.count) for size in ours}
             if operation.name in floors:
-                contenders |= {f"floor {size:,}": _contender(floor[size], operation, 100) for size in floor}
+                contenders |= {f"floor {size:,}": floor[size].contender(operation, 100) for size in floor}
             _add(section, operation, interleave(contenders, rounds))
     section.notes.append("Floor: the same statement on one held psycopg connection; its growth is PostgreSQL's own.")
 
 
 def _network(server: PostgresServer, environments: dict[int, dict[str, str]], rounds: int) -> Section:
     """Measure the fewest and the most actors through a relay that adds the time of a network."""
-    title = "PostgreSQL over a network of {:g} ms, {:,} to {:,} actors".format(SECONDS * 1000, *environments)
+    title = "PostgreSQL over a network of {:g} ms, {:,} to {:,} actors".format(NETWORK_SECONDS * 1000, *environments)
     section = Section("growth network", title)
     with ExitStack() as stack:
         far = {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(stack.enter_context(network(*server.address)))}
         workers = {size: _worker(stack, {**one, **far}, size, _OURS) for size, one in environments.items()}
         for operation in GROWTH:
             count = min(CALLS, operation.count)
-            contenders = {f"{size:,}": _contender(workers[size], operation, count) for size in workers}
+            contenders = {f"{size:,}": workers[size].contender(operation, count) for size in workers}
             _add(section, operation, interleave(contenders, rounds))
     return section
 
@@ -156,34 +153,20 @@ def _name(size: int) -> str:
     return f"bench-growth-{size}"
 
 
-def _on_one_processor(server: PostgresServer, process: Worker, name: str) -> bool:
+def _on_one_processor(server: PostgresServer, process: Worker, size: int) -> bool:
     process.run(GROWTH[0].name, 1)  # connects
-    with server.target.connect() as connection:
-        sessions = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND inet_server_addr() <<= '127.0.0.0/8'",
-            [name],
-        ).fetchall()
-    return bool(sessions) and share_processor(process.pid, *(session for (session,) in sessions))
+    sessions = server.sessions(_name(size))
+    return bool(sessions) and share_processor(process.pid, *sessions)
 
 
-def _contender(process: Worker, operation: Operation, count: int) -> Contender:
-    def run() -> tuple[float, float]:
-        if not operation.repeats:
-            process.store(operation.name, count)
-        return process.run(operation.name, count)
-
-    return run
-
-
-def _add(section: Section, operation: Operation, times: dict[str, Times]) -> None:
-    ours = [name for name in times if not name.startswith("floor")]
+def _add(section: Section, operation: Operation, times: Times) -> None:
+    ours = [name for name in times.wall if not name.startswith("floor")]
     smallest, largest = ours[0], ours[-1]
-    medians = {name: figure(times[name].wall).median * 1e6 for name in ours}
-    ratio = ratios(times[largest].wall, times[smallest].wall)
-    row: dict[str, Any] = {"operation": operation.name, "kind": operation.kind, **medians}
-    if f"floor {largest}" in times:
-        bare = ratios(times[f"floor {largest}"].wall, times[f"floor {smallest}"].wall)
-        row["floor, most / fewest"] = bare.median
+    row: dict[str, Any] = {"operation": operation.name, "kind": operation.kind}
+    row |= {name: figure(times.wall[name]).median * 1e6 for name in ours}
+    if f"floor {largest}" in times.wall:
+        row["floor, most / fewest"] = times.ratio(f"floor {largest}", f"floor {smallest}").median
     section.table.append(row)
+    ratio = times.ratio(largest, smallest)
     section.judge(operation.name, f"{largest} / {smallest} actors", ratio, most=_RATIO)
     note(f"{operation.name:<36} {[*row.values()][2:]} {ratio.median:.2f}")

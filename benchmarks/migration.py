@@ -21,11 +21,11 @@ from psycopg import sql
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.verify_tables import required_models
 from actingweb.migration.mapping import MAPPINGS
+from benchmarks.machine import note
 from benchmarks.migration_data import fill_tables, write_files
 from benchmarks.results import Section, figure
+from benchmarks.servers import dynamodb_server, postgres_server, use
 from benchmarks.steps import step
-from testbed.machine import note
-from testbed.own_schemas import dynamodb_server, postgres_server, use
 from testbed.servers import DynamoDBTables, DynamoDBTarget, PostgresTables
 
 __all__ = ["measure"]

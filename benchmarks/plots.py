@@ -18,7 +18,7 @@ __all__ = ["PLOTS", "draw"]
 
 # Between black and white: each of them can be read on both.
 _SPREAD, _LIMIT = "#6e7681", "#d1495b"
-_COLOURS = {"floor": "#8b949e", "ours": "#2f81f7", "baseline": "#d4792a"}
+_COLOURS = {"floor": "#8b949e", "ours": "#2f81f7", "botocore": "#3f9a4f", "baseline": "#d4792a"}
 _KINDS = {
     "read": ("reads of one row", "#2f81f7"),
     "write": ("writes of one row", "#d4792a"),
@@ -47,10 +47,10 @@ def _drawing(path: Path, height: float) -> Iterator[Axes]:
 
 
 def _latency(axes: Axes, section: Section) -> None:
-    contenders = [name for name in _COLOURS if any(getattr(row, name) for row in section.rows)]
+    contenders = [name for name in _COLOURS if any(name in row.times for row in section.rows)]
     thick = 0.8 / len(contenders)
     for number, name in enumerate(contenders):
-        found = [(place, getattr(row, name)) for place, row in enumerate(section.rows) if getattr(row, name)]
+        found = [(place, row.times[name]) for place, row in enumerate(section.rows) if name in row.times]
         positions = [place + (number - (len(contenders) - 1) / 2) * thick for place, _ in found]
         medians = [figure.median for _, figure in found]
         spread = [[f.median - f.low for _, f in found], [f.high - f.median for _, f in found]]

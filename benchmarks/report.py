@@ -106,14 +106,19 @@ def _notes(sections: Sequence[Section]) -> list[str]:
 
 
 def _times(sections: Sequence[Section]) -> list[str]:
-    heads = ["µs a call", "floor", "ours", "half lie between", "baseline", "ours / floor", "baseline / ours"]
-    rows = [
-        [row.operation, row.floor, row.ours, _spread(row.ours), row.baseline, row.ratio, row.baseline_ratio]
-        for section in sections
-        for row in section.rows
-        if row.operation in _TYPICAL
+    rows = [row for section in sections for row in section.rows if row.operation in _TYPICAL]
+    names = list(dict.fromkeys(name for row in rows for name in row.times))
+    values = [
+        [
+            row.operation,
+            *(row.times.get(name) for name in names),
+            _spread(row.times["ours"]),
+            row.ratio,
+            row.baseline_ratio,
+        ]
+        for row in rows
     ]
-    return _lines(heads, rows)
+    return _lines(["µs a call", *names, "half of ours lie between", "ours / floor", "baseline / ours"], values)
 
 
 def _table(sections: Sequence[Section], only: Sequence[str] = ()) -> list[str]:

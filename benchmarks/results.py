@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from testbed.machine import describe_machine
+from benchmarks.machine import describe_machine, note
 
 __all__ = ["SECTIONS", "Figure", "Row", "Section", "Verdict", "figure", "ratios", "read_sections", "write_sections"]
 
@@ -78,7 +78,6 @@ class Row:
     """One operation: microseconds a call of each contender, and how they compare.
 
     Attributes:
-        over: ours less the floor, in microseconds.
         ratio: ours to the floor.
         cpu: the same of the client's processor time.
         baseline_ratio: the baseline to ours.
@@ -86,12 +85,9 @@ class Row:
 
     operation: str
     kind: str
-    floor: Figure
-    ours: Figure
-    over: Figure
+    times: dict[str, Figure]
     ratio: Figure
     cpu: Figure
-    baseline: Figure | None = None
     baseline_ratio: Figure | None = None
 
 
@@ -115,11 +111,18 @@ class Section:
     machine: dict[str, str] = field(default_factory=describe_machine)
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def add_row(self, row: Row) -> Row:
+        """Add and return a row, and print it on stderr."""
+        self.rows.append(row)
+        note(f"{row.operation:<36} {', '.join(f'{name} {one.median:,.0f}' for name, one in row.times.items())} µs")
+        return row
+
     def judge(
-        self, subject: str, measure: str, found: Figure, *, least: float | None = None, most: float | None = None
+        self, subject: str, measure: str, found: Figure | None, *, least: float | None = None, most: float | None = None
     ) -> None:
-        """Compare a figure with its target."""
-        self.verdicts.append(Verdict(subject, measure, found, least, most))
+        """Compare a figure, if there is one, with its target."""
+        if found is not None:
+            self.verdicts.append(Verdict(subject, measure, found, least, most))
 
 
 def read_sections(directory: Path) -> list[Section]:
@@ -135,7 +138,11 @@ def _section(values: dict[str, Any]) -> Section:
 
 
 def _figures(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: Figure(*value) if isinstance(value, list) else value for name, value in values.items()}
+    """Return values with figures instead of lists, also one level down."""
+    return {
+        name: Figure(*value) if isinstance(value, list) else _figures(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+    }
 
 
 def write_sections(directory: Path, sections: Iterable[Section]) -> None:

@@ -25,18 +25,9 @@ def section(name: str) -> Section:
 
 
 def row(operation: str, baseline: Figure | None) -> Row:
-    floor, ours = figure([40.0, 50.0, 60.0]), figure([45.0, 56.0, 65.0])
-    return Row(
-        operation,
-        "read",
-        floor,
-        ours,
-        figure([6.0]),
-        figure([1.12]),
-        figure([1.3]),
-        baseline,
-        baseline and figure([4.0]),
-    )
+    times = {"floor": figure([40.0, 50.0, 60.0]), "ours": figure([45.0, 56.0, 65.0])}
+    times |= {"baseline": baseline} if baseline else {}
+    return Row(operation, "read", times, figure([1.12]), figure([1.3]), baseline and figure([4.0]))
 
 
 def made_up() -> list[Section]:
@@ -146,8 +137,8 @@ def test_the_page_names_the_machine_and_what_was_left_out(docs: Path) -> None:
 
 def test_the_times_of_a_typical_operation_stand_in_one_row(docs: Path) -> None:
     lines = page(docs).splitlines()
-    assert "| actor get | 50 | 56 | 50.5 – 60.5 | 220 | 1.12 | 4 |" in lines
-    assert "| property set | 50 | 56 | 50.5 – 60.5 |  | 1.12 |  |" in lines
+    assert "| actor get | 50 | 56 | 220 | 50.5 – 60.5 | 1.12 | 4 |" in lines
+    assert "| property set | 50 | 56 |  | 50.5 – 60.5 | 1.12 |  |" in lines
     assert not any("actor | list" in line for line in lines)
 
 
