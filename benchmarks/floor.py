@@ -10,15 +10,14 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-import botocore.session
 import psycopg
-from botocore.config import Config
 from psycopg import RawCursor
 
 from actingweb.db.dynamodb.wire.messages import Target, encoded, headers_of
 from actingweb.db.dynamodb.wire.signature import Signer
 from testbed.operations.calls import Call
 from testbed.recorder import Request, Trip
+from testbed.servers import DynamoDBTarget
 
 __all__ = ["BotocoreFloor", "DynamoDBFloor", "PostgresFloor"]
 
@@ -106,14 +105,7 @@ class BotocoreFloor(DynamoDBFloor):
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__(environment)
-        client: Any = botocore.session.get_session().create_client(
-            "dynamodb",
-            endpoint_url=environment["AWS_DB_HOST"],
-            region_name=environment["AWS_DEFAULT_REGION"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            config=Config(parameter_validation=False, retries={"total_max_attempts": 1}),
-        )
+        client: Any = DynamoDBTarget(environment).connect()
         self._refused: type[Exception] = client.exceptions.TransactionCanceledException
         self._methods = {name: getattr(client, method) for method, name in client.meta.method_to_api_mapping.items()}
 

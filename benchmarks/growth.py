@@ -7,21 +7,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext, suppress
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import psycopg
 
 from actingweb.embedded.postgres import names_postgres
 from benchmarks.baseline import Worker, worker
 from benchmarks.bulk import measure_bulk
-from benchmarks.growth_floor import FLOOR
+from benchmarks.floor import PostgresFloor
 from benchmarks.interleave import Times, interleave
 from benchmarks.machine import huge_pages, memory_mib, note, share_processor
 from benchmarks.population import ROWS_PER_ACTOR, populate, warm
 from benchmarks.results import Section, figure
 from benchmarks.servers import CALLS, NETWORK_SECONDS, PostgresServer, network, postgres_server, use
-from testbed.operations.calls import load_classes
-from testbed.operations.timed import ACTORS, GROWTH, Operation
+from testbed.operations.calls import Actor, Call, filled, load_classes
+from testbed.operations.timed import ACTORS, GROWTH, Operation, drawn
+from testbed.recorder import Statement, recorded_trips
+from testbed.servers import PostgresTarget
 
 __all__ = ["SMALLEST", "measure"]
 
@@ -29,12 +32,46 @@ SMALLEST = 1000
 _RATIO = 1.3
 # Of the memory, so that a million actors of 24 GiB are in it: what is measured is the way to a row, not that to a page.
 _BUFFERS = 0.45
-_OURS, _FLOOR = "operations.timed:GROWTH", "benchmarks.growth_floor:FLOOR"
+_OURS, _FLOOR = "operations.timed:GROWTH", "benchmarks.growth:FLOOR"
+_OF_FLOOR = (
+    *("actor get", "actor get by creator", "actor modify", "property get", "property set", "attribute get"),
+    "diff get oldest",
+)
+_ANYBODY = Actor("{id}", "{address}")
 _ANSWER_NONE = frozenset({"reverse look-up, miss", "property batch delete of 10"})
 
 
 class GrowthError(RuntimeError):
     """An operation did not do what it is measured for."""
+
+
+class _Floor(NamedTuple):
+    """What an operation sends, on one held connection: what the server's growth alone costs. Runs in a worker."""
+
+    name: str
+    operation: Operation
+
+    def calls(self, db: Any, count: int) -> list[Call]:
+        """Return so many calls, each on another actor, recorded on one whose name stands for that of any other."""
+        actor = db.DbActor()
+        actor.create(actor_id=_ANYBODY.id, creator=_ANYBODY.address, passphrase="a passphrase")
+        self.operation.make(db, _ANYBODY)
+        call = self.operation.call(db, _ANYBODY)
+        with recorded_trips() as taken:
+            call()
+            ((recorded,),) = taken()
+        actor.delete()
+        statements = [Statement(recorded.sql, filled(recorded.values, one)) for one in drawn(count)]
+        return _floor().calls([[[statement]] for statement in statements])
+
+
+@cache
+def _floor() -> PostgresFloor:
+    schema = os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"]
+    return PostgresFloor(PostgresTarget(os.environ).connect(schema))
+
+
+FLOOR = tuple(_Floor(one.name, one) for one in GROWTH if one.name in _OF_FLOOR)
 
 
 def measure(actors: int, rounds: int) -> Iterator[Section]:
@@ -121,10 +158,9 @@ def _compare(section: Section, server: PostgresServer, environments: dict[int, d
         together = [_on_one_processor(server, one, size) for size, one in [*ours.items(), *floor.items()]]
         if all(together):
             section.notes.append("Clients and their sessions of the server share one processor.")
-        floors = {operation.name for operation in FLOOR}
         for operation in GROWTH:
             contenders = {f"{size:,}": ours[size].contender(operation, operation.count) for size in ours}
-            if operation.name in floors:
+            if operation.name in _OF_FLOOR:
                 contenders |= {f"floor {size:,}": floor[size].contender(operation, 100) for size in floor}
             _add(section, operation, interleave(contenders, rounds))
     section.notes.append("Floor: the same statement on one held psycopg connection; its growth is PostgreSQL's own.")

@@ -11,20 +11,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.machine import describe_machine, note
 
-__all__ = ["SECTIONS", "Figure", "Row", "Section", "Verdict", "figure", "ratios", "read_sections", "write_sections"]
+__all__ = ["Figure", "Row", "Section", "Verdict", "figure", "ratios", "read_sections", "write_sections"]
 
-SECTIONS = (
-    "postgresql",
-    "network",
-    "threads",
-    "cold start",
-    "memory",
-    "dynamodb",
-    "requests",
-    "growth",
-    "growth network",
-    "bulk",
-    "migration",
+_ORDER = (
+    *("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests"),
+    *("growth", "growth network", "bulk", "migration"),
 )
 """The names of all sections, in the order of the page."""
 
@@ -129,40 +120,35 @@ def read_sections(directory: Path) -> list[Section]:
     """Return the sections that the JSON file in this directory has."""
     path = directory / "bench.json"
     content = json.loads(path.read_text()) if path.exists() else {}
-    return [_section(values) for values in content.values()]
+    return [
+        Section(**{**one, "rows": _typed(Row, one["rows"]), "verdicts": _typed(Verdict, one["verdicts"])})
+        for one in content.values()
+    ]
 
 
-def _section(values: dict[str, Any]) -> Section:
-    rows = [Row(**_figures(row)) for row in values["rows"]]
-    return Section(**{**values, "rows": rows, "verdicts": [Verdict(**_figures(one)) for one in values["verdicts"]]})
+def _typed(kind: Any, rows: list[dict[str, Any]]) -> list[Any]:
+    return [kind(**_figures(row)) for row in rows]
 
 
-def _figures(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values with figures instead of lists, also one level down."""
-    return {
-        name: Figure(*value) if isinstance(value, list) else _figures(value) if isinstance(value, dict) else value
-        for name, value in values.items()
-    }
+def _figures(value: Any) -> Any:
+    """Return a value with figures instead of lists."""
+    if isinstance(value, dict):
+        return {name: _figures(one) for name, one in value.items()}
+    return Figure(*value) if isinstance(value, list) else value
 
 
 def write_sections(directory: Path, sections: Iterable[Section]) -> None:
     """Write these sections into the JSON file, beside those of earlier runs: a row a line, of four digits."""
     measured = {section.name: section for section in [*read_sections(directory), *sections]}
-    parts = [f"{json.dumps(name)}: {{\n{_text(measured[name])}\n}}" for name in SECTIONS if name in measured]
+    parts = [f"{json.dumps(name)}: {{\n{_text(measured[name])}\n}}" for name in _ORDER if name in measured]
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "bench.json").write_text("{" + ",\n".join(parts) + "}\n")
 
 
 def _text(section: Section) -> str:
     values = json.loads(json.dumps(asdict(section)), parse_float=lambda text: float(f"{float(text):.4g}"))
-    lists = {name: values.pop(name) for name in ("rows", "verdicts", "table")}
-    parts = [f"{_line(name)}: [{','.join(map(_row, rows))}]" for name, rows in lists.items()]
-    return ",\n".join([_line(values)[1:-1], *parts])
-
-
-def _row(row: dict[str, Any]) -> str:
-    return "\n" + _line({name: value for name, value in row.items() if value is not None})
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    parts = []
+    for name in ("rows", "verdicts", "table"):
+        rows = [{key: value for key, value in row.items() if value is not None} for row in values.pop(name)]
+        parts.append(f'"{name}": [' + ",".join(f"\n{json.dumps(row, ensure_ascii=False)}" for row in rows) + "]")
+    return ",\n".join([json.dumps(values, ensure_ascii=False)[1:-1], *parts])

@@ -14,13 +14,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import peak_mib, resident_mib
 from benchmarks.results import Section, figure
-from benchmarks.servers import PostgresServer, dynamodb_in_use, use
 from testbed.operations.calls import load_classes
 from testbed.operations.timed import TIMED
+
+if TYPE_CHECKING:
+    from benchmarks.servers import PostgresServer
 
 __all__ = ["STEPS", "measure_memory", "run_step", "step"]
 
@@ -52,10 +54,9 @@ def run_step(name: str, *arguments: str) -> Any:
 
 
 def _measured(work: Callable[[], int]) -> dict[str, float]:
-    began, cpu = time.perf_counter(), time.process_time()
+    began = time.perf_counter()
     rows = work()
-    took = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
-    return {"rows": rows, **took, "mib": peak_mib()}
+    return {"rows": rows, "seconds": time.perf_counter() - began, "mib": peak_mib()}
 
 
 def _iterate(count: int) -> int:
@@ -92,6 +93,9 @@ def _memory(database: str, count: int) -> list[dict[str, float]]:
 
 def measure_memory(server: PostgresServer, calls: int) -> Section:
     """Make so many calls by ten threads, fewer on DynamoDB."""
+    # Not in the processes of the steps, whose memory is measured.
+    from benchmarks.servers import dynamodb_in_use, use
+
     section = Section("memory", "Memory after many calls")
     section.notes.append(
         "Ten threads on ten connections, all operations that leave as many rows as they find. Growth is from the end "
