@@ -24,7 +24,7 @@ def psycopg() -> object:
     table = sql.Identifier(os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"], "properties")
     query = sql.SQL("SELECT value FROM {} WHERE id = %s AND name = %s").format(table)
     found = connection.execute(query, ["cold-actor", "word"]).fetchone()
-    globals()["open"] = connection  # counted below
+    globals()["held"] = connection  # counted below
     return found and found[0]
 
 
@@ -53,7 +53,7 @@ def botocore() -> object:
     client: Any = get_session().create_client("dynamodb", endpoint_url=os.environ["AWS_DB_HOST"])
     key = {"id": {"S": "cold-actor"}, "name": {"S": "word"}}
     table = f"{os.environ['AWS_DB_PREFIX']}_properties"
-    globals()["open"] = client
+    globals()["held"] = client
     return client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]["value"]["S"]
 
 
