@@ -83,8 +83,12 @@ class DynamoDBFloor:
         """Send a request and return the text of its answer, which may refuse a transaction."""
         now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         headers = headers_of(self._target, self._signer, name, body, now)
-        self._connection.request("POST", "/", body, dict(headers))
-        return self._connection.getresponse().read()
+        try:
+            self._connection.request("POST", "/", body, dict(headers))
+            return self._connection.getresponse().read()
+        except ConnectionError:  # the server closes what was idle for long, as while others took their turn
+            self._connection.close()
+            return self.fetch(name, body)
 
     def capacity(self, requests: list[Request]) -> float:
         """Send requests and return the units that they consume; a refused one does not say what it consumed."""
