@@ -86,7 +86,10 @@ class DynamoDBFloor:
         try:
             self._connection.request("POST", "/", body, dict(headers))
             return self._connection.getresponse().read()
-        except ConnectionError:  # the server closes what was idle for long, as while others took their turn
+        except (
+            ConnectionResetError,
+            BrokenPipeError,
+        ):  # the server closes what was idle for long, as while others took their turn
             self._connection.close()
             return self.fetch(name, body)
 
