@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from actingweb.migration.live.state import State, StateError
 from actingweb.migration.live.streams import EXPIRED, TRIMMED, all_shards
 from actingweb.migration.mapping import ACTORS, CLAIMS_V1, CLAIMS_V2, PROPERTIES
 from actingweb.migration.source.endpoint import RequestError, TableNotFoundError
+from actingweb.migration.target.connection import Target
 from tests.live.sides import Sides
 from tests.migration.loads import ACTOR, properties
 
@@ -131,7 +132,7 @@ class TestPreparing:
             sides.prepare()
 
     def test_a_schema_with_a_long_name(self, state: State) -> None:
-        target = replace(state.target, settings=state.target.settings.replace(schema="s" * 54))
+        target = Target(state.target.settings.replace(schema="s" * 54))
         with pytest.raises(StateError, match=r"has 54 bytes: .* at most 53"):
             State(target)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from actingweb.migration.batches import Batch
@@ -65,5 +64,5 @@ def in_order(documents: Iterable[Document]) -> list[Document]:
 class SmallPages(DynamoDBSource):
     """A source that reads few items at once."""
 
-    def _call(self, stop: Event, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        return super()._call(stop, operation, request | {"Limit": 5})
+    def _read(self, request: dict[str, Any], *stop: Any) -> Any:
+        return super()._read(request | {"Limit": 5}, *stop)

@@ -11,7 +11,7 @@ from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
 from actingweb.migration.live.leases import SECONDS, release_lease, take_lease
 from actingweb.migration.live.state import Migration
 from actingweb.migration.live.streams import EXPIRED, TRIMMED, Records, Shard, describe_stream, first_iterator, records
-from actingweb.migration.live.tables import Found, SourceTables, open_table, record_gap, store_shards, store_table
+from actingweb.migration.live.tables import SourceTables, open_table, record_gap, store_shards
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.source.endpoint import RequestError, TableNotFoundError
 from actingweb.migration.target.connection import Connection
@@ -58,7 +58,6 @@ _TRIMMED_RECORDS = "records were deleted before they were read: more than 24 hou
 _DELETED_SHARD = "a shard was deleted before it was read to its end: more than 24 hours passed"
 _DELETED = "the table was deleted"
 _SWITCHED_OFF = "the stream was switched off"
-_REPLACED = "the stream was switched off and on again"
 
 
 class _Shard(NamedTuple):
@@ -177,20 +176,11 @@ class ShardReader(Worker):
             if present:
                 record_gap(self.state, connection, name, None, _DELETED if table is None else _SWITCHED_OFF)
             return 0
-        if not present:
+        if table.stream_arn is None or table.stream_arn != arn:
             return open_table(self.state, connection, tables, table, migration.options["segments"])
-        return self._update(connection, tables, table, arn)
-
-    def _update(self, connection: Connection, tables: SourceTables, table: Found, arn: str | None) -> int:
-        """Store the new shards of a table that was known, also if it has another stream now."""
-        name = table.mapping.name
-        table = tables.with_stream(table) if table.stream_arn is None else table
-        shards = describe_stream(self.requests, str(table.stream_arn)).shards
+        shards = describe_stream(self.requests, arn).shards
         with self.transaction(connection):
-            if table.stream_arn != arn:
-                record_gap(self.state, connection, name, None, _REPLACED)
-                store_table(self.state, connection, table.mapping, table)
-            return store_shards(self.state, connection, name, str(table.stream_arn), shards)
+            return store_shards(self.state, connection, name, arn, shards)
 
 
 def _is_first_record(shard: _Shard, error: RequestError) -> bool:

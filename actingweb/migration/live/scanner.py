@@ -15,8 +15,9 @@ from actingweb.migration.live.leases import release_lease, take_lease
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import ACTORS, CLAIMS, CLAIMS_V1, CLAIMS_V2, LOOK_UPS, PROPERTIES, TableMapping
 from actingweb.migration.rows import convert
+from actingweb.migration.source.endpoint import Json
 from actingweb.migration.source.rate_limit import RateLimit
-from actingweb.migration.source.scan import Page, read_page
+from actingweb.migration.source.scan import Page, decoded_page, read_page
 from actingweb.migration.target.connection import Connection
 from actingweb.migration.target.copytext import copy_text
 from actingweb.migration.target.lookups import LookUps, analyze
@@ -140,7 +141,10 @@ class Scanner(Worker):
         request = {"TableName": segment.dynamodb_table, "Segment": segment.number, "TotalSegments": segment.segments}
         if segment.checkpoint is not None:
             request["ExclusiveStartKey"] = json.loads(segment.checkpoint)
-        return read_page(self.requests.call, request, self.rate_limit, self.stop or Event())
+        return read_page(self._documents, request, self.rate_limit, self.stop or Event())
+
+    def _documents(self, request: Json) -> tuple[Json, list[bytes]]:
+        return decoded_page(self.requests.call("Scan", request)["Body"], request["TableName"])
 
     def _load(self, connection: Connection, segment: _Segment, page: Page) -> None:
         documents = [document for document in page.documents if not _is_marker(segment.mapping, document)]

@@ -50,6 +50,8 @@ SELECT %(name)s, %(shard)s, %(reason)s WHERE NOT EXISTS (
     SELECT FROM {state}.gaps WHERE closed_at IS NULL
       AND (table_name, shard_id, reason) IS NOT DISTINCT FROM (%(name)s, %(shard)s, %(reason)s))
 """
+_IS_REPLACED = "SELECT FROM {state}.tables WHERE name = %(name)s AND stream_arn <> %(arn)s"
+_REPLACED = "the stream was switched off and on again"
 _KEYS_ONLY = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
 _POLL_SECONDS = 0.5
 _ATTEMPTS = 1200
@@ -155,11 +157,14 @@ class SourceTables:
 def open_table(state: State, connection: Connection, tables: SourceTables, table: Found, segments: int) -> int:
     """Store a table to be scanned, with all shards of its stream, which is switched on; return how many shards.
 
-    Raise `psycopg.Error`, `SourceError` or `UsageError`.
+    If it had another stream before, that is a gap. Raise `psycopg.Error`, `SourceError` or `UsageError`.
     """
     table = tables.with_stream(table)
     shards = tables.shards(table)
     with connection.transaction():
+        replaced = connection.execute(state.sql(_IS_REPLACED), {"name": table.mapping.name, "arn": table.stream_arn})
+        if replaced.rowcount:
+            record_gap(state, connection, table.mapping.name, None, _REPLACED)
         store_table(state, connection, table.mapping, table)
         first = _store_segments(state, connection, table.mapping, segments)
         store_shards(state, connection, table.mapping.name, str(table.stream_arn), shards, skip_closed=first)

@@ -35,7 +35,7 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
 _OF_A_SCAN = {"DescribeTable", "Scan"}
-_READS = {*_OF_A_SCAN, "BatchGetItem", "DescribeStream", "GetItem", "GetRecords", "GetShardIterator", "Query"}
+_WRITES = ("BatchWrite", "Create", "Delete", "Put", "Update")
 _HINTS = {
     DENIED: "the role needs dynamodb:DescribeTable and dynamodb:Scan on the table",
     "ExpiredTokenException": "log in again, and continue an export with --resume",
@@ -163,7 +163,7 @@ class Endpoint:
     def _error(self, operation: str, request: Json, error: Exception) -> RequestError:
         code = code_of(error)
         kind = {NOT_FOUND: TableNotFoundError, DENIED: AccessDeniedError}.get(code or "", RequestError)
-        failed = "read" if operation in _READS else "changed"
+        failed = "changed" if operation.startswith(_WRITES) else "read"
         text = f"{_subject(request)} at {self.address} cannot be {failed}: {judge(error).reason}"
         text += f" ({code or type(error).__name__})"
         hint = _hint(error, operation)
@@ -198,12 +198,11 @@ class Endpoint:
 
 
 def _subject(request: Json) -> str:
-    """Return what a request is about; an iterator, which a request for records has instead, names nothing."""
-    if "StreamArn" in request:
-        return f"DynamoDB stream {request['StreamArn']}"
-    if "TableName" in request or "RequestItems" in request:
-        return f"DynamoDB table {request.get('TableName') or ', '.join(request['RequestItems'])}"
-    return "a DynamoDB stream" if "ShardIterator" in request else "DynamoDB"
+    """Return what a request is about; one without a table is about a stream, whose iterator names nothing."""
+    table = request.get("TableName") or ", ".join(request.get("RequestItems", ()))
+    if table:
+        return f"DynamoDB table {table}"
+    return f"DynamoDB stream {request['StreamArn']}" if "StreamArn" in request else "DynamoDB"
 
 
 def _hint(error: Exception, operation: str) -> str:

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from threading import Event, Lock
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from actingweb.migration.source.dynamodb_json import Encoder, decode
 from actingweb.migration.source.endpoint import AccessDeniedError, Endpoint, Json, RetryLimits, TableNotFoundError
 from actingweb.migration.source.rate_limit import RateLimit
 
-__all__ = ["DynamoDBSource", "Page", "read_page"]
+__all__ = ["DynamoDBSource", "Page", "decoded_page", "read_page"]
 
 _REQUIRED = MAPPINGS[0]
 _REQUESTS_AT_ONCE = 16
@@ -108,7 +107,7 @@ class DynamoDBSource:
         for segment in range(segments):
             request: Json = {"TableName": table, "ConsistentRead": True, "Limit": rows}
             request |= {"Segment": segment, "TotalSegments": segments, "ReturnConsumedCapacity": "TOTAL"}
-            page, documents = _decoded(self.endpoint.call("Scan", request)["Body"], table)
+            page, documents = decoded_page(self.endpoint.call("Scan", request)["Body"], table)
             found += documents
             units += page["ConsumedCapacity"]["CapacityUnits"]
             whole = whole and "LastEvaluatedKey" not in page
@@ -170,11 +169,14 @@ class DynamoDBSource:
         request: Json = {"TableName": table, "Segment": segment, "TotalSegments": self.segments}
         if start is not None:
             request["ExclusiveStartKey"] = json.loads(start)
-        page = read_page(partial(self._call, stop), request, self._rate_limit, stop, self._decoding)
+        page = read_page(lambda limited: self._read(limited, stop), request, self._rate_limit, stop)
         return Batch(page.documents, segment, page.following, last=page.following is None)
 
-    def _call(self, stop: Event, operation: str, request: Json) -> Json:
-        return self.endpoint.call(operation, request, stop)
+    def _read(self, request: Json, stop: Event) -> tuple[Json, list[bytes]]:
+        """Return a page without its items, and their documents."""
+        text = self.endpoint.call("Scan", request, stop)["Body"]
+        with self._decoding:
+            return decoded_page(text, request["TableName"])
 
 
 class Page(NamedTuple):
@@ -190,32 +192,25 @@ class Page(NamedTuple):
 
 
 def read_page(
-    call: Callable[[str, Json], Json],
-    request: Json,
-    limit: RateLimit | None,
-    stop: Event,
-    decoding: AbstractContextManager[object] | None = None,
+    read: Callable[[Json], tuple[Json, list[bytes]]], request: Json, limit: RateLimit | None, stop: Event
 ) -> Page:
-    """Return a page of a scan, read strongly consistently and within a limit of capacity.
+    """Return a page of a scan, read strongly consistently and within a limit of capacity, by `read`.
 
-    `decoding` is entered while the page is decoded. Raise `SourceError` as `call` does, or if the answer is no page.
+    Raise `SourceError` as `read` does.
     """
     request = request | {"ConsistentRead": True}
-    permit = None
-    if limit is not None:
+    if limit is None:
+        page, documents = read(request)
+    else:
         permit = limit.acquire(stop)
-        request |= {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"}
-    text = call("Scan", request)["Body"]
-    with decoding or nullcontext():
-        page, documents = _decoded(text, request["TableName"])
-    if limit is not None and permit is not None:
+        page, documents = read(request | {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"})
         limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents))
     last = page.get("LastEvaluatedKey")
     return Page(documents, last and json.dumps(last))
 
 
-def _decoded(text: bytes, table: str) -> tuple[Json, list[bytes]]:
-    """Return a page without its items, and their documents."""
+def decoded_page(text: bytes, table: str) -> tuple[Json, list[bytes]]:
+    """Return a page without its items, and their documents. Raise `SourceError` if the text is no page of the table."""
     page = decode(text, _documents)
     if page is None:
         raise SourceError(f"DynamoDB table {table} cannot be read: the response is not a page of a scan")

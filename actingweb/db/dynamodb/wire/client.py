@@ -78,12 +78,13 @@ class Client:
             host: the URL of the endpoint; None lets the source say.
             connections: how many requests may be sent at once; others wait.
             search_seconds: how long looking for credentials of the host's role may take.
-            api: the service that requests are for.
+            api: the service that requests are for; variables alone know only DynamoDB itself.
 
         Raise botocore's exceptions for what is missing or wrong, `ValueError` for a URL that is none, `OSError` for
         certificates that cannot be read, and `WireError`.
         """
         self._size = connections
+        self._api = api
         # By how many seconds the service's clock is ahead of ours.
         self._ahead = 0.0
         self._service: Service | Variables
