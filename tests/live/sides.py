@@ -64,15 +64,15 @@ class Sides:
 
     def reader(self, holder: str = "reader") -> ShardReader:
         """Return a reader that never pauses."""
-        return self._opened(ShardReader(self.state, self.requests, self.state.connect, holder, pause=0))
+        return self.opened(ShardReader(self.state, self.requests, self.state.connect, holder, pause=0))
 
     def scanner(self, holder: str = "scanner") -> Scanner:
         """Return a scanner."""
-        return self._opened(Scanner(self.state, self.requests, self.state.connect, holder))
+        return self.opened(Scanner(self.state, self.requests, self.state.connect, holder))
 
     def applier(self, **options: Any) -> ForwardApplier:
         """Return an applier."""
-        return self._opened(ForwardApplier(self.state, self.requests, self.state.connect, **options))
+        return self.opened(ForwardApplier(self.state, self.requests, self.state.connect, **options))
 
     def scan(self) -> None:
         """Scan all tables."""
@@ -187,7 +187,8 @@ class Sides:
         rows = [row_reader(mapping)(document) for document in self.documents(mapping)]
         return sorted((row for row in rows if row[:size] not in rejected), key=lambda row: row[:size])
 
-    def _opened(self, worker: W) -> W:
+    def opened(self, worker: W) -> W:
+        """Return a worker, which is closed when the test ends."""
         self._open.append(worker)
         return worker
 

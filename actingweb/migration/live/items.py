@@ -81,11 +81,15 @@ def layout_of(mapping: TableMapping) -> Layout:
 
 
 def read_items(state: State, connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, Wanted]:
-    """Return what DynamoDB should store for each key, by the rows as they are now. Raise `psycopg.Error`."""
+    """Return what DynamoDB should store for each key, by the rows as they are now. Raise `psycopg.Error`.
+
+    The transaction keeps no lock on the tables: whoever alters or truncates one does not wait for it.
+    """
     wanted: dict[RowKey, Wanted] = {}
-    for _, of_table in groupby(sorted(keys), key=lambda key: key.table):
-        for key, rows in _read(state, connection, list(of_table)).items():
-            wanted[key] = rows if isinstance(rows, Unstorable) else _wanted(layout_of(key.mapping), key, rows)
+    with connection.transaction(force_rollback=True):
+        for _, of_table in groupby(sorted(keys), key=lambda key: key.table):
+            for key, rows in _read(state, connection, list(of_table)).items():
+                wanted[key] = rows if isinstance(rows, Unstorable) else _wanted(layout_of(key.mapping), key, rows)
     return wanted
 
 
