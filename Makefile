@@ -10,7 +10,7 @@ PARALLEL = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 # Tests start many processes, which are faster with compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test test-botocore test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-growth bench-requests bench-imports \
+.PHONY: test test-botocore test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-all bench-growth bench-requests bench-imports \
 	bench-latency bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
@@ -52,6 +52,9 @@ demo: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks run
 
+bench-all: .venv/ready
+	$(BIN)/python -m benchmarks all
+
 bench-growth: .venv/ready
 	$(BIN)/python -m benchmarks growth
 
@@ -59,7 +62,7 @@ bench-requests: .venv/ready
 	$(BIN)/python -m benchmarks requests
 
 bench-imports: .venv/ready
-	$(BIN)/python -m benchmarks imports
+	$(BIN)/python -m benchmarks cold_start
 
 bench-latency: .venv/ready
 	$(BIN)/python -m benchmarks latency

@@ -1,11 +1,46 @@
 """`actingweb-db migrate`, whose commands `scripts/migrate_dynamodb_to_postgresql.py` and `python -m` run too."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 import typer
 
 from actingweb.cli.format import FORMAT
+from actingweb.cli.migrate_options import (
+    EXIT_CODES,
+    Accepted,
+    AnyInputDir,
+    Database,
+    DeleteExtra,
+    Format,
+    Host,
+    ImportRejects,
+    InputDir,
+    Json,
+    KnownRejects,
+    Limit,
+    LogLevel,
+    MaxRejects,
+    OutputDir,
+    Password,
+    Port,
+    Prefix,
+    Profile,
+    Rcu,
+    Region,
+    RejectsDir,
+    Repair,
+    Report,
+    Restart,
+    Resume,
+    SampleRows,
+    Segments,
+    ShowValues,
+    Skip,
+    Source,
+    Tables,
+    User,
+    WayBack,
+)
 
 __all__ = ["migrate"]
 
@@ -16,146 +51,26 @@ _ABOUT = (
     "AWS_DB_HOST, AWS_DEFAULT_REGION, AWS_REGION, PG_DB_HOST, PG_DB_PORT, PG_DB_NAME, PG_DB_USER, PG_DB_PASSWORD, "
     "PG_DB_URL, PG_MIGRATION_URL, PG_DB_PREFIX, PG_DB_SCHEMA, INDEXED_PROPERTIES."
 )
-_EXIT_CODES = (
-    "Exit codes: 0 success · 2 wrong usage or settings · 3 rows were rejected · 4 differences were found · "
-    "6 the source cannot be read · 7 the target cannot be written or read · 130 interrupted · 143 terminated."
-)
 
 _SEGMENTS = 4
-migrate = typer.Typer(help=_ABOUT, epilog=_EXIT_CODES, **FORMAT)
+migrate = typer.Typer(help=_ABOUT, epilog=EXIT_CODES, **FORMAT)
 
 
-_OutputDir = Annotated[
-    Path, typer.Option(help="The directory for the files; created if missing, private to its owner.")
-]
-_InputDir = Annotated[Path, typer.Option(help="The directory with the exported files.")]
-_AnyInputDir = Annotated[
-    Path | None, typer.Option(help="The directory with the exported files, unless --source is dynamodb.")
-]
-_Profile = Annotated[str | None, typer.Option(help="Profile of the AWS configuration. Default: the default profile.")]
-_Region = Annotated[
-    str | None, typer.Option(help="AWS region. Default: AWS_DEFAULT_REGION, AWS_REGION, that of the profile.")
-]
-_Prefix = Annotated[str | None, typer.Option(help="Prefix of the tables, such as prod_. Default: AWS_DB_PREFIX.")]
-_Tables = Annotated[
-    str | None,
-    typer.Option(
-        help="Only these tables, separated by commas, by the names of the files, such as actors,properties. The claims "
-        "come with properties; without properties, look-up rows are neither written nor compared. Default: all."
-    ),
-]
-_Restart = Annotated[
-    bool,
-    typer.Option(
-        "--restart",
-        help="Forget an unfinished load and DELETE all rows that it has loaded, then begin again; with "
-        "--skip-duplicates these rows stay. Without an unfinished load, or if a table has rows that the load did not "
-        "write, nothing is deleted.",
-    ),
-]
-_Segments = Annotated[int, typer.Option(min=1, max=1024, help="Number of segments of the parallel scan of each table.")]
-_Rcu = Annotated[
-    float | None, typer.Option(min=1, help="Read capacity units per second to consume. Default: no limit.")
-]
-_Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted export.")]
-_Host = Annotated[str | None, typer.Option(help="Host of the PostgreSQL server. Default: PG_DB_HOST.")]
-_Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the server. Default: PG_DB_PORT.")]
-_Database = Annotated[str | None, typer.Option(help="Name of the database. Default: PG_DB_NAME.")]
-_User = Annotated[str | None, typer.Option(help="User to log in as. Default: PG_DB_USER.")]
-_Password = Annotated[
-    str | None,
-    typer.Option(
-        help="Prefer PG_DB_PASSWORD, or type the password when asked: until the tool has started, which takes a "
-        "moment, other users of the machine can see this option in the list of processes.",
-        show_default=False,
-    ),
-]
-_RejectsDir = Annotated[
-    Path,
-    typer.Option(help="The directory of the reject files, TABLE.ndjson."),
-]
-_ImportRejects = Annotated[
-    Path | None, typer.Option("--rejects-dir", help="The directory for the reject files. Default: INPUT_DIR/rejects.")
-]
-_KnownRejects = Annotated[
-    Path | None,
-    typer.Option("--rejects-dir", help="The import's reject files. Default: INPUT_DIR/rejects."),
-]
-_Format = Annotated[
-    Literal["files", "dynamodb-export"],
-    typer.Option(
-        "--format", help="What the directory contains: one file per table, or copies of exports of DynamoDB to S3."
-    ),
-]
-_Skip = Annotated[bool, typer.Option("--skip-duplicates", help="Keep existing rows that have the same key.")]
-_MaxRejects = Annotated[int | None, typer.Option(min=0, help="Stop when a table has more rejected rows than this.")]
-_SampleRows = Annotated[int, typer.Option(min=8, help="How many rows of each table to examine.")]
-_WayBack = Annotated[
-    bool,
-    typer.Option(
-        "--way-back", help="Also try whether the credentials allow writing to DynamoDB, which the way back needs."
-    ),
-]
-_Source = Annotated[
-    Literal["files", "dynamodb"], typer.Option(help="What to compare PostgreSQL with: files or the live tables.")
-]
-_Report = Annotated[
-    Path,
-    typer.Option(
-        help="The file to write all differences to, one JSON object per line. If it is NAME.html, a page without keys "
-        "and values to hand on; then the differences are in NAME.ndjson. Without differences there is no such file."
-    ),
-]
-_Accepted = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--accept-rejects",
-        help="Rows that are not to be moved: a reject file, a directory of them, or lines with `table` and `key`, as "
-        "in the report. They do not count as differences while PostgreSQL does not have them. May be repeated.",
-    ),
-]
-_Repair = Annotated[
-    bool,
-    typer.Option(
-        "--repair",
-        help="CHANGE PostgreSQL to equal the source: insert rows that are missing, update those that differ, correct "
-        "look-up rows. Nothing else may write meanwhile. After an interruption, the same command continues.",
-    ),
-]
-_DeleteExtra = Annotated[
-    bool,
-    typer.Option(
-        "--delete-extra",
-        help="With --repair, also DELETE the rows that only PostgreSQL has; of an actor, all that belongs to it. Rows "
-        "of a table that the source lacks stay.",
-    ),
-]
-_Limit = Annotated[int, typer.Option(min=0, help="How many differences to print.")]
-_ShowValues = Annotated[bool, typer.Option("--show-values", help="Also print and report the values that differ.")]
-_Json = Annotated[
-    bool, typer.Option("--json", help="Print the summary as one JSON object, and nothing else, to stdout.")
-]
-_LogLevel = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR"],
-    typer.Option(case_sensitive=False, help="The lowest level to log to stderr."),
-]
-
-
-@migrate.command(epilog=_EXIT_CODES)
+@migrate.command(epilog=EXIT_CODES)
 def plan(
-    aws_profile: _Profile = None,
-    region: _Region = None,
-    table_prefix: _Prefix = None,
-    rcu: _Rcu = None,
-    pg_host: _Host = None,
-    pg_port: _Port = None,
-    pg_database: _Database = None,
-    pg_user: _User = None,
-    pg_password: _Password = None,
-    sample_rows: _SampleRows = 1000,
-    way_back: _WayBack = False,
-    json: _Json = False,
-    log_level: _LogLevel = "WARNING",
+    aws_profile: Profile = None,
+    region: Region = None,
+    table_prefix: Prefix = None,
+    rcu: Rcu = None,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    sample_rows: SampleRows = 1000,
+    way_back: WayBack = False,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
 ) -> None:
     """Examine both sides before a migration, and estimate what it takes. Nothing is written.
 
@@ -171,18 +86,18 @@ def plan(
     run("plan", lambda _: job.plan(source, flags, sample_rows, writes=way_back, as_json=json), json, log_level)
 
 
-@migrate.command(epilog=_EXIT_CODES)
+@migrate.command(epilog=EXIT_CODES)
 def export(
-    output_dir: _OutputDir,
-    aws_profile: _Profile = None,
-    region: _Region = None,
-    table_prefix: _Prefix = None,
-    segments: _Segments = _SEGMENTS,
-    rcu: _Rcu = None,
-    tables: _Tables = None,
-    resume: _Resume = False,
-    json: _Json = False,
-    log_level: _LogLevel = "WARNING",
+    output_dir: OutputDir,
+    aws_profile: Profile = None,
+    region: Region = None,
+    table_prefix: Prefix = None,
+    segments: Segments = _SEGMENTS,
+    rcu: Rcu = None,
+    tables: Tables = None,
+    resume: Resume = False,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
 ) -> None:
     """Write the rows of DynamoDB to JSON files."""
     from actingweb.migration.cli import export as job
@@ -193,23 +108,23 @@ def export(
     run("export", lambda display: job.export(source, output_dir, resume, display), json, log_level)
 
 
-@migrate.command("import", epilog=_EXIT_CODES)
+@migrate.command("import", epilog=EXIT_CODES)
 def import_(
-    input_dir: _InputDir,
-    format_: _Format = "files",
-    table_prefix: _Prefix = None,
-    tables: _Tables = None,
-    pg_host: _Host = None,
-    pg_port: _Port = None,
-    pg_database: _Database = None,
-    pg_user: _User = None,
-    pg_password: _Password = None,
-    skip_duplicates: _Skip = False,
-    max_rejects: _MaxRejects = None,
-    restart: _Restart = False,
-    rejects_dir: _ImportRejects = None,
-    json: _Json = False,
-    log_level: _LogLevel = "WARNING",
+    input_dir: InputDir,
+    format_: Format = "files",
+    table_prefix: Prefix = None,
+    tables: Tables = None,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    skip_duplicates: Skip = False,
+    max_rejects: MaxRejects = None,
+    restart: Restart = False,
+    rejects_dir: ImportRejects = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
 ) -> None:
     """Load exported files into PostgreSQL. After an interruption, the same command continues.
 
@@ -226,31 +141,31 @@ def import_(
     run("import", lambda display: job.import_(files, flags, load_flags, rejects_dir, display), json, log_level)
 
 
-@migrate.command(epilog=_EXIT_CODES)
+@migrate.command(epilog=EXIT_CODES)
 def validate(
-    input_dir: _AnyInputDir = None,
-    format_: _Format = "files",
-    source: _Source = "files",
-    aws_profile: _Profile = None,
-    region: _Region = None,
-    table_prefix: _Prefix = None,
-    segments: _Segments = _SEGMENTS,
-    rcu: _Rcu = None,
-    tables: _Tables = None,
-    pg_host: _Host = None,
-    pg_port: _Port = None,
-    pg_database: _Database = None,
-    pg_user: _User = None,
-    pg_password: _Password = None,
-    report: _Report = Path("differences.ndjson"),
-    limit: _Limit = 20,
-    show_values: _ShowValues = False,
-    rejects_dir: _KnownRejects = None,
-    accept_rejects: _Accepted = None,
-    repair: _Repair = False,
-    delete_extra: _DeleteExtra = False,
-    json: _Json = False,
-    log_level: _LogLevel = "WARNING",
+    input_dir: AnyInputDir = None,
+    format_: Format = "files",
+    source: Source = "files",
+    aws_profile: Profile = None,
+    region: Region = None,
+    table_prefix: Prefix = None,
+    segments: Segments = _SEGMENTS,
+    rcu: Rcu = None,
+    tables: Tables = None,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    report: Report = Path("differences.ndjson"),
+    limit: Limit = 20,
+    show_values: ShowValues = False,
+    rejects_dir: KnownRejects = None,
+    accept_rejects: Accepted = None,
+    repair: Repair = False,
+    delete_extra: DeleteExtra = False,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
 ) -> None:
     """Compare every row and column of PostgreSQL with the files, or with DynamoDB. Write nothing without --repair."""
     from actingweb.migration.cli import validate as job
@@ -271,25 +186,25 @@ def validate(
     )
 
 
-@migrate.command(epilog=_EXIT_CODES)
+@migrate.command(epilog=EXIT_CODES)
 def copy(
-    aws_profile: _Profile = None,
-    region: _Region = None,
-    table_prefix: _Prefix = None,
-    segments: _Segments = _SEGMENTS,
-    rcu: _Rcu = None,
-    tables: _Tables = None,
-    pg_host: _Host = None,
-    pg_port: _Port = None,
-    pg_database: _Database = None,
-    pg_user: _User = None,
-    pg_password: _Password = None,
-    rejects_dir: _RejectsDir = Path("rejects"),
-    skip_duplicates: _Skip = False,
-    max_rejects: _MaxRejects = None,
-    restart: _Restart = False,
-    json: _Json = False,
-    log_level: _LogLevel = "WARNING",
+    aws_profile: Profile = None,
+    region: Region = None,
+    table_prefix: Prefix = None,
+    segments: Segments = _SEGMENTS,
+    rcu: Rcu = None,
+    tables: Tables = None,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    rejects_dir: RejectsDir = Path("rejects"),
+    skip_duplicates: Skip = False,
+    max_rejects: MaxRejects = None,
+    restart: Restart = False,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
 ) -> None:
     """Load the rows of DynamoDB directly into PostgreSQL. After an interruption, the same command continues."""
     from actingweb.migration.cli import load as job
@@ -303,16 +218,16 @@ def copy(
     run("copy", lambda display: job.copy(source, flags, load_flags, rejects_dir, display), json, log_level)
 
 
-@migrate.command(epilog=_EXIT_CODES)
+@migrate.command(epilog=EXIT_CODES)
 def replay(
-    rejects_dir: _RejectsDir,
-    pg_host: _Host = None,
-    pg_port: _Port = None,
-    pg_database: _Database = None,
-    pg_user: _User = None,
-    pg_password: _Password = None,
-    json: _Json = False,
-    log_level: _LogLevel = "WARNING",
+    rejects_dir: RejectsDir,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
 ) -> None:
     """Load rejected rows whose documents have been corrected in the reject files.
 

@@ -20,13 +20,13 @@ from actingweb.db.dynamodb.region import region_of
 from actingweb.db.dynamodb.transport import client_class
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
-from actingweb.db.dynamodb.wire.messages import decoded
+from actingweb.db.dynamodb.wire.messages import DYNAMODB, Api, decoded
 from actingweb.db.dynamodb.wire.service import Service
 from actingweb.db.exceptions import ConfigurationError, DbThrottledError
 from actingweb.db.settings import get_settings
 from actingweb.migration.errors import SourceError, UsageError
 
-__all__ = ["AccessDeniedError", "Endpoint", "RetryLimits", "TableNotFoundError"]
+__all__ = ["AccessDeniedError", "Endpoint", "RequestError", "RetryLimits", "TableNotFoundError"]
 
 Json = dict[str, Any]
 
@@ -35,6 +35,8 @@ _ANSWER_SECONDS = 30.0
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
+_OF_A_SCAN = {"DescribeTable", "Scan"}
+_WRITES = ("BatchWrite", "Create", "Delete", "Put", "Update")
 _HINTS = {
     DENIED: "the role needs dynamodb:DescribeTable and dynamodb:Scan on the table",
     "ExpiredTokenException": "log in again, and continue an export with --resume",
@@ -50,12 +52,24 @@ _CREDENTIALS = (
 _SET_CREDENTIALS = "or name a profile with --aws-profile, or log in again"
 
 
-class TableNotFoundError(SourceError):
+class RequestError(SourceError):
+    """A request failed.
+
+    Attributes:
+        code: of the service; None if it did not answer.
+    """
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class TableNotFoundError(RequestError):
     """The table does not exist."""
 
 
-class AccessDeniedError(SourceError):
-    """The credentials do not allow reading the table."""
+class AccessDeniedError(RequestError):
+    """The credentials do not allow the request."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,7 @@ class Endpoint:
         host: the URL; None for AWS.
         profile: the profile of the AWS configuration; None for the default profile.
         connections: how many requests may run at once.
+        api: the service.
     """
 
     region: str | None
@@ -87,13 +102,14 @@ class Endpoint:
     profile: str | None
     connections: int
     retry_limits: RetryLimits = RetryLimits()
+    api: Api = DYNAMODB
 
     @cached_property
     def address(self) -> str:
         """The URL, without user and password."""
         session, region = self._session
         with self._checked():
-            parts = urlsplit(Service(session, region, self.host).endpoint(None).url)
+            parts = urlsplit(Service(session, region, self.host, self.api).endpoint(None).url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def describe(self, table: str) -> Json:
@@ -104,10 +120,10 @@ class Endpoint:
         return response
 
     def call(self, operation: str, request: Json, stop: Event | None = None) -> Json:
-        """Return the response to a read. That to a Scan is not decoded: `Body` is its JSON text.
+        """Return the response to a request that may be repeated. Of a Scan it is the JSON text, undecoded, as `Body`.
 
-        Raise `TableNotFoundError`, `AccessDeniedError` or another `SourceError` if it fails for longer than the retry
-        limits allow, or for a reason that will not pass, or when `stop` is set.
+        Raise `TableNotFoundError`, `AccessDeniedError` or another `RequestError` if it fails for longer than the retry
+        limits allow, or for a reason that will not pass, or when `stop` is set; `UsageError` for wrong settings of AWS.
         """
         stop = stop or Event()
         started = time.monotonic()
@@ -118,7 +134,7 @@ class Endpoint:
                 return outcome
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             if time.monotonic() - started + pause > self._retry_limit(outcome) or stop.wait(pause):
-                raise self._error(_table_of(request), outcome)
+                raise self._error(operation, request, outcome)
             attempt = min(attempt + 1, 10)
 
     def date(self, table: str) -> float | None:
@@ -167,21 +183,21 @@ class Endpoint:
         """For how many seconds to wait for the first answer."""
         return min(self.retry_limits.failed, get_settings().aws_db_timeout)
 
-    def _error(self, table: str | None, error: Exception) -> SourceError:
+    def _error(self, operation: str, request: Json, error: Exception) -> RequestError:
         code = code_of(error)
-        kind = {NOT_FOUND: TableNotFoundError, DENIED: AccessDeniedError}.get(code or "", SourceError)
-        what = f"DynamoDB table {table}" if table else "DynamoDB"
-        text = f"{what} at {self.address} cannot be read: {judge(error).reason}"
+        kind = {NOT_FOUND: TableNotFoundError, DENIED: AccessDeniedError}.get(code or "", RequestError)
+        failed = "changed" if operation.startswith(_WRITES) else "read"
+        text = f"{_subject(request)} at {self.address} cannot be {failed}: {judge(error).reason}"
         text += f" ({code or type(error).__name__})"
-        hint = _hint(error)
-        return kind(f"{text}; {hint}" if hint else text)
+        hint = _hint(error, operation)
+        return kind(f"{text}; {hint}" if hint else text, code)
 
     @cached_property
     def _client(self) -> Client:
         """The client, which sends each request once. Raise botocore's exceptions if there are no credentials."""
         session, region = self._session
         with self._checked():
-            return client_class()(session, region, self.host, connections=self.connections)
+            return client_class()(session, region, self.host, connections=self.connections, api=self.api)
 
     @cached_property
     def _session(self) -> tuple[Session, str]:
@@ -204,13 +220,18 @@ class Endpoint:
             raise failure
 
 
-def _table_of(request: Json) -> str | None:
-    """Return the table, or the first one, that a request names."""
-    return request.get("TableName") or next(iter(request.get("RequestItems", ())), None)
+def _subject(request: Json) -> str:
+    """Return what a request is about; one without a table is about a stream, whose iterator names nothing."""
+    table = request.get("TableName") or ", ".join(request.get("RequestItems", ()))
+    if table:
+        return f"DynamoDB table {table}"
+    return f"DynamoDB stream {request['StreamArn']}" if "StreamArn" in request else "DynamoDB"
 
 
-def _hint(error: Exception) -> str:
+def _hint(error: Exception, operation: str) -> str:
     code = code_of(error)
+    if code == DENIED and operation not in _OF_A_SCAN:
+        return f"the role needs dynamodb:{operation}"
     if code is not None:
         return _HINTS.get(code, "")
     return _SET_CREDENTIALS if isinstance(error, _CREDENTIALS) else ""

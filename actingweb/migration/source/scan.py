@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from threading import Event, Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb.tables import names_of
 from actingweb.db.settings import get_settings
@@ -19,7 +19,7 @@ from actingweb.migration.source.dynamodb_json import Encoder, decode
 from actingweb.migration.source.endpoint import AccessDeniedError, Endpoint, Json, RetryLimits, TableNotFoundError
 from actingweb.migration.source.rate_limit import RateLimit
 
-__all__ = ["DynamoDBSource"]
+__all__ = ["DynamoDBSource", "Page", "decoded_page", "read_page"]
 
 _REQUIRED = ACTORS
 _REQUESTS_AT_ONCE = 16
@@ -107,11 +107,11 @@ class DynamoDBSource:
         Also return the read capacity units that this consumed, and whether these are all documents of the table.
         """
         found, units, whole = list[bytes](), 0.0, True
-        table, stop = self.table_name(mapping), Event()
+        table = self.table_name(mapping)
         for segment in range(segments):
             request: Json = {"TableName": table, "ConsistentRead": True, "Limit": rows}
             request |= {"Segment": segment, "TotalSegments": segments, "ReturnConsumedCapacity": "TOTAL"}
-            page, documents = self._read(request, stop)
+            page, documents = decoded_page(self.endpoint.call("Scan", request)["Body"], table)
             found += documents
             units += page["ConsumedCapacity"]["CapacityUnits"]
             whole = whole and "LastEvaluatedKey" not in page
@@ -170,32 +170,51 @@ class DynamoDBSource:
             workers.shutdown(wait=False, cancel_futures=True)
 
     def _page(self, table: str, segment: int, start: str | None, stop: Event) -> Batch:
-        request: Json = {"TableName": table, "ConsistentRead": True}
-        request |= {"Segment": segment, "TotalSegments": self.segments}
+        request: Json = {"TableName": table, "Segment": segment, "TotalSegments": self.segments}
         if start is not None:
             request["ExclusiveStartKey"] = json.loads(start)
-        read = self._read if self._rate_limit is None else partial(self._read_limited, self._rate_limit)
-        page, documents = read(request, stop)
-        last = page.get("LastEvaluatedKey")
-        # As JSON text, since neither jsonb nor UTF-8 can represent every key.
-        return Batch(documents, segment, last and json.dumps(last), last=last is None)
-
-    def _read_limited(self, limit: RateLimit, request: Json, stop: Event) -> tuple[Json, list[bytes]]:
-        permit = limit.acquire(stop)
-        request |= {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"}
-        page, documents = self._read(request, stop)
-        limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents), stop)
-        return page, documents
+        page = read_page(lambda limited: self._read(limited, stop), request, self._rate_limit, stop)
+        return Batch(page.documents, segment, page.following, last=page.following is None)
 
     def _read(self, request: Json, stop: Event) -> tuple[Json, list[bytes]]:
         """Return a page without its items, and their documents."""
         text = self.endpoint.call("Scan", request, stop)["Body"]
         with self._decoding:
-            return _decoded(text, request["TableName"])
+            return decoded_page(text, request["TableName"])
 
 
-def _decoded(text: bytes, table: str) -> tuple[Json, list[bytes]]:
-    """Return a page without its items, and their documents."""
+class Page(NamedTuple):
+    """The documents of a page of a scan.
+
+    Attributes:
+        following: where the next page starts, None at the end of the segment. It is JSON text, since neither jsonb
+            nor UTF-8 can represent every key.
+    """
+
+    documents: list[bytes]
+    following: str | None
+
+
+def read_page(
+    read: Callable[[Json], tuple[Json, list[bytes]]], request: Json, limit: RateLimit | None, stop: Event
+) -> Page:
+    """Return a page of a scan, read strongly consistently and within a limit of capacity, by `read`.
+
+    Raise `SourceError` as `read` does.
+    """
+    request = request | {"ConsistentRead": True}
+    if limit is None:
+        page, documents = read(request)
+    else:
+        permit = limit.acquire(stop)
+        page, documents = read(request | {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"})
+        limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents), stop)
+    last = page.get("LastEvaluatedKey")
+    return Page(documents, last and json.dumps(last))
+
+
+def decoded_page(text: bytes, table: str) -> tuple[Json, list[bytes]]:
+    """Return a page without its items, and their documents. Raise `SourceError` if the text is no page of the table."""
     page = decode(text, _documents)
     if page is None:
         raise SourceError(f"DynamoDB table {table} cannot be read: the response is not a page of a scan")

@@ -15,7 +15,7 @@ from botocore.parsers import create_parser
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.db.dynamodb.wire.failures import GarbledAnswerError, ServiceError
-from actingweb.db.dynamodb.wire.messages import Answer, Target, content_of, encoded, head_of
+from actingweb.db.dynamodb.wire.messages import STREAMS, Answer, Target, content_of, encoded, head_of
 from testbed.servers import DynamoDBTarget
 
 from .conftest import Make
@@ -172,6 +172,19 @@ class TestOnARealServer:
         assert send("DescribeTable", TableName=name)["Table"]["TableName"] == name
         assert "TimeToLiveDescription" in send("DescribeTimeToLive", TableName=name)
         assert name in send("ListTables")["TableNames"]
+
+    def test_a_stream(self, client: Client, make: Make, dynamodb_server: DynamoDBTarget) -> None:
+        view = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
+        description = client.send("UpdateTable", {"TableName": self.TABLE, "StreamSpecification": view}, AMPLE)
+        stream = {"StreamArn": description["TableDescription"]["LatestStreamArn"]}
+        client.send("PutItem", {"TableName": self.TABLE, "Item": {"id": {"S": "ä"}, "value": {"S": "x"}}}, AMPLE)
+
+        streams = make(dynamodb_server.environment["AWS_DB_HOST"], api=STREAMS)
+        (shard,) = streams.send("DescribeStream", stream, AMPLE)["StreamDescription"]["Shards"]
+        request = {**stream, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        iterator = streams.send("GetShardIterator", request, AMPLE)
+        (record,) = streams.send("GetRecords", iterator, AMPLE)["Records"]
+        assert record["dynamodb"]["Keys"] == {"id": {"S": "ä"}}
 
     def test_conditions_that_fail(self, client: Client) -> None:
         wanted = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD", "ConditionExpression": "attribute_not_exists(id)"}

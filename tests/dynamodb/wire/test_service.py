@@ -20,6 +20,7 @@ from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Proxy
 from actingweb.db.dynamodb.wire.endpoint import Endpoint
 from actingweb.db.dynamodb.wire.failures import ProxyUrlError
+from actingweb.db.dynamodb.wire.messages import DYNAMODB, STREAMS, Api
 from actingweb.db.dynamodb.wire.service import Service, proxy_of
 from actingweb.db.settings import get_settings
 from tests.conftest import SetEnv
@@ -45,6 +46,7 @@ ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "AKENV", "AWS_SECRET_ACCESS_KEY": "env"}
 IGNORING = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
 FIPS, DUAL = {"AWS_USE_FIPS_ENDPOINT": "true"}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}
 BASE, SPECIAL = {"AWS_ENDPOINT_URL": "http://base:1"}, {"AWS_ENDPOINT_URL_DYNAMODB": "https://special:2/path"}
+OF_STREAMS = {"AWS_ENDPOINT_URL_DYNAMODB_STREAMS": "http://streams:6"}
 IN_FRANKFURT, IN_PEKING = {"AWS_DEFAULT_REGION": "eu-central-1"}, {"AWS_DEFAULT_REGION": "cn-north-1"}
 IN_GOVCLOUD = {"AWS_DEFAULT_REGION": "us-gov-west-1"}
 OF_ACCOUNT = f"[default]\n{KEYS}{ACCOUNT}"
@@ -87,6 +89,7 @@ SETUPS = {
     "AWS_ENDPOINT_URL": Setup(BASE),
     "AWS_ENDPOINT_URL_DYNAMODB": Setup(SPECIAL),
     "both variables of the URL": Setup(BASE | SPECIAL),
+    "the URL of streams": Setup(SPECIAL | OF_STREAMS),
     "a URL with FIPS": Setup(BASE | FIPS),
     "a URL with dual stack": Setup(SPECIAL | DUAL),
     "a URL and the region of China": Setup(BASE | IN_PEKING),
@@ -141,24 +144,24 @@ class _Empty(io.BytesIO):
         yield b"{}"
 
 
-def theirs(session: Session, region: str, host: str | None) -> Facts:
+def theirs(session: Session, region: str, host: str | None, api: Api) -> Facts:
     """Return the facts of a request of botocore's client, which is kept from being sent."""
-    client: Any = session.create_client("dynamodb", region, endpoint_url=host)
+    client: Any = session.create_client(api.name, region, endpoint_url=host)
     kept: list[AWSPreparedRequest] = []
 
     def keep(request: AWSPreparedRequest, **_: object) -> AWSResponse:
         kept.append(request)
         return AWSResponse(request.url, 200, HTTPHeaders(), _Empty())
 
-    client.meta.events.register("before-send.dynamodb", keep)
-    client.list_tables()
+    client.meta.events.register("before-send", keep)
+    client.list_tables() if api is DYNAMODB else client.list_streams()
     headers = {name.lower(): _text(value) for name, value in kept[0].headers.items()}
     return Facts(kept[0].url, scope_of(headers["authorization"]), headers.get("x-amz-security-token"))
 
 
-def ours(session: Session, region: str, host: str | None) -> Facts:
+def ours(session: Session, region: str, host: str | None, api: Api) -> Facts:
     """Return the facts of a request of the wire client."""
-    client = Client(session, region, host)
+    client = Client(session, region, host, api=api)
     lane = client._lane
     scheme = urlsplit(client.url).scheme
     authorization = lane.signer.authorization("/", [], b"", "20260101T000000Z")
@@ -205,21 +208,23 @@ def test_there_are_many_setups() -> None:
     assert len(SETUPS) >= 60
 
 
+@pytest.mark.parametrize("api", [DYNAMODB, STREAMS], ids=lambda api: api.name)
 @pytest.mark.parametrize("name", SETUPS)
-def test_requests_go_where_botocore_sends_them(name: str, set_env: SetEnv, tmp_path: Path) -> None:
+def test_requests_go_where_botocore_sends_them(name: str, api: Api, set_env: SetEnv, tmp_path: Path) -> None:
     setup = SETUPS[name]
     use(setup, set_env, tmp_path)
     try:
         region = region_of(get_settings())
     except Exception:  # noqa: BLE001 - that the files are wrong is noticed again below
         region = "us-west-1"
-    expected = outcome(theirs, session_of(), region, setup.host)
+    expected = outcome(theirs, session_of(), region, setup.host, api)
     # What a source of credentials lets through is one of botocore's exceptions here.
     expected = CredentialRetrievalError if expected is FileNotFoundError else expected
-    assert outcome(ours, Session(), region, setup.host) == expected
+    assert outcome(ours, Session(), region, setup.host, api) == expected
 
 
-def test_every_region_of_every_partition(set_env: SetEnv, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("api", "operation"), [(DYNAMODB, "ListTables"), (STREAMS, "ListStreams")])
+def test_every_region_of_every_partition(api: Api, operation: str, set_env: SetEnv, tmp_path: Path) -> None:
     use(Setup(), set_env, tmp_path)
     session = session_of()
     partitions = session.get_available_partitions()
@@ -227,14 +232,14 @@ def test_every_region_of_every_partition(set_env: SetEnv, tmp_path: Path) -> Non
         region
         for partition in partitions
         for local in (True, False)
-        for region in session.get_available_regions("dynamodb", partition, local)
+        for region in session.get_available_regions(api.name, partition, local)
     }
     assert len(regions) > 30
     for region in sorted(regions):
-        client: Any = session.create_client("dynamodb", region)
-        found = Service(session, region, None).endpoint(None)
+        client: Any = session.create_client(api.name, region)
+        found = Service(session, region, None, api).endpoint(None)
         resolved = client._ruleset_resolver.construct_endpoint(
-            client.meta.service_model.operation_model("ListTables"), {}, {}
+            client.meta.service_model.operation_model(operation), {}, {}
         )
         schemes = resolved.properties.get("authSchemes", [{}])
         expected = schemes[0].get("signingRegion", client._request_signer.region_name)

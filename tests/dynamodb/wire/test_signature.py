@@ -15,7 +15,7 @@ from botocore.session import Session
 
 from actingweb.db.dynamodb.wire.endpoint import Endpoint
 from actingweb.db.dynamodb.wire.failures import InvalidCredentialsError
-from actingweb.db.dynamodb.wire.messages import Target, encoded, headers_of
+from actingweb.db.dynamodb.wire.messages import DYNAMODB, STREAMS, Target, encoded, headers_of
 from actingweb.db.dynamodb.wire.service import Service
 from actingweb.db.dynamodb.wire.signature import Signer
 from tests.supply.packages import ROOT
@@ -59,13 +59,14 @@ class Chance(random.Random):
 def test_thousands_of_requests() -> None:
     chance = Chance(13)
     session = Session()
-    services = [Service(session, "eu-west-1", url) for url in URLS]
+    services = [Service(session, "eu-west-1", url, api) for url in URLS for api in (DYNAMODB, STREAMS)]
     for number in range(CASES):
-        url, service = chance.choice(list(zip(URLS, services, strict=True)))
+        number_of_service = chance.randrange(len(services))
+        url, service = URLS[number_of_service // 2], services[number_of_service]
         region = chance.choice(["eu-west-1", "us-gov-west-1", "cn-north-1", "local"])
         token = chance.key(chance.randint(1, 900)) if chance.random() < 0.5 else None
         access, secret = chance.key(20), chance.text(40) or "x"
-        operation = chance.choice(["GetItem", "PutItem", "TransactWriteItems", "BatchGetItem"])
+        operation = chance.choice(["GetItem", "PutItem", "TransactWriteItems", "GetRecords"])
         body = encoded({chance.text(20): {"S": chance.text(chance.choice([10, 3000]))}})
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=chance.randint(0, 400_000_000))
 
@@ -80,6 +81,7 @@ def test_thousands_of_requests() -> None:
         assert signed["authorization"] == request.headers["Authorization"], f"case {number}: {url}"
         assert signed["x-amz-date"] == request.headers["X-Amz-Date"]
         assert signed.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
+        assert signed["x-amz-target"] == f"{service.api.version}{operation}"
         assert signed["host"] == auth._host_from_url(url)  # type: ignore[attr-defined]
 
 

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire.connections import Connections, Limits
 from actingweb.db.dynamodb.wire.failures import ServiceError
-from actingweb.db.dynamodb.wire.messages import Answer, Target, content_of, decoded, encoded, head_of, headers_of
+from actingweb.db.dynamodb.wire.messages import (
+    DYNAMODB,
+    Answer,
+    Api,
+    Target,
+    content_of,
+    decoded,
+    encoded,
+    head_of,
+    headers_of,
+)
 from actingweb.db.dynamodb.wire.signature import Keys, Signer
 from actingweb.db.dynamodb.wire.variables import Variables
 
@@ -34,7 +44,7 @@ class _Lane(NamedTuple):
 
 
 class Client:
-    """Sends requests to DynamoDB. Thread-safe; a child process must make its own.
+    """Sends requests to DynamoDB or its Streams. Thread-safe; a child process must make its own.
 
     Attributes:
         credentials: that sign them.
@@ -59,6 +69,7 @@ class Client:
         *,
         connections: int = 50,
         search_seconds: float = 5.0,
+        api: Api = DYNAMODB,
     ) -> None:
         """Find endpoint and credentials, without a request to the endpoint.
 
@@ -67,11 +78,13 @@ class Client:
             host: the URL of the endpoint; None lets the source say.
             connections: how many requests may be sent at once; others wait.
             search_seconds: how long looking for credentials of the host's role may take.
+            api: the service that requests are for; variables alone know only DynamoDB itself.
 
         Raise botocore's exceptions for what is missing or wrong, `ValueError` for a URL that is none, `OSError` for
         certificates that cannot be read, and `WireError`.
         """
         self._size = connections
+        self._api = api
         # By how many seconds the service's clock is ahead of ours.
         self._ahead = 0.0
         self._service: Service | Variables
@@ -80,7 +93,7 @@ class Client:
             if isinstance(source, Variables):
                 self._service = self.credentials = source
             else:
-                self._service, self.credentials = _asked(source, region, host, search_seconds)
+                self._service, self.credentials = _asked(source, region, host, search_seconds, api)
             self._prepare()
 
     @property
@@ -149,9 +162,11 @@ class Client:
         return True
 
 
-def _asked(session: "Session", region: str, host: str | None, search_seconds: float) -> "tuple[Service, Credentials]":
+def _asked(
+    session: "Session", region: str, host: str | None, search_seconds: float, api: Api
+) -> "tuple[Service, Credentials]":
     # Imported here, because botocore takes most of a cold start.
     from actingweb.db.dynamodb.wire.credentials import Credentials
     from actingweb.db.dynamodb.wire.service import Service
 
-    return Service(session, region, host), Credentials(session, region, search_seconds)
+    return Service(session, region, host, api), Credentials(session, region, search_seconds)

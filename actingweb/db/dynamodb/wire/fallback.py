@@ -41,7 +41,7 @@ class FallbackClient(Client):
     def _exchange(self, operation: str, body: bytes, limits: Limits) -> Answer:
         keys = self.credentials.keys()
         endpoint = self._service.endpoint(keys.account)
-        headers = {**unsigned_headers(operation), "User-Agent": USER_AGENT}
+        headers = {**unsigned_headers(self._api, operation), "User-Agent": USER_AGENT}
         request = AWSRequest("POST", endpoint.url, headers, body)
         request.context["read_timeout"] = limits.answer
         failure: WireError

@@ -10,7 +10,10 @@ from actingweb.db.dynamodb.wire.failures import GarbledAnswerError, ServiceError
 from actingweb.db.dynamodb.wire.signature import Signer
 
 __all__ = [
+    "DYNAMODB",
+    "STREAMS",
     "Answer",
+    "Api",
     "Target",
     "content_of",
     "decoded",
@@ -21,7 +24,22 @@ __all__ = [
 ]
 
 _CONTENT_TYPE = "application/x-amz-json-1.0"
-_VERSION = "DynamoDB_20120810."
+
+
+class Api(NamedTuple):
+    """One of the two services that speak this protocol.
+
+    Attributes:
+        name: by which botocore knows it.
+        version: what the names of its operations begin with.
+    """
+
+    name: str
+    version: str
+
+
+DYNAMODB = Api("dynamodb", "DynamoDB_20120810.")
+STREAMS = Api("dynamodbstreams", "DynamoDBStreams_20120810.")
 
 
 class Answer(NamedTuple):
@@ -40,12 +58,14 @@ class Target(NamedTuple):
         path: as it is sent; for a proxy that forwards, it is the whole URL.
         signed_path: the path as it is signed.
         extra: more header lines, each with its line end.
+        version: what the names of operations begin with.
     """
 
     host: str
     path: str = "/"
     signed_path: str = "/"
     extra: str = ""
+    version: str = DYNAMODB.version
 
 
 def encoded(request: Mapping[str, Any]) -> bytes:
@@ -59,9 +79,9 @@ def _base64(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} has no place in a request")
 
 
-def unsigned_headers(operation: str) -> dict[str, str]:
+def unsigned_headers(api: Api, operation: str) -> dict[str, str]:
     """Return the headers of a request that something else signs and sends."""
-    return {"content-type": _CONTENT_TYPE, "x-amz-target": _VERSION + operation}
+    return {"content-type": _CONTENT_TYPE, "x-amz-target": api.version + operation}
 
 
 def headers_of(target: Target, signer: Signer, operation: str, body: bytes, time: str) -> list[tuple[str, str]]:
@@ -69,7 +89,7 @@ def headers_of(target: Target, signer: Signer, operation: str, body: bytes, time
     headers = [("content-type", _CONTENT_TYPE), ("host", target.host), ("x-amz-date", time)]
     if signer.token:
         headers.append(("x-amz-security-token", signer.token))
-    headers.append(("x-amz-target", _VERSION + operation))
+    headers.append(("x-amz-target", target.version + operation))
     headers.append(("authorization", signer.authorization(target.signed_path, headers, body, time)))
     return headers
 

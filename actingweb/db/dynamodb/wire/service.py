@@ -24,23 +24,26 @@ from botocore.utils import (
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
 from actingweb.db.dynamodb.wire.endpoint import PORTS, Endpoint, name_of, target_of, trusting
 from actingweb.db.dynamodb.wire.failures import ProxyUrlError
-from actingweb.db.dynamodb.wire.messages import Target
+from actingweb.db.dynamodb.wire.messages import DYNAMODB, Api, Target
 
 __all__ = ["Service", "proxy_of"]
 
-_RULES = "dynamodb/2012-08-10/endpoint-rule-set-1"
+_RULES = "{}/2012-08-10/endpoint-rule-set-1"
 _ACCOUNT_MODES = ("preferred", "disabled", "required")
 
 
 class Service:
-    """DynamoDB as the settings and files of AWS describe it. It asks botocore once, and is not changed by use.
+    """DynamoDB, or its Streams, as the settings and files of AWS describe it.
+
+    It asks botocore once, and is not changed by use.
 
     Every method raises botocore's exceptions for settings that are wrong, and `ValueError` for a URL that is none.
     """
 
-    def __init__(self, session: Session, region: str, host: str | None) -> None:
+    def __init__(self, session: Session, region: str, host: str | None, api: Api = DYNAMODB) -> None:
         """`host` is the URL of the endpoint; None lets botocore say."""
         self._session = session
+        self.api = api
         # The names of regions that AWS gave to endpoints with FIPS.
         self._region = region.replace("fips-", "").replace("-fips", "")
         self._fips = self._region != region or bool(session.get_config_variable("use_fips_endpoint"))
@@ -68,7 +71,7 @@ class Service:
         """Return where requests to an endpoint go."""
         url = urlsplit(endpoint.url)
         proxy = proxy_of(endpoint.url) if url.scheme == "http" else None
-        return target_of(endpoint, quote(normalize_url_path(url.path or "/"), safe="/~"), proxy)
+        return target_of(endpoint, quote(normalize_url_path(url.path or "/"), safe="/~"), proxy, self.api)
 
     def _configured(self) -> str | None:
         """Return the URL that the variables and files of AWS name."""
@@ -76,7 +79,7 @@ class Service:
         if session.get_config_variable("ignore_configured_endpoint_urls"):
             return None
         provider = ConfiguredEndpointProvider(
-            full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="dynamodb"
+            full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name=self.api.name
         )
         url: str | None = provider.provide()
         return url
@@ -95,10 +98,12 @@ class Service:
         if account is not None:
             facts["AccountId"] = account
         loader = self._session.get_component("data_loader")
-        rules = EndpointProvider(loader.load_data(_RULES), loader.load_data("partitions"))
+        rules = EndpointProvider(loader.load_data(_RULES.format(self.api.name)), loader.load_data("partitions"))
         found = rules.resolve_endpoint(**facts)
         schemes = found.properties.get("authSchemes") or [{}]
-        return Endpoint(found.url, schemes[0].get("signingRegion", self._region))
+        # The rules of one of the two services do not name the region that botocore signs for DynamoDB Local.
+        region = "us-east-1" if self._region == "local" else self._region
+        return Endpoint(found.url, schemes[0].get("signingRegion", region))
 
     def _account_mode(self) -> str:
         mode = str(self._session.get_config_variable("account_id_endpoint_mode")).lower()

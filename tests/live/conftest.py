@@ -1,0 +1,36 @@
+"""The sides of live migrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actingweb.db.settings import Settings
+from actingweb.migration.live.state import State
+from actingweb.migration.target.connection import Target
+from testbed.servers import DynamoDBTables, PostgresTables
+from tests.conftest import SetEnv
+from tests.live.sides import Sides, sides_of
+from tests.support import new_id
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@pytest.fixture
+def state(postgres_tables: PostgresTables) -> Iterator[State]:
+    """Return the state of a migration into the session's schema, whose tables are empty."""
+    yield State(Target(Settings.from_environment(postgres_tables.environment).postgresql))
+    postgres_tables.wipe()
+
+
+@pytest.fixture
+def sides(state: State, dynamodb_tables: DynamoDBTables, ddb: DynamoDBClient, set_env: SetEnv) -> Iterator[Sides]:
+    """Return two sides of which nothing is prepared. The settings name the tables of DynamoDB."""
+    prefix = f"{dynamodb_tables.environment['AWS_DB_PREFIX']}{new_id('')[:6]}"
+    environment = {**dynamodb_tables.environment, "AWS_DB_PREFIX": prefix}
+    set_env(**environment)
+    with sides_of(state, environment, ddb) as sides:
+        yield sides
