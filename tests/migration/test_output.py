@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actingweb.migration.target.connection import Target
-from tests.migration.cli_tool import ROOT, SCRIPT, Tool
+from tests.migration.cli_tool import ROOT, SCRIPT, Tool, without_progress
 from tests.migration.loads import DOCUMENTS, expected, stored
 from tests.support import PATIENCE
 
@@ -37,7 +37,7 @@ def by_shell(
     command: list[str], rest: str, directory: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a shell does, whose `"$@"` it is."""
-    return subprocess.run(
+    result = subprocess.run(
         ["/bin/bash", "-c", f'"$@" {rest}', "bash", *command],
         cwd=directory,
         env=ENVIRONMENT | environment,
@@ -47,6 +47,8 @@ def by_shell(
         timeout=280,
         check=False,
     )
+    result.stderr = without_progress(result.stderr)
+    return result
 
 
 def without_reader(command: Sequence[str], directory: Path = ROOT, **environment: str) -> tuple[int, str]:
@@ -65,7 +67,7 @@ def without_reader(command: Sequence[str], directory: Path = ROOT, **environment
         check=False,
     )
     os.close(writer)
-    return result.returncode, result.stderr
+    return result.returncode, without_progress(result.stderr)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -94,7 +96,7 @@ def test_a_closed_output_is_told(name: str) -> None:
 
 @pytest.mark.parametrize("json", [[], ["--json"]])
 def test_what_was_done_stays_done(tool: Tool, target: Target, json: list[str]) -> None:
-    command = [*tool.command, "import", "--input-dir", "files", *json]
+    command = [sys.executable, *tool.program, "import", "--input-dir", "files", *json]
     assert without_reader(command, tool.directory, **tool.environment) == (141, "")
     assert stored(target) == expected(DOCUMENTS)
     result = by_shell([*command, "--skip-duplicates"], "> /dev/full", tool.directory, **tool.environment)
@@ -102,7 +104,7 @@ def test_what_was_done_stays_done(tool: Tool, target: Target, json: list[str]) -
 
 
 def test_errors_that_nobody_reads_change_nothing(tool: Tool, target: Target) -> None:
-    command = [*tool.command, "import", "--input-dir", "files"]
+    command = [sys.executable, *tool.program, "import", "--input-dir", "files"]
     for rest in ("2>&-", "2>/dev/full", "<&- 2>&-"):
         result = by_shell(
             [*command, "--skip-duplicates", "--log-level", "DEBUG"], rest, tool.directory, **tool.environment
