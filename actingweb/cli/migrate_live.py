@@ -15,6 +15,7 @@ from actingweb.cli.migrate_options import (
     Port,
     Prefix,
     Profile,
+    Region,
     Segments,
     User,
 )
@@ -52,6 +53,7 @@ _Timeout = Annotated[float, typer.Option(min=1, help="For how many seconds to wa
 @migrate.command(epilog=EXIT_CODES)
 def prepare(
     aws_profile: Profile = None,
+    region: Region = None,
     table_prefix: Prefix = None,
     segments: Segments = 4,
     enable_streams: _EnableStreams = False,
@@ -73,7 +75,7 @@ def prepare(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, None, table_prefix, segments, None)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, None)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     run("prepare", lambda _: job.prepare_migration(source, flags, enable_streams=enable_streams), json, log_level)
 
