@@ -2,10 +2,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := actingweb actingweb_db testbed tests examples benchmarks $(wildcard scripts/*.py)
 
+# More than the cores of a small machine, since tests also wait: for locks, for time limits, for servers to start.
+WORKERS ?= 4
 # A module's tests run in one process, in order; each process has servers of its own. Modules that take long come first.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+PARALLEL = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
-.PHONY: test test-botocore test-quick test-postgresql-versions lint duplicates demo bench bench-growth bench-requests bench-imports \
+# Tests start many processes, which are faster with compiled modules.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: test test-botocore test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-all bench-growth bench-requests bench-imports \
 	bench-latency bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
@@ -15,6 +20,7 @@ PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-
 test: .venv/ready
 	$(BIN)/python -m pytest $(PARALLEL)
 
+test-quick: WORKERS = auto --maxprocesses=4
 test-quick: .venv/ready
 	$(BIN)/python -m pytest $(PARALLEL) --quick
 
@@ -46,6 +52,9 @@ demo: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks run
 
+bench-all: .venv/ready
+	$(BIN)/python -m benchmarks all
+
 bench-growth: .venv/ready
 	$(BIN)/python -m benchmarks growth
 
@@ -53,7 +62,7 @@ bench-requests: .venv/ready
 	$(BIN)/python -m benchmarks requests
 
 bench-imports: .venv/ready
-	$(BIN)/python -m benchmarks imports
+	$(BIN)/python -m benchmarks cold_start
 
 bench-latency: .venv/ready
 	$(BIN)/python -m benchmarks latency
@@ -66,6 +75,10 @@ test-dependencies: .venv/ready
 
 test-botocore: .venv/ready
 	AWS_DB_TRANSPORT=botocore $(BIN)/python -m pytest -q tests/dynamodb tests/contract tests/faults -k dynamodb
+
+# WITNESSES=moto: on this one only; UPDATE=1 writes the lists of what is expected to fail anew.
+test-witnesses: .venv/ready
+	PARALLEL="$(PARALLEL)" $(BIN)/python -m tests.witnesses.run $(WITNESSES) $(if $(UPDATE),--update)
 
 test-framework: .venv/ready
 	$(BIN)/python tests/framework/run.py

@@ -2,73 +2,43 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
-import sys
-import venv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks.interleave import Contender
+from testbed.environments import cached_environment
 from testbed.operations.timed import Operation
 
 __all__ = ["Baseline", "BaselineError", "Worker", "bare_environment", "baseline", "worker"]
 
 PACKAGE = "actingweb[postgresql]==3.15.1"
-_DIRECTORY = f"baseline-3.15.1-python{sys.version_info.major}.{sys.version_info.minor}"
-_WORKER = Path(__file__).parent / "driver" / "worker.py"
+_WORKER = Path(__file__).with_name("worker.py")
 
 
 class BaselineError(RuntimeError):
-    """The baseline cannot be installed, or cannot do what it is asked."""
+    """The baseline cannot do what it is asked."""
 
 
 def baseline_python() -> Path:
-    """Return the Python of an environment with the baseline, which is made if it is not there. Raise `BaselineError`.
-
-    It is kept in `$ACTINGWEB_CACHE`, else `~/.cache/actingweb`.
-    """
-    cache = Path(os.environ.get("ACTINGWEB_CACHE") or Path.home() / ".cache" / "actingweb")
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{_DIRECTORY}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        directory = cache / _DIRECTORY
-        if not (directory / "ready").exists():
-            _install(directory)
-    return directory / "bin" / "python"
-
-
-def _install(directory: Path) -> None:
-    try:
-        venv.create(directory, clear=True, with_pip=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise BaselineError(f"no environment can be made for it: {error}") from None
-    options = ["--quiet", "--disable-pip-version-check", "--retries=2", "--timeout=15"]
-    command = [directory / "bin" / "python", "-m", "pip", "install", *options, PACKAGE]
-    _run(command, f"the package registry did not give {PACKAGE}", 300)
-    (directory / "ready").touch()
+    """Return the Python of an environment with the baseline. Raise `InstallationError`."""
+    with cached_environment("baseline-3.15.1", PACKAGE) as python:
+        return python
 
 
 def upgrade(python: Path, environment: Mapping[str, str]) -> None:
     """Make the baseline's PostgreSQL tables, by the Alembic configuration that it ships. Raise `BaselineError`."""
-    (found,) = python.parent.parent.glob("lib/python*/site-packages/actingweb/db/postgresql/alembic.ini")
-    command = [python, "-m", "alembic", "-c", found, "upgrade", "head"]
-    _run(command, "the baseline's schema cannot be made", 120, cwd=found.parent, env=bare_environment(environment))
-
-
-def _run(command: Sequence[Any], failure: str, seconds: float, **options: Any) -> None:
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, **options)
-    except subprocess.TimeoutExpired:
-        raise BaselineError(f"{failure} within {seconds} s") from None
+    (found,) = python.parents[1].glob("lib/python*/site-packages/actingweb/db/postgresql/alembic.ini")
+    command = [str(python), "-m", "alembic", "-c", str(found), "upgrade", "head"]
+    settings = bare_environment(environment)
+    result = subprocess.run(command, cwd=found.parent, env=settings, capture_output=True, text=True, timeout=120)
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or ["no output"])[-1]
-        raise BaselineError(f"{failure}: {reason}")
+        raise BaselineError(f"the baseline's schema cannot be made: {reason}")
 
 
 class Worker:
@@ -91,11 +61,25 @@ class Worker:
         answer = self._ask("run", operation, count)
         return answer["seconds"], answer["cpu"]
 
-    def _ask(self, what: str, operation: str, count: int) -> dict[str, float]:
+    def contender(self, operation: Operation, count: int, keeper: Worker | None = None) -> Contender:
+        """Return what runs a round; the rows that it needs are stored by this process or another."""
+
+        def run() -> tuple[float, float]:
+            if not operation.repeats:
+                (keeper or self).store(operation.name, count)
+            return self.run(operation.name, count)
+
+        return run
+
+    def rate(self, operation: str, count: int, threads: int, seconds: float) -> float:
+        """Let threads repeat so many calls for so long; return how many they made a second."""
+        return self._ask("rate", operation, count, threads=threads, seconds=seconds)["rate"]
+
+    def _ask(self, do: str, operation: str, count: int, **crowd: float) -> dict[str, float]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps({"do": what, "operation": operation, "count": count}) + "\n")
+            self._process.stdin.write(json.dumps({"do": do, "operation": operation, "count": count, **crowd}) + "\n")
             self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
@@ -116,7 +100,7 @@ def worker(
     operations: str = "operations.timed:TIMED",
 ) -> Iterator[Worker]:
     """Yield a process of this Python that runs the operations of a table, named by module and variable."""
-    command = [str(python), str(_WORKER), database, "cascades" if cascades else "lists", operations]
+    command = [str(python), "-P", str(_WORKER), database, "cascades" if cascades else "lists", operations]
     with subprocess.Popen(
         command,
         env=bare_environment({**environment, "DATABASE_BACKEND": database}),
@@ -151,14 +135,9 @@ class Baseline:
 
     def contender(self, operation: Operation, count: int, process: Worker) -> Contender | None:
         """Return what runs a round, or None if the baseline cannot run the operation."""
-
-        def run() -> tuple[float, float]:
-            if not operation.repeats:
-                self.near.store(operation.name, count)
-            return process.run(operation.name, count)
-
         if operation.name in self.missing:
             return None
+        run = process.contender(operation, count, self.near)
         try:
             self.near.store(operation.name, count)
             run()

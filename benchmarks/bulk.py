@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from actingweb.db.postgresql.attribute import DbAttribute
+from benchmarks.population import add_expired
 from benchmarks.results import Section, figure
+from benchmarks.servers import PostgresServer, use
 from benchmarks.steps import step
 from testbed.operations.timed import population_actor
-from testbed.own_schemas import PostgresServer, use
-from testbed.population import add_expired
 
 __all__ = ["measure_bulk"]
 

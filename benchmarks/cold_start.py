@@ -1,35 +1,38 @@
-"""Cold start: from the start of the interpreter to the first answer, beside the driver alone."""
+"""Cold start: from the start of the interpreter to the first answer, and the memory then, beside the drivers alone."""
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from actingweb.db import get_actor, get_property, load_backend
 from benchmarks.baseline import bare_environment
 from benchmarks.results import Section, figure, ratios
-from testbed.own_schemas import PostgresServer, dynamodb_in_use, use
+from benchmarks.servers import PostgresServer, dynamodb_in_use, use
 
-__all__ = ["measure"]
+__all__ = ["main", "measure"]
 
-_PROGRAMS = Path(__file__).parent / "cold"
-_DRIVERS = {"postgresql": "psycopg", "dynamodb": "pynamodb"}
-_RATIO = 1.25
+_DRIVERS = {"postgresql": ("psycopg",), "dynamodb": ("pynamodb", "botocore")}
+_RATIOS = {"postgresql": 1.25, "dynamodb": 0.6}
+_MEASURES = ("ms", "threads", "connections", "MiB")
+_IMPORTS = ("psycopg, psycopg_pool", "actingweb.db.postgresql.property")
+_IMPORT_RATIO = 1.5
 
 
 class ColdStartError(RuntimeError):
     """A program did not give the stored value."""
 
 
-@dataclass(frozen=True)
-class _Start:
-    seconds: float
+class _Start(NamedTuple):
+    ms: float
     threads: int
-    sockets: int
+    connections: int
+    mib: float
 
 
 def measure(server: PostgresServer, rounds: int) -> Section:
@@ -48,41 +51,51 @@ def _compare(section: Section, database: str, environment: Mapping[str, str], ro
     backend = load_backend(database)
     get_actor(backend).create(actor_id="cold-actor", creator="c@example.com", passphrase="a passphrase")
     get_property(backend).set(actor_id="cold-actor", name="word", value="first")
-    driver = _DRIVERS[database]
     settings = bare_environment({**environment, "DATABASE_BACKEND": database})
-    programs = {driver: (f"bare_{driver}.py", settings), "ours": ("ours.py", settings)}
+    programs = {name: (name, settings) for name in (*_DRIVERS[database], "ours")}
     if database == "dynamodb":
-        programs["ours, tables not checked"] = "ours.py", {**settings, "AWS_DB_AUTO_CREATE_TABLES": "false"}
-    starts: dict[str, list[_Start]] = {name: [] for name in programs}
-    for number in range(-1, rounds):  # the first fills caches
-        for name, (program, variables) in programs.items():
-            start = _started(program, variables)
-            if number >= 0:
-                starts[name].append(start)
-    _judge(section, database, driver, starts)
+        programs["ours, tables not checked"] = "ours", {**settings, "AWS_DB_AUTO_CREATE_TABLES": "false"}
+    # The first fills caches.
+    rows = [{name: _started(*program) for name, program in programs.items()} for _ in range(-1, rounds)][1:]
+    starts = {name: [row[name] for row in rows] for name in programs}
+    for name, found in starts.items():
+        medians = map(statistics.median, zip(*found, strict=True))
+        section.table.append({"database": database, "what": name, **dict(zip(_MEASURES, medians, strict=True))})
+    ours, driver = starts["ours"], starts[_DRIVERS[database][0]]
+    first = ratios([one.ms for one in ours], [one.ms for one in driver])
+    section.judge(database, f"first answer, ours / {_DRIVERS[database][0]}", first, most=_RATIOS[database])
+    section.judge(database, "threads after it", figure([one.threads for one in ours]), most=1)
+    section.judge(database, "connections after it", figure([one.connections for one in ours]), most=1)
+    if "botocore" in starts:
+        memory = ratios([one.mib for one in ours], [one.mib for one in starts["botocore"]])
+        section.judge(database, "memory after it, ours / botocore", memory, most=1)
 
 
 def _started(program: str, environment: Mapping[str, str]) -> _Start:
     began = time.perf_counter()
-    command = [sys.executable, str(_PROGRAMS / program)]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("cold.py")), program]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        seconds = time.perf_counter() - began
+        ms = 1000 * (time.perf_counter() - began)
         rest = process.stdout.read()
     if line != "answered\n" or process.returncode != 0:
         raise ColdStartError(f"{program} ended with {process.returncode}")
-    threads, sockets = map(int, rest.split())
-    return _Start(seconds, threads, sockets)
+    threads, sockets, kib = map(int, rest.split())
+    return _Start(ms, threads, sockets, kib / 1024)
 
 
-def _judge(section: Section, database: str, driver: str, starts: Mapping[str, list[_Start]]) -> None:
-    for name, found in starts.items():
-        took = figure([start.seconds * 1000 for start in found])
-        row = {"database": database, "what": name, "ms": round(took.median, 1)}
-        section.table.append({**row, "threads": found[-1].threads, "connections": found[-1].sockets})
-    ours, floor = starts["ours"], starts[driver]
-    ratio = ratios([start.seconds for start in ours], [start.seconds for start in floor])
-    section.judge(database, f"first answer, ours / {driver}", ratio, most=_RATIO)
-    section.judge(database, "threads after it", figure([start.threads for start in ours]), most=1)
-    section.judge(database, "connections after it", figure([start.sockets for start in ours]), most=1)
+def _import_seconds(modules: str) -> float:
+    """Return how long a new process takes to import these modules, its own start left out."""
+    code = f"import time; began = time.perf_counter(); import {modules}; print(time.perf_counter() - began)"
+    return float(subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def main() -> int:
+    """Print how long the imports of a driver and of its backend take, in turn; return 1 if their ratio is too large."""
+    runs = [[_import_seconds(modules) for modules in _IMPORTS] for _ in range(16)][1:]
+    driver, backend = (statistics.median(times) for times in zip(*runs, strict=True))
+    for modules, seconds in zip(_IMPORTS, (driver, backend), strict=True):
+        print(f"import {modules}: {seconds * 1000:.0f} ms")
+    print(f"ratio {backend / driver:.2f}, limit {_IMPORT_RATIO}")
+    return int(backend / driver >= _IMPORT_RATIO)

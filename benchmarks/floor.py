@@ -1,21 +1,25 @@
-"""The floor: what was recorded, sent again in the fastest way that the drivers offer."""
+"""The floor: what was recorded, sent again in the fastest way that there is; and by botocore's client."""
 
 from __future__ import annotations
 
 import copy
+import json
+import time
 from collections.abc import Mapping
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
-import botocore.session
 import psycopg
-from botocore.config import Config
-from botocore.exceptions import ClientError
 from psycopg import RawCursor
 
+from actingweb.db.dynamodb.wire.messages import Target, encoded, headers_of
+from actingweb.db.dynamodb.wire.signature import Signer
 from testbed.operations.calls import Call
 from testbed.recorder import Request, Trip
+from testbed.servers import DynamoDBTarget
 
-__all__ = ["DynamoDBFloor", "PostgresFloor"]
+__all__ = ["BotocoreFloor", "DynamoDBFloor", "PostgresFloor"]
 
 
 class PostgresFloor:
@@ -62,49 +66,71 @@ class PostgresFloor:
 
 
 class DynamoDBFloor:
-    """Sends recorded requests by botocore, without its check of parameters, to the server that settings name."""
+    """Signs recorded requests and sends them by `http.client`, on one connection, to the server that settings name."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        client = botocore.session.get_session().create_client(
-            "dynamodb",
-            endpoint_url=environment["AWS_DB_HOST"],
-            region_name=environment["AWS_DEFAULT_REGION"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-            config=Config(parameter_validation=False, retries={"total_max_attempts": 1}),
-        )
-        self._methods = {name: getattr(client, method) for method, name in client.meta.method_to_api_mapping.items()}
+        host = urlsplit(environment["AWS_DB_HOST"]).netloc
+        keys = environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+        self._connection = HTTPConnection(host)
+        self._target = Target(host)
+        self._signer = Signer(*keys, environment.get("AWS_SESSION_TOKEN"), environment["AWS_DEFAULT_REGION"])
 
     def calls(self, recorded: list[list[Request]]) -> list[Call]:
         """Return calls that send what the recorded ones sent."""
-        return [_in_turn([self._request(*request) for request in requests]) for requests in recorded]
+        return [_in_turn([self._call(name, _repeatable(request)) for name, request in one]) for one in recorded]
+
+    def fetch(self, name: str, body: bytes) -> bytes:
+        """Send a request and return the text of its answer, which may refuse a transaction."""
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        headers = headers_of(self._target, self._signer, name, body, now)
+        try:
+            self._connection.request("POST", "/", body, dict(headers))
+            return self._connection.getresponse().read()
+        except (
+            ConnectionResetError,
+            BrokenPipeError,
+        ):  # the server closes what was idle for long, as while others took their turn
+            self._connection.close()
+            return self.fetch(name, body)
 
     def capacity(self, requests: list[Request]) -> float:
         """Send requests and return the units that they consume; a refused one does not say what it consumed."""
-        answers = [
-            self._request(name, {**arguments, "ReturnConsumedCapacity": "TOTAL"})() for name, arguments in requests
-        ]
-        consumed = [answer.get("ConsumedCapacity", []) for answer in answers]
-        parts = [part for one in consumed for part in (one if isinstance(one, list) else [one])]
-        return float(sum(part["CapacityUnits"] for part in parts))
+        found = 0.0
+        for name, request in requests:
+            answer = self._call(name, {**_repeatable(request), "ReturnConsumedCapacity": "TOTAL"})()
+            consumed = answer.get("ConsumedCapacity", [])
+            found += sum(part["CapacityUnits"] for part in (consumed if isinstance(consumed, list) else [consumed]))
+        return found
 
-    def _request(self, name: str, arguments: dict[str, Any]) -> Call:
-        method, repeatable = self._methods[name], copy.deepcopy(arguments)
-        # With the same token a repetition would do nothing.
-        repeatable.pop("ClientRequestToken", None)
-        if name != "TransactWriteItems":
-            return lambda: method(**repeatable)
+    def _call(self, name: str, request: dict[str, Any]) -> Call:
+        body = encoded(request)
+        return lambda: json.loads(self.fetch(name, body))
+
+
+class BotocoreFloor(DynamoDBFloor):
+    """Sends recorded requests by botocore's client, without its check of parameters."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__(environment)
+        client: Any = DynamoDBTarget(environment).connect()
+        self._refused: type[Exception] = client.exceptions.TransactionCanceledException
+        self._methods = {name: getattr(client, method) for method, name in client.meta.method_to_api_mapping.items()}
+
+    def _call(self, name: str, request: dict[str, Any]) -> Call:
+        method = self._methods[name]
 
         def run() -> Any:
             try:
-                return method(**repeatable)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "TransactionCanceledException":
-                    raise
-                # As it was when it was recorded.
-                return {}
+                return method(**request)
+            except self._refused:
+                return {}  # as it was when it was recorded
 
         return run
+
+
+def _repeatable(request: dict[str, Any]) -> dict[str, Any]:
+    """Return a request without its token, with which a repetition would do nothing."""
+    return {name: value for name, value in copy.deepcopy(request).items() if name != "ClientRequestToken"}
 
 
 def _in_turn(calls: list[Call]) -> Call:

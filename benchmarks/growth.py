@@ -7,22 +7,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext, suppress
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import psycopg
 
 from actingweb.embedded.postgres import names_postgres
 from benchmarks.baseline import Worker, worker
 from benchmarks.bulk import measure_bulk
-from benchmarks.growth_floor import FLOOR
-from benchmarks.interleave import Contender, Times, interleave
-from benchmarks.results import Section, figure, ratios
-from testbed.machine import huge_pages, memory_mib, note, share_processor
-from testbed.network import CALLS, SECONDS, network
-from testbed.operations.calls import load_classes
-from testbed.operations.timed import ACTORS, GROWTH, Operation
-from testbed.own_schemas import PostgresServer, postgres_server, use
-from testbed.population import ROWS_PER_ACTOR, populate, warm
+from benchmarks.floor import PostgresFloor
+from benchmarks.interleave import Times, interleave
+from benchmarks.machine import huge_pages, memory_mib, note, share_processor
+from benchmarks.population import ROWS_PER_ACTOR, populate, warm
+from benchmarks.results import Section, figure
+from benchmarks.servers import CALLS, NETWORK_SECONDS, PostgresServer, network, postgres_server, use
+from testbed.operations.calls import Actor, Call, filled, load_classes
+from testbed.operations.timed import ACTORS, GROWTH, Operation, drawn
+from testbed.recorder import Statement, recorded_trips
+from testbed.servers import PostgresTarget
 
 __all__ = ["SMALLEST", "measure"]
 
@@ -30,12 +32,46 @@ SMALLEST = 1000
 _RATIO = 1.3
 # Of the memory, so that a million actors of 24 GiB are in it: what is measured is the way to a row, not that to a page.
 _BUFFERS = 0.45
-_OURS, _FLOOR = "operations.timed:GROWTH", "benchmarks.growth_floor:FLOOR"
+_OURS, _FLOOR = "operations.timed:GROWTH", "benchmarks.growth:FLOOR"
+_OF_FLOOR = (
+    *("actor get", "actor get by creator", "actor modify", "property get", "property set", "attribute get"),
+    "diff get oldest",
+)
+_ANYBODY = Actor("{id}", "{address}")
 _ANSWER_NONE = frozenset({"reverse look-up, miss", "property batch delete of 10"})
 
 
 class GrowthError(RuntimeError):
     """An operation did not do what it is measured for."""
+
+
+class _Floor(NamedTuple):
+    """What an operation sends, on one held connection: what the server's growth alone costs. Runs in a worker."""
+
+    name: str
+    operation: Operation
+
+    def calls(self, db: Any, count: int) -> list[Call]:
+        """Return so many calls, each on another actor, recorded on one whose name stands for that of any other."""
+        actor = db.DbActor()
+        actor.create(actor_id=_ANYBODY.id, creator=_ANYBODY.address, passphrase="a passphrase")
+        self.operation.make(db, _ANYBODY)
+        call = self.operation.call(db, _ANYBODY)
+        with recorded_trips() as taken:
+            call()
+            ((recorded,),) = taken()
+        actor.delete()
+        statements = [Statement(recorded.sql, filled(recorded.values, one)) for one in drawn(count)]
+        return _floor().calls([[[statement]] for statement in statements])
+
+
+@cache
+def _floor() -> PostgresFloor:
+    schema = os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"]
+    return PostgresFloor(PostgresTarget(os.environ).connect(schema))
+
+
+FLOOR = tuple(_Floor(one.name, one) for one in GROWTH if one.name in _OF_FLOOR)
 
 
 def measure(actors: int, rounds: int) -> Iterator[Section]:
@@ -119,30 +155,27 @@ def _compare(section: Section, server: PostgresServer, environments: dict[int, d
     with ExitStack() as stack:
         ours = {size: _worker(stack, environments[size], size, _OURS) for size in environments}
         floor = {size: _worker(stack, environments[size], size, _FLOOR) for size in environments}
-        together = [
-            _on_one_processor(server, process, _name(size)) for size, process in [*ours.items(), *floor.items()]
-        ]
+        together = [_on_one_processor(server, one, size) for size, one in [*ours.items(), *floor.items()]]
         if all(together):
             section.notes.append("Clients and their sessions of the server share one processor.")
-        floors = {operation.name for operation in FLOOR}
         for operation in GROWTH:
-            contenders = {f"{size:,}": _contender(ours[size], operation, operation.count) for size in ours}
-            if operation.name in floors:
-                contenders |= {f"floor {size:,}": _contender(floor[size], operation, 100) for size in floor}
+            contenders = {f"{size:,}": ours[size].contender(operation, operation.count) for size in ours}
+            if operation.name in _OF_FLOOR:
+                contenders |= {f"floor {size:,}": floor[size].contender(operation, 100) for size in floor}
             _add(section, operation, interleave(contenders, rounds))
     section.notes.append("Floor: the same statement on one held psycopg connection; its growth is PostgreSQL's own.")
 
 
 def _network(server: PostgresServer, environments: dict[int, dict[str, str]], rounds: int) -> Section:
     """Measure the fewest and the most actors through a relay that adds the time of a network."""
-    title = "PostgreSQL over a network of {:g} ms, {:,} to {:,} actors".format(SECONDS * 1000, *environments)
+    title = "PostgreSQL over a network of {:g} ms, {:,} to {:,} actors".format(NETWORK_SECONDS * 1000, *environments)
     section = Section("growth network", title)
     with ExitStack() as stack:
         far = {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(stack.enter_context(network(*server.address)))}
         workers = {size: _worker(stack, {**one, **far}, size, _OURS) for size, one in environments.items()}
         for operation in GROWTH:
             count = min(CALLS, operation.count)
-            contenders = {f"{size:,}": _contender(workers[size], operation, count) for size in workers}
+            contenders = {f"{size:,}": workers[size].contender(operation, count) for size in workers}
             _add(section, operation, interleave(contenders, rounds))
     return section
 
@@ -156,34 +189,20 @@ def _name(size: int) -> str:
     return f"bench-growth-{size}"
 
 
-def _on_one_processor(server: PostgresServer, process: Worker, name: str) -> bool:
+def _on_one_processor(server: PostgresServer, process: Worker, size: int) -> bool:
     process.run(GROWTH[0].name, 1)  # connects
-    with server.target.connect() as connection:
-        sessions = connection.execute(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = %s AND inet_server_addr() <<= '127.0.0.0/8'",
-            [name],
-        ).fetchall()
-    return bool(sessions) and share_processor(process.pid, *(session for (session,) in sessions))
+    sessions = server.sessions(_name(size))
+    return bool(sessions) and share_processor(process.pid, *sessions)
 
 
-def _contender(process: Worker, operation: Operation, count: int) -> Contender:
-    def run() -> tuple[float, float]:
-        if not operation.repeats:
-            process.store(operation.name, count)
-        return process.run(operation.name, count)
-
-    return run
-
-
-def _add(section: Section, operation: Operation, times: dict[str, Times]) -> None:
-    ours = [name for name in times if not name.startswith("floor")]
+def _add(section: Section, operation: Operation, times: Times) -> None:
+    ours = [name for name in times.wall if not name.startswith("floor")]
     smallest, largest = ours[0], ours[-1]
-    medians = {name: figure(times[name].wall).median * 1e6 for name in ours}
-    ratio = ratios(times[largest].wall, times[smallest].wall)
-    row: dict[str, Any] = {"operation": operation.name, "kind": operation.kind, **medians}
-    if f"floor {largest}" in times:
-        bare = ratios(times[f"floor {largest}"].wall, times[f"floor {smallest}"].wall)
-        row["floor, most / fewest"] = bare.median
+    row: dict[str, Any] = {"operation": operation.name, "kind": operation.kind}
+    row |= {name: figure(times.wall[name]).median * 1e6 for name in ours}
+    if f"floor {largest}" in times.wall:
+        row["floor, most / fewest"] = times.ratio(f"floor {largest}", f"floor {smallest}").median
     section.table.append(row)
+    ratio = times.ratio(largest, smallest)
     section.judge(operation.name, f"{largest} / {smallest} actors", ratio, most=_RATIO)
     note(f"{operation.name:<36} {[*row.values()][2:]} {ratio.median:.2f}")

@@ -3,64 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from benchmarks.results import Row, figure, ratios
+from benchmarks.results import Figure, Row, figure, ratios
 from testbed.operations.calls import Call, timed
 from testbed.operations.timed import Operation
 
-__all__ = ["Contender", "Times", "floor_and_ours", "interleave", "row_of"]
+__all__ = ["Contender", "Times", "interleave", "runner"]
 
 Contender = Callable[[], tuple[float, float]]
 """Runs one round and returns the seconds, and the seconds of processor time, that a call took."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Times:
-    """What one contender took in each round, in seconds a call."""
+    """What each contender took in each round, in seconds a call."""
 
-    wall: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
+    wall: Mapping[str, list[float]]
+    cpu: Mapping[str, list[float]]
+
+    def ratio(self, one: str, other: str) -> Figure:
+        """Return what a contender took in relation to another."""
+        return ratios(self.wall[one], self.wall[other])
+
+    def over(self) -> Figure:
+        """Return by how many microseconds a call takes longer than the floor's."""
+        return figure([(one - least) * 1e6 for one, least in zip(self.wall["ours"], self.wall["floor"], strict=True)])
+
+    def row(self, operation: Operation) -> Row:
+        """Return how `floor`, `ours` and other contenders compare."""
+        return Row(
+            operation.name,
+            operation.kind,
+            {name: figure([seconds * 1e6 for seconds in each]) for name, each in self.wall.items()},
+            self.ratio("ours", "floor"),
+            ratios(self.cpu["ours"], self.cpu["floor"]),
+            self.ratio("baseline", "ours") if "baseline" in self.wall else None,
+        )
 
 
-def interleave(contenders: Mapping[str, Contender], rounds: int) -> dict[str, Times]:
+def interleave(contenders: Mapping[str, Contender], rounds: int) -> Times:
     """Let contenders take turns, each round in another order; one round before that warms them up."""
-    times = {name: Times() for name in contenders}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     names = list(contenders)
     for number in range(-1, rounds):
         for name in names:
-            wall, cpu = contenders[name]()
+            took = contenders[name]()
             if number >= 0:
-                times[name].wall.append(wall)
-                times[name].cpu.append(cpu)
+                found[name].append(took)
         names = [*names[1:], names[0]] if number % 2 else names[::-1]
-    return times
+    wall, cpu = ({name: [took[part] for took in each] for name, each in found.items()} for part in (0, 1))
+    return Times(wall, cpu)
 
 
-def floor_and_ours(
-    floor: Sequence[Call], ours: Callable[[], Sequence[Call]], ready: Callable[[], object]
-) -> dict[str, Contender]:
-    """Return the two contenders. `ready` is called before each round, `ours` after it."""
+def runner(ready: Callable[[], object], calls: Callable[[], Sequence[Call]]) -> Contender:
+    """Return a contender that calls `ready` before each round, and `calls` after it."""
 
-    def contender(calls: Callable[[], Sequence[Call]]) -> tuple[float, float]:
+    def run() -> tuple[float, float]:
         ready()
         return timed(calls())
 
-    return {"floor": lambda: contender(lambda: floor), "ours": lambda: contender(ours)}
-
-
-def row_of(operation: Operation, times: Mapping[str, Times]) -> Row:
-    """Return how the contenders `floor`, `ours` and, if it took part, `baseline` compare."""
-    micros = {name: [seconds * 1e6 for seconds in one.wall] for name, one in times.items()}
-    floor, ours, baseline = micros["floor"], micros["ours"], micros.get("baseline")
-    return Row(
-        operation.name,
-        operation.kind,
-        figure(floor),
-        figure(ours),
-        figure([one - least for one, least in zip(ours, floor, strict=True)]),
-        ratios(ours, floor),
-        ratios(times["ours"].cpu, times["floor"].cpu),
-        figure(baseline) if baseline else None,
-        ratios(baseline, ours) if baseline else None,
-    )
+    return run

@@ -6,19 +6,15 @@ DynamoDB Local tells what the library and the protocol cost, not what AWS does.
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
-from testbed.operations.calls import Actor, Classes, do, load_classes
-from testbed.own_schemas import dynamodb_in_use, postgres_server
+from benchmarks.servers import dynamodb_in_use, postgres_server
+from benchmarks.worker import rate
+from testbed.operations.calls import Actor, do, load_classes, timed
 
-__all__ = ["print_latency"]
+__all__ = ["main"]
 
 _ACTOR = Actor("actor-0", "c@example.com")
-_ROWS, _BATCH, _THREADS = 1000, 50, 8
-_ALL = f"All of {_ROWS:,} actors"
+_ROUNDS, _ROWS, _BATCH, _THREADS = 15, 1000, 50, 8
 _READS = {
     "One actor": do("DbActor.get", "{id}"),
     "One property": do("DbProperty.get", "{id}", "email"),
@@ -26,7 +22,7 @@ _READS = {
     "Trust by peer": do("DbTrust.get", "{id}", "peer"),
     "Trust by token": do("DbTrust.get", "{id}", token="token"),
     f"{_BATCH} properties of an actor": do("DbProperty.get_prefix", "{id}", "list:"),
-    _ALL: do("DbActorList.fetch"),
+    f"All of {_ROWS:,} actors": do("DbActorList.fetch"),
 }
 _STORE = (
     *(do("DbActor.create", f"actor-{number}", "{address}", "p") for number in range(_ROWS)),
@@ -36,39 +32,27 @@ _STORE = (
 )
 
 
-def _write_many(db: Classes, rounds: int, thread: int) -> None:
-    for number in range(rounds):
-        do("DbProperty.set", f"actor-{thread}", "n", str(number))(db, _ACTOR)()
-
-
-def _measured(database: str, rounds: int) -> dict[str, str]:
+def _measured(database: str) -> dict[str, str]:
     """Return what each operation takes: of reads the median, of writes the rate."""
     db = load_classes(database)
     for prepare in _STORE:
         prepare(db, _ACTOR)()
     results = {}
     for name, prepare in _READS.items():
-        read = prepare(db, _ACTOR)
-        read()
-        times = [_seconds(read) for _ in range(max(1, rounds // 30) if name == _ALL else rounds)]
-        results[name] = f"{1000 * statistics.median(times):.2f} ms"
-    with ThreadPoolExecutor(_THREADS) as threads:
-        seconds = _seconds(lambda: list(threads.map(partial(_write_many, db, rounds), range(_THREADS))))
-    return {**results, f"Property writes by {_THREADS} threads": f"{_THREADS * rounds / seconds:,.0f}/s"}
+        calls = [prepare(db, _ACTOR)] * (1 if name.startswith("All") else 20)
+        took = [timed(calls)[0] for _ in range(_ROUNDS)]
+        results[name] = f"{1000 * statistics.median(took):.2f} ms"
+    writes = [do("DbProperty.set", f"actor-{thread}", "n", "value")(db, _ACTOR) for thread in range(_THREADS)]
+    return {**results, f"Property writes by {_THREADS} threads": f"{rate([[one] for one in writes], 2.0):,.0f}/s"}
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
-def print_latency(rounds: int) -> None:
+def main() -> int:
     """Print the table."""
     with dynamodb_in_use("latency"):
-        dynamodb = _measured("dynamodb", rounds)
+        dynamodb = _measured("dynamodb")
     with postgres_server():
-        postgresql = _measured("postgresql", rounds)
+        postgresql = _measured("postgresql")
     print("| operation | DynamoDB Local | PostgreSQL |\n|---|---|---|")
     for name, value in dynamodb.items():
         print(f"| {name} | {value} | {postgresql[name]} |")
+    return 0

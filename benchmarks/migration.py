@@ -10,23 +10,20 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from psycopg import sql
 
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.verify_tables import required_models
 from actingweb.migration.mapping import MAPPINGS
+from benchmarks.machine import note
 from benchmarks.migration_data import fill_tables, write_files
 from benchmarks.results import Section, figure
+from benchmarks.servers import PostgresServer, dynamodb_server, postgres_server, use
 from benchmarks.steps import step
-from testbed.machine import note
-from testbed.own_schemas import dynamodb_server, postgres_server, use
-from testbed.servers import DynamoDBTables, DynamoDBTarget, PostgresTables
+from testbed.servers import DynamoDBTarget
 
 __all__ = ["measure"]
 
@@ -44,78 +41,15 @@ _LARGE_SHARE = 5000
 _RATIOS = (("import", "plain COPY", 0.6), ("validate", "import", 1.0), ("export", "bare scan", 0.8))
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What the runs of one step found."""
+class _Found(NamedTuple):
+    """What the runs of one step found: rows, rows a second of the run in the middle, and MiB."""
 
     rows: int
-    rates: list[float]
+    rate: float
     peak: float
-
-    @property
-    def rate(self) -> float:
-        """Rows a second of the run in the middle."""
-        return statistics.median(self.rates)
 
 
 _Steps = dict[str, _Found]
-
-
-@contextmanager
-def _servers() -> Iterator[tuple[PostgresTables, DynamoDBTables]]:
-    """Use a schema and tables of this run's own, and yield both."""
-    with postgres_server() as server, dynamodb_server() as tables, tables("migration") as environment:
-        use({**server.environment, **environment})
-        for model in required_models():
-            ensure_table(model)
-        prefix, schema = server.environment["PG_DB_PREFIX"], server.environment["PG_DB_SCHEMA"]
-        yield (
-            PostgresTables(server.target, prefix, schema),
-            DynamoDBTables(DynamoDBTarget(environment), environment["AWS_DB_PREFIX"]),
-        )
-
-
-def _empty(schema: PostgresTables) -> None:
-    """Remove all rows, as if there had never been any."""
-    with schema.connect() as connection:
-        names = sql.SQL(", ").join(
-            sql.Identifier(name) for name in (*(mapping.name for mapping in MAPPINGS), "property_lookup")
-        )
-        connection.execute(sql.SQL("TRUNCATE {}").format(names))
-
-
-def _run(schema: PostgresTables, directory: Path, steps: tuple[str, ...], rounds: int) -> _Steps:
-    """Run the steps in turn."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in steps}
-    for number in range(rounds):
-        for name in steps:
-            if name in _LOADS:
-                _empty(schema)
-            found = step("migrate", name, directory)
-            runs[name].append(found)
-            note(f"round {number + 1}: {name} {found['rows'] / found['seconds']:,.0f} rows/s, {found['mib']:.0f} MiB")
-    return {
-        name: _Found(
-            found[0]["rows"], [one["rows"] / one["seconds"] for one in found], max(one["mib"] for one in found)
-        )
-        for name, found in runs.items()
-    }
-
-
-def _scenario(section: Section, name: str, rows: int, value_bytes: int, rounds: int, table_rows: int) -> _Steps:
-    """Measure all steps with so many rows."""
-    note(f"{name}: {rows:,} rows")
-    with tempfile.TemporaryDirectory() as place, _servers() as (schema, tables):
-        directory = Path(place)
-        write_files(directory, rows, value_bytes)
-        found = _run(schema, directory, _IN_FILES, rounds)
-        if table_rows:
-            fill_tables(tables.connect(), os.environ["AWS_DB_PREFIX"], min(rows, table_rows), value_bytes)
-            found |= _run(schema, directory, _IN_TABLES, rounds)
-    for one, figures in found.items():
-        row = {"data": name, "step": one, "rows": figures.rows, "rows/s": figures.rate}
-        section.table.append({**row, "least": min(figures.rates), "most": max(figures.rates), "peak MiB": figures.peak})
-    return found
 
 
 def measure(rows: int, value_bytes: int, rounds: int, table_rows: int) -> Section:
@@ -131,33 +65,74 @@ def measure(rows: int, value_bytes: int, rounds: int, table_rows: int) -> Sectio
     few = max(100, rows // _LARGE_SHARE)
     large = _scenario(section, "items of up to 400 KB", few, _LARGE_BYTES, 1, table_rows)
     _judge_speed(section, whole)
-    _judge_memory(section, whole, "")
-    _judge_growth(section, whole, tenth)
-    _judge_memory(section, large, " with items of 400 KB")
-    for name in (name for name in _OURS if name in large):
-        ratio = figure([large[name].peak / whole[name].peak])
+    for name in (name for name in _OURS if name in whole):
+        peak = whole[name].peak
+        section.judge(name, "peak MiB", figure([peak]), most=_MEMORY_MIB)
+        grown = figure([peak / tenth[name].peak])
+        section.judge(name, "peak, all rows / a tenth", grown, least=1 - _SAME, most=1 + _SAME)
+        # How DynamoDB Local slows down says nothing of the tool.
+        if name in _IN_FILES:
+            rate = figure([whole[name].rate / tenth[name].rate])
+            section.judge(name, "rows/s, all rows / a tenth", rate, least=1 - _SAME)
+        section.judge(name, "peak MiB with items of 400 KB", figure([large[name].peak]), most=_MEMORY_MIB)
+        ratio = figure([large[name].peak / peak])
         section.judge(name, "peak with items of 400 KB / with usual ones", ratio, most=1 + _SAME)
     return section
 
 
+def _scenario(section: Section, name: str, rows: int, value_bytes: int, rounds: int, table_rows: int) -> _Steps:
+    """Measure all steps with so many rows, in a schema and tables of their own."""
+    note(f"{name}: {rows:,} rows")
+    with (
+        tempfile.TemporaryDirectory() as place,
+        postgres_server() as server,
+        dynamodb_server() as tables,
+        tables("migration") as environment,
+    ):
+        use({**server.environment, **environment})
+        for model in required_models():
+            ensure_table(model)
+        write_files(Path(place), rows, value_bytes)
+        for preparation in ("import", "text for COPY"):
+            step("migrate", preparation, place)
+        found = _run(section, name, server, place, _IN_FILES, rounds)
+        if table_rows:
+            client = DynamoDBTarget(environment).connect()
+            fill_tables(client, environment["AWS_DB_PREFIX"], min(rows, table_rows), value_bytes)
+            found |= _run(section, name, server, place, _IN_TABLES, rounds)
+    return found
+
+
+def _run(
+    section: Section, data: str, server: PostgresServer, place: str, steps: tuple[str, ...], rounds: int
+) -> _Steps:
+    """Run the steps in turn."""
+    runs = [{name: _step(server, place, name) for name in steps} for _ in range(rounds)]
+    found = {}
+    for name in steps:
+        rates = [run[name].rate for run in runs]
+        one = _Found(runs[0][name].rows, statistics.median(rates), max(run[name].peak for run in runs))
+        row = {"data": data, "step": name, "rows": one.rows, "rows/s": one.rate}
+        section.table.append({**row, "least": min(rates), "most": max(rates), "peak MiB": one.peak})
+        found[name] = one
+    return found
+
+
+def _step(server: PostgresServer, place: str, name: str) -> _Found:
+    if name in _LOADS:
+        schema = os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"]
+        names = [sql.Identifier(schema, name) for name in (*(one.name for one in MAPPINGS), "property_lookup")]
+        with server.connect() as connection:
+            connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
+    took = step("migrate", name, place)
+    found = _Found(took["rows"], took["rows"] / took["seconds"], took["mib"])
+    note(f"{name} {found.rate:,.0f} rows/s, {found.peak:.0f} MiB")
+    return found
+
+
 def _judge_speed(section: Section, found: _Steps) -> None:
-    pairs = [(one, other, least) for one, other, least in _RATIOS if one in found and other in found]
+    pairs = [(one, other, least) for one, other, least in _RATIOS if one in found]
     if "copy" in found:
         pairs.append(("copy", min("import", "export", key=lambda name: found[name].rate), _AS_FAST))
     for one, other, least in pairs:
         section.judge(one, f"rows/s, {one} / {other}", figure([found[one].rate / found[other].rate]), least=least)
-
-
-def _judge_memory(section: Section, found: _Steps, of: str) -> None:
-    for name in (name for name in _OURS if name in found):
-        section.judge(name, f"peak MiB{of}", figure([found[name].peak]), most=_MEMORY_MIB)
-
-
-def _judge_growth(section: Section, found: _Steps, tenth: _Steps) -> None:
-    """Judge what ten times the rows cost. How DynamoDB Local slows down says nothing of the tool."""
-    for name in (name for name in _OURS if name in found):
-        peak = figure([found[name].peak / tenth[name].peak])
-        section.judge(name, "peak, all rows / a tenth", peak, least=1 - _SAME, most=1 + _SAME)
-        if name in _IN_FILES:
-            rate = figure([found[name].rate / tenth[name].rate])
-            section.judge(name, "rows/s, all rows / a tenth", rate, least=1 - _SAME)

@@ -1,28 +1,40 @@
-"""What runs found: on the terminal, as JSON, and as `performance.md`, whose text is `benchmarks/performance.md.in`."""
+"""What runs found: on the terminal, as JSON, and as `performance.md` with its plots.
+
+The text of the page is `benchmarks/performance.md.in`. Plots are SVG, the same for the same figures.
+"""
 
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.plots import PLOTS, draw
+import matplotlib.style as mpl_style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import LogLocator, StrMethodFormatter
+
 from benchmarks.results import Figure, Section, Verdict, read_sections, write_sections
 
 __all__ = ["print_verdicts", "rendered", "update_report", "write_pages"]
 
-_TEXT = Path(__file__).parent / "performance.md.in"
+_TEXT = Path(__file__).with_name("performance.md.in")
+_STYLE = Path(__file__).with_name("plots.mplstyle")
 _PART = re.compile(r"<!-- (machine|plot|targets|missed|notes|times|table)(?: ([\w ]+?))?(?:: ([^>]+?))? -->")
 _NUMBERS = re.compile(r"([≤≥–, -]*\d[\d,.]*)*")
-_TYPICAL = (
-    "actor get",
-    "property get",
-    "property set",
-    "reverse look-up, hit",
-    "trust get by token",
-    "actor with 1,000 rows deleted",
-)
+_TYPICAL = ("property get", "property set", "reverse look-up, hit", "trust list of 20", "actor with 1,000 rows deleted")
+# Between black and white: each of them can be read on both.
+_SPREAD, _LIMIT = "#6e7681", "#d1495b"
+_COLOURS = {"floor": "#8b949e", "ours": "#2f81f7", "botocore": "#3f9a4f", "baseline": "#d4792a"}
+_KINDS = {
+    "read": ("reads of one row", "#2f81f7"),
+    "write": ("writes of one row", "#d4792a"),
+    "rows": ("many rows", "#3f9a4f"),
+}
+_GROWTH_TARGET = 1.3
+_THOUSANDS = StrMethodFormatter("{x:,.0f}")
 
 
 def print_verdicts(sections: Iterable[Section]) -> int:
@@ -48,7 +60,9 @@ def update_report(docs: Path, sections: Iterable[Section]) -> None:
 def write_pages(docs: Path) -> None:
     """Write the page and the plots that the JSON file gives."""
     (docs / "performance.md").write_text(rendered(docs))
-    draw(docs / "performance", read_sections(docs / "performance"))
+    for section in read_sections(docs / "performance"):
+        if section.name in _PLOTS:
+            _draw(docs / "performance" / f"{_PLOTS[section.name][0]}.svg", section)
 
 
 def rendered(docs: Path) -> str:
@@ -71,33 +85,37 @@ def _machine(sections: Sequence[Section]) -> list[str]:
     return _lines(heads, [[*values, ", ".join(names)] for values, names in machines.items()])
 
 
+def _groups(sections: Sequence[Section], *, missed: bool = False) -> list[tuple[tuple[str, str, str], list[Verdict]]]:
+    """Return the verdicts of each section, measure and target; with `missed` only those."""
+    groups: dict[tuple[str, str, str], list[Verdict]] = {}
+    for section in sections:
+        for verdict in section.verdicts:
+            if not (missed and verdict.met):
+                groups.setdefault((section.name, verdict.measure, verdict.target), []).append(verdict)
+    return list(groups.items())
+
+
 def _targets(sections: Sequence[Section]) -> list[str]:
     """Return a row for each measure and target; the operations that it holds for are counted."""
     rows: list[list[Any]] = []
-    for section in sections:
-        groups: dict[tuple[str, str], list[Verdict]] = {}
-        for verdict in section.verdicts:
-            groups.setdefault((verdict.measure, verdict.target), []).append(verdict)
-        for (measure, target), found in groups.items():
-            values = sorted(verdict.figure.median for verdict in found)
-            counts = [len(found), sum(verdict.met for verdict in found)]
-            rows.append([section.name, measure, target, *counts, values[0], values[-1]])
+    for group, found in _groups(sections):
+        values = sorted(verdict.figure.median for verdict in found)
+        rows.append([*group, len(found), sum(verdict.met for verdict in found), values[0], values[-1]])
     total = [sum(row[column] for row in rows) for column in (3, 4)]
     return _lines(["section", "measure", "target", "targets", "met", "least", "most"], [*rows, ["all", "", "", *total]])
 
 
 def _plot(sections: Sequence[Section], text: Sequence[str]) -> list[str]:
-    return [f"![{text[0]}](performance/{PLOTS[section.name][0]}.svg)" for section in sections]
+    return [f"![{text[0]}](performance/{_PLOTS[section.name][0]}.svg)" for section in sections]
 
 
 def _missed(sections: Sequence[Section]) -> list[str]:
     rows = [
-        [section.name, verdict.subject, verdict.measure, verdict.target, verdict.figure, _spread(verdict.figure)]
-        for section in sections
-        for verdict in section.verdicts
-        if not verdict.met
+        [*group, "; ".join(f"{one.subject} {_cell(one.figure)} ({_spread(one.figure)})" for one in found)]
+        for group, found in _groups(sections, missed=True)
     ]
-    return _lines(["section", "what", "measure", "target", "median", "half lie between"], rows) if rows else ["None."]
+    heads = ["section", "measure", "target", "missed by: median (half lie between)"]
+    return _lines(heads, rows) if rows else ["None."]
 
 
 def _notes(sections: Sequence[Section]) -> list[str]:
@@ -106,24 +124,22 @@ def _notes(sections: Sequence[Section]) -> list[str]:
 
 
 def _times(sections: Sequence[Section]) -> list[str]:
-    heads = ["µs a call", "floor", "ours", "half lie between", "baseline", "ours / floor", "baseline / ours"]
-    rows = [
-        [row.operation, row.floor, row.ours, _spread(row.ours), row.baseline, row.ratio, row.baseline_ratio]
-        for section in sections
-        for row in section.rows
-        if row.operation in _TYPICAL
-    ]
-    return _lines(heads, rows)
+    rows = [row for section in sections for row in section.rows if row.operation in _TYPICAL]
+    names = list(dict.fromkeys(name for row in rows for name in row.times))
+    heads = ["µs a call", *names, "half of ours lie between", "ours / floor", "baseline / ours"]
+    return _lines(
+        heads,
+        [
+            [row.operation, *map(row.times.get, names), _spread(row.times["ours"]), row.ratio, row.baseline_ratio]
+            for row in rows
+        ],
+    )
 
 
 def _table(sections: Sequence[Section], only: Sequence[str] = ()) -> list[str]:
     """Return the section's other figures; with `only` the rows that have one of these texts."""
-    rows = [
-        row
-        for section in sections
-        for row in section.table
-        if not only or {str(value) for value in row.values()} & {*only}
-    ]
+    rows = [row for section in sections for row in section.table]
+    rows = [row for row in rows if not only or {str(value) for value in row.values()} & {*only}]
     heads = list(dict.fromkeys(name for row in rows for name in row))
     return _lines(heads, [[row.get(head) for head in heads] for row in rows])
 
@@ -158,3 +174,94 @@ def _cell(value: Any) -> str:
     if abs(number) >= 100 or number == int(number):
         return f"{number:,.0f}"
     return f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"
+
+
+def _draw(path: Path, section: Section) -> None:
+    with mpl_style.context(_STYLE):
+        height = 1.0 + 0.3 * len(section.rows) if section.rows else 4.2
+        drawing = Drawing(figsize=(8, height), layout="constrained")
+        _PLOTS[section.name][1](drawing.add_subplot(), section)
+        drawing.savefig(path, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+
+
+def _latency(axes: Axes, section: Section) -> None:
+    contenders = [name for name in _COLOURS if any(name in row.times for row in section.rows)]
+    thick = 0.8 / len(contenders)
+    for number, name in enumerate(contenders):
+        found = [(place, row.times[name]) for place, row in enumerate(section.rows) if name in row.times]
+        positions = [place + (number - (len(contenders) - 1) / 2) * thick for place, _ in found]
+        medians = [figure.median for _, figure in found]
+        spread = [[f.median - f.low for _, f in found], [f.high - f.median for _, f in found]]
+        axes.barh(positions, medians, thick, color=_COLOURS[name], label=name)
+        axes.errorbar(medians, positions, xerr=spread, fmt="none", ecolor=_SPREAD, elinewidth=1)
+    axes.set_yticks(range(len(section.rows)), [row.operation for row in section.rows])
+    axes.set_ylim(len(section.rows) - 0.5, -0.5)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(_THOUSANDS)
+    axes.minorticks_off()
+    axes.set_xlabel("µs a call, logarithmic")
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(contenders))
+
+
+def _growth(axes: Axes, section: Section) -> None:
+    sizes = [name for name in section.table[0] if name.replace(",", "").isdecimal()]
+    actors = [int(size.replace(",", "")) for size in sizes]
+    for kind, (label, colour) in _KINDS.items():
+        curves = [[row[size] / row[sizes[0]] for size in sizes] for row in section.table if row["kind"] == kind]
+        for curve in curves:
+            axes.plot(actors, curve, color=colour, linewidth=0.7, alpha=0.35)
+        if curves:
+            median = [statistics.median(column) for column in zip(*curves, strict=True)]
+            axes.plot(actors, median, color=colour, linewidth=2, marker="o", label=label)
+    axes.axhline(_GROWTH_TARGET, color=_LIMIT, linestyle="--", linewidth=1, label="target")
+    _x_log(axes, actors, sizes, "actors, logarithmic; thin: one operation, thick: their median")
+    axes.set_ylabel(f"time / time with {sizes[0]} actors")
+    axes.legend(loc="lower left", ncols=2)
+
+
+def _threads(axes: Axes, section: Section) -> None:
+    operations = dict.fromkeys(row["operation"] for row in section.table)
+    for operation, marker in zip(operations, "os^v", strict=False):
+        rows = [row for row in section.table if row["operation"] == operation]
+        for name, line in (("floor", "--"), ("ours", "-")):
+            x, y = [row["threads"] for row in rows], [row[name] for row in rows]
+            axes.plot(x, y, line, color=_COLOURS[name], marker=marker, label=f"{operation}, {name}")
+    threads = sorted({row["threads"] for row in section.table})
+    _x_log(axes, threads, [str(count) for count in threads], "threads, each with a connection")
+    axes.set_ylabel("operations a second")
+    axes.yaxis.set_major_formatter(_THOUSANDS)
+    axes.legend()
+
+
+def _x_log(axes: Axes, values: list[int], labels: list[str], text: str) -> None:
+    axes.set_xscale("log")
+    axes.set_xticks(values, labels)
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(text)
+
+
+def _migration(axes: Axes, section: Section) -> None:
+    table = [row for row in section.table if not row["data"].startswith("items")]
+    steps = list(dict.fromkeys(row["step"] for row in table))
+    scenarios = list(dict.fromkeys(row["data"] for row in table))
+    thick = 0.8 / len(scenarios)
+    for number, (name, colour) in enumerate(zip(scenarios, _COLOURS.values(), strict=False)):
+        left = (number - (len(scenarios) - 1) / 2) * thick
+        rates = {steps.index(row["step"]) + left: row["rows/s"] for row in table if row["data"] == name}
+        axes.bar([*rates], [*rates.values()], thick, color=colour, label=name)
+    axes.set_xticks(range(len(steps)), steps)
+    axes.set_ylabel("rows a second")
+    axes.yaxis.set_major_formatter(_THOUSANDS)
+    axes.grid(visible=False, axis="x")
+    axes.legend()
+
+
+_PLOTS: dict[str, Any] = {
+    **{name: (f"latency-{name}", _latency) for name in ("postgresql", "network", "dynamodb")},
+    "growth": ("growth", _growth),
+    "threads": ("threads", _threads),
+    "migration": ("migration", _migration),
+}

@@ -9,22 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from testbed.machine import describe_machine
+from benchmarks.machine import describe_machine, note
 
-__all__ = ["SECTIONS", "Figure", "Row", "Section", "Verdict", "figure", "ratios", "read_sections", "write_sections"]
+__all__ = ["Figure", "Row", "Section", "Verdict", "figure", "ratios", "read_sections", "write_sections"]
 
-SECTIONS = (
-    "postgresql",
-    "network",
-    "threads",
-    "cold start",
-    "memory",
-    "dynamodb",
-    "requests",
-    "growth",
-    "growth network",
-    "bulk",
-    "migration",
+_ORDER = (
+    *("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests"),
+    *("growth", "growth network", "bulk", "migration"),
 )
 """The names of all sections, in the order of the page."""
 
@@ -78,7 +69,6 @@ class Row:
     """One operation: microseconds a call of each contender, and how they compare.
 
     Attributes:
-        over: ours less the floor, in microseconds.
         ratio: ours to the floor.
         cpu: the same of the client's processor time.
         baseline_ratio: the baseline to ours.
@@ -86,12 +76,9 @@ class Row:
 
     operation: str
     kind: str
-    floor: Figure
-    ours: Figure
-    over: Figure
+    times: dict[str, Figure]
     ratio: Figure
     cpu: Figure
-    baseline: Figure | None = None
     baseline_ratio: Figure | None = None
 
 
@@ -115,47 +102,53 @@ class Section:
     machine: dict[str, str] = field(default_factory=describe_machine)
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def add_row(self, row: Row) -> Row:
+        """Add and return a row, and print it on stderr."""
+        self.rows.append(row)
+        note(f"{row.operation:<36} {', '.join(f'{name} {one.median:,.0f}' for name, one in row.times.items())} µs")
+        return row
+
     def judge(
-        self, subject: str, measure: str, found: Figure, *, least: float | None = None, most: float | None = None
+        self, subject: str, measure: str, found: Figure | None, *, least: float | None = None, most: float | None = None
     ) -> None:
-        """Compare a figure with its target."""
-        self.verdicts.append(Verdict(subject, measure, found, least, most))
+        """Compare a figure, if there is one, with its target."""
+        if found is not None:
+            self.verdicts.append(Verdict(subject, measure, found, least, most))
 
 
 def read_sections(directory: Path) -> list[Section]:
     """Return the sections that the JSON file in this directory has."""
     path = directory / "bench.json"
     content = json.loads(path.read_text()) if path.exists() else {}
-    return [_section(values) for values in content.values()]
+    return [
+        Section(**{**one, "rows": _typed(Row, one["rows"]), "verdicts": _typed(Verdict, one["verdicts"])})
+        for one in content.values()
+    ]
 
 
-def _section(values: dict[str, Any]) -> Section:
-    rows = [Row(**_figures(row)) for row in values["rows"]]
-    return Section(**{**values, "rows": rows, "verdicts": [Verdict(**_figures(one)) for one in values["verdicts"]]})
+def _typed(kind: Any, rows: list[dict[str, Any]]) -> list[Any]:
+    return [kind(**_figures(row)) for row in rows]
 
 
-def _figures(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: Figure(*value) if isinstance(value, list) else value for name, value in values.items()}
+def _figures(value: Any) -> Any:
+    """Return a value with figures instead of lists."""
+    if isinstance(value, dict):
+        return {name: _figures(one) for name, one in value.items()}
+    return Figure(*value) if isinstance(value, list) else value
 
 
 def write_sections(directory: Path, sections: Iterable[Section]) -> None:
     """Write these sections into the JSON file, beside those of earlier runs: a row a line, of four digits."""
     measured = {section.name: section for section in [*read_sections(directory), *sections]}
-    parts = [f"{json.dumps(name)}: {{\n{_text(measured[name])}\n}}" for name in SECTIONS if name in measured]
+    parts = [f"{json.dumps(name)}: {{\n{_text(measured[name])}\n}}" for name in _ORDER if name in measured]
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "bench.json").write_text("{" + ",\n".join(parts) + "}\n")
 
 
 def _text(section: Section) -> str:
     values = json.loads(json.dumps(asdict(section)), parse_float=lambda text: float(f"{float(text):.4g}"))
-    lists = {name: values.pop(name) for name in ("rows", "verdicts", "table")}
-    parts = [f"{_line(name)}: [{','.join(map(_row, rows))}]" for name, rows in lists.items()]
-    return ",\n".join([_line(values)[1:-1], *parts])
-
-
-def _row(row: dict[str, Any]) -> str:
-    return "\n" + _line({name: value for name, value in row.items() if value is not None})
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    parts = []
+    for name in ("rows", "verdicts", "table"):
+        rows = [{key: value for key, value in row.items() if value is not None} for row in values.pop(name)]
+        parts.append(f'"{name}": [' + ",".join(f"\n{json.dumps(row, ensure_ascii=False)}" for row in rows) + "]")
+    return ",\n".join([json.dumps(values, ensure_ascii=False)[1:-1], *parts])

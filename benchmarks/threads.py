@@ -5,25 +5,21 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from itertools import chain, cycle
-from typing import TypeVar
 
 from actingweb.db import DbError
 from benchmarks.floor import PostgresFloor
+from benchmarks.machine import note
 from benchmarks.postgresql import record
 from benchmarks.results import Section, figure, ratios
-from testbed.machine import note
+from benchmarks.servers import PostgresServer, use
+from benchmarks.worker import apart, in_threads, rate
 from testbed.operations.calls import Call, load_classes
 from testbed.operations.timed import TIMED
-from testbed.own_schemas import PostgresServer, use
 
 __all__ = ["measure"]
-
-T = TypeVar("T")
 
 _THREADS = (1, 4, 16)
 _THROUGHPUT = 0.85
@@ -47,10 +43,10 @@ def measure(server: PostgresServer, rounds: int, seconds: float) -> Section:
             use({**server.environment, "PG_POOL_MIN_SIZE": "1", "PG_POOL_MAX_SIZE": str(threads)})
             with ExitStack() as stack:
                 held = [PostgresFloor(stack.enter_context(server.connect())) for _ in range(threads)]
-                floors = _apart([floor.calls(recordings[operation.name].calls) for floor in held])
-                each = _apart([ours] * threads)
+                floors = apart([floor.calls(recordings[operation.name].calls) for floor in held])
+                each = apart([ours] * threads)
                 # The first warms up.
-                rates = [(_rate(floors, seconds), _rate(each, seconds)) for _ in range(-1, rounds)][1:]
+                rates = [(rate(floors, seconds), rate(each, seconds)) for _ in range(-1, rounds)][1:]
             floor_rates, our_rates = zip(*rates, strict=True)
             ratio = ratios(our_rates, floor_rates)
             subject = f"{operation.name}, {threads} threads"
@@ -64,36 +60,12 @@ def measure(server: PostgresServer, rounds: int, seconds: float) -> Section:
     return section
 
 
-def _apart(calls: Sequence[Sequence[Call]]) -> list[list[Call]]:
-    """Let each begin at another row, so that they do not wait for one another's locks."""
-    starts = [number * len(each) // len(calls) for number, each in enumerate(calls)]
-    return [[*each[start:], *each[:start]] for each, start in zip(calls, starts, strict=True)]
-
-
-def _rate(calls: Sequence[Sequence[Call]], seconds: float) -> float:
-    """Return how many calls a second the threads make, each of them its own."""
-
-    def work(each: Sequence[Call], stop: threading.Event) -> int:
-        done = 0
-        for call in cycle(each):
-            call()
-            done += 1
-            if stop.is_set():
-                break
-        return done
-
-    counts, took = _in_threads([partial(work, each) for each in calls], seconds)
-    return sum(counts) / took
-
-
 def _crowd(section: Section, calls: Sequence[Call], rounds: int, seconds: float) -> None:
-    subject = f"{_CROWD} threads on {_CONNECTIONS} connections"
-    worst: list[float] = []
     failed: list[DbError] = []
 
-    def work(stop: threading.Event) -> list[float]:
+    def work(each: Sequence[Call], stop: threading.Event) -> list[float]:
         latencies = []
-        for call in cycle(calls):
+        for call in cycle(each):
             began = time.perf_counter()
             try:
                 call()
@@ -104,26 +76,10 @@ def _crowd(section: Section, calls: Sequence[Call], rounds: int, seconds: float)
                 break
         return latencies
 
+    worst = []
     for _ in range(rounds):
-        latencies = list(chain.from_iterable(_in_threads([work] * _CROWD, seconds)[0]))
+        latencies = list(chain.from_iterable(in_threads(work, [calls] * _CROWD, seconds)[0]))
         worst.append(statistics.quantiles(latencies, n=100)[98] / statistics.median(latencies))
+    subject = f"{_CROWD} threads on {_CONNECTIONS} connections"
     section.judge(subject, "p99 / median of the latency", figure(worst), most=_WORST)
     section.judge(subject, "operations that failed", figure([len(failed)]), most=0)
-
-
-def _in_threads(work: Sequence[Callable[[threading.Event], T]], seconds: float) -> tuple[list[T], float]:
-    """Run each in a thread of its own for so long; return what they returned, and the seconds that it took."""
-    stop, ready = threading.Event(), threading.Barrier(len(work) + 1)
-
-    def run(one: Callable[[threading.Event], T]) -> T:
-        ready.wait()
-        return one(stop)
-
-    with ThreadPoolExecutor(len(work)) as threads:
-        results = [threads.submit(run, one) for one in work]
-        ready.wait()
-        began = time.perf_counter()
-        time.sleep(seconds)
-        stop.set()
-        took = time.perf_counter() - began
-    return [result.result() for result in results], took

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,20 +11,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 import boto3
 import psycopg
 from botocore.config import Config as ClientConfig
+from botocore.session import Session
 from psycopg import sql
 
+from actingweb.db.dynamodb.wire.client import Client as WireClient
+from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.embedded.dynamodb import dynamodb_environment
 from actingweb.embedded.postgres import postgres_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
 
 # A password with quotes and a server outside UTC, because careless code fails on them.
 _AWKWARD_PASSWORD = 'it\'s a "pass word" of 100 %'
 # Tests cause deadlocks, so the server should detect them soon.
 SERVER_SETTINGS = {"timezone": "America/New_York", "deadlock_timeout": "50ms"}
 _DELETES_PER_REQUEST = 25
+_PATIENT = Limits(connect=10, answer=60)
 _PARTS = {
     "host": "PG_DB_HOST",
     "port": "PG_DB_PORT",
@@ -82,6 +84,12 @@ class DynamoDBTarget:
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
             config=ClientConfig(parameter_validation=False),
         )
+
+    def wire_client(self) -> WireClient:
+        """Return a new client of the package's own."""
+        session = Session()
+        session.set_credentials(self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"])
+        return WireClient(session, self.environment["AWS_DEFAULT_REGION"], self.environment["AWS_DB_HOST"])
 
 
 @contextmanager
@@ -171,14 +179,11 @@ class DynamoDBTables:
 
     def __init__(self, target: DynamoDBTarget, prefix: str) -> None:
         self.environment = {**target.environment, "AWS_DB_PREFIX": prefix}
-        self._target = target
         self._prefix = prefix
         self.client = target.connect()
+        # Tables are wiped after each test, which takes boto3 several times as long.
+        self._wire = target.wire_client()
         self._keys: dict[str, list[str]] = {}
-
-    def connect(self) -> DynamoDBClient:
-        """Return a new client."""
-        return self._target.connect()
 
     def wipe(self) -> None:
         """Remove all items."""
@@ -190,9 +195,10 @@ class DynamoDBTables:
         for table in self._tables():
             self.client.delete_table(TableName=table)
         self.client.close()
+        self._wire.close()
 
     def _tables(self) -> list[str]:
-        pages = self.client.get_paginator("list_tables").paginate()
+        pages = self._pages("ListTables", {}, "LastEvaluatedTableName", "ExclusiveStartTableName")
         return [name for page in pages for name in page["TableNames"] if name.startswith(self._prefix)]
 
     def _key_of(self, table: str) -> list[str]:
@@ -202,12 +208,20 @@ class DynamoDBTables:
         return self._keys[table]
 
     def _wipe_table(self, table: str) -> None:
-        pages = self.client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-        key = self._key_of(table)
-        keys = ({name: item[name] for name in key} for page in pages for item in page["Items"])
-        while batch := list(itertools.islice(keys, _DELETES_PER_REQUEST)):
-            deletes: list[WriteRequestTypeDef] = [{"DeleteRequest": {"Key": item_key}} for item_key in batch]
-            self.client.batch_write_item(RequestItems={table: deletes})
+        scan = {"TableName": table, "ConsistentRead": True}
+        for page in self._pages("Scan", scan, "LastEvaluatedKey", "ExclusiveStartKey"):
+            keys = [{name: item[name] for name in self._key_of(table)} for item in page["Items"]]
+            for start in range(0, len(keys), _DELETES_PER_REQUEST):
+                deletes = [{"DeleteRequest": {"Key": key}} for key in keys[start : start + _DELETES_PER_REQUEST]]
+                self._wire.send("BatchWriteItem", {"RequestItems": {table: deletes}}, _PATIENT)
+
+    def _pages(self, operation: str, request: Mapping[str, Any], last: str, start: str) -> Iterator[dict[str, Any]]:
+        while True:
+            page = self._wire.send(operation, request, _PATIENT)
+            yield page
+            if last not in page:
+                return
+            request = {**request, start: page[last]}
 
 
 class MemoryTables:

@@ -8,7 +8,7 @@ Each test starts without any setting of `actingweb.db` in the environment and wi
   settings that name the server, and `connect()`.
 * `new_actor`: a function `(actor_id=None) -> str` that stores an actor on `backend`; `actor_id`: one such actor's id.
 * `pg`: a psycopg autocommit connection with the session's schema as search path, for raw SQL.
-* `ddb`: a boto3 client for raw requests; `tests.support.ddb_table(suffix)` names a table.
+* `ddb`: the session's boto3 client, for raw requests; `tests.support.ddb_table(suffix)` names a table.
 * `set_env`: `set_env(NAME="value", OTHER=None)` sets or unsets variables for the test, forgetting settings, pool and
   known tables now and after the test. Another `AWS_DB_PREFIX` should begin with the session's, so that its tables are
   cleaned up too.
@@ -151,8 +151,6 @@ def pg(postgres_tables: PostgresTables) -> Iterator[psycopg.Connection[tuple[Any
 
 
 @pytest.fixture
-def ddb(dynamodb_tables: DynamoDBTables) -> Iterator[DynamoDBClient]:
-    """Make a client for the session's server."""
-    client = dynamodb_tables.connect()
-    yield client
-    client.close()
+def ddb(dynamodb_tables: DynamoDBTables) -> DynamoDBClient:
+    """Return the session's client."""
+    return dynamodb_tables.client

@@ -15,7 +15,19 @@ import pytest
 
 _DIRECTORY = Path(__file__).parent
 # A parallel run gives out whole modules: those that take longest are not left for its end.
-_LONG = ("conformance", "guide", "migration", "dynamodb", "faults", "embedded", "schema")
+_LONG = (
+    "conformance",
+    "guide",
+    "migration",
+    "supply",
+    "faults",
+    "dynamodb",
+    "embedded",
+    "schema",
+    "postgresql",
+    "cli",
+    "test_session.py",
+)
 _NOT_QUICK = (
     "benchmarks",
     "cli",

@@ -6,7 +6,7 @@ import typer
 
 from actingweb.cli.doctor import EXIT_CODES, doctor
 from actingweb.cli.format import FORMAT
-from actingweb.cli.migrate import migrate
+from actingweb.cli.migrate_live import migrate
 from actingweb.cli.schema import schema
 
 __all__ = ["main", "migrate"]

@@ -1,4 +1,4 @@
-"""The operations that are timed: `TIMED` on rows that they create, `GROWTH` on the rows of `testbed.population`.
+"""The operations that are timed: `TIMED` on rows that they create, `GROWTH` on the rows of `benchmarks.population`.
 
 Each call of `GROWTH` uses another actor, drawn at random. The variable named by `ACTORS` has the number of actors.
 """

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +37,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 __all__ = ["Doctor", "Report", "doctor_here", "doctor_with", "place", "tls_server"]
-
-_COMMAND = """
-import typer
-from actingweb.cli.doctor import doctor
-application = typer.Typer()
-application.command()(doctor)
-application()
-"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +94,7 @@ class Doctor:
 
 def doctor_with(directory: Path, environment: Mapping[str, str]) -> Doctor:
     """Return the command in a directory, with an environment."""
-    return Doctor(Tool(directory, {"PATH": "/usr/bin:/bin", **environment}, (sys.executable, "-c", _COMMAND)))
+    return Doctor(Tool(directory, {"PATH": "/usr/bin:/bin", **environment}, ("-m", "actingweb_db", "doctor")))
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import sys
 import pytest
 
 from actingweb.db import __version__
+from tests import forked
 
 _HEAVY = ("alembic", "sqlalchemy", "psycopg", "pynamodb", "botocore")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    command = [sys.executable, "-m", "actingweb_db", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return forked.run(["-m", "actingweb_db", *arguments])
 
 
 def test_version() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,8 @@ class TestReport:
     def test_a_missing_driver(self, doctor: Doctor) -> None:
         directory = doctor.tool.directory
         (directory / "sitecustomize.py").write_text("import sys; sys.modules['psycopg'] = None\n")
-        report = doctor.having(PYTHONPATH=str(directory)).report("--backend", "both")
+        lacking = Doctor(replace(doctor.tool, fresh=True)).having(PYTHONPATH=str(directory))
+        report = lacking.report("--backend", "both")
         assert report.exit_code == 2
         assert "actingweb-db[postgresql]" in report.said("libpq")
         assert report.level("credentials") == "ok"

@@ -65,7 +65,8 @@ def run(tree: Path, *, harness: str = HARNESS, module: str = "") -> tuple[int, s
     _, *command = f"{COMMAND}/{module}".replace(HARNESS, harness).split()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
-        [sys.executable, *command, "-p", "no:cacheprovider", "-q"],
+        # Explained assertions would take half the time of a run, in a tree that nobody used before.
+        [sys.executable, *command, "-p", "no:cacheprovider", "-q", "--assert=plain"],
         cwd=tree,
         env=environment | {"PYTHONPATH": str(tree / "mypackage")},
         stdout=subprocess.PIPE,

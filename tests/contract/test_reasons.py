@@ -8,17 +8,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from botocore import exceptions as botocore
-from botocore.exceptions import ClientError
 
 import actingweb.db
 from actingweb.db import DbError, DbUnknownActorError
 from actingweb.db import exceptions as public
 from actingweb.db.dynamodb import errors as dynamodb
 from actingweb.db.dynamodb.sent import Sent
+from actingweb.db.dynamodb.wire.failures import ServiceError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql import errors as postgresql
 
@@ -130,14 +131,13 @@ SENT = [
 @pytest.mark.parametrize("executed", [False, True])
 @pytest.mark.parametrize("code", [*dynamodb._CODES, "ValidationException", "InternalServerError", "SomethingNew", ""])
 def test_codes_of_dynamodb(code: str, executed: bool, sent: Sent | None) -> None:
-    check(dynamodb.fault_of(ClientError({"Error": {"Code": code, "Message": "hidden"}}, "GetItem"), executed, sent))
+    check(dynamodb.fault_of(ServiceError(400, code, "hidden"), executed, sent))
 
 
 @pytest.mark.parametrize("phrase", [phrase for phrase, _ in dynamodb._PHRASES])
 def test_refusals_of_dynamodb(phrase: str) -> None:
-    answer = {"Error": {"Code": "ValidationException", "Message": f"hidden {phrase} hidden"}}
     for sent in SENT:
-        check(dynamodb.fault_of(ClientError(answer, "GetItem"), False, sent))  # type: ignore[arg-type]
+        check(dynamodb.fault_of(ServiceError(400, "ValidationException", f"hidden {phrase} hidden"), False, sent))
 
 
 def botocore_errors(kind: type[Exception]) -> set[type[Exception]]:
@@ -151,9 +151,16 @@ def test_errors_of_botocore(kind: type[Exception]) -> None:
         check(dynamodb.fault_of(error, False, sent))
 
 
+@pytest.mark.parametrize("answer", [{}, {"Error": {"Code": "AccessDenied"}}, {"Error": {"Code": "see hidden: x"}}])
+def test_what_the_service_of_the_credentials_refuses(answer: Any) -> None:
+    for sent in SENT:
+        check(dynamodb.fault_of(botocore.ClientError(answer, "AssumeRole"), False, sent))
+
+
 def documented() -> set[str]:
     meanings = [*postgresql.BY_SQLSTATE.values(), *(meaning for _, meaning in postgresql.BY_CLASS)]
-    verdicts = [*dynamodb._CODES.values(), *(verdict for _, verdict in (*dynamodb._PHRASES, *dynamodb._CLASSES))]
+    tables = (*dynamodb._PHRASES, *dynamodb._CLASSES, *dynamodb._classes_of_sdk())
+    verdicts = [*dynamodb._CODES.values(), *(verdict for _, verdict in tables)]
     return {
         *(reason for _, reason in (*meanings, *postgresql.BY_CONNECT_CODE.values())),
         *(verdict.reason for verdict in verdicts),

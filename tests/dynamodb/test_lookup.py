@@ -97,6 +97,13 @@ class TestFallbacks:
             get_property(backend).get_actor_id_from_property("email", "x@y")
 
 
+def test_a_refusal_that_does_not_say_what_is_stored_is_no_success(backend: Backend, proxy: SpoilingProxy) -> None:
+    """A service that is compatible with DynamoDB may leave the item out."""
+    proxy.spoilers.append(failing("ConditionalCheckFailedException"))
+    with pytest.raises(DbError, match="the stored item has no attribute"):
+        DbPropertyLookup().create(property_name="email", value="x@y", actor_id="a")
+
+
 def test_absent_fallbacks_are_asked_once(backend: Backend, proxy: SpoilingProxy) -> None:
     prop = get_property(backend)
     ask: Callable[[], object] = lambda: prop.get_actor_id_from_property("email", "x@y")  # noqa: E731

@@ -6,7 +6,6 @@ requests, and sessions, connections and server of PostgreSQL go away, at times d
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import sys
@@ -16,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -32,6 +30,7 @@ from testbed.dynamodb_proxy import Answer, Send, Spoiler, SpoilingProxy, dropped
 from testbed.servers import DynamoDBTables
 from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.conftest import SetEnv
+from tests.forked import CONTEXT
 from tests.migration.deployment import SmallPages
 
 __all__ = ["KILLED", "Ended", "Trouble", "trouble_between"]
@@ -82,7 +81,6 @@ class Trouble:
     server: PostgresServer
     proxy: TcpProxy
     environment: Mapping[str, str]
-    context: ForkServerContext
     chance: random.Random
     patience: float = 0.5
     is_on: bool = True
@@ -102,7 +100,7 @@ class Trouble:
     def run(self, *arguments: str) -> Ended:
         """Run the tool until it ends or is killed."""
         output = self.directory / "output"
-        process = self.context.Process(target=_work, args=(arguments, self.directory, output, self.environment))
+        process = CONTEXT.Process(target=_work, args=(arguments, self.directory, output, self.environment))
         process.start()
         if self.is_on:
             self._disturb(process)
@@ -180,8 +178,6 @@ def trouble_between(
 
     `secrets`: PG_DB_PASSWORD and AWS_SECRET_ACCESS_KEY.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "actingweb.migration.cli.load", "botocore.session"])
     with (
         PostgresServer(password=secrets["PG_DB_PASSWORD"], fsync=False) as server,
         tcp_proxy("127.0.0.1", server.connection.port) as proxy,
@@ -197,4 +193,4 @@ def trouble_between(
             "PG_DB_PORT": str(proxy.port),
             "COLUMNS": "200",
         }
-        yield Trouble(directory, source, server, proxy, environment, context, random.Random(13))
+        yield Trouble(directory, source, server, proxy, environment, random.Random(13))

@@ -156,8 +156,10 @@ def _fail_in(package: Path, value: str) -> None:
 
 
 class TestLogs:
+    """All loggers are at their lowest level. The drivers speak, but for those that would show requests and answers."""
+
     @real_backends
-    def test_all_calls_with_all_loggers_at_their_lowest_level(
+    def test_all_calls(
         self,
         backend: Backend,
         actor_id: str,
@@ -165,17 +167,32 @@ class TestLogs:
         caplog: pytest.LogCaptureFixture,
         shown: Callable[[dict[str, Call]], str],
     ) -> None:
-        """The drivers speak too, but for the loggers that would show requests and answers."""
         # Makes a new client and a new pool, whose making is logged as well.
-        set_env()
+        set_env(AWS_SESSION_TOKEN=CANARY)
         text = shown(ready(backend, actor_id, CANARY))
         drivers = {"dynamodb": ("botocore", "urllib3"), "postgresql": ("psycopg",)}[backend.database]
         assert any(record.name.startswith(drivers) for record in caplog.records)
         assert CANARY not in text
 
     @pytest.mark.backends("dynamodb")
+    @pytest.mark.parametrize("transport", ["wire", "botocore"])
+    def test_all_calls_over_each_transport(
+        self,
+        transport: str,
+        backend: Backend,
+        actor_id: str,
+        set_env: SetEnv,
+        shown: Callable[[dict[str, Call]], str],
+    ) -> None:
+        set_env(AWS_DB_TRANSPORT=transport, AWS_SESSION_TOKEN=CANARY)
+        assert CANARY not in shown(ready(backend, actor_id, CANARY))
+
+    @pytest.mark.backends("dynamodb")
+    @pytest.mark.parametrize(("transport", "would_show"), [("wire", False), ("botocore", True)])
     def test_what_is_kept_quiet_would_show_it(
         self,
+        transport: str,
+        would_show: bool,
         backend: Backend,
         actor_id: str,
         set_env: SetEnv,
@@ -185,12 +202,12 @@ class TestLogs:
         """botocore's signer logs each header, the session token among them; the wire client logs nothing."""
         from actingweb.db.dynamodb import driver_logging
 
-        set_env(AWS_DB_TRANSPORT="botocore", AWS_SESSION_TOKEN=CANARY)
+        set_env(AWS_DB_TRANSPORT=transport, AWS_SESSION_TOKEN=CANARY)
         backend.DbProperty.DbProperty().set(actor_id, "name", "quiet")
         assert CANARY not in caplog.text
         monkeypatch.setattr(driver_logging._filter, "filter", lambda _: True)
         backend.DbProperty.DbProperty().set(actor_id, "name", "shown")
-        assert any(record.name.startswith("botocore") and CANARY in record.getMessage() for record in caplog.records)
+        assert (CANARY in caplog.text) == would_show
 
 
 class TestReprs:

@@ -66,7 +66,8 @@ def tool(
     unfit = {"id": {"S": actor_id}, "name": {"S": "unfit"}, "value": {"S": f"{CANARY}\x00"}}
     ddb.put_item(TableName=table, Item=unfit)
     environment = {**postgres_tables.environment, **dynamodb_tables.environment, "AWS_SECRET_ACCESS_KEY": KEY}
-    yield Tool(tmp_path, {**environment, "PATH": "/usr/bin:/bin", "COLUMNS": "200"})
+    # The list of processes shows the arguments of an interpreter.
+    yield Tool(tmp_path, {**environment, "PATH": "/usr/bin:/bin", "COLUMNS": "200"}, fresh=True)
     pg.execute("DROP TABLE IF EXISTS migration_progress, migration_property_lookup_v2")
     postgres_tables.wipe()
     dynamodb_tables.wipe()

@@ -31,7 +31,6 @@ pytestmark = pytest.mark.backends("dynamodb")
 
 TIMEOUT = 2.0
 GRACE = 48.0
-"""Seconds that a busy machine may add; the driver's own limit is a minute."""
 """Seconds that a busy machine may add, most of them for making a client."""
 
 REFUSING = "http://127.0.0.1:1"
@@ -202,9 +201,9 @@ def test_a_configuration_file_that_is_wrong(
     [
         (
             b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>",
-            "AccessDenied",
+            "the service that gives the AWS credentials refused with AccessDenied",
         ),
-        (b"a page of a proxy", "the database failed to answer"),
+        (b"a page of a proxy", "could not be fetched"),
     ],
 )
 def test_a_role_that_may_not_be_assumed(
@@ -215,6 +214,47 @@ def test_a_role_that_may_not_be_assumed(
     with scripted(lambda _: reply(answer, 403)) as server:
         without_credentials(AWS_ENDPOINT_URL_STS=server.url)
         _are(raised(), reason)
+    without_credentials(AWS_ENDPOINT_URL_STS=REFUSING, AWS_MAX_ATTEMPTS="1")
+    _are(raised(), "could not be fetched")
+
+
+KEYS = '{"Version": 1, "AccessKeyId": "x", "SecretAccessKey": "y", "SessionToken": "z", "Expiration": '
+
+
+@pytest.mark.parametrize(
+    "printed", ["nonsense", "[]", '{"Version": 1}', f'{KEYS}"long ago"}}', f'{KEYS}"2020-01-01T00:00:00Z"}}']
+)
+def test_a_program_that_gives_nonsense_or_expired_credentials(
+    printed: str, raised: Callable[[], list[DbError]], without_credentials: SetEnv, tmp_path: Path
+) -> None:
+    (tmp_path / "printed").write_text(printed)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = cat {tmp_path / 'printed'}\n")
+    without_credentials()
+    _are(raised(), "could not be fetched")
+
+
+def test_a_bundle_of_certificates_that_does_not_exist(
+    raised: Callable[[], list[DbError]], limited: SetEnv, tmp_path: Path
+) -> None:
+    for bundle in ("absent", "nonsense"):
+        (tmp_path / "nonsense").write_text("nonsense")
+        limited(AWS_DB_HOST="https://localhost:1", AWS_CA_BUNDLE=str(tmp_path / bundle))
+        _are(raised(), "the trusted certificates cannot be read: check AWS_CA_BUNDLE")
+
+
+def test_an_endpoint_of_the_aws_settings_that_is_no_url(raised: Callable[[], list[DbError]], limited: SetEnv) -> None:
+    limited(AWS_DB_HOST=None, AWS_ENDPOINT_URL_DYNAMODB="not a URL")
+    _are(raised(), "the URL of the endpoint is not valid: check AWS_DB_HOST")
+
+
+def test_a_proxy_that_only_botocore_can_use(
+    raised: Callable[[], list[DbError]], limited: SetEnv, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("HTTPS_PROXY", "https://127.0.0.1:1")
+    limited(AWS_DB_HOST="https://localhost:1", AWS_DB_TRANSPORT="wire")
+    for error in raised():
+        assert type(error) is DbConnectionError
+        assert "does not begin with http://" in str(error)
 
 
 def _are(errors: list[DbError], reason: str) -> None:

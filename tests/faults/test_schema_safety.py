@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import threading
@@ -25,6 +24,7 @@ from actingweb.db.postgresql.schema_check import COMMAND
 from actingweb.db.utils import compute_lookup_key
 from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
+from tests.forked import CONTEXT
 from tests.schema.alembic_process import finish, start
 from tests.schema.conftest import BASELINE, Place, open_place
 from tests.schema.databases import settings_of
@@ -86,8 +86,6 @@ def test_upgrades_at_the_same_time(place: Place, filled: bool, amount: Amount) -
 def test_upgrades_killed_at_random_moments(place: Place, amount: Amount, figures: Figures) -> None:
     """Whenever it is killed, all is as before or all is done, and the next one goes on from there."""
     chance = random.Random(14)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "alembic.command", "sqlalchemy.dialects.postgresql.psycopg"])
     environment = {name: value for name, value in os.environ.items() if name.startswith("PG_")}
     after = upgraded_state(place)
     began = time.monotonic()
@@ -97,7 +95,7 @@ def test_upgrades_killed_at_random_moments(place: Place, amount: Amount, figures
         before = state(place)
         while place.rows("SELECT version_num FROM alembic_version") == [(BASELINE,)]:
             assert state(place) == before
-            process = context.Process(target=upgrade_alone, args=(environment,))
+            process = CONTEXT.Process(target=upgrade_alone, args=(environment,))
             process.start()
             process.join(chance.uniform(0, seconds))
             assert process.exitcode in (None, 0)

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import subprocess
-import sys
 import tempfile
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.environments import InstallationError, cached_environment, pip
 from tests.supply.wheel import build_wheel
+
+__all__ = ["Environment", "framework_environment"]
 
 FRAMEWORK = "actingweb[fastapi,postgresql]==3.15.1"
 _FRAMEWORK_ALONE = "actingweb==3.15.1"
-_DIRECTORY = f"beside-framework-3.15.1-python{sys.version_info.major}.{sys.version_info.minor}"
+_NAME = "beside-framework-3.15.1"
 FRAMEWORK_STORAGE = "actingweb"
 OWN_STORAGE = "actingweb_db/lib/actingweb"
 """Where in site-packages the two distributions have their `db`."""
-_PIP_SECONDS = 600
 _ORIGINS = (
     "import actingweb, actingweb.interface, actingweb.db; print(actingweb.__file__, actingweb.db.__file__, sep='\\n')"
 )
-
-
-class InstallationError(RuntimeError):
-    """Something cannot be installed, or what was installed is not what Python imports."""
 
 
 @dataclass(frozen=True)
@@ -86,30 +80,18 @@ class Environment:
         self._pip("check")
 
     def _pip(self, *arguments: str) -> None:
-        command = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_SECONDS, check=False)
-        if result.returncode != 0:
-            reason = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()[-1]
-            raise InstallationError(f"pip {' '.join(arguments)}: {reason}")
+        pip(self.python, *arguments)
 
 
 @contextmanager
 def framework_environment() -> Iterator[Environment]:
     """Yield an environment with the framework and this tree's wheel; one run at a time has it.
 
-    It is kept in `$ACTINGWEB_CACHE`, else `~/.cache/actingweb`, where each run installs this tree's wheel anew. Raise
-    `InstallationError` if something cannot be installed.
+    It is kept in a cache, where each run installs this tree's wheel anew. Raise `InstallationError` if something cannot
+    be installed.
     """
-    cache = Path(os.environ.get("ACTINGWEB_CACHE") or Path.home() / ".cache" / "actingweb")
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{_DIRECTORY}.lock").open("w") as lock, tempfile.TemporaryDirectory() as dist:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        environment = Environment(cache / _DIRECTORY, build_wheel(Path(dist)))
-        ready = environment.directory / "ready"
-        if not ready.exists():
-            venv.create(environment.directory, clear=True, with_pip=True)
-            environment._pip("install", "--retries=2", "--timeout=15", FRAMEWORK)
-            ready.touch()
+    with cached_environment(_NAME, FRAMEWORK) as python, tempfile.TemporaryDirectory() as dist:
+        environment = Environment(python.parents[1], build_wheel(Path(dist)))
         environment.reinstall_framework()
         environment.install_wheel()
         yield environment

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from actingweb.embedded.process import EmbeddedServerError
+from testbed.environments import InstallationError
 from tests.framework.client import UnexpectedAnswerError, expect
 from tests.framework.databases import BACKENDS, Database, mentioning, open_database
 from tests.framework.handover import WAYS
@@ -25,7 +26,6 @@ from tests.framework.installation import (
     FRAMEWORK,
     OWN_STORAGE,
     Environment,
-    InstallationError,
     framework_environment,
 )
 from tests.framework.process import CommandError, application, run_command

@@ -16,6 +16,7 @@ import pytest
 
 from actingweb.embedded.dynamodb import DynamoDBServer
 from actingweb.embedded.postgres import PostgresServer
+from tests import forked
 
 from .blocks import ROOT, blocks
 from .reader import Reader, name_superuser, superuser_conninfo
@@ -71,7 +72,8 @@ def reader(desk: Desk) -> Iterator[Reader]:
         connection.execute("CREATE DATABASE actingweb OWNER actingweb")
     reader.environment |= {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": before["PGPORT"]}
     reader.environment |= {"PG_DB_PASSWORD": "secretpassword"}
-    reader.type(ALEMBIC.format("upgrade head"))
+    step = forked.run(["-m", "alembic", "upgrade", "head"], ROOT / "actingweb/db/postgresql", reader.environment)
+    assert step.returncode == 0, step.stderr
     yield reader
     reader.environment = before
     reader.remember_password("actingweb", "secretpassword")

@@ -122,7 +122,7 @@ class Reader:
         self.directory.mkdir()
         for name in _PARTS_OF_A_CLONE:
             if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, self.directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(ROOT / name, self.directory / name)
             else:
                 shutil.copy(ROOT / name, self.directory)
 

@@ -14,6 +14,9 @@ from .blocks import Block, blocks
 from .conftest import Desk
 from .reader import superuser_conninfo
 
+# The first test follows the whole guide.
+pytestmark = pytest.mark.timeout(1200)
+
 _ELSEWHERE = ("not run here", "postgresql.conf", "crontab", "file deploy", "the schema")
 
 

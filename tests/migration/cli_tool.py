@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests import forked
 from tests.support import PATIENCE
 from tests.support import wait_until as wait_until
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "migrate_dynamodb_to_postgresql.py"
+Running = forked.Program | subprocess.Popen[str]
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,14 @@ class Tool:
     """The tool in a working directory and an environment.
 
     Attributes:
-        command: how it is called.
+        program: the arguments of Python that run it.
+        fresh: whether it is run by an interpreter of its own, which takes longer, instead of `forked.Program`.
     """
 
     directory: Path
     environment: Mapping[str, str]
-    command: tuple[str, ...] = (sys.executable, str(SCRIPT))
+    program: tuple[str, ...] = (str(SCRIPT),)
+    fresh: bool = False
 
     def having(self, **variables: str | None) -> Tool:
         """Return the tool with other variables in its environment, or without those that are None."""
@@ -37,21 +41,17 @@ class Tool:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end, without a terminal."""
-        return subprocess.run(
-            [*self.command, *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        with self.start(*arguments) as running:
+            output, errors = running.communicate(timeout=PATIENCE)
+        assert running.returncode is not None
+        return subprocess.CompletedProcess(arguments, running.returncode, output, errors)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> Running:
         """Start it without a terminal."""
+        if not self.fresh:
+            return forked.Program([*self.program, *arguments], self.directory, self.environment)
         return subprocess.Popen(
-            [*self.command, *arguments],
+            [sys.executable, *self.program, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -65,7 +65,7 @@ class Tool:
         child, terminal = pty.fork()
         if child == 0:
             os.chdir(self.directory)
-            os.execve(self.command[0], [*self.command, *arguments], dict(self.environment))
+            os.execve(sys.executable, [sys.executable, *self.program, *arguments], dict(self.environment))
         shown = _talk(terminal, dict(typed))
         os.close(terminal)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown
@@ -85,7 +85,7 @@ def _talk(terminal: int, typed: dict[str, str]) -> str:
             os.write(terminal, f"{typed.pop(question)}\n".encode())
 
 
-def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
+def interrupt(process: Running) -> tuple[int | None, str]:
     """Press Ctrl-C and return the exit code and what stderr says."""
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)

@@ -13,10 +13,10 @@ import pytest
 
 from actingweb.cli import launch
 from actingweb.migration.cli.password_option import PASSWORD_VARIABLE
-from tests.migration.cli_tool import Tool
+from tests.migration.cli_tool import SCRIPT, Tool
 from tests.migration.loads import DOCUMENTS, write_input
 
-MODULE = (sys.executable, "-m", "actingweb.migration")
+MODULE = ("-m", "actingweb.migration")
 CONSOLE = (str(Path(sys.executable).with_name("actingweb-db")), "migrate")
 POSTGRES_FLAGS = ("--pg-host", "--pg-port", "--pg-database", "--pg-user", "--pg-password")
 SOURCE_FLAGS = ("--aws-profile", "--table-prefix", "--segments", "--rcu")
@@ -53,9 +53,9 @@ def silent_server() -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("command", FLAGS)
-@pytest.mark.parametrize("call", [None, CONSOLE, MODULE], ids=["script", "console", "module"])
-def test_help_has_the_options_and_the_exit_codes(bare: Tool, command: str, call: tuple[str, ...] | None) -> None:
-    tool = bare if call is None else Tool(bare.directory, bare.environment, call)
+@pytest.mark.parametrize("program", [(str(SCRIPT),), CONSOLE, MODULE], ids=["script", "console", "module"])
+def test_help_has_the_options_and_the_exit_codes(bare: Tool, command: str, program: tuple[str, ...]) -> None:
+    tool = Tool(bare.directory, bare.environment, program, fresh=command == "export")
     result = tool.run(command, "--help")
     assert (result.returncode, result.stderr) == (0, "")
     for flag in (*FLAGS[command], "--json", "--log-level"):
@@ -143,7 +143,7 @@ def test_a_password_of_the_command_line_leaves_the_list_of_processes(
 
 
 def test_options_of_the_interpreter_are_kept_when_the_password_is_hidden(bare: Tool) -> None:
-    tool = Tool(bare.directory, bare.environment, (sys.executable, "-I", "-X", "importtime", bare.command[1]))
+    tool = Tool(bare.directory, bare.environment, ("-I", "-X", "importtime", str(SCRIPT)), fresh=True)
     result = tool.run(
         "import", "--input-dir", "files", "--pg-host", "127.0.0.1", "--pg-port", "1", "--pg-password", "x"
     )
@@ -156,8 +156,8 @@ MISSING = "import sys; sys.modules[{module!r}] = None; from actingweb.cli.launch
 
 def run_without(module: str, directory: Path) -> str:
     """Run the tool as if a module were not installed; return what stderr says."""
-    command = (sys.executable, "-c", MISSING.format(module=module))
-    result = Tool(directory, {"PATH": "/usr/bin:/bin"}, command).run("export", "--output-dir", "x")
+    program = ("-c", MISSING.format(module=module))
+    result = Tool(directory, {"PATH": "/usr/bin:/bin"}, program, fresh=True).run("export", "--output-dir", "x")
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     return result.stderr

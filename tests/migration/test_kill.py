@@ -2,12 +2,10 @@
 
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from multiprocessing.context import ForkServerContext
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +24,7 @@ from actingweb.migration.mapping import CLAIMS_V2, MAPPINGS
 from actingweb.migration.source.export_dir import ExportDirectory
 from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
+from tests.forked import CONTEXT
 from tests.migration.loads import (
     expected,
     load,
@@ -109,8 +108,7 @@ def work_alone(work: Work, directory: Path, environment: Environment) -> None:
 class Killer:
     """Does work in processes that are killed after times drawn from a fixed seed."""
 
-    def __init__(self, context: ForkServerContext, environment: Environment, seed: int) -> None:
-        self._context = context
+    def __init__(self, environment: Environment, seed: int) -> None:
         self._environment = environment
         self._random = random.Random(seed)
         self.kills = 0
@@ -138,7 +136,7 @@ class Killer:
             seconds *= 1.2
 
     def _ends(self, work: Work, directory: Path, seconds: float | None) -> bool:
-        process = self._context.Process(target=work_alone, args=(work, directory, self._environment))
+        process = CONTEXT.Process(target=work_alone, args=(work, directory, self._environment))
         process.start()
         process.join(seconds)
         if process.exitcode is None:
@@ -148,24 +146,15 @@ class Killer:
         return process.exitcode == 0
 
 
-@pytest.fixture(scope="module")
-def context() -> ForkServerContext:
-    """Return what makes processes that have imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "alembic.script", "botocore.session"])
-    return context
-
-
 @pytest.fixture
 def killer(
-    context: ForkServerContext,
     request: pytest.FixtureRequest,
     postgres_tables: PostgresTables,
     dynamodb_tables: DynamoDBTables,
 ) -> Killer:
     """Return a killer with a seed of the test's own."""
     seed = sum(request.node.name.encode())
-    return Killer(context, {**postgres_tables.environment, **dynamodb_tables.environment}, seed)
+    return Killer({**postgres_tables.environment, **dynamodb_tables.environment}, seed)
 
 
 @pytest.fixture

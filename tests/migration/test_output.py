@@ -94,7 +94,7 @@ def test_a_closed_output_is_told(name: str) -> None:
 
 @pytest.mark.parametrize("json", [[], ["--json"]])
 def test_what_was_done_stays_done(tool: Tool, target: Target, json: list[str]) -> None:
-    command = [*tool.command, "import", "--input-dir", "files", *json]
+    command = [sys.executable, *tool.program, "import", "--input-dir", "files", *json]
     assert without_reader(command, tool.directory, **tool.environment) == (141, "")
     assert stored(target) == expected(DOCUMENTS)
     result = by_shell([*command, "--skip-duplicates"], "> /dev/full", tool.directory, **tool.environment)
@@ -102,7 +102,7 @@ def test_what_was_done_stays_done(tool: Tool, target: Target, json: list[str]) -
 
 
 def test_errors_that_nobody_reads_change_nothing(tool: Tool, target: Target) -> None:
-    command = [*tool.command, "import", "--input-dir", "files"]
+    command = [sys.executable, *tool.program, "import", "--input-dir", "files"]
     for rest in ("2>&-", "2>/dev/full", "<&- 2>&-"):
         result = by_shell(
             [*command, "--skip-duplicates", "--log-level", "DEBUG"], rest, tool.directory, **tool.environment

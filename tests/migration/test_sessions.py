@@ -18,7 +18,7 @@ from testbed.servers import DynamoDBTables, PostgresTables
 from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.migration.cli_tool import Tool
 from tests.migration.loads import DOCUMENTS, write_input
-from tests.schema.test_sessions import LATER_LIMITS, LIMITS, ODD, options
+from tests.schema.test_sessions import LATER_LIMITS, ODD, limits, options
 from tests.support import PATIENCE
 
 if TYPE_CHECKING:
@@ -80,13 +80,10 @@ def test_all_commands_work_with_odd_settings(tool: Tool, ddb: DynamoDBClient, pg
         assert pg.execute("SELECT count(*) FROM actors WHERE id = %s", ["a\\1"]).fetchone() == (1,)
 
 
-@pytest.mark.parametrize("name", [*LIMITS, *LATER_LIMITS])
 @pytest.mark.parametrize(("command", "pooler"), [(IMPORT, "off"), (IMPORT, "on"), (VALIDATE, "on")])
-def test_no_limit_ends_a_command(tool: Tool, pg: Connection, name: str, command: tuple[str, ...], pooler: str) -> None:
+def test_no_limit_ends_a_command(tool: Tool, pg: Connection, command: tuple[str, ...], pooler: str) -> None:
     """It waits for a lock longer than any limit allows."""
-    if pg.info.server_version < LATER_LIMITS.get(name, 0) * 10_000:
-        pytest.skip(f"the server has no {name}")
-    limited = tool.having(PGOPTIONS=options({name: "1000"}), PG_POOLER=pooler)
+    limited = tool.having(PGOPTIONS=limits(pg.info.server_version), PG_POOLER=pooler)
     with pg.transaction():
         pg.execute("LOCK TABLE actors IN ACCESS EXCLUSIVE MODE")
         with limited.start(*command) as process:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 from actingweb.db.postgresql.migrate import ALEMBIC_INI
+from tests.forked import Program
 
 __all__ = ["DIRECTORY", "finish", "start"]
 
@@ -14,13 +14,13 @@ DIRECTORY = Path(ALEMBIC_INI).parent
 _SECONDS = 120
 
 
-def start(*arguments: str, directory: Path = DIRECTORY) -> subprocess.Popen[str]:
+def start(*arguments: str, directory: Path = DIRECTORY) -> Program:
     """Start `alembic` with these arguments."""
-    command = [sys.executable, "-m", "alembic", *arguments]
-    return subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return Program(["-m", "alembic", *arguments], directory, os.environ, one_output=True)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+def finish(process: Program) -> tuple[int | None, str]:
     """Wait for the end; return the exit code and what was printed."""
-    output, _ = process.communicate(timeout=_SECONDS)
+    with process:
+        output, _ = process.communicate(_SECONDS)
     return process.returncode, output

@@ -14,7 +14,7 @@ from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.postgresql.revision import EARLIER, HEAD
 from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.support import PATIENCE, new_id, require_superuser, wait_until
+from tests.support import new_id, require_superuser, wait_until
 
 from .alembic_process import DIRECTORY, finish, start
 from .conftest import BASELINE, Place
@@ -112,7 +112,7 @@ def test_an_upgrade_killed_half_way_leaves_the_old_layout_whole(filled_place: Pl
         process = start("upgrade", "head")
         _wait_until_blocked(filled_place)
         process.kill()
-        process.communicate(timeout=PATIENCE)
+        finish(process)
     _wait_until_gone(filled_place)
     assert (filled_place.contents(), filled_place.layout()) == (rows, layout)
     assert _revision(filled_place) == BASELINE

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
 from psycopg.sql import SQL, Identifier
 
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.embedded.process import free_port
+from tests import forked
 from tests.conftest import SetEnv
 
 from .conftest import BASELINE, Place
@@ -20,8 +20,7 @@ ALL_WELL, USAGE, DIFFERENCES, TARGET = 0, 2, 4, 7
 
 def schema(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `actingweb-db schema`."""
-    command = [sys.executable, "-m", "actingweb_db", "schema", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return forked.run(["-m", "actingweb_db", "schema", *arguments])
 
 
 def expect(code: int, answer: subprocess.CompletedProcess[str]) -> str:

@@ -116,9 +116,11 @@ def _create(model: _Creatable) -> None:
 
 
 def _driver_error(error: Exception) -> Exception:
-    """Return botocore's exception behind PynamoDB's."""
+    """Return the transport's exception behind PynamoDB's, which has botocore's as its cause."""
     cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, Exception) else error
+    if not isinstance(cause, Exception):
+        return error
+    return cause.__cause__ if isinstance(cause.__cause__, Exception) else cause
 
 
 def _name(table: Layout | _Creatable) -> str | None:

@@ -26,7 +26,6 @@ __all__ = [
     "OutOfTimeError",
     "attempt_errors",
     "code_of",
-    "credentials_error",
     "fault_of",
     "in_use",
     "judge",
@@ -88,6 +87,7 @@ _BAD_FILE = Classification(DbError, "the AWS configuration file is wrong: correc
 _NOT_FETCHED = Classification(
     DbError, "the AWS credentials could not be fetched: check the AWS settings that say where they come from"
 )
+_NOT_FETCHED_YET = _NOT_FETCHED._replace(transient=True)
 _FAILED = Classification(DbError, f"the database failed to answer: {_TRY_LATER}", executed=True, transient=True)
 _REFUSED = Classification(DbError, "the database refused the request: the cause names its code")
 
@@ -144,23 +144,36 @@ _PHRASES = (
     ("significant digits", Classification(DbInputError, "a number exceeds the limit of 38 digits: round it")),
 )
 
-_NOT_IN_TIME = Classification(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True)
-_NO_ANSWER = Classification(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True)
-_NO_TLS = Classification(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock")
-_NO_PROXY = Classification(DbConnectionError, _PROXY, transient=True)
-_NOT_CONNECTED = Classification(DbConnectionError, _UNREACHABLE, transient=True)
-_LOST = Classification(DbConnectionError, "the connection was lost: try again", executed=True, transient=True)
-
 _Classes = tuple[tuple[type[Exception] | tuple[type[Exception], ...], Classification], ...]
 
 _CLASSES: _Classes = (
-    (wire.ConnectTimeoutError, _NOT_IN_TIME),
-    (wire.NoAnswerError, _NO_ANSWER),
-    (wire.TlsError, _NO_TLS),
+    (
+        wire.ConnectTimeoutError,
+        Classification(DbTimeoutError, f"no connection in time: {_TRY_LATER}", transient=True),
+    ),
+    (
+        wire.NoAnswerError,
+        Classification(DbTimeoutError, f"no answer in time: {_TRY_LATER}", executed=True, transient=True),
+    ),
+    (
+        wire.TlsError,
+        Classification(DbConnectionError, "TLS failed: check AWS_DB_HOST, AWS_CA_BUNDLE and the clock"),
+    ),
+    (
+        wire.ProxyUrlError,
+        Classification(
+            DbConnectionError,
+            "the URL of the proxy does not begin with http://: correct HTTPS_PROXY or HTTP_PROXY, or set "
+            "AWS_DB_TRANSPORT=botocore, which takes https:// too",
+        ),
+    ),
     (wire.ProxyRefusedError, Classification(DbConnectionError, _PROXY)),
-    (wire.ProxyError, _NO_PROXY),
-    (wire.NotConnectedError, _NOT_CONNECTED),
-    (wire.ConnectionLostError, _LOST),
+    (wire.ProxyError, Classification(DbConnectionError, _PROXY, transient=True)),
+    (wire.NotConnectedError, Classification(DbConnectionError, _UNREACHABLE, transient=True)),
+    (
+        wire.ConnectionLostError,
+        Classification(DbConnectionError, "the connection was lost: try again", executed=True, transient=True),
+    ),
     (wire.GarbledAnswerError, _FAILED),
     (
         wire.InvalidCredentialsError,
@@ -180,25 +193,34 @@ def _classes_of_sdk() -> _Classes:
     from botocore.parsers import ResponseParserError
 
     return (
-        (botocore.ConnectTimeoutError, _NOT_IN_TIME),
-        (botocore.ReadTimeoutError, _NO_ANSWER),
-        (botocore.SSLError, _NO_TLS),
-        (botocore.ProxyConnectionError, _NO_PROXY),
-        (botocore.ConnectionError, _NOT_CONNECTED),
-        (botocore.HTTPClientError, _LOST),
-        ((botocore.IncompleteReadError, ResponseParserError), _FAILED),
         (botocore.NoCredentialsError, _NO_CREDENTIALS),
         (botocore.PartialCredentialsError, _INCOMPLETE),
-        (botocore.CredentialRetrievalError, _NOT_FETCHED),
-        (botocore.TokenRetrievalError, _NOT_FETCHED),
-        (botocore.MetadataRetrievalError, _NOT_FETCHED),
-        (OSError, _NOT_FETCHED),
+        (
+            (
+                botocore.CredentialRetrievalError,
+                botocore.TokenRetrievalError,
+                botocore.MetadataRetrievalError,
+                botocore.InvalidIMDSEndpointError,
+            ),
+            _NOT_FETCHED,
+        ),
+        # Of a service that is asked for them.
+        ((botocore.ConnectionError, botocore.HTTPClientError, ResponseParserError), _NOT_FETCHED_YET),
         (
             botocore.ProfileNotFound,
             Classification(DbError, "AWS_PROFILE names a profile that does not exist: correct it"),
         ),
         (botocore.ConfigParseError, _BAD_FILE),
         (botocore.InvalidConfigError, _BAD_FILE),
+        (OSError, Classification(DbError, "the trusted certificates cannot be read: check AWS_CA_BUNDLE")),
+        (
+            ValueError,
+            Classification(
+                DbError,
+                "the URL of the endpoint is not valid: check AWS_DB_HOST, AWS_ENDPOINT_URL_DYNAMODB and "
+                "AWS_ENDPOINT_URL",
+            ),
+        ),
         (botocore.BotoCoreError, Classification(DbError, "the driver refused the request: the cause names its error")),
     )
 
@@ -206,7 +228,7 @@ def _classes_of_sdk() -> _Classes:
 def attempt_errors() -> tuple[type[Exception], ...]:
     """Return how an attempt can fail.
 
-    botocore's exceptions are from looking for credentials, which can ask another service for them.
+    botocore's exceptions are from looking for credentials, perhaps at another service.
     """
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
@@ -215,26 +237,27 @@ def attempt_errors() -> tuple[type[Exception], ...]:
 
 
 def judge(error: Exception) -> Classification:
-    """Return the classification of a failure, of the wire client or of botocore."""
-    answer = _answer(error)
-    if answer is not None:
-        return _judge_answer(answer)
+    """Return the classification of a failure, of the wire client or of botocore's search for credentials."""
+    if isinstance(error, wire.ServiceError):
+        return _judge_answer(error)
     classes = _CLASSES if isinstance(error, _OURS) else _classes_of_sdk()
-    return next((verdict for known, verdict in classes if isinstance(error, known)), _REFUSED)
+    verdict = next((verdict for known, verdict in classes if isinstance(error, known)), None)
+    return verdict or _judge_refused_credentials(error)
 
 
-def _answer(error: Exception) -> wire.ServiceError | None:
-    """Return the service's answer, if a failure is one."""
-    if isinstance(error, _OURS):
-        return error if isinstance(error, wire.ServiceError) else None
+def _judge_refused_credentials(error: Exception) -> Classification:
+    """Return the classification of the answer of a service that was asked for credentials, as STS."""
     from botocore.exceptions import ClientError
 
-    if isinstance(error, ClientError):
-        facts: dict[str, Any] = dict(error.response)
-        status = facts.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        code, message = facts.get("Error", {}).get("Code", ""), facts.get("Error", {}).get("Message") or ""
-        return wire.ServiceError(status, code, message, facts.get("CancellationReasons") or (), facts.get("Item"))
-    return None
+    if not isinstance(error, ClientError):
+        return _REFUSED
+    code = error.response.get("Error", {}).get("Code", "")
+    return Classification(
+        DbError,
+        f"the service that gives the AWS credentials refused with {code if code.isalnum() else 'an unknown error'}: "
+        "check the role, who may assume it, and the keys or token that do",
+        transient=error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500,
+    )
 
 
 def _judge_answer(answer: wire.ServiceError) -> Classification:
@@ -248,45 +271,32 @@ def _judge_answer(answer: wire.ServiceError) -> Classification:
 
 
 def code_of(error: Exception) -> str | None:
-    """Return the AWS error code.
+    """Return DynamoDB's error code, None if the failure is no answer of DynamoDB.
 
     Of a cancelled transaction it is `CONDITION_FAILED` if a condition failed, else the code of the first action that
     failed.
     """
-    answer = _answer(error)
-    if answer is None:
+    if not isinstance(error, wire.ServiceError):
         return None
-    causes = [cause for cause in map(_cause_code, answer.reasons) if cause]
+    causes = [cause for cause in map(_cause_code, error.reasons) if cause]
     if causes and "ConditionalCheckFailed" not in causes:
         return causes[0]
-    return CONDITION_FAILED if causes else answer.code
+    return CONDITION_FAILED if causes else error.code
 
 
 def reasons_of(error: Exception) -> list[Any]:
     """Return why each action of a cancelled transaction failed, in order."""
-    answer = _answer(error)
-    return [] if answer is None else answer.reasons
+    return error.reasons if isinstance(error, wire.ServiceError) else []
 
 
 def item_of(error: Exception) -> dict[str, Any] | None:
     """Return the item that a failed condition found, if there is one."""
-    answer = _answer(error)
-    return None if answer is None else answer.item
+    return error.item if isinstance(error, wire.ServiceError) else None
 
 
 def _cause_code(reason: Any) -> str | None:
     code = reason.get("Code")
     return None if code == "None" else code
-
-
-def credentials_error(error: Exception) -> Exception:
-    """Return why a client cannot be made; a network error means that credentials could not be fetched."""
-    from botocore import exceptions as botocore
-
-    of_network = (botocore.ConnectionError, botocore.HTTPClientError, botocore.InvalidIMDSEndpointError)
-    if isinstance(error, attempt_errors()) and not isinstance(error, of_network):
-        return error
-    return botocore.CredentialRetrievalError(provider="any", error_msg=type(error).__name__)
 
 
 class MissingIndexFault(Fault):

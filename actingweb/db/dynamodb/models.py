@@ -90,7 +90,7 @@ class _Client:
             return self.transport.call(operation, request, operation in _READS)[0]
         except RequestFailed as failure:
             error = failure.error
-        raise _as_botocore(error, operation)
+        raise _as_botocore(error, operation) from error
 
 
 def _as_botocore(error: Exception, operation: str) -> Exception:

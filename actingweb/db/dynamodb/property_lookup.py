@@ -51,7 +51,10 @@ class DbPropertyLookup(DynamoRows[PropertyLookupRecord], PropertyLookupPolicy):
         condition = f"{expression.absent('lookup_key')} OR {expression.equals('actor_id', record.actor_id)}"
         request = {"Item": item, "ConditionExpression": condition} | expression.arguments()
         outcome = client.write_if(self._table(), "PutItem", request, repeatable=True)
-        return self._row(outcome.item).actor_id if isinstance(outcome, ConditionFailed) and outcome.item else None
+        if not isinstance(outcome, ConditionFailed):
+            return None
+        # A refusal that does not say what is stored must not pass for a success.
+        return self._row(outcome.item or {}).actor_id
 
     def _remove(self, lookup_key: str, actor_id: str | None) -> bool:
         expression = Expression()

@@ -12,7 +12,6 @@ from actingweb.db.dynamodb.errors import (
     OutOfTimeError,
     attempt_errors,
     code_of,
-    credentials_error,
     fault_of,
     item_of,
     judge,
@@ -91,10 +90,10 @@ class Transport:
         self.broken: Exception | None = None
         try:
             self._client = _client_to(region, host, seconds / 2)
-        except (OSError, ValueError, KeyError) as error:
-            self.broken = credentials_error(error)
+        except (OSError, ValueError) as error:
+            self.broken = error
         except attempt_errors() as error:
-            self.broken = credentials_error(error)
+            self.broken = error
         self.made = time.monotonic()
 
     def call(self, operation: str, request: dict[str, Any], repeatable: bool) -> tuple[dict[str, Any], bool]:
@@ -116,8 +115,7 @@ class Transport:
             if isinstance(outcome, dict):
                 return outcome, executed
             verdict = judge(outcome)
-            # Other errors are from looking for credentials, before anything was sent.
-            executed = executed or (verdict.executed and isinstance(outcome, WireError))
+            executed = executed or verdict.executed
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             if not self._can_help(verdict, attempt, repeatable) or not self._has_time(ends - pause):
                 raise RequestFailed(outcome, executed, Sent(operation, request))

@@ -24,7 +24,7 @@ from actingweb.migration.live.ownership import Side
 from actingweb.migration.live.state import State
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["Conflict", "differ", "record_conflicts", "unexpected"]
+__all__ = ["Conflict", "differ", "digest", "record_conflicts", "unexpected"]
 
 _RECORD = """
 INSERT INTO {state}.conflicts (table_name, hash, range, owner, owner_digest, other_digest, other_row, settled_at)
@@ -100,8 +100,8 @@ def _record(state: State, connection: Connection, conflict: Conflict) -> bool:
         "hash": hash_,
         "range": range_,
         "owner": conflict.owner,
-        "owner_digest": _digest(conflict.rows[conflict.owner]),
-        "other_digest": _digest(other),
+        "owner_digest": digest(conflict.rows[conflict.owner]),
+        "other_digest": digest(other),
         "other_row": None if other is None else Jsonb(_storable(other)),
     }
     return connection.execute(state.sql(_RECORD), values).fetchone() == (True,)
@@ -111,7 +111,8 @@ def _text(row: Item | Unstorable) -> str:
     return row.reason if isinstance(row, Unstorable) else json.dumps(row, sort_keys=True)
 
 
-def _digest(row: Wanted) -> str | None:
+def digest(row: Wanted) -> str | None:
+    """Return a digest of a row, None for no row."""
     return None if row is None else sha256(_text(row).encode()).hexdigest()
 
 

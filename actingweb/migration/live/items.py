@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, LiteralString
@@ -38,7 +38,7 @@ __all__ = [
 Json = dict[str, Any]
 
 # A table of earlier releases has an index on the value, which cannot be empty then. The library reads both alike.
-_SPARSE_PROPERTIES = replace(PROPERTIES.layout, sparse=frozenset({"value"}))
+_SPARSE_PROPERTIES = Layout(PROPERTIES.record, PROPERTIES.layout.suffix, sparse=frozenset({"value"}))
 
 _SELECT: LiteralString = """
 SELECT {columns} FROM {schema}.{table} WHERE ({key}) IN (SELECT * FROM unnest({arrays}))

@@ -128,7 +128,7 @@ class ShardReader(Worker):
             try:
                 return records(self.requests, shard.iterator)
             except RequestError as error:
-                if error.code != EXPIRED:
+                if error.code != EXPIRED and not _is_first_record(shard, error):
                     raise
         return records(self.requests, first_iterator(self.requests, shard.arn, shard.id, shard.position))
 
@@ -189,6 +189,11 @@ def _progress(shard: _Shard, batch: Records) -> dict[str, Any]:
         values["position"] = change["SequenceNumber"]
         values["last"] = float(change.get("ApproximateCreationDateTime", 0))
     return values
+
+
+def _is_first_record(shard: _Shard, error: RequestError) -> bool:
+    """Tell whether DynamoDB Local has got the first record of a shard: it refuses iterators from before that one."""
+    return error.code == TRIMMED and shard.position is None and ":ddblocal:" in shard.arn
 
 
 def _key_of(shard: _Shard, record: dict[str, Any]) -> RowKey:

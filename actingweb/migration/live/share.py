@@ -34,7 +34,7 @@ _SET_TARGET = "UPDATE {state}.migration SET moving_to = %(to)s"
 _MOVE = "UPDATE {state}.migration SET boundary = %(boundary)s, moving_to = NULL, system_owner = %(owner)s"
 _NOT_READY = """
 SELECT 'the scan of ' || name || ' is not finished' FROM {state}.tables WHERE present AND NOT scanned
-UNION ALL SELECT 'records of the stream of ' || table_name || ' are missing: compare it first'
+UNION ALL SELECT 'records of the stream of ' || table_name || ' are missing (' || reason || '): compare it first'
 FROM {state}.gaps WHERE closed_at IS NULL
 LIMIT 1
 """
@@ -106,9 +106,13 @@ class Share(Worker):
 
     Attributes:
         by: who does it, for the audit trail.
+        phases: in which phases of the migration it may be done.
+        moved_phase: the phase that begins when the boundary is moved; None to keep the present one.
     """
 
     by: str = "unknown"
+    phases: tuple[str, ...] = (SYNCING,)
+    moved_phase: str | None = None
     _marker: str = field(default="", init=False, repr=False)
     _marked_at: float = field(default=0.0, init=False, repr=False)
     _read_at: Any = field(default=None, init=False, repr=False)
@@ -134,13 +138,16 @@ class Share(Worker):
             ((transaction,),) = connection.execute(_TRANSACTION)
             self.state.audit(connection, self.by, _FENCED, {"transaction": str(transaction)})
 
-    def step(self) -> Moved | Progress:
-        """Move the boundary if nothing of the moving actors is under way; return that, or what is waited for."""
+    def step(self, *, move: bool = True) -> Moved | Progress:
+        """Move the boundary if nothing of the moving actors is under way; return that, or what is waited for.
+
+        Unless `move` is given, return a `Progress` that is done instead of moving it.
+        """
         with self.connected() as connection:
             ownership = read_ownership(self.state, connection)
             since, transaction = self._fenced(connection, ownership)
             progress = self._progress(connection, ownership, transaction)
-            if not progress.done:
+            if not (progress.done and move):
                 return progress
             with self._exclusive(connection):
                 if read_ownership(self.state, connection) != ownership:
@@ -166,8 +173,9 @@ class Share(Worker):
     def _check(self, connection: Connection, boundary: int) -> Ownership:
         """Return who owns what. Raise `StateError` if the boundary cannot be moved now."""
         migration, ownership = self.state.read(connection), read_ownership(self.state, connection)
-        if migration.phase != SYNCING:
-            raise StateError(f"a share is moved while both sides are in sync; this migration is {migration.phase}")
+        if migration.phase not in self.phases:
+            allowed = " or ".join(self.phases)
+            raise StateError(f"the owners change while a migration is {allowed}; this one is {migration.phase}")
         if ownership.moving_to not in (None, boundary):
             percent = percent_of(ownership.moving_to)
             raise StateError(f"a move to {percent} % is under way: let it end, or end it by --abort")
@@ -235,6 +243,8 @@ class Share(Worker):
         moved = ownership.moved(ownership.moving_to or 0)
         values = {"boundary": moved.boundary, "owner": moved.system_owner}
         connection.execute(self.state.sql(_MOVE), values)
+        if self.moved_phase is not None:
+            self.state.set_phase(connection, self.moved_phase, self.by)
         ((pause,),) = connection.execute(_PAUSE, {"since": since})
         done = Moved(percent_of(moved.boundary), pause)
         self.state.audit(connection, self.by, _MOVED, {"share": str(done.percent), "pause": round(pause, 3)})

@@ -38,7 +38,7 @@ _FOREIGN_FORMATS = {
 def decode(text: bytes, use: Callable[[Any, Encoder], T]) -> T | None:
     """Decode JSON text and return `use(content, encoder)`; None if it is not JSON or `use` raises `ValueError`."""
     with suppress(ValueError):
-        return use(from_json(text), to_json)
+        return use(from_json(text, cache_strings="keys"), to_json)
     # The slower decoder accepts lone surrogates, and deeper nesting.
     with suppress(ValueError, RecursionError):
         return use(json.loads(text), lambda content: json.dumps(content).encode())

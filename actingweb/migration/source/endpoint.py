@@ -46,6 +46,7 @@ _CREDENTIALS = (
     botocore.CredentialRetrievalError,
     botocore.TokenRetrievalError,
     botocore.SSOError,
+    botocore.ClientError,
 )
 _SET_CREDENTIALS = "or name a profile with --aws-profile, or log in again"
 

@@ -103,11 +103,11 @@ class DynamoDBSource:
         Also return the read capacity units that this consumed, and whether these are all documents of the table.
         """
         found, units, whole = list[bytes](), 0.0, True
-        table, stop = self.table_name(mapping), Event()
+        table = self.table_name(mapping)
         for segment in range(segments):
             request: Json = {"TableName": table, "ConsistentRead": True, "Limit": rows}
             request |= {"Segment": segment, "TotalSegments": segments, "ReturnConsumedCapacity": "TOTAL"}
-            page, documents = self._read(request, stop)
+            page, documents = decoded_page(self.endpoint.call("Scan", request)["Body"], table)
             found += documents
             units += page["ConsumedCapacity"]["CapacityUnits"]
             whole = whole and "LastEvaluatedKey" not in page

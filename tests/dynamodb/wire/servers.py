@@ -54,7 +54,25 @@ def chunked(body: bytes, size: int) -> Iterator[bytes]:
     yield b"0\r\n\r\n"
 
 
-class ScriptedServer(HelperServer, HTTPServer):
+class SecuredServer(HelperServer, HTTPServer):
+    """A server that speaks TLS if `tls` is one."""
+
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve a client."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with self.tls.wrap_socket(request, server_side=True) as secured:
+            self._clients.add(secured)
+            try:
+                super().finish_request(secured, client_address)
+            finally:
+                self._clients.discard(secured)
+
+
+class ScriptedServer(SecuredServer):
     """Answers each request by a script.
 
     Attributes:
@@ -75,7 +93,7 @@ class ScriptedServer(HelperServer, HTTPServer):
         self.seen: list[Seen] = []
         self.accepted = 0
         self.most = 0
-        self._tls = tls
+        self.tls = tls
         self._open = 0
         self.start()
 
@@ -93,23 +111,15 @@ class ScriptedServer(HelperServer, HTTPServer):
     def url(self) -> str:
         """The endpoint for clients."""
         host = "[::1]" if self.address_family == socket.AF_INET6 else "127.0.0.1"
-        return f"{'http' if self._tls is None else 'https'}://{host}:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://{host}:{self.port}"
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve a client, with TLS if so."""
+        """Serve a client, and count it."""
         self.accepted += 1
         self._open += 1
         self.most = max(self.most, self._open)
         try:
-            if self._tls is None:
-                super().finish_request(request, client_address)
-                return
-            with self._tls.wrap_socket(request, server_side=True) as secured:
-                self._clients.add(secured)
-                try:
-                    super().finish_request(secured, client_address)
-                finally:
-                    self._clients.discard(secured)
+            super().finish_request(request, client_address)
         finally:
             self._open -= 1
 
@@ -142,6 +152,9 @@ class _ScriptHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.do_POST()
 
+    def do_PUT(self) -> None:
+        self.do_POST()
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         return
 
@@ -166,7 +179,7 @@ def paused(server: HelperServer, pieces: Iterable[bytes], seconds: float) -> Ite
             return
 
 
-class ForwardProxy(HelperServer, HTTPServer):
+class ForwardProxy(SecuredServer):
     """A forward proxy: tunnels for CONNECT, forwarding for whole URLs.
 
     Attributes:
@@ -175,9 +188,10 @@ class ForwardProxy(HelperServer, HTTPServer):
         forwarded: the URLs of requests that it forwarded.
     """
 
-    def __init__(self, password: str | None = None) -> None:
+    def __init__(self, password: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _ProxyHandler)
         self.password = password
+        self.tls = tls
         self.tunnels: list[str] = []
         self.forwarded: list[str] = []
         self.start()
@@ -210,7 +224,9 @@ class _ProxyHandler(BaseHTTPRequestHandler):
     def _relay(self, server: socket.socket) -> None:
         ends = {self.connection: server, server: self.connection}
         while not self.server.stopping.is_set():
-            for source in select.select(list(ends), [], [], 0.05)[0]:
+            # What TLS has decrypted already, no system call tells of.
+            decrypted = [end for end in ends if isinstance(end, ssl.SSLSocket) and end.pending()]
+            for source in decrypted or select.select(list(ends), [], [], 0.05)[0]:
                 data = source.recv(65536)
                 if not data:
                     return
@@ -251,9 +267,9 @@ class _ProxyHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def forward_proxy(password: str | None = None) -> Iterator[ForwardProxy]:
+def forward_proxy(password: str | None = None, tls: ssl.SSLContext | None = None) -> Iterator[ForwardProxy]:
     """Yield a forward proxy."""
-    proxy = ForwardProxy(password)
+    proxy = ForwardProxy(password, tls)
     try:
         yield proxy
     finally:

@@ -13,11 +13,13 @@ import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from hashlib import sha1
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from botocore.exceptions import CredentialRetrievalError
@@ -31,6 +33,7 @@ from actingweb.db.dynamodb.wire.failures import (
     NotConnectedError,
     ProxyError,
     ProxyRefusedError,
+    ProxyUrlError,
     ServiceError,
     TlsError,
     WireError,
@@ -209,6 +212,19 @@ class TestProxies:
             assert type(raised.value) is ProxyError
             assert not raised.value.executed
 
+    def test_a_proxy_that_speaks_tls_is_for_the_fallback(
+        self, keys: None, trusted: Authority, environment: pytest.MonkeyPatch
+    ) -> None:
+        """The wire client would have to speak TLS within TLS."""
+        tls = served(trusted, "localhost")
+        with scripted(echo, tls) as server, forward_proxy("secret", tls) as proxy:
+            environment.setenv("HTTPS_PROXY", f"https://user:secret@localhost:{proxy.server_address[1]}")
+            with pytest.raises(ProxyUrlError, match="AWS_DB_TRANSPORT=botocore"):
+                Client(Session(), "eu-west-1", local(server))
+            with closing(FallbackClient(Session(), "eu-west-1", local(server))) as client:
+                assert [get(client, Number=number) for number in range(2)] == [{"Number": 0}, {"Number": 1}]
+            assert proxy.tunnels == [f"localhost:{server.port}"]
+
     def test_no_proxy(self, make: Make, environment: pytest.MonkeyPatch) -> None:
         environment.setenv("HTTP_PROXY", "http://127.0.0.1:1")
         environment.setenv("NO_PROXY", "127.0.0.1")
@@ -236,6 +252,33 @@ def program(directory: Path, seconds: int, last: int = 1000) -> Iterator[None]:
     script.write_text(PROGRAM.format(seconds=seconds, last=last))
     (directory / "config").write_text(f"[default]\ncredential_process = {sys.executable} {script}\n")
     yield
+
+
+GIVEN = {
+    "Code": "Success",
+    "AccessKeyId": "AKGIVEN",
+    "SecretAccessKey": "x",
+    "Token": "given",
+    "Expiration": (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+}
+"""Credentials, as the host gives them."""
+
+
+def security_tokens(seen: Seen) -> Reply:
+    """Answer as STS does."""
+    action = parse_qs(seen.body.decode())["Action"][0]
+    keys = "".join(
+        f"<{name}>{GIVEN[given]}</{name}>"
+        for name, given in {
+            "AccessKeyId": "AccessKeyId",
+            "SecretAccessKey": "SecretAccessKey",
+            "SessionToken": "Token",
+            "Expiration": "Expiration",
+        }.items()
+    )
+    user = "<AssumedRoleUser><Arn>arn:aws:sts::1:assumed-role/app/x</Arn></AssumedRoleUser>"
+    result = f"<{action}Result><Credentials>{keys}</Credentials>{user}</{action}Result>"
+    return reply(f"<{action}Response>{result}</{action}Response>".encode())
 
 
 @pytest.fixture
@@ -293,6 +336,70 @@ class TestCredentials:
             assert client.credentials.method == "container-role"
             assert [get(client), get(client)] == [{}, {}]
             assert len({signed_by(seen) for seen in server.seen}) == 2
+
+    def test_those_of_a_role(self, make: Make, without_keys: None, set_env: SetEnv, tmp_path: Path) -> None:
+        (tmp_path / "config").write_text("[default]\nrole_arn = arn:aws:iam::1:role/app\nsource_profile = app\n")
+        (tmp_path / "credentials").write_text("[app]\naws_access_key_id = AKAPP\naws_secret_access_key = x\n")
+        with scripted(security_tokens) as service, scripted(echo) as server:
+            set_env(AWS_ENDPOINT_URL_STS=service.url)
+            self._are_used(make(server.url), "assume-role", server)
+            assert b"Action=AssumeRole&" in service.seen[0].body
+            assert signed_by(service.seen[0]) == "AKAPP"
+
+    def test_those_of_a_web_identity(self, make: Make, without_keys: None, set_env: SetEnv, tmp_path: Path) -> None:
+        (tmp_path / "identity").write_text("the-identity")
+        with scripted(security_tokens) as service, scripted(echo) as server:
+            set_env(
+                AWS_ENDPOINT_URL_STS=service.url,
+                AWS_ROLE_ARN="arn:aws:iam::1:role/app",
+                AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "identity"),
+            )
+            self._are_used(make(server.url), "assume-role-with-web-identity", server)
+            assert b"WebIdentityToken=the-identity" in service.seen[0].body
+
+    def test_those_of_the_host(self, make: Make, without_keys: None, set_env: SetEnv) -> None:
+        def metadata(seen: Seen) -> Reply:
+            if seen.path == "/latest/api/token":
+                return reply(b"the-metadata-token")
+            assert seen.headers["x-aws-ec2-metadata-token"] == "the-metadata-token"
+            if seen.path.endswith("/security-credentials/"):
+                return reply(b"the-role")
+            assert seen.path.endswith("/security-credentials/the-role")
+            return reply(GIVEN)
+
+        with scripted(metadata) as service, scripted(echo) as server:
+            set_env(AWS_EC2_METADATA_DISABLED=None, AWS_EC2_METADATA_SERVICE_ENDPOINT=service.url)
+            self._are_used(make(server.url), "iam-role", server)
+
+    def test_those_of_single_sign_on(
+        self, make: Make, without_keys: None, set_env: SetEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        start = "https://start.example"
+        (tmp_path / "config").write_text(
+            f"[default]\nsso_start_url = {start}\nsso_region = eu-west-1\nsso_account_id = 1\nsso_role_name = app\n"
+        )
+        login = {"accessToken": "the-login", "expiresAt": GIVEN["Expiration"]}
+        (tmp_path / f"{sha1(start.encode()).hexdigest()}.json").write_text(json.dumps(login))
+        # Where `aws sso login` leaves it, in the home directory.
+        monkeypatch.setattr("botocore.credentials.SSOProvider._SSO_TOKEN_CACHE_DIR", str(tmp_path))
+
+        def portal(seen: Seen) -> Reply:
+            assert seen.headers["x-amz-sso_bearer_token"] == "the-login"
+            expires = datetime.fromisoformat(GIVEN["Expiration"]).timestamp() * 1000
+            keys = {"accessKeyId": "AKGIVEN", "secretAccessKey": "x", "sessionToken": "given", "expiration": expires}
+            return reply({"roleCredentials": keys})
+
+        with scripted(portal) as service, scripted(echo) as server:
+            set_env(AWS_ENDPOINT_URL_SSO=service.url)
+            self._are_used(make(server.url), "sso", server)
+
+    @staticmethod
+    def _are_used(client: Client, method: str, server: ScriptedServer) -> None:
+        assert [get(client), get(client)] == [{}, {}]
+        assert client.credentials.method == method
+        assert [(signed_by(seen), seen.headers["x-amz-security-token"]) for seen in server.seen] == [
+            ("AKGIVEN", "given")
+        ] * 2
 
     def test_an_account_moves_requests_to_its_endpoint(self, wire: Make, without_keys: None, tmp_path: Path) -> None:
         (tmp_path / "credentials").write_text(

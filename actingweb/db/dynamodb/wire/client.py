@@ -169,4 +169,4 @@ def _asked(
     from actingweb.db.dynamodb.wire.credentials import Credentials
     from actingweb.db.dynamodb.wire.service import Service
 
-    return Service(session, region, host, api), Credentials(session, search_seconds)
+    return Service(session, region, host, api), Credentials(session, region, search_seconds)

@@ -1,18 +1,21 @@
 """Which keys sign requests, and for which account: found and refreshed by botocore, asked before each request.
 
-All raise botocore's exceptions, as `NoCredentialsError`.
+All raise botocore's exceptions, as `NoCredentialsError`, and no others.
 """
 
 from botocore.configprovider import ConstantProvider
 from botocore.credentials import Credentials as AWSCredentials
 from botocore.credentials import ReadOnlyCredentials
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import CredentialRetrievalError, NoCredentialsError
 from botocore.session import Session
 
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire.signature import Keys
 
 __all__ = ["Credentials"]
+
+_FOREIGN = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What botocore's providers let through, of a source that answers with nonsense or with expired keys."""
 
 
 class Credentials:
@@ -22,11 +25,18 @@ class Credentials:
         method: which of botocore's providers found them: `env`, `shared-credentials-file`, `iam-role` ...
     """
 
-    def __init__(self, session: Session, search_seconds: float) -> None:
-        """Find them; those of the host's role, which are asked for in two requests, within `search_seconds`."""
+    def __init__(self, session: Session, region: str, search_seconds: float) -> None:
+        """Find them; those of the host's role, which are asked for in two requests, within `search_seconds`.
+
+        A service that is asked for them is asked in this region, unless the files of AWS name another one for it.
+        """
+        session.set_config_variable("region", region)
         _limit_search(session, search_seconds)
-        with silenced():
-            found = session.get_credentials()
+        try:
+            with silenced():
+                found = session.get_credentials()
+        except _FOREIGN as error:
+            raise _not_retrieved(error) from None
         if found is None:
             raise NoCredentialsError
         self.method = str(found.method)
@@ -40,12 +50,20 @@ class Credentials:
         """Return the keys of this moment, the same object as long as they are the same; refresh them when needed."""
         if self._fixed is not None:
             return self._fixed
-        with silenced():
-            frozen = self._found.get_frozen_credentials()
+        try:
+            with silenced():
+                frozen = self._found.get_frozen_credentials()
+        except _FOREIGN as error:
+            raise _not_retrieved(error) from None
         last = self._last
         if last is None or last[0] is not frozen:
             last = self._last = (frozen, _keys_of(frozen))
         return last[1]
+
+
+def _not_retrieved(error: Exception) -> CredentialRetrievalError:
+    # Without the text of the error, which can quote what the source answered.
+    return CredentialRetrievalError(provider="any", error_msg=type(error).__name__)
 
 
 def _keys_of(frozen: ReadOnlyCredentials) -> Keys:

@@ -5,7 +5,7 @@ from os.path import isdir
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from actingweb.db.dynamodb.wire.messages import Target
+from actingweb.db.dynamodb.wire.messages import DYNAMODB, Api, Target
 from actingweb.db.version import __version__
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Endpoint(NamedTuple):
     region: str
 
 
-def target_of(endpoint: Endpoint, signed_path: str = "/", proxy: "Proxy | None" = None) -> Target:
+def target_of(endpoint: Endpoint, signed_path: str = "/", proxy: "Proxy | None" = None, api: Api = DYNAMODB) -> Target:
     """Return where requests to an endpoint go, perhaps through a proxy that forwards them."""
     url = urlsplit(endpoint.url)
     path = url.path or "/"
@@ -36,6 +36,7 @@ def target_of(endpoint: Endpoint, signed_path: str = "/", proxy: "Proxy | None" 
         path=f"http://{_host_of(url)}{path}" if proxy else path,
         signed_path=signed_path,
         extra=extra,
+        version=api.version,
     )
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "NotConnectedError",
     "ProxyError",
     "ProxyRefusedError",
+    "ProxyUrlError",
     "ServiceError",
     "TlsError",
     "WireError",
@@ -52,7 +53,11 @@ class ProxyError(WireError):
 
 
 class ProxyRefusedError(ProxyError):
-    """The proxy refuses, or its URL is none that can be used; repeating the request cannot help."""
+    """The proxy refuses; repeating the request cannot help."""
+
+
+class ProxyUrlError(ProxyRefusedError):
+    """The URL of the proxy is none that can be used."""
 
 
 class NoAnswerError(WireError):

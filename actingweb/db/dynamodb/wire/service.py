@@ -23,7 +23,7 @@ from botocore.utils import (
 
 from actingweb.db.dynamodb.wire.connections import Proxy, Route
 from actingweb.db.dynamodb.wire.endpoint import PORTS, Endpoint, name_of, target_of, trusting
-from actingweb.db.dynamodb.wire.failures import ProxyRefusedError
+from actingweb.db.dynamodb.wire.failures import ProxyUrlError
 from actingweb.db.dynamodb.wire.messages import DYNAMODB, Api, Target
 
 __all__ = ["Service", "proxy_of"]
@@ -61,7 +61,7 @@ class Service:
         return found
 
     def route(self, endpoint: Endpoint) -> Route:
-        """Return how an endpoint is reached. Raise `ProxyRefusedError` for a proxy that cannot be used."""
+        """Return how an endpoint is reached. Raise `ProxyUrlError` for a proxy that cannot be used."""
         url = urlsplit(endpoint.url)
         tls = trusting(self.authorities) if url.scheme == "https" else None
         keepalive = bool(self._session.get_config_variable("tcp_keepalive"))
@@ -71,8 +71,7 @@ class Service:
         """Return where requests to an endpoint go."""
         url = urlsplit(endpoint.url)
         proxy = proxy_of(endpoint.url) if url.scheme == "http" else None
-        target = target_of(endpoint, quote(normalize_url_path(url.path or "/"), safe="/~"), proxy)
-        return target._replace(version=self.api.version)
+        return target_of(endpoint, quote(normalize_url_path(url.path or "/"), safe="/~"), proxy, self.api)
 
     def _configured(self) -> str | None:
         """Return the URL that the variables and files of AWS name."""
@@ -120,7 +119,7 @@ class Service:
 
 
 def proxy_of(url: str) -> Proxy | None:
-    """Return the proxy that the variables name for a URL. Raise `ProxyRefusedError` if it cannot be used."""
+    """Return the proxy that the variables name for a URL. Raise `ProxyUrlError` if it cannot be used."""
     named = get_environ_proxies(url).get(urlsplit(url).scheme)
     if not named:
         return None
@@ -131,7 +130,9 @@ def proxy_of(url: str) -> Proxy | None:
         proxy, port = SplitResult("", "", "", "", ""), None
     # Not quoted: it can hold a password.
     if proxy.scheme != "http" or not proxy.hostname:
-        raise ProxyRefusedError("the URL of the proxy must begin with http://; AWS_DB_TRANSPORT=botocore takes any")
+        raise ProxyUrlError(
+            "the URL of the proxy must begin with http://, which AWS_DB_TRANSPORT=botocore does not ask for"
+        )
     return Proxy(proxy.hostname, port or PORTS["http"], _basic(proxy))
 
 

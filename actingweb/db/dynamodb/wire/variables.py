@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from actingweb.db.dynamodb.wire.connections import Route
 from actingweb.db.dynamodb.wire.endpoint import PORTS, Endpoint, name_of, target_of, trusting
-from actingweb.db.dynamodb.wire.messages import Target
+from actingweb.db.dynamodb.wire.messages import DYNAMODB, Target
 from actingweb.db.dynamodb.wire.signature import Keys
 
 __all__ = ["Variables"]
@@ -34,9 +34,11 @@ class Variables:
 
     Attributes:
         method: see `Credentials`.
+        api: the service.
     """
 
     method = "env"
+    api = DYNAMODB
 
     def __init__(self, endpoint: Endpoint, keys: Keys) -> None:
         self._endpoint = endpoint

@@ -4,20 +4,14 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 __all__ = [
-    "describe_machine",
-    "huge_pages",
-    "memory_mib",
-    "note",
-    "own_processors",
-    "peak_mib",
-    "resident_mib",
-    "share_processor",
+    *("describe_machine", "huge_pages", "memory_mib", "note", "own_processors", "peak_mib", "pin"),
+    *("resident_mib", "share_processor"),
 ]
 
 
@@ -58,14 +52,18 @@ def share_processor(*processes: int) -> bool:
     A client and its server exchange messages much faster on one processor than on two. So that the choice of the system
     does not change the figures, both run on the same one.
     """
-    if not hasattr(os, "sched_setaffinity"):
-        return False
     try:
         for process in processes:
             os.sched_setaffinity(process, {max(os.sched_getaffinity(0))})
-    except OSError:
+    except (AttributeError, OSError):
         return False
     return True
+
+
+def pin(processors: Iterable[int]) -> None:
+    """Run this process, and those that it starts from now on, on these processors only, if any are given."""
+    if chosen := set(processors):
+        os.sched_setaffinity(0, chosen)
 
 
 @contextmanager
@@ -91,16 +89,13 @@ def huge_pages(mebibytes: float) -> Iterator[bool]:
 
 
 @contextmanager
-def own_processors() -> Iterator[None]:
-    """Restore, at the end of the block, the processors on which the process may run."""
-    if not hasattr(os, "sched_getaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
+def own_processors() -> Iterator[list[int]]:
+    """Yield the processors on which the process may run, none where nobody has a say; restore them after the block."""
+    before = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     try:
-        yield
+        yield before
     finally:
-        os.sched_setaffinity(0, before)
+        pin(before)
 
 
 def _number(file: str, field: str) -> int:

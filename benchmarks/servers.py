@@ -1,8 +1,15 @@
-"""The servers of a benchmark: those that the environment names, otherwise private ones; and its schemas and tables."""
+"""The servers of a benchmark: those that the environment names, otherwise private ones; its schemas, tables, network.
+
+`python -m benchmarks.servers HOST PORT` starts a relay that delays what it forwards, and prints its port. The relay is
+a process of its own, so that it takes no processor time from the client. It ends when its stdin ends.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,10 +24,23 @@ from actingweb.db.postgresql.connection import close_pool
 from actingweb.db.postgresql.migrate import upgrade as migrate
 from actingweb.embedded.postgres import postgres_environment
 from testbed.servers import DynamoDBTables, PostgresTables, PostgresTarget, dynamodb_target
+from testbed.tcp_proxy import TcpProxy
 
-__all__ = ["PostgresServer", "dynamodb_in_use", "dynamodb_server", "own_settings", "postgres_server", "use"]
+__all__ = [
+    *("CALLS", "NETWORK_SECONDS", "PostgresServer", "dynamodb_in_use", "dynamodb_server", "network"),
+    *("postgres_server", "use"),
+]
 
-_BEHAVIOUR = ("PG_POOL", "PG_CONNECT", "PG_TCP", "AWS_DB_AUTO", "AWS_DB_TIMEOUT", "USE_PROPERTY", "INDEXED_PROPERTIES")
+NETWORK_SECONDS = 0.001
+"""The delay that the network adds to a round trip."""
+CALLS = 20
+"""The most calls of one round that are made over the network."""
+
+_SET_TIMER_SLACK = 29
+_BEHAVIOUR = (
+    *("PG_POOL", "PG_CONNECT", "PG_TCP", "USE_PROPERTY", "INDEXED_PROPERTIES"),
+    *("AWS_DB_AUTO", "AWS_DB_TIMEOUT", "AWS_DB_TRANSPORT"),
+)
 
 
 def use(environment: Mapping[str, str]) -> None:
@@ -31,7 +51,7 @@ def use(environment: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def own_settings() -> Iterator[None]:
+def _own_settings() -> Iterator[None]:
     """Use the default settings, except those that name servers; restore the environment after the block."""
     before = dict(os.environ)
     for name in before:
@@ -62,6 +82,15 @@ class PostgresServer:
         other = {} if port is None else {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(port)}
         return PostgresTarget({**self.target.environment, **other}).connect()
 
+    def sessions(self, application: str = "%") -> list[int]:
+        """Return the processes of the server that serve local clients whose `application_name` is like this."""
+        query = (
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name LIKE %s "
+            "AND inet_server_addr() <<= '127.0.0.0/8'"
+        )
+        with self.connect() as connection:
+            return [pid for (pid,) in connection.execute(query, [application])]
+
     @contextmanager
     def schema(self, name: str) -> Iterator[dict[str, str]]:
         """Create a schema with this library's tables, use it during the block, and yield its settings."""
@@ -83,14 +112,9 @@ class PostgresServer:
         with self.target.connect() as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             info = connection.info
+            settings = {"HOST": info.host, "PORT": str(info.port), "USER": info.user, "PASSWORD": info.password}
             try:
-                yield {
-                    "PG_DB_HOST": info.host,
-                    "PG_DB_PORT": str(info.port),
-                    "PG_DB_USER": info.user,
-                    "PG_DB_PASSWORD": info.password,
-                    "PG_DB_NAME": name,
-                }
+                yield {f"PG_DB_{part}": value for part, value in {**settings, "NAME": name}.items()}
             finally:
                 with suppress(psycopg.Error):
                     connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -102,7 +126,7 @@ def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[Postg
 
     A private server runs with fsync off and with these `settings`.
     """
-    with own_settings(), postgres_environment(fsync=False, settings=settings) as environment:
+    with _own_settings(), postgres_environment(fsync=False, settings=settings) as environment:
         target = PostgresTarget(environment)
         with PostgresServer(target, {}).schema("ours") as ours:
             yield PostgresServer(target, ours)
@@ -111,7 +135,7 @@ def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[Postg
 @contextmanager
 def dynamodb_server() -> Iterator[Callable[[str], AbstractContextManager[dict[str, str]]]]:
     """Yield a function that creates tables for a block, whose context manager yields their settings."""
-    with own_settings(), dynamodb_target(os.environ) as target:
+    with _own_settings(), dynamodb_target(os.environ) as target:
 
         @contextmanager
         def tables(name: str) -> Iterator[dict[str, str]]:
@@ -130,3 +154,25 @@ def dynamodb_in_use(name: str) -> Iterator[dict[str, str]]:
     with dynamodb_server() as tables, tables(name) as environment:
         use(environment)
         yield environment
+
+
+@contextmanager
+def network(host: str, port: int) -> Iterator[int]:
+    """Yield the port of a relay to this server that adds the time of a network."""
+    command = [sys.executable, "-m", "benchmarks.servers", host, str(port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    with suppress(OSError, AttributeError):
+        # Linux may end a sleep 50 µs late. Threads inherit this setting.
+        ctypes.CDLL(None).prctl(_SET_TIMER_SLACK, 1)
+    proxy = TcpProxy(sys.argv[1], int(sys.argv[2]))
+    proxy.delay = NETWORK_SECONDS / 2
+    print(proxy.port, flush=True)
+    sys.stdin.read()

@@ -1,0 +1,280 @@
+"""`actingweb-db migrate prepare`, `sync`, `status`, `share`, `cutover`, `rollback` and `finish`: the live migration."""
+
+from typing import Annotated
+
+import typer
+
+from actingweb.cli.migrate import migrate
+from actingweb.cli.migrate_options import (
+    EXIT_CODES,
+    Database,
+    Host,
+    Json,
+    LogLevel,
+    Password,
+    Port,
+    Prefix,
+    Profile,
+    Segments,
+    User,
+)
+
+__all__ = ["migrate"]
+
+_EnableStreams = Annotated[
+    bool,
+    typer.Option("--enable-streams", help="Switch on the streams that are off, with the keys alone (KEYS_ONLY)."),
+]
+_Workers = Annotated[int, typer.Option(min=1, max=16, help="How many threads read, and how many write.")]
+_UntilCaughtUp = Annotated[
+    bool, typer.Option("--until-caught-up", help="End as soon as nothing is left to do, instead of following changes.")
+]
+_Follow = Annotated[bool, typer.Option("--follow", help="On a terminal, refresh until Ctrl-C.")]
+_DisableStreams = Annotated[bool, typer.Option("--disable-streams", help="Also switch the streams of the tables off.")]
+_Force = Annotated[bool, typer.Option("--force", help="Also if something is still to be done.")]
+
+_Percent = Annotated[str, typer.Argument(help="The share of the actors that PostgreSQL is to own, such as 10%.")]
+_FenceCommand = Annotated[
+    str | None,
+    typer.Option(help="A shell command that stops the writes, and returns when none is under way any more."),
+]
+_OpenFenceCommand = Annotated[
+    str | None, typer.Option(help="A shell command that lets the application write again, after --abort.")
+]
+_FlipCommand = Annotated[str | None, typer.Option(help="A shell command that lets the application use the new side.")]
+_Fenced = Annotated[bool, typer.Option("--fenced", help="Writes are stopped already: do not ask.")]
+_Abort = Annotated[bool, typer.Option("--abort", help="Give up what was begun: the owners stay as they are.")]
+_Quick = Annotated[bool, typer.Option("--quick", help="Do not compare all rows while writes are stopped.")]
+_MaxDirty = Annotated[int, typer.Option(min=0, help="How many changes may be waiting when writes are stopped.")]
+_Timeout = Annotated[float, typer.Option(min=1, help="For how many seconds to wait while writes are stopped.")]
+
+
+@migrate.command(epilog=EXIT_CODES)
+def prepare(
+    aws_profile: Profile = None,
+    table_prefix: Prefix = None,
+    segments: Segments = 4,
+    enable_streams: _EnableStreams = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Begin a live migration: store which streams are read, and from where.
+
+    Writes a schema of its own, named after that of the application with the suffix _migration, into the PostgreSQL
+    database, and nothing to DynamoDB but, with --enable-streams, the streams of the tables. It can be repeated.
+    """
+    from actingweb.migration.cli import live as job
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+    from actingweb.migration.cli.sources import DynamoDBFlags
+
+    source = DynamoDBFlags(aws_profile, table_prefix, segments, None)
+    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    run("prepare", lambda _: job.prepare_migration(source, flags, enable_streams=enable_streams), json, log_level)
+
+
+@migrate.command(epilog=EXIT_CODES)
+def sync(
+    aws_profile: Profile = None,
+    workers: _Workers = 2,
+    until_caught_up: _UntilCaughtUp = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Load the tables and keep both sides equal, until it is stopped. Any number of processes may run.
+
+    Writes the rows of the application's tables in PostgreSQL, its progress in the schema of the migration and, once
+    PostgreSQL owns actors, their items in DynamoDB. If it ends, or is killed, another one goes on.
+    """
+    from actingweb.migration.cli import live as job
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+    from actingweb.migration.live.sync import Workers
+
+    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    threads = Workers(workers, workers, workers, workers)
+    run(
+        "sync",
+        lambda _: job.sync_sides(aws_profile, flags, threads, until_caught_up=until_caught_up, as_json=json),
+        json,
+        log_level,
+    )
+
+
+@migrate.command(epilog=EXIT_CODES)
+def status(
+    follow: _Follow = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Show what a live migration has done, what is left, and whether it is safe to cut over. Writes nothing."""
+    from actingweb.migration.cli import live as job
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    run("status", lambda _: job.show_status(flags, follow=follow), json, log_level)
+
+
+@migrate.command(epilog=EXIT_CODES)
+def share(
+    percentage: _Percent,
+    aws_profile: Profile = None,
+    fence_command: _FenceCommand = None,
+    open_fence_command: _OpenFenceCommand = None,
+    flip_command: _FlipCommand = None,
+    fenced: _Fenced = False,
+    timeout: _Timeout = 600.0,
+    abort: _Abort = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Move actors from one side to the other, so that PostgreSQL owns this share of them. Both sides are in use.
+
+    Writes the owners in the schema of the migration and, before the first share, triggers on the tables of the
+    application, the DynamoDB tables that are missing, and marker items, which are deleted again. Prints how the load
+    balancer has to split the requests.
+    """
+    from actingweb.migration.cli import live_switch as job
+    from actingweb.migration.cli.live import Session
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
+    if abort:
+        run("share", lambda _: job.abort_share(session, commands), json, log_level)
+    run("share", lambda _: job.move_share(session, job.percent(percentage), commands, timeout), json, log_level)
+
+
+@migrate.command(epilog=EXIT_CODES)
+def cutover(
+    aws_profile: Profile = None,
+    fence_command: _FenceCommand = None,
+    open_fence_command: _OpenFenceCommand = None,
+    flip_command: _FlipCommand = None,
+    fenced: _Fenced = False,
+    quick: _Quick = False,
+    max_dirty: _MaxDirty = 10_000,
+    timeout: _Timeout = 600.0,
+    abort: _Abort = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Switch from DynamoDB to PostgreSQL: stop the writes, apply what is left, compare, and change the owner.
+
+    Writes the owners in the schema of the migration, triggers on the tables of the application, and marker items in
+    DynamoDB, which are deleted again. Interrupted anywhere, it can be run again; until the owners change, DynamoDB
+    counts, and --abort goes back to that.
+    """
+    from actingweb.migration.cli import live_switch as job
+    from actingweb.migration.cli.live import Session
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
+    if abort:
+        run("cutover", lambda _: job.abort_switch(session, commands, back=False), json, log_level)
+    run(
+        "cutover",
+        lambda _: job.switch(session, commands, back=False, quick=quick, max_dirty=max_dirty, timeout=timeout),
+        json,
+        log_level,
+    )
+
+
+@migrate.command(epilog=EXIT_CODES)
+def rollback(
+    aws_profile: Profile = None,
+    fence_command: _FenceCommand = None,
+    open_fence_command: _OpenFenceCommand = None,
+    flip_command: _FlipCommand = None,
+    fenced: _Fenced = False,
+    quick: _Quick = False,
+    max_dirty: _MaxDirty = 10_000,
+    timeout: _Timeout = 600.0,
+    abort: _Abort = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Switch back from PostgreSQL to DynamoDB, with all that was written since the cutover.
+
+    Writes the owners in the schema of the migration. Interrupted anywhere, it can be run again; until the owners
+    change, PostgreSQL counts, and --abort goes back to that.
+    """
+    from actingweb.migration.cli import live_switch as job
+    from actingweb.migration.cli.live import Session
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
+    if abort:
+        run("rollback", lambda _: job.abort_switch(session, commands, back=True), json, log_level)
+    run(
+        "rollback",
+        lambda _: job.switch(session, commands, back=True, quick=quick, max_dirty=max_dirty, timeout=timeout),
+        json,
+        log_level,
+    )
+
+
+@migrate.command(epilog=EXIT_CODES)
+def finish(
+    aws_profile: Profile = None,
+    disable_streams: _DisableStreams = False,
+    force: _Force = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """End a live migration: remove its triggers and its schema. Both sides keep their rows.
+
+    There is no way back afterwards. In DynamoDB it changes nothing but, with --disable-streams, the streams.
+    """
+    from actingweb.migration.cli import live as job
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    run(
+        "finish",
+        lambda _: job.finish_migration(aws_profile, flags, disable_streams=disable_streams, confirmed=force),
+        json,
+        log_level,
+    )

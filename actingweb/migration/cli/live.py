@@ -1,0 +1,160 @@
+"""The commands of the live migration: from options to the engine, and from its state to the outcome."""
+
+import getpass
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Event
+
+from actingweb.db.settings import Settings
+from actingweb.migration.cli.live_display import LiveDisplay, table_rows
+from actingweb.migration.cli.options import PostgresFlags, read_settings, target_of
+from actingweb.migration.cli.results import Outcome
+from actingweb.migration.cli.sources import DynamoDBFlags
+from actingweb.migration.errors import ExitCode
+from actingweb.migration.live.dynamodb import DynamoDB
+from actingweb.migration.live.finish import finish
+from actingweb.migration.live.prepare import Preparation, prepare
+from actingweb.migration.live.state import State
+from actingweb.migration.live.status import Status, read_status
+from actingweb.migration.live.sync import Sync, Workers
+from actingweb.migration.source.endpoint import Endpoint, RetryLimits
+from actingweb.migration.target.connection import target_errors
+
+__all__ = ["Session", "finish_migration", "prepare_migration", "say", "show_status", "sync_sides"]
+
+_REQUESTS_AT_ONCE = 32
+# The engine itself repeats what fails; a request that hangs longer would hide that from the status.
+_RETRY_LIMITS = RetryLimits(throttled=60.0, failed=10.0)
+_REFRESH_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """Both sides of a migration, as the options and the stored state name them.
+
+    Attributes:
+        profile: the profile of the AWS configuration; None for the default profile.
+    """
+
+    flags: PostgresFlags
+    profile: str | None = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of the environment. Raise `UsageError`."""
+        return read_settings()
+
+    @cached_property
+    def state(self) -> State:
+        """The state schema. Raise `UsageError`."""
+        return State(target_of(self.settings, self.flags))
+
+    @cached_property
+    def by(self) -> str:
+        """Who runs the command, for the audit trail."""
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+
+    def status(self) -> Status:
+        """Return the status. Raise `StateError` if there is no migration, `TargetError`."""
+        with closing(self.state.connect()) as connection, target_errors():
+            return read_status(self.state, connection)
+
+    def requests(self, stop: Event | None = None) -> DynamoDB:
+        """Return the requests to the tables that `prepare` has stored. Raise `StateError` if there is no migration."""
+        with closing(self.state.connect()) as connection, target_errors():
+            migration = self.state.read(connection)
+        return self.requests_to(migration.region, migration.endpoint, stop)
+
+    def requests_to(self, region: str | None, host: str | None, stop: Event | None = None) -> DynamoDB:
+        """Return the requests to an endpoint."""
+        endpoint = Endpoint(region, host, self.profile, _REQUESTS_AT_ONCE, _RETRY_LIMITS)
+        return DynamoDB(endpoint, stop or Event())
+
+
+def prepare_migration(source: DynamoDBFlags, flags: PostgresFlags, *, enable_streams: bool) -> Outcome:
+    """Store what the migration starts from; switch streams on if that is allowed."""
+    session = Session(flags, source.profile)
+    tables = source.source(session.settings)
+    prefix = session.settings.aws_db_prefix if tables.prefix is None else tables.prefix
+    options = Preparation(
+        prefix,
+        tables.region,
+        tables.host,
+        session.settings.indexed_properties,
+        source.segments,
+        enable_streams,
+        session.by,
+    )
+    prepare(session.state, session.requests_to(tables.region, tables.host), options, say)
+    status = session.status()
+    return Outcome(ExitCode.OK, table_rows(status), {"status": status.asdict()}, ("next: run `migrate sync`",))
+
+
+def sync_sides(
+    profile: str | None, flags: PostgresFlags, workers: Workers, *, until_caught_up: bool, as_json: bool
+) -> Outcome:
+    """Keep both sides equal until the process is ended or, if that is asked for, until nothing is left to do."""
+    session = Session(flags, profile)
+    stop = Event()
+    with LiveDisplay(plain=as_json) as display:
+        sync = Sync(session.state, session.requests(stop), session.state.connect, workers, display.show, stop)
+        sync.run(_caught_up if until_caught_up else lambda _: False)
+    status = session.status()
+    return Outcome(ExitCode.OK, table_rows(status), {"status": status.asdict()}, (status.gate().line,))
+
+
+def show_status(flags: PostgresFlags, *, follow: bool) -> Outcome:
+    """Return the status; on a terminal show it until the user stops it, if that is asked for."""
+    session = Session(flags)
+    if follow and sys.stdout.isatty():
+        with LiveDisplay() as display:
+            _follow(session, display.show)
+    status = session.status()
+    return Outcome(ExitCode.OK, table_rows(status), {"status": status.asdict()}, tuple(_lines(status)))
+
+
+def finish_migration(profile: str | None, flags: PostgresFlags, *, disable_streams: bool, confirmed: bool) -> Outcome:
+    """Remove the triggers and the state and, if that is asked for, the streams."""
+    session = Session(flags, profile)
+    removed = finish(session.state, session.requests(), session.by, disable_streams=disable_streams, force=confirmed)
+    return Outcome(ExitCode.OK, [], {"removed": removed}, tuple(f"removed: {what}" for what in removed))
+
+
+def _follow(session: Session, show: Callable[[Status], None]) -> None:
+    try:
+        while True:
+            show(session.status())
+            time.sleep(_REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _caught_up(status: Status) -> bool:
+    """Tell whether all tables are scanned, all shards were read to their end, and no change is waiting."""
+    return all(
+        (table.scanned or not table.present) and not (table.dirty or table.marks) and table.unread_age is None
+        for table in status.tables
+    )
+
+
+def _lines(status: Status) -> list[str]:
+    lines = [status.gate().line]
+    if status.share or status.migration.moving_to is not None:
+        moving = ", and actors are being moved" if status.migration.moving_to is not None else ""
+        lines.append(f"PostgreSQL owns {status.share:g}% of the actors{moving}")
+    if status.seconds_left:
+        lines.append(f"the scan will be done in about {status.seconds_left:,.0f} s")
+    lines.append(
+        f"{status.processes} sync processes; {status.retention_used:.1%} of the 24 hours of the streams are used"
+    )
+    return lines
+
+
+def say(line: str) -> None:
+    """Print a line for the user to stderr."""
+    print(line, file=sys.stderr)

@@ -1,0 +1,227 @@
+"""The commands that change owners, `share`, `cutover` and `rollback`, and the comparison of both sides."""
+
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from actingweb.migration.batches import Batch
+from actingweb.migration.cli.display import Rows
+from actingweb.migration.cli.live import Session, say
+from actingweb.migration.cli.live_display import table_rows
+from actingweb.migration.cli.results import Outcome
+from actingweb.migration.cli.sources import DynamoDBFlags
+from actingweb.migration.errors import ExitCode, UsageError
+from actingweb.migration.live.compare import LiveComparison, LiveResult
+from actingweb.migration.live.cutover import Cutover, Options, run_command
+from actingweb.migration.live.ownership import percent_of
+from actingweb.migration.live.share import Moved, Share
+from actingweb.migration.live.tables import SourceTables
+from actingweb.migration.live.way_back import open_way_back
+from actingweb.migration.mapping import TableMapping
+from actingweb.migration.source.scan import DynamoDBSource
+from actingweb.migration.target.connection import target_errors
+
+__all__ = [
+    "Commands",
+    "abort_share",
+    "abort_switch",
+    "compare_sides",
+    "comparison",
+    "move_share",
+    "nginx_split",
+    "open_triggers",
+    "percent",
+    "switch",
+]
+
+_POLL_SECONDS = 0.2
+_NOT_CONFIRMED = "nobody confirms that writes are stopped: name a --fence-command, or add --fenced once they are"
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What stops and starts the application; None lets the operator do it.
+
+    Attributes:
+        fence: a shell command that stops the writes and returns when none is under way.
+        open_fence: a shell command that lets the application write again, after an abort.
+        flip: a shell command that starts the application on the other side.
+        fenced: whether the operator says beforehand that writes are stopped.
+    """
+
+    fence: str | None
+    open_fence: str | None
+    flip: str | None
+    fenced: bool
+
+    def stop_writes(self, what: str) -> None:
+        """Stop writes, or let the operator do it. Raise `UsageError` if nobody does."""
+        if self.fence is not None:
+            run_command(self.fence, "stops writes")
+        elif not self.fenced:
+            _ask(f"{what}, then press Enter: ")
+
+    def start_again(self) -> None:
+        """Let the application write again."""
+        if self.open_fence is not None:
+            run_command(self.open_fence, "lets the application write again")
+        else:
+            say("let the application write again, with the settings that it had")
+
+    def start(self, what: str) -> None:
+        """Start the application on the other side."""
+        if self.flip is not None:
+            run_command(self.flip, "starts the application")
+        else:
+            say(what)
+
+
+def percent(text: str) -> Decimal:
+    """Return the percentage that the operator wrote. Raise `UsageError`."""
+    try:
+        return Decimal(text.strip().removesuffix("%"))
+    except InvalidOperation:
+        raise UsageError(f"a share is a percentage such as 10%, not {text}") from None
+
+
+def move_share(session: Session, wanted: Decimal, commands: Commands, timeout: float) -> Outcome:
+    """Move actors until PostgreSQL has this share of them."""
+    open_triggers(session)
+    share = Share(session.state, session.requests(), session.state.connect, session.by)
+    try:
+        ownership = share.begin(wanted)
+        before = percent_of(ownership.boundary)
+        say(nginx_split(before, wanted, held=True))
+        commands.stop_writes("let the load balancer hold the requests of the moving actors back, as above")
+        share.fence()
+        moved = _moved(share, timeout)
+    finally:
+        share.close()
+    split = nginx_split(moved.percent, moved.percent, held=False)
+    say(split)
+    commands.start("let the load balancer split the requests as above")
+    notes = (f"PostgreSQL owns {moved.percent:g}% of the actors; the moving ones paused for {moved.pause:.1f} s",)
+    status = session.status()
+    return Outcome(ExitCode.OK, table_rows(status), {"share": float(moved.percent), "pause": moved.pause}, notes)
+
+
+def abort_share(session: Session, commands: Commands) -> Outcome:
+    """End a move without moving anybody."""
+    share = Share(session.state, session.requests(), session.state.connect, session.by)
+    try:
+        share.abort()
+    finally:
+        share.close()
+    commands.start_again()
+    return Outcome(ExitCode.OK, [], {}, ("the share is as it was",))
+
+
+def nginx_split(before: Decimal, after: Decimal, *, held: bool) -> str:
+    """Return the `split_clients` block of nginx for a share, or while actors move from one share to another."""
+    lower, upper = sorted((before, after))
+    lines = ["split_clients $actingweb_actor $actingweb_side {"]
+    lines += [f"    {lower:.2f}% postgresql;"] if lower else []
+    lines += [f"    {upper - lower:.2f}% held;"] if held and upper > lower else []
+    lines += ["    * dynamodb;"] if upper < 100 else []
+    return "\n".join([*lines, "}"])
+
+
+def open_triggers(session: Session) -> None:
+    """Create what the way back needs, if it is not there yet."""
+    with closing(session.state.connect()) as connection, target_errors():
+        migration = session.state.read(connection)
+        tables = SourceTables(session.requests(), str(migration.prefix))
+        use_lookup_table = session.settings.use_property_lookup_table
+        open_way_back(session.state, connection, tables, use_lookup_table, say)
+
+
+def switch(session: Session, commands: Commands, *, back: bool, quick: bool, max_dirty: int, timeout: float) -> Outcome:
+    """Cut over to PostgreSQL or, with `back`, roll back to DynamoDB."""
+    if not back:
+        open_triggers(session)
+    backend = "dynamodb" if back else "postgresql"
+    options = Options(
+        back=back,
+        fence=lambda: commands.stop_writes("stop the application"),
+        open_fence=commands.start_again,
+        flip=lambda: commands.start(f"start the application with DATABASE_BACKEND={backend} now"),
+        compare=lambda: 0 if quick else comparison(session).run().left,
+        max_dirty=max_dirty,
+        timeout=timeout,
+    )
+    cutover = Cutover(session.state, session.requests(), session.state.connect, options, session.by, say)
+    result = cutover.run()
+    notes = (f"writes were stopped for {result.pause:.1f} s",)
+    return Outcome(ExitCode.OK, table_rows(session.status()), {"pause": result.pause, "steps": result.steps}, notes)
+
+
+def abort_switch(session: Session, commands: Commands, *, back: bool) -> Outcome:
+    """Give up a switch that was not completed."""
+    options = Options(back, _nothing, commands.start_again, _nothing, lambda: 0)
+    Cutover(session.state, session.requests(), session.state.connect, options, session.by, say).abort()
+    return Outcome(ExitCode.OK, [], {}, ("the owners are as they were",))
+
+
+def comparison(session: Session, segments: int = 4, rcu: float | None = None) -> LiveComparison:
+    """Return the comparison of both sides of a migration. Raise `StateError` if there is none."""
+    with closing(session.state.connect()) as connection, target_errors():
+        migration = session.state.read(connection)
+    source = DynamoDBSource(migration.prefix, migration.region, migration.endpoint, session.profile, segments, rcu)
+
+    def items_of(mapping: TableMapping) -> Iterable[Batch] | None:
+        return source.batches(mapping, lambda _: None, lambda _: False) if mapping in source.mappings else None
+
+    names = migration.indexed_properties
+    return LiveComparison(session.state, session.requests(), session.state.connect, items_of, names)
+
+
+def compare_sides(session: Session, source: DynamoDBFlags, *, repair: bool) -> Outcome:
+    """Compare both sides while they are in use, and let `sync` repair what differs if that is asked for."""
+    result = comparison(session, source.segments, source.rcu).run(repair=repair)
+    rows: Rows = [
+        {
+            "table": table,
+            "DynamoDB": "" if counts[0] is None else counts[0],
+            "PostgreSQL": "" if counts[1] is None else counts[1],
+            "differences": sum(key.table == table for key in result.differences),
+        }
+        for table, counts in result.rows.items()
+    ]
+    facts = {name: getattr(result, name) for name in ("repaired", "rejected", "accepted", "unsettled", "left")}
+    code = ExitCode.DIFFERENCES if result.left else ExitCode.REJECTS if result.rejected else ExitCode.OK
+    return Outcome(code, rows, facts, tuple(_lines(result)))
+
+
+def _lines(result: LiveResult) -> list[str]:
+    lines = [f"{len(result.differences):,} differences, of which {result.repaired:,} were repaired"]
+    lines += [f"{key.table} {key.hash} {key.range}".rstrip() for key in result.differences[:20]]
+    if result.rejected or result.accepted:
+        lines.append(f"{result.rejected:,} rows are rejected, {result.accepted:,} more are accepted by name")
+    if result.unsettled:
+        lines.append(f"{result.unsettled:,} rows changed all the time: compare again")
+    return lines
+
+
+def _moved(share: Share, timeout: float) -> Moved:
+    deadline = time.monotonic() + timeout
+    while True:
+        found = share.step()
+        if isinstance(found, Moved):
+            return found
+        if time.monotonic() > deadline:
+            raise UsageError(f"changes are still waiting after {timeout:.0f} s: run it again, or --abort")
+        time.sleep(_POLL_SECONDS)
+
+
+def _ask(question: str) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(_NOT_CONFIRMED)
+    print(question, end="", file=sys.stderr, flush=True)
+    sys.stdin.readline()
+
+
+def _nothing() -> None:
+    return
