@@ -245,7 +245,7 @@ def test_a_move_can_be_aborted_and_goes_on_in_another_process(synced: Sides) -> 
         ("UPDATE {state}.tables SET scanned = false WHERE name = 'trusts'", "the scan of trusts"),
         ("INSERT INTO {state}.gaps (table_name, reason) VALUES ('trusts', 'x')", "records of the stream of trusts"),
         ("DROP FUNCTION {state}.mark_trusts() CASCADE", "the triggers are not installed"),
-        ("UPDATE {state}.migration SET phase = 'flipped'", "this migration is flipped"),
+        ("UPDATE {state}.migration SET phase = 'flipped'", "this one is flipped"),
     ],
 )
 def test_a_share_is_moved_only_when_everything_is_ready(synced: Sides, statement: LiteralString, problem: str) -> None:
