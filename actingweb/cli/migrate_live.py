@@ -73,7 +73,7 @@ def prepare(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, table_prefix, segments, None)
+    source = DynamoDBFlags(aws_profile, None, table_prefix, segments, None)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     run("prepare", lambda _: job.prepare_migration(source, flags, enable_streams=enable_streams), json, log_level)
 
