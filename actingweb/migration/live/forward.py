@@ -147,17 +147,25 @@ class _Batch:
         done = [key for key in keys if key not in items.left]
         dropped = self._drop(foreign.intersection(done), items.found)
         own = [key for key in done if not self._is_foreign(key)]
+        self._make_equal(own, items.found)
+        self._finish([*own, *dropped])
+        return len(done)
+
+    def _make_equal(self, keys: Sequence[RowKey], found: Mapping[RowKey, Item]) -> None:
+        rows = self._converted(keys, found)
         if self.mapping in CLAIMS:
-            self._apply_claims(own, items.found)
+            self._look_ups.touch_claims(keys)
         else:
-            self._apply_rows(own, items.found)
+            self._apply_rows(keys, found, rows)
+
+    def _finish(self, keys: Sequence[RowKey]) -> None:
+        """Clear the marks of keys but for rejects, then repair look-up rows, which depend on what is still dirty."""
         rejected = {key for key, _ in self.rejects}
-        clear(self.applier.state, self.connection, [key for key in (*own, *dropped) if key not in rejected])
+        applied = [key for key in keys if key not in rejected]
+        clear(self.applier.state, self.connection, applied)
         postpone(self.applier.state, self.connection, self.rejects)
         self._look_ups.repair()
-        counts = {"table": self.mapping.name, "count": len(own) - len(rejected)}
-        self._execute(_COUNT, counts)
-        return len(done)
+        self._execute(_COUNT, {"table": self.mapping.name, "count": len(applied)})
 
     def _read(self, keys: Sequence[RowKey]) -> Items:
         table = self.tables.get(self.mapping.name)
@@ -185,12 +193,7 @@ class _Batch:
         record_conflicts(state, self.connection, unexpected(state, self.connection, conflicts))
         return locked
 
-    def _apply_claims(self, keys: Sequence[RowKey], found: Mapping[RowKey, Item]) -> None:
-        self._converted(self.mapping, keys, found)
-        self._look_ups.touch_claims(keys)
-
-    def _apply_rows(self, keys: Sequence[RowKey], found: Mapping[RowKey, Item]) -> None:
-        rows = self._converted(self.mapping, keys, found)
+    def _apply_rows(self, keys: Sequence[RowKey], found: Mapping[RowKey, Item], rows: RowPairs) -> None:
         if self.mapping.name not in _OWNERLESS:
             rows = self._with_actors(rows)
         if self.mapping is PROPERTIES:
@@ -198,16 +201,16 @@ class _Batch:
         if self.mapping is ACTORS:
             self._delete_actors([key.hash for key in keys if key not in found and row_keys(key)])
         else:
-            self._delete(keys, found, rows)
+            self._delete(keys, rows)
         new = self._unknown_actors(rows) if self.mapping is ACTORS else set()
         self._reject(self._upsert(self.mapping).upsert(rows))
         wake(self.applier.state, self.connection, sorted(new))
 
-    def _converted(self, mapping: TableMapping, keys: Collection[RowKey], found: Mapping[RowKey, Item]) -> RowPairs:
+    def _converted(self, keys: Collection[RowKey], found: Mapping[RowKey, Item]) -> RowPairs:
         """Return the rows of the keys whose items exist and can be converted."""
         self._documents = {_document(found[key]): key for key in keys if key in found}
         self.bytes += sum(map(len, self._documents))
-        conversion = convert(mapping, list(self._documents))
+        conversion = convert(self.mapping, list(self._documents))
         self._reject(conversion.rejects)
         return conversion.rows
 
@@ -244,16 +247,12 @@ class _Batch:
         self._look_ups.touch(self.connection.execute(statement, {**arrays, "names": sorted(names)}))
         self._look_ups.touch((row[1], row[2]) for row, _ in rows if row[1] in names)
 
-    def _delete(self, keys: Sequence[RowKey], found: Mapping[RowKey, Item], rows: RowPairs) -> None:
-        """Delete the rows of keys without an item, and all but that of the item if several have its composed key."""
-        size = len(self.mapping.record.key)
-        kept = {row[:size] for row, _ in rows}
-        if self.mapping.layout.composed:
-            rejected = {key for key, _ in self.rejects}
-            gone = [row for key in keys if key not in rejected for row in row_keys(key) if row not in kept]
-        else:
-            gone = [row for key in keys if key not in found for row in row_keys(key)]
-        self._upsert(self.mapping).delete(gone)
+    def _delete(self, keys: Sequence[RowKey], rows: RowPairs) -> None:
+        """Delete all rows that have one of the keys but are not among `rows`; leave those of rejects as they are."""
+        kept = {row[: len(self.mapping.record.key)] for row, _ in rows}
+        rejected = {key for key, _ in self.rejects}
+        gone = [row for key in keys if key not in rejected for row in row_keys(key)]
+        self._upsert(self.mapping).delete([row for row in gone if row not in kept])
 
     def _delete_actors(self, ids: Sequence[str]) -> None:
         """Delete actors, and let the rows that PostgreSQL deletes with them be looked at again.

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import filterfalse
 from typing import Any, NamedTuple
 
 from actingweb.migration.errors import SourceError
@@ -134,13 +135,11 @@ class ShardReader(Worker):
 
     def _store(self, connection: Connection, shard: _Shard, batch: Records) -> None:
         keys = [_key_of(shard, record) for record in batch.records]
-        changed = [key for key in keys if not is_marker(key)]
+        markers = [key.stored[1] for key in keys if is_marker(key)]
         children = [] if batch.following else self._described(shard.arn)
-        values = _progress(shard, batch) | {"holder": self.holder, "marker": None}
-        if len(changed) < len(keys):
-            values["marker"] = next(key.stored[1] for key in reversed(keys) if is_marker(key))
+        values = _progress(shard, batch) | {"holder": self.holder, "marker": next(reversed(markers), None)}
         with self.transaction(connection) if keys or children else nullcontext():
-            mark(self.state, connection, changed)
+            mark(self.state, connection, filterfalse(is_marker, keys))
             if children:
                 store_shards(self.state, connection, shard.table, shard.arn, children)
             connection.execute(self.state.sql(_STORE), values)
