@@ -22,12 +22,13 @@ from actingweb.migration.live.share import Moved, Progress, Share
 from actingweb.migration.live.state import SYNCING, StateError
 from actingweb.migration.live.tables import SourceTables
 from actingweb.migration.live.way_back import open_way_back
-from actingweb.migration.mapping import CLAIMS_V2, PROPERTIES
+from actingweb.migration.mapping import CLAIMS_V2, MAPPINGS, PROPERTIES
 from testbed.servers import PostgresTables
 from tests.conftest import SetEnv
 from tests.live.sides import Sides
 from tests.support import wait_until
 
+SUSPENSIONS = MAPPINGS[-1]
 ACTORS = [f"actor{number}" for number in range(24)]
 MAILS = [f"{number}@example.com" for number in range(8)]
 
@@ -244,7 +245,7 @@ def test_a_move_can_be_aborted_and_goes_on_in_another_process(synced: Sides) -> 
         ("UPDATE {state}.tables SET scanned = false WHERE name = 'trusts'", "the scan of trusts"),
         ("INSERT INTO {state}.gaps (table_name, reason) VALUES ('trusts', 'x')", "records of the stream of trusts"),
         ("DROP FUNCTION {state}.mark_trusts() CASCADE", "the triggers are not installed"),
-        ("UPDATE {state}.migration SET phase = 'flipped'", "this migration is flipped"),
+        ("UPDATE {state}.migration SET phase = 'flipped'", "this one is flipped"),
     ],
 )
 def test_a_share_is_moved_only_when_everything_is_ready(synced: Sides, statement: LiteralString, problem: str) -> None:
@@ -278,6 +279,25 @@ def owned(sides: Sides, percent: int) -> dict[Side, str]:
         connection.execute(sides.state.sql("UPDATE {state}.migration SET boundary = %(boundary)s"), values)
         ownership = read_ownership(sides.state, connection)
     return {side: next(one for one in ACTORS if ownership.owner(one) is side) for side in Side}
+
+
+def test_a_table_that_the_source_lacks_is_created(
+    sides: Sides, postgres_tables: PostgresTables, set_env: SetEnv
+) -> None:
+    set_env(**sides.environment, **postgres_tables.environment)
+    sides.client.delete_table(TableName=sides.table(SUSPENSIONS))
+    sides.prepare()
+    sides.scan()
+    with sides.state.connect() as connection:
+        open_way_back(sides.state, connection, SourceTables(sides.requests, sides.prefix), True, lambda _: None)
+        sides.state.set_phase(connection, SYNCING, "test")
+    sides.scan()
+    share_of(sides).begin(Decimal(10))
+    suspensions = load_backend("dynamodb").DbSubscriptionSuspension.DbSubscriptionSuspension("a")
+    assert suspensions.suspend("target", None)
+    load_backend("dynamodb").DbActor.DbActor().create(actor_id="a", creator="c", passphrase="p")
+    settle(sides)
+    assert_equal(sides)
 
 
 @pytest.mark.parametrize("side", list(Side))

@@ -12,8 +12,8 @@ from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.items import Json
 from actingweb.migration.live.ownership import EVERYTHING, Side
-from actingweb.migration.live.state import FROM_POSTGRESQL, State
-from actingweb.migration.live.tables import Found, SourceTables, store_shards, store_table
+from actingweb.migration.live.state import FROM_DYNAMODB, FROM_POSTGRESQL, State
+from actingweb.migration.live.tables import Found, SourceTables, open_table, store_shards, store_table
 from actingweb.migration.live.triggers import MARKED, install_triggers, mark_all
 from actingweb.migration.mapping import CLAIMS_V1, PROPERTIES, TableMapping
 from actingweb.migration.target.connection import Connection, target_errors
@@ -152,6 +152,11 @@ def _keys(names: Sequence[str]) -> list[Json]:
 def _store(
     state: State, connection: Connection, tables: SourceTables, mapping: TableMapping, table: Found | None
 ) -> None:
+    """Store what is known of a table. One that a migration from DynamoDB lacked is scanned, though it is empty."""
+    migration = state.read(connection)
+    if table is not None and migration.direction == FROM_DYNAMODB:
+        open_table(state, connection, tables, table, migration.options["segments"])
+        return
     with connection.transaction():
         store_table(state, connection, mapping, table)
         if table is not None and table.stream_arn is not None:

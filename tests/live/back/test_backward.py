@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -16,6 +16,7 @@ from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.utils import compute_lookup_key
 from actingweb.migration.errors import SourceError, UsageError
+from actingweb.migration.live.backward import BackwardApplier
 from actingweb.migration.live.triggers import MARKED
 from actingweb.migration.source.endpoint import RequestError
 from tests.conftest import SetEnv
@@ -280,30 +281,57 @@ class KilledError(BaseException):
     """The process was killed."""
 
 
-@pytest.mark.parametrize("at_once", [1, 8])
-def test_killed_between_any_two_requests(ready: Both, library: Backend, at_once: int) -> None:
-    for last in range(40):
+def test_killed_between_any_two_requests(ready: Both, library: Backend) -> None:
+    def mortal(last: int) -> BackwardApplier:
+        moments = iter(range(last))
+        return ready.applier(requests=ready.disturbed(lambda *_: live(moments)), at_once=1)
+
+    kill_everywhere(ready, library, mortal)
+
+
+def test_killed_between_any_two_statements(ready: Both, library: Backend) -> None:
+    def mortal(last: int) -> BackwardApplier:
+        moments = iter(range(last))
+
+        def connect() -> Any:
+            connection: Any = ready.connect()
+            execute = connection.execute
+
+            def execute_unless_killed(*arguments: Any) -> Any:
+                live(moments)
+                return execute(*arguments)
+
+            connection.execute = execute_unless_killed
+            return connection
+
+        return ready.open(BackwardApplier(ready.state, ready.requests, connect))
+
+    kill_everywhere(ready, library, mortal)
+
+
+def live(moments: Iterator[int]) -> None:
+    """Go on unless no moment is left."""
+    if next(moments, None) is None:
+        raise KilledError
+
+
+def kill_everywhere(both: Both, library: Backend, mortal: Callable[[int], BackwardApplier]) -> None:
+    """Let appliers die ever later, and another one finish, until one survives. All rows are equal each time."""
+    for last in range(60):
         for actor_id in "ab":
             put(library, "email", f"{actor_id}{last}", actor_id)
             put(library, f"name{last % 3}", f"value{last}", actor_id)
-        assert library.DbProperty.DbProperty().get(
-            "a", f"name{(last + 1) % 3}"
-        ) is None or library.DbProperty.DbProperty().set("a", f"name{(last + 1) % 3}", "")
-        moments = iter(range(last))
-
-        def disturb(moment: str, operation: str, request: dict[str, Any], moments: Any = moments) -> None:
-            if next(moments, None) is None:
-                raise KilledError
-
-        applier = ready.applier(requests=ready.disturbed(disturb), at_once=at_once)
+        library.DbProperty.DbProperty().set("a", f"name{(last + 1) % 3}", "")
+        applier = mortal(last)
         try:
             while applier.step():
                 pass
             survived = True
         except KilledError:
             survived = False
-        ready.drain()
-        assert_equal(ready, library)
+        applier.close()
+        both.drain()
+        assert_equal(both, library)
         if survived:
             return
     raise AssertionError("it was killed every time")
