@@ -138,11 +138,16 @@ class ShardReader(Worker):
         markers = [key.stored[1] for key in keys if is_marker(key)]
         children = [] if batch.following else self._described(shard.arn)
         values = _progress(shard, batch) | {"holder": self.holder, "marker": next(reversed(markers), None)}
-        with self.transaction(connection) if keys or children else nullcontext():
-            mark(self.state, connection, filterfalse(is_marker, keys))
-            if children:
-                store_shards(self.state, connection, shard.table, shard.arn, children)
-            connection.execute(self.state.sql(_STORE), values)
+
+        def store() -> None:
+            with self.transaction(connection) if keys or children else nullcontext():
+                mark(self.state, connection, filterfalse(is_marker, keys))
+                if children:
+                    store_shards(self.state, connection, shard.table, shard.arn, children)
+                connection.execute(self.state.sql(_STORE), values)
+
+        # Appliers lock keys in another order.
+        self.repeated(store)
 
     def _described(self, arn: str) -> list[Shard]:
         """Return the shards of a stream; none if it is deleted, as one is that was switched off a day ago."""
