@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -122,6 +121,11 @@ class _Batch:
     ownership: Ownership
     outcome: _Outcome = field(default_factory=_Outcome)
     claimed: list[Claim] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # The names of the DynamoDB tables that exist. Not a `cached_property`: on Python 3.11, all instances wait for
+        # the one that computes it.
+        self._tables: dict[str, str] = dict(self.connection.execute(self.applier.state.sql(_TABLES)).fetchall())
 
     def apply(self, keys: set[RowKey]) -> None:
         """Make the items of locked keys equal."""
@@ -242,11 +246,6 @@ class _Batch:
         record_conflicts(state, connection, outcome.conflicts, outcome.repaired)
         for table, count in sorted(Counter(key.table for key in outcome.done).items()):
             connection.execute(state.sql(_COUNT), {"table": table, "count": count})
-
-    @cached_property
-    def _tables(self) -> dict[str, str]:
-        """The names of the DynamoDB tables that exist."""
-        return dict(self.connection.execute(self.applier.state.sql(_TABLES)).fetchall())
 
     def _stored(self, keys: Iterable[RowKey], *, whole: bool = True) -> dict[RowKey, Item]:
         """Return the items of keys, read with strong consistency. Register the keys that could not be read."""

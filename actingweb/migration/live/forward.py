@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -138,6 +137,13 @@ class _Batch:
     exclusive: bool
     bytes: int = 0
     rejects: list[Rejected] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Not a `cached_property`: on Python 3.11, all instances wait for the one that computes it.
+        state, requests = self.applier.state, self.applier.requests
+        indexed = state.read(self.connection).indexed_properties
+        common = state, self.connection, requests, self.tables, self.ownership
+        self._look_ups = LookUpRepair(*common, indexed, self.exclusive)
 
     def apply(self, keys: Sequence[RowKey]) -> int:
         """Apply keys; return how many were taken."""
@@ -275,13 +281,6 @@ class _Batch:
 
     def _execute(self, statement: LiteralString, values: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
         return self.connection.execute(self.applier.state.sql(statement), values)
-
-    @cached_property
-    def _look_ups(self) -> LookUpRepair:
-        state, connection = self.applier.state, self.connection
-        indexed = state.read(connection).indexed_properties
-        requests = self.applier.requests
-        return LookUpRepair(state, connection, requests, self.tables, self.ownership, indexed, self.exclusive)
 
 
 def _document(item: Item) -> bytes:
