@@ -30,7 +30,17 @@ _Workers = Annotated[int, typer.Option(min=1, max=16, help="How many threads rea
 _UntilCaughtUp = Annotated[
     bool, typer.Option("--until-caught-up", help="End as soon as nothing is left to do, instead of following changes.")
 ]
-_Follow = Annotated[bool, typer.Option("--follow", help="On a terminal, refresh until Ctrl-C.")]
+_Follow = Annotated[
+    bool, typer.Option("--follow", help="Refresh until Ctrl-C; without a terminal, a line every 10 seconds.")
+]
+_Serve = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST]:PORT",
+        help="Serve a page at /, /status.json, /metrics for Prometheus and /healthz until Ctrl-C or SIGTERM, such as "
+        "at :9187. Without a host only for this machine, because whoever reaches it needs no password.",
+    ),
+]
 _DisableStreams = Annotated[bool, typer.Option("--disable-streams", help="Also switch the streams of the tables off.")]
 _Force = Annotated[bool, typer.Option("--force", help="Also if something is still to be done.")]
 
@@ -116,6 +126,7 @@ def sync(
 @migrate.command(epilog=EXIT_CODES)
 def status(
     follow: _Follow = False,
+    serve: _Serve = None,
     pg_host: Host = None,
     pg_port: Port = None,
     pg_database: Database = None,
@@ -130,6 +141,8 @@ def status(
     from actingweb.migration.cli.run import run
 
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    if serve is not None:
+        run("status", lambda _: job.serve_status(flags, serve), json, log_level)
     run("status", lambda _: job.show_status(flags, follow=follow), json, log_level)
 
 

@@ -25,6 +25,7 @@ PURPOSES = {
     "mypy": "types",
     "packaging": "reads requirements, for this page",
     "poetry-core": "builds the package",
+    "prometheus-client": "metrics of the migration tool",
     "psycopg": "PostgreSQL's driver",
     "psycopg-pool": "its connection pool",
     "pydantic": "checks the rows of an export",
@@ -45,7 +46,9 @@ _BEGIN, _END = "<!-- dependencies -->", "<!-- end of dependencies -->"
 _TITLES = {
     "": "Always installed",
     "postgresql": "Extra `postgresql`",
+    "metrics": "Extra `metrics`",
     "embedded": "Extra `embedded`",
+    "conformance": "Extra `conformance`, for backends of other packages",
     "dev": "Extra `dev`, for work on the package itself",
 }
 
@@ -67,8 +70,8 @@ def lines() -> list[str]:
             cells = (name, f"`{allowed(requirement)}`", distribution.version, licence(distribution), PURPOSES[name])
             made.append(f"| {' | '.join(cells)} |")
         made.append("")
-    users = [requirement for extra in ("", "postgresql", "embedded") for requirement in groups[extra]]
-    made += ["## What the first three bring with them", "", "| package | installed | licence |", "|---|---|---|"]
+    users = [requirement for extra in ("", "postgresql", "metrics", "embedded") for requirement in groups[extra]]
+    made += ["## What the first four bring with them", "", "| package | installed | licence |", "|---|---|---|"]
     named = {canonicalize_name(requirement.name) for requirement in users}
     for other, distribution in needed(users).items():
         if other not in named:

@@ -30,7 +30,7 @@ def names(extra: str) -> list[str]:
     return [canonicalize_name(requirement.name) for requirement in direct()[extra]]
 
 
-@pytest.mark.parametrize("extra", ["", "postgresql", "embedded"])
+@pytest.mark.parametrize("extra", ["", "postgresql", "metrics", "embedded"])
 def test_what_a_user_installs_is_under_a_permissive_licence_or_a_known_lesser_one(extra: str) -> None:
     for name, distribution in needed(direct()[extra]).items():
         found = licence(distribution)

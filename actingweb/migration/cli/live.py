@@ -1,6 +1,7 @@
 """The commands of the live migration: from options to the engine, and from its state to the outcome."""
 
 import getpass
+import signal
 import socket
 import sys
 import time
@@ -14,8 +15,9 @@ from actingweb.db.settings import Settings
 from actingweb.migration.cli.live_display import LiveDisplay, table_rows
 from actingweb.migration.cli.options import PostgresFlags, read_settings, target_of
 from actingweb.migration.cli.results import Outcome
+from actingweb.migration.cli.serve import Monitor, address_of, serving
 from actingweb.migration.cli.sources import DynamoDBFlags
-from actingweb.migration.errors import ExitCode
+from actingweb.migration.errors import ExitCode, MigrationError
 from actingweb.migration.live.dynamodb import DynamoDB
 from actingweb.migration.live.finish import finish
 from actingweb.migration.live.prepare import Preparation, prepare
@@ -25,7 +27,7 @@ from actingweb.migration.live.sync import Sync, Workers
 from actingweb.migration.source.endpoint import Endpoint, RetryLimits
 from actingweb.migration.target.connection import target_errors
 
-__all__ = ["Session", "finish_migration", "prepare_migration", "say", "show_status", "sync_sides"]
+__all__ = ["Session", "finish_migration", "prepare_migration", "say", "serve_status", "show_status", "sync_sides"]
 
 _REQUESTS_AT_ONCE = 32
 # The engine itself repeats what fails; a request that hangs longer would hide that from the status.
@@ -109,13 +111,24 @@ def sync_sides(
 
 
 def show_status(flags: PostgresFlags, *, follow: bool) -> Outcome:
-    """Return the status; on a terminal show it until the user stops it, if that is asked for."""
+    """Return the status; show it until the user stops it, if that is asked for."""
     session = Session(flags)
-    if follow and sys.stdout.isatty():
+    if follow:
         with LiveDisplay() as display:
-            _follow(session, display.show)
+            _repeat(lambda: display.show(session.status()))
     status = session.status()
     return Outcome(ExitCode.OK, table_rows(status), {"status": status.asdict()}, tuple(_lines(status)))
+
+
+def serve_status(flags: PostgresFlags, address: str) -> Outcome:
+    """Show the status here and over HTTP until the process is ended, also while there is none."""
+    host, port = address_of(address)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    monitor = Monitor(Session(flags).state)
+    with serving(monitor, host, port) as url, LiveDisplay() as display:
+        say(f"listening on {url} (page), {url}status.json, {url}metrics and {url}healthz")
+        _repeat(lambda: _show(monitor, display))
+    return Outcome(ExitCode.OK, [], {}, (f"no longer listening on {url}",))
 
 
 def finish_migration(profile: str | None, flags: PostgresFlags, *, disable_streams: bool, confirmed: bool) -> Outcome:
@@ -125,13 +138,21 @@ def finish_migration(profile: str | None, flags: PostgresFlags, *, disable_strea
     return Outcome(ExitCode.OK, [], {"removed": removed}, tuple(f"removed: {what}" for what in removed))
 
 
-def _follow(session: Session, show: Callable[[Status], None]) -> None:
+def _repeat(show: Callable[[], None]) -> None:
+    """Show something about every second until the user stops it."""
     try:
         while True:
-            show(session.status())
+            show()
             time.sleep(_REFRESH_SECONDS)
     except KeyboardInterrupt:
         return
+
+
+def _show(monitor: Monitor, display: LiveDisplay) -> None:
+    try:
+        display.show(monitor.status())
+    except MigrationError as error:
+        display.show_problem(str(error))
 
 
 def _caught_up(status: Status) -> bool:

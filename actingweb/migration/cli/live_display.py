@@ -2,10 +2,11 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +16,7 @@ from actingweb.migration.live.status import Status, TableStatus
 
 __all__ = ["LiveDisplay", "table_rows"]
 
-_LINE_SECONDS = 15.0
+_LINE_SECONDS = 10.0
 
 
 def table_rows(status: Status) -> Rows:
@@ -40,7 +41,7 @@ def _row(table: TableStatus) -> dict[str, Any]:
 
 
 class LiveDisplay:
-    """Shows the status on stderr: a table that is refreshed on a terminal, else a line every 15 seconds."""
+    """Shows the status on stderr: a table that is refreshed on a terminal, else a line every 10 seconds."""
 
     def __init__(self, *, plain: bool = False) -> None:
         """`plain` prints lines also on a terminal."""
@@ -61,11 +62,18 @@ class LiveDisplay:
 
     def show(self, status: Status) -> None:
         """Show a status, unless a line was printed a moment ago."""
+        self._print(lambda: _drawn(status), _line(status))
+
+    def show_problem(self, text: str) -> None:
+        """Show why there is no status, unless a line was printed a moment ago."""
+        self._print(lambda: Text(text, style="red"), text)
+
+    def _print(self, drawn: Callable[[], RenderableType], line: str) -> None:
         if self._live is not None:
-            self._live.update(_drawn(status), refresh=True)
+            self._live.update(drawn(), refresh=True)
         elif time.monotonic() - self._printed >= _LINE_SECONDS:
             self._printed = time.monotonic()
-            print(_line(status), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
 
 def _line(status: Status) -> str:

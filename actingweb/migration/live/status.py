@@ -177,6 +177,14 @@ class Status:
         left = sum(max((table.estimated_rows or 0) - table.read, 0) for table in self.tables if not table.scanned)
         return left / self.rate if self.rate else None
 
+    @property
+    def stalled(self) -> str | None:
+        """Why changes are not being followed; None if they are."""
+        if not self.processes:
+            return "no `migrate sync` is running"
+        silent = [table.name for table in self.tables if (table.silence or 0.0) > _REPLACED_WITHIN.total_seconds()]
+        return f"the streams of {', '.join(silent)} are not read" if silent else None
+
     def gate(self, max_dirty: int = MAX_DIRTY, *, moving: bool = False) -> Gate:
         """Return whether it is safe to cut over, with at most `max_dirty` changes still to be applied.
 
@@ -207,8 +215,8 @@ class Status:
 
     def _reasons(self, max_dirty: int, *, moving: bool) -> Iterator[str]:
         to_dynamodb = self.migration.direction == FROM_POSTGRESQL
-        if not self.processes:
-            yield "no `migrate sync` is running"
+        if self.stalled:
+            yield self.stalled
         if self.migration.moving_to is not None and not moving:
             yield "actors are being moved: let `migrate share` finish"
         unscanned = [table.name for table in self.tables if table.present and not table.scanned]
@@ -226,9 +234,6 @@ class Status:
         unsettled = sum(table.unsettled for table in self.tables)
         if unsettled:
             yield f"{unsettled:,} writes that reached the wrong side are not settled"
-        silent = [table.name for table in self.tables if (table.silence or 0.0) > _REPLACED_WITHIN.total_seconds()]
-        if silent and self.processes:
-            yield f"the streams of {', '.join(silent)} are not read"
         if self.retention_used > _ALMOST_GONE:
             yield f"{self.retention_used:.0%} of the 24 hours for which streams keep their records are used"
 
