@@ -12,6 +12,7 @@ from actingweb.migration.live.state import State
 from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
+from tests.live import served
 from tests.live.sides import Sides, sides_of
 from tests.support import new_id
 
@@ -34,3 +35,18 @@ def sides(state: State, dynamodb_tables: DynamoDBTables, ddb: DynamoDBClient, se
     set_env(**environment)
     with sides_of(state, environment, ddb) as sides:
         yield sides
+
+
+@pytest.fixture
+def filled(state: State) -> Iterator[State]:
+    """Return the state of a migration that has something of everything."""
+    served.fill(state)
+    yield state
+    served.drop(state)
+
+
+@pytest.fixture
+def url(state: State) -> Iterator[str]:
+    """Serve the status of the migration, which need not exist yet; return the URL."""
+    with served.served(state) as url:
+        yield url

@@ -33,7 +33,8 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _HOST = "127.0.0.1"
-_REQUEST_SECONDS = 10.0
+_REQUEST_SECONDS = 5.0
+_POLL_SECONDS = 0.1
 _PAGE = "status.html"
 _INLINE = re.compile(r"<(style|script)>(.*?)</\1>", re.DOTALL)
 _POLICY = (
@@ -47,6 +48,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_ENDED = "the status is no longer read"
 _NO_METRICS = "metrics need the package prometheus-client: pip install 'actingweb-db[metrics]'"
 
 
@@ -60,6 +62,7 @@ class Monitor:
         """Connect at the first call."""
         self._state = state
         self._connection: Connection | None = None
+        self._closed = False
         self._lock = Lock()
 
     def status(self) -> Status:
@@ -71,8 +74,9 @@ class Monitor:
         return self._read(self._facts)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; a request that is still being answered opens no other."""
         with self._lock:
+            self._closed = True
             self._drop()
 
     def _facts(self, connection: Connection) -> dict[str, Any]:
@@ -80,6 +84,8 @@ class Monitor:
 
     def _read(self, read: Callable[[Connection], T]) -> T:
         with self._lock:
+            if self._closed:
+                raise UsageError(_ENDED)
             try:
                 with target_errors():
                     self._connection = self._connection or self._state.connect()
@@ -118,7 +124,7 @@ def serving(monitor: Monitor, host: str, port: int) -> Iterator[str]:
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from None
     with closing(monitor), server:
-        thread = Thread(target=server.serve_forever, name="status", daemon=True)
+        thread = Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="status", daemon=True)
         thread.start()
         try:
             name = f"[{host}]" if ":" in host else host
