@@ -175,6 +175,4 @@ def test_parts_have_names(filled: State, page: Page) -> None:
         ("rowheader", "properties"),
         ("progressbar", "share of PostgreSQL"),
     } <= named, sorted(named)
-    assert [
-        name for role, name in named if role in ("button", "image", "progressbar", "region") and not name
-    ] == []
+    assert [name for role, name in named if role in ("button", "image", "progressbar", "region") and not name] == []

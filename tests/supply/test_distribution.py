@@ -170,7 +170,9 @@ def test_metadata(wheel: Path) -> None:
 
 
 def test_every_extra_that_is_documented_exists(wheel: Path) -> None:
-    assert {"all", "conformance", "embedded", "metrics", "postgresql"} <= set(_metadata(wheel).get_all("Provides-Extra", []))
+    assert {"all", "conformance", "embedded", "metrics", "postgresql"} <= set(
+        _metadata(wheel).get_all("Provides-Extra", [])
+    )
 
 
 def test_what_poetry_installs_for_tests_is_a_part_of_the_extra_dev() -> None:
