@@ -58,4 +58,4 @@ def test_each_dependency_has_its_purpose() -> None:
 
 def test_the_extra_all_is_all_that_users_may_want() -> None:
     extras = {extra: set(map(str, requirements)) for extra, requirements in stated().items()}
-    assert extras["all"] == extras["postgresql"] | extras["embedded"]
+    assert extras["all"] == extras["postgresql"] | extras["metrics"] | extras["embedded"]
