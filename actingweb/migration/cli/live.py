@@ -1,7 +1,6 @@
 """The commands of the live migration: from options to the engine, and from its state to the outcome."""
 
 import getpass
-import signal
 import socket
 import sys
 import time
@@ -123,7 +122,6 @@ def show_status(flags: PostgresFlags, *, follow: bool) -> Outcome:
 def serve_status(flags: PostgresFlags, address: str) -> Outcome:
     """Show the status here and over HTTP until the process is ended, also while there is none."""
     host, port = address_of(address)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     monitor = Monitor(Session(flags).state)
     with serving(monitor, host, port) as url, LiveDisplay() as display:
         say(f"listening on {url} (page), {url}status.json, {url}metrics and {url}healthz")
