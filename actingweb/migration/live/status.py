@@ -214,17 +214,22 @@ class Status:
         }
 
     def _reasons(self, max_dirty: int, *, moving: bool) -> Iterator[str]:
-        to_dynamodb = self.migration.direction == FROM_POSTGRESQL
         if self.stalled:
             yield self.stalled
         if self.migration.moving_to is not None and not moving:
             yield "actors are being moved: let `migrate share` finish"
         unscanned = [table.name for table in self.tables if table.present and not table.scanned]
-        if unscanned and not to_dynamodb:
+        if unscanned and self.migration.direction != FROM_POSTGRESQL:
             yield f"the scan of {', '.join(unscanned)} is not done"
         pending = sum(table.dirty + table.marks for table in self.tables)
         if pending > max_dirty:
             yield f"{pending:,} changes are waiting, more than {max_dirty:,}"
+        yield from self._faults()
+        if self.retention_used > _ALMOST_GONE:
+            yield f"{self.retention_used:.0%} of the 24 hours for which streams keep their records are used"
+
+    def _faults(self) -> Iterator[str]:
+        """Yield what does not pass by itself."""
         rejects = sum(table.rejects + table.rejects_back for table in self.tables)
         if rejects:
             yield f"{rejects:,} rows were rejected and are not accepted by name"
@@ -234,8 +239,6 @@ class Status:
         unsettled = sum(table.unsettled for table in self.tables)
         if unsettled:
             yield f"{unsettled:,} writes that reached the wrong side are not settled"
-        if self.retention_used > _ALMOST_GONE:
-            yield f"{self.retention_used:.0%} of the 24 hours for which streams keep their records are used"
 
 
 def read_status(state: State, connection: Connection) -> Status:
