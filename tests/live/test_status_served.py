@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 
 import pytest
@@ -18,10 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from actingweb.db.settings import Settings
 from actingweb.embedded.process import free_port
 from actingweb.migration.cli.live_display import LiveDisplay
+from actingweb.migration.cli.metrics import exposition
 from actingweb.migration.cli.serve import Monitor, address_of, serving
 from actingweb.migration.errors import UsageError
 from actingweb.migration.live.state import State
-from actingweb.migration.live.status import read_status
+from actingweb.migration.live.status import Status, read_status
 from actingweb.migration.target.connection import Connection, Target
 from testbed.servers import PostgresTables
 from tests.live.served import SAMPLES, SECRET, ask, change, create, drop, served
@@ -78,6 +79,18 @@ def test_metrics(filled: State, url: str) -> None:
     # What is not known has no sample.
     assert ("estimated_rows", "property_lookup_v1") not in found
     assert ("unread_record_age_seconds", "actors") not in found
+
+
+def test_a_scrape_reads_the_state_once(filled: State) -> None:
+    monitor, calls = Monitor(filled), list[Status]()
+
+    def read() -> Status:
+        calls.append(monitor.status())
+        return calls[-1]
+
+    with closing(monitor):
+        exposition(read)
+    assert len(calls) == 1
 
 
 def test_names_of_metrics_follow_the_conventions_of_prometheus(filled: State, url: str) -> None:

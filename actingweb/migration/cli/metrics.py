@@ -66,6 +66,7 @@ _SIDES: dict[str, tuple[str, _Figure, _Figure]] = {
         lambda table: table.accepted_back,
     ),
 }
+_UP = "1 if the state of the migration could be read, else 0."
 _APPLIED = "Changes that were applied to a side."
 
 
@@ -86,9 +87,6 @@ class StatusCollector(Collector):
         yield _gauge("up", _UP, 1)
         yield from _of_migration(status)
         yield from _of_tables(status.tables)
-
-
-_UP = "1 if the state of the migration could be read, else 0."
 
 
 def exposition(read: Callable[[], Status]) -> bytes:

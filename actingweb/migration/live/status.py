@@ -218,15 +218,19 @@ class Status:
             yield self.stalled
         if self.migration.moving_to is not None and not moving:
             yield "actors are being moved: let `migrate share` finish"
+        yield from self._unfinished(max_dirty)
+        yield from self._faults()
+        if self.retention_used > _ALMOST_GONE:
+            yield f"{self.retention_used:.0%} of the 24 hours for which streams keep their records are used"
+
+    def _unfinished(self, max_dirty: int) -> Iterator[str]:
+        """Yield what passes when `sync` goes on."""
         unscanned = [table.name for table in self.tables if table.present and not table.scanned]
         if unscanned and self.migration.direction != FROM_POSTGRESQL:
             yield f"the scan of {', '.join(unscanned)} is not done"
         pending = sum(table.dirty + table.marks for table in self.tables)
         if pending > max_dirty:
             yield f"{pending:,} changes are waiting, more than {max_dirty:,}"
-        yield from self._faults()
-        if self.retention_used > _ALMOST_GONE:
-            yield f"{self.retention_used:.0%} of the 24 hours for which streams keep their records are used"
 
     def _faults(self) -> Iterator[str]:
         """Yield what does not pass by itself."""
