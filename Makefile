@@ -10,7 +10,7 @@ PARALLEL = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 # Tests start many processes, which are faster with compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test test-botocore test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-all bench-growth bench-requests bench-imports \
+.PHONY: test test-botocore test-live test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-all bench-growth bench-requests bench-imports \
 	bench-latency bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
@@ -31,6 +31,10 @@ test-postgresql-versions: .venv/ready
 test-faults: .venv/ready
 	FAULTS=long $(BIN)/python -m pytest --timeout=600 --session-timeout=1800 tests/faults
 	$(BIN)/python -m tests.faults.report
+
+# A thousand seeded histories of the live migration, and the mutants of its rules: at most ten minutes on two cores.
+test-live: .venv/ready
+	$(BIN)/python -m tests.live.histories.run
 
 # What only one node of a cluster can tell, as locks and triggers, is left out on a Citus cluster.
 test-server: .venv/ready
