@@ -1,6 +1,6 @@
 """`actingweb-db migrate prepare`, `sync`, `status`, `share`, `cutover`, `rollback` and `finish`: the live migration."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,6 +26,13 @@ _EnableStreams = Annotated[
     bool,
     typer.Option("--enable-streams", help="Switch on the streams that are off, with the keys alone (KEYS_ONLY)."),
 ]
+_OnConflict = Annotated[
+    Literal["owner", "stop"],
+    typer.Option(
+        help="What to do about a write to the side that does not own its actor: let the owner's row count and keep the "
+        "other in the record, or stop before the cutover until somebody has made both sides equal."
+    ),
+]
 _Workers = Annotated[int, typer.Option(min=1, max=16, help="How many threads read, and how many write.")]
 _UntilCaughtUp = Annotated[
     bool, typer.Option("--until-caught-up", help="End as soon as nothing is left to do, instead of following changes.")
@@ -44,7 +51,7 @@ _Serve = Annotated[
 _DisableStreams = Annotated[bool, typer.Option("--disable-streams", help="Also switch the streams of the tables off.")]
 _Force = Annotated[bool, typer.Option("--force", help="Also if something is still to be done.")]
 
-_Percent = Annotated[str, typer.Argument(help="The share of the actors that PostgreSQL is to own, such as 10%.")]
+_Percent = Annotated[str | None, typer.Argument(help="The share of the actors that PostgreSQL is to own, such as 10%.")]
 _FenceCommand = Annotated[
     str | None,
     typer.Option(help="A shell command that stops the writes, and returns when none is under way any more."),
@@ -56,6 +63,13 @@ _FlipCommand = Annotated[str | None, typer.Option(help="A shell command that let
 _Fenced = Annotated[bool, typer.Option("--fenced", help="Writes are stopped already: do not ask.")]
 _Abort = Annotated[bool, typer.Option("--abort", help="Give up what was begun: the owners stay as they are.")]
 _Quick = Annotated[bool, typer.Option("--quick", help="Do not compare all rows while writes are stopped.")]
+_QuietSeconds = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        help="Write no marker items to DynamoDB: wait until every stream was read for so long without a record.",
+    ),
+]
 _MaxDirty = Annotated[int, typer.Option(min=0, help="How many changes may be waiting when writes are stopped.")]
 _Timeout = Annotated[float, typer.Option(min=1, help="For how many seconds to wait while writes are stopped.")]
 
@@ -67,6 +81,7 @@ def prepare(
     table_prefix: Prefix = None,
     segments: Segments = 4,
     enable_streams: _EnableStreams = False,
+    on_conflict: _OnConflict = "owner",
     pg_host: Host = None,
     pg_port: Port = None,
     pg_database: Database = None,
@@ -87,7 +102,12 @@ def prepare(
 
     source = DynamoDBFlags(aws_profile, region, table_prefix, segments, None)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    run("prepare", lambda _: job.prepare_migration(source, flags, enable_streams=enable_streams), json, log_level)
+    run(
+        "prepare",
+        lambda _: job.prepare_migration(source, flags, enable_streams=enable_streams, on_conflict=on_conflict),
+        json,
+        log_level,
+    )
 
 
 @migrate.command(epilog=EXIT_CODES)
@@ -148,7 +168,7 @@ def status(
 
 @migrate.command(epilog=EXIT_CODES)
 def share(
-    percentage: _Percent,
+    percentage: _Percent = None,
     aws_profile: Profile = None,
     fence_command: _FenceCommand = None,
     open_fence_command: _OpenFenceCommand = None,
@@ -179,7 +199,7 @@ def share(
     commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
     if abort:
         run("share", lambda _: job.abort_share(session, commands), json, log_level)
-    run("share", lambda _: job.move_share(session, job.percent(percentage), commands, timeout), json, log_level)
+    run("share", lambda _: job.move_share(session, job.percent(percentage or ""), commands, timeout), json, log_level)
 
 
 @migrate.command(epilog=EXIT_CODES)
@@ -190,6 +210,7 @@ def cutover(
     flip_command: _FlipCommand = None,
     fenced: _Fenced = False,
     quick: _Quick = False,
+    quiet_seconds: _QuietSeconds = None,
     max_dirty: _MaxDirty = 10_000,
     timeout: _Timeout = 600.0,
     abort: _Abort = False,
@@ -201,11 +222,11 @@ def cutover(
     json: Json = False,
     log_level: LogLevel = "WARNING",
 ) -> None:
-    """Switch from DynamoDB to PostgreSQL: stop the writes, apply what is left, compare, and change the owner.
+    """Switch to the other side: stop the writes, apply what is left, compare, and change the owner.
 
-    Writes the owners in the schema of the migration, triggers on the tables of the application, and marker items in
-    DynamoDB, which are deleted again. Interrupted anywhere, it can be run again; until the owners change, DynamoDB
-    counts, and --abort goes back to that.
+    Writes the owners in the schema of the migration and, on the way to PostgreSQL, triggers on the tables of the
+    application and marker items in DynamoDB, which are deleted again. Interrupted anywhere, it can be run again; until
+    the owners change, the side that the migration comes from counts, and --abort goes back to that.
     """
     from actingweb.migration.cli import live_switch as job
     from actingweb.migration.cli.live import Session
@@ -218,7 +239,15 @@ def cutover(
         run("cutover", lambda _: job.abort_switch(session, commands, back=False), json, log_level)
     run(
         "cutover",
-        lambda _: job.switch(session, commands, back=False, quick=quick, max_dirty=max_dirty, timeout=timeout),
+        lambda _: job.switch(
+            session,
+            commands,
+            back=False,
+            quick=quick,
+            max_dirty=max_dirty,
+            quiet_seconds=quiet_seconds,
+            timeout=timeout,
+        ),
         json,
         log_level,
     )
@@ -243,10 +272,11 @@ def rollback(
     json: Json = False,
     log_level: LogLevel = "WARNING",
 ) -> None:
-    """Switch back from PostgreSQL to DynamoDB, with all that was written since the cutover.
+    """Switch back to the side that the migration comes from, with all that was written since the cutover.
 
-    Writes the owners in the schema of the migration. Interrupted anywhere, it can be run again; until the owners
-    change, PostgreSQL counts, and --abort goes back to that.
+    Writes the owners in the schema of the migration and, on the way to PostgreSQL, marker items in DynamoDB, which are
+    deleted again. Interrupted anywhere, it can be run again; until the owners change, the other side counts, and
+    --abort goes back to that.
     """
     from actingweb.migration.cli import live_switch as job
     from actingweb.migration.cli.live import Session

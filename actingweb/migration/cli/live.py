@@ -1,12 +1,14 @@
 """The commands of the live migration: from options to the engine, and from its state to the outcome."""
 
 import getpass
+import signal
 import socket
 import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from threading import Event
 
@@ -77,7 +79,9 @@ class Session:
         return DynamoDB(endpoint, stop or Event())
 
 
-def prepare_migration(source: DynamoDBFlags, flags: PostgresFlags, *, enable_streams: bool) -> Outcome:
+def prepare_migration(
+    source: DynamoDBFlags, flags: PostgresFlags, *, enable_streams: bool, on_conflict: str
+) -> Outcome:
     """Store what the migration starts from; switch streams on if that is allowed."""
     session = Session(flags, source.profile)
     tables = source.source(session.settings)
@@ -90,6 +94,7 @@ def prepare_migration(source: DynamoDBFlags, flags: PostgresFlags, *, enable_str
         source.segments,
         enable_streams,
         session.by,
+        on_conflict,
     )
     prepare(session.state, session.requests_to(tables.region, tables.host), options, say)
     status = session.status()
@@ -99,12 +104,17 @@ def prepare_migration(source: DynamoDBFlags, flags: PostgresFlags, *, enable_str
 def sync_sides(
     profile: str | None, flags: PostgresFlags, workers: Workers, *, until_caught_up: bool, as_json: bool
 ) -> Outcome:
-    """Keep both sides equal until the process is ended or, if that is asked for, until nothing is left to do."""
+    """Keep both sides equal until the process is ended or, if that is asked for, until nothing is left to do.
+
+    SIGTERM ends it in order, and is what everybody expects to end it.
+    """
     session = Session(flags, profile)
     stop = Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    began = session.status().at
     with LiveDisplay(plain=as_json) as display:
         sync = Sync(session.state, session.requests(stop), session.state.connect, workers, display.show, stop)
-        sync.run(_caught_up if until_caught_up else lambda _: False)
+        sync.run((lambda status: _caught_up(status, began)) if until_caught_up else lambda _: False)
     status = session.status()
     return Outcome(ExitCode.OK, table_rows(status), {"status": status.asdict()}, (status.gate().line,))
 
@@ -153,10 +163,12 @@ def _show(monitor: Monitor, display: LiveDisplay) -> None:
         display.show_problem(str(error))
 
 
-def _caught_up(status: Status) -> bool:
-    """Tell whether all tables are scanned, all shards were read to their end, and no change is waiting."""
+def _caught_up(status: Status, since: datetime) -> bool:
+    """Tell whether all tables are scanned, all shards were read to their end since then, and no change is waiting."""
     return all(
-        (table.scanned or not table.present) and not (table.dirty or table.marks) and table.unread_age is None
+        (table.scanned or not table.present)
+        and not (table.dirty or table.marks)
+        and (table.read_up_to is None or table.read_up_to > since)
         for table in status.tables
     )
 

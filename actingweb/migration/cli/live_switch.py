@@ -1,7 +1,6 @@
 """The commands that change owners, `share`, `cutover` and `rollback`, and the comparison of both sides."""
 
 import sys
-import time
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from actingweb.migration.cli.results import Outcome
 from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import ExitCode, UsageError
 from actingweb.migration.live.compare import LiveComparison, LiveResult
-from actingweb.migration.live.cutover import Cutover, Options, run_command
-from actingweb.migration.live.ownership import percent_of
-from actingweb.migration.live.share import Moved, Share
+from actingweb.migration.live.cutover import Cutover, CutoverError, Options, run_command, wait_for
+from actingweb.migration.live.ownership import boundary_of, percent_of
+from actingweb.migration.live.share import Share
+from actingweb.migration.live.state import ROLLED_BACK, SYNCING
+from actingweb.migration.live.status import Status
 from actingweb.migration.live.tables import SourceTables
 from actingweb.migration.live.way_back import open_way_back
 from actingweb.migration.mapping import TableMapping
@@ -37,7 +38,6 @@ __all__ = [
     "switch",
 ]
 
-_POLL_SECONDS = 0.2
 _NOT_CONFIRMED = "nobody confirms that writes are stopped: name a --fence-command, or add --fenced once they are"
 
 
@@ -84,37 +84,44 @@ def percent(text: str) -> Decimal:
     try:
         return Decimal(text.strip().removesuffix("%"))
     except InvalidOperation:
-        raise UsageError(f"a share is a percentage such as 10%, not {text}") from None
+        raise UsageError(f"a share is a percentage such as 10%, not {text!r}") from None
 
 
 def move_share(session: Session, wanted: Decimal, commands: Commands, timeout: float) -> Outcome:
-    """Move actors until PostgreSQL has this share of them."""
-    open_triggers(session)
-    share = Share(session.state, session.requests(), session.state.connect, session.by)
-    try:
+    """Move actors until PostgreSQL has this share of them. If it has, only tell the load balancer."""
+    status, boundary = session.status(), boundary_of(wanted)
+    is_there = status.migration.boundary == boundary and status.migration.moving_to is None
+    pause = 0.0 if is_there else _move(session, status, wanted, commands, timeout)
+    say(nginx_split(wanted, wanted, held=False))
+    commands.start("let the load balancer split the requests as above")
+    notes = (f"PostgreSQL owns {wanted:g}% of the actors; the moving ones paused for {pause:.1f} s",)
+    return Outcome(ExitCode.OK, table_rows(session.status()), {"share": float(wanted), "pause": pause}, notes)
+
+
+def _move(session: Session, status: Status, wanted: Decimal, commands: Commands, timeout: float) -> float:
+    """Move actors; return for how many seconds their requests were held back."""
+    if not status.processes:
+        raise CutoverError("no `migrate sync` is running, so that nothing would ever arrive")
+    if not status.has_triggers:
+        open_triggers(session)
+    with closing(_share(session)) as share:
         ownership = share.begin(wanted)
-        before = percent_of(ownership.boundary)
-        say(nginx_split(before, wanted, held=True))
+        say(nginx_split(percent_of(ownership.boundary), wanted, held=True))
         commands.stop_writes("let the load balancer hold the requests of the moving actors back, as above")
         share.fence()
-        moved = _moved(share, timeout)
-    finally:
-        share.close()
-    split = nginx_split(moved.percent, moved.percent, held=False)
-    say(split)
-    commands.start("let the load balancer split the requests as above")
-    notes = (f"PostgreSQL owns {moved.percent:g}% of the actors; the moving ones paused for {moved.pause:.1f} s",)
-    status = session.status()
-    return Outcome(ExitCode.OK, table_rows(status), {"share": float(moved.percent), "pause": moved.pause}, notes)
+        moved = wait_for(share, timeout, say)
+    return 0.0 if moved is None else moved.pause
+
+
+def _share(session: Session) -> Share:
+    phases = SYNCING, ROLLED_BACK
+    return Share(session.state, session.requests(), session.state.connect, session.by, phases, SYNCING)
 
 
 def abort_share(session: Session, commands: Commands) -> Outcome:
     """End a move without moving anybody."""
-    share = Share(session.state, session.requests(), session.state.connect, session.by)
-    try:
+    with closing(_share(session)) as share:
         share.abort()
-    finally:
-        share.close()
     commands.start_again()
     return Outcome(ExitCode.OK, [], {}, ("the share is as it was",))
 
@@ -138,31 +145,47 @@ def open_triggers(session: Session) -> None:
         open_way_back(session.state, connection, tables, use_lookup_table, say)
 
 
-def switch(session: Session, commands: Commands, *, back: bool, quick: bool, max_dirty: int, timeout: float) -> Outcome:
-    """Cut over to PostgreSQL or, with `back`, roll back to DynamoDB."""
-    if not back:
-        open_triggers(session)
-    backend = "dynamodb" if back else "postgresql"
+def switch(
+    session: Session,
+    commands: Commands,
+    *,
+    back: bool,
+    quick: bool,
+    max_dirty: int,
+    timeout: float,
+    quiet_seconds: float | None = None,
+) -> Outcome:
+    """Cut over to the other side or, with `back`, roll back to the one that the migration comes from."""
     options = Options(
         back=back,
+        open_way_back=lambda: open_triggers(session),
         fence=lambda: commands.stop_writes("stop the application"),
         open_fence=commands.start_again,
-        flip=lambda: commands.start(f"start the application with DATABASE_BACKEND={backend} now"),
-        compare=lambda: 0 if quick else comparison(session).run().left,
+        flip=lambda side: commands.start(f"start the application with DATABASE_BACKEND={side} now"),
+        compare=None if quick else lambda: _different(comparison(session).run()),
         max_dirty=max_dirty,
+        quiet_seconds=quiet_seconds,
         timeout=timeout,
     )
-    cutover = Cutover(session.state, session.requests(), session.state.connect, options, session.by, say)
-    result = cutover.run()
+    result = _cutover(session, options).run()
     notes = (f"writes were stopped for {result.pause:.1f} s",)
     return Outcome(ExitCode.OK, table_rows(session.status()), {"pause": result.pause, "steps": result.steps}, notes)
 
 
 def abort_switch(session: Session, commands: Commands, *, back: bool) -> Outcome:
     """Give up a switch that was not completed."""
-    options = Options(back, _nothing, commands.start_again, _nothing, lambda: 0)
-    Cutover(session.state, session.requests(), session.state.connect, options, session.by, say).abort()
+    options = Options(back, _nothing, _nothing, commands.start_again, lambda _: None, None)
+    _cutover(session, options).abort()
     return Outcome(ExitCode.OK, [], {}, ("the owners are as they were",))
+
+
+def _cutover(session: Session, options: Options) -> Cutover:
+    return Cutover(session.state, session.requests(), session.state.connect, options, session.by, say)
+
+
+def _different(result: LiveResult) -> int:
+    """Return how many rows differ, or may differ as sync has not come to them."""
+    return result.left + result.unsettled
 
 
 def comparison(session: Session, segments: int = 4, rcu: float | None = None) -> LiveComparison:
@@ -203,17 +226,6 @@ def _lines(result: LiveResult) -> list[str]:
     if result.unsettled:
         lines.append(f"{result.unsettled:,} rows changed all the time: compare again")
     return lines
-
-
-def _moved(share: Share, timeout: float) -> Moved:
-    deadline = time.monotonic() + timeout
-    while True:
-        found = share.step()
-        if isinstance(found, Moved):
-            return found
-        if time.monotonic() > deadline:
-            raise UsageError(f"changes are still waiting after {timeout:.0f} s: run it again, or --abort")
-        time.sleep(_POLL_SECONDS)
 
 
 def _ask(question: str) -> None:

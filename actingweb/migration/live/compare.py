@@ -52,6 +52,12 @@ _CLOSE_GAPS = """
 UPDATE {state}.gaps SET closed_at = clock_timestamp()
 WHERE closed_at IS NULL AND noticed_at < %(began)s AND table_name = ANY(%(tables)s)
 """
+# Both sides are equal there, whoever did it.
+_SETTLE_CONFLICTS = """
+UPDATE {state}.conflicts SET settled_at = clock_timestamp()
+WHERE settled_at IS NULL AND found_at < %(began)s AND (table_name, hash, range) NOT IN (
+    SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[]))
+"""
 _LOOK_UP = "SELECT actor_id FROM {schema}.property_lookup WHERE lookup_key = %(key)s"
 
 
@@ -122,7 +128,7 @@ class LiveComparison:
                 again = _Settling(self, connection)
                 self._settle(again, set(result.differences))
                 result.repaired = len(result.differences) - len(again.different) - len(again.unsettled)
-            self._record(connection, result, began, repaired=repair)
+            self._record(connection, result, settled.unsettled, began, repaired=repair)
         return result
 
     def _candidates(self, result: LiveResult) -> set[RowKey]:
@@ -157,8 +163,10 @@ class LiveComparison:
                 marks.append(self.state, connection, sides[Side.POSTGRESQL])
             dirty.mark(self.state, connection, sides[Side.DYNAMODB])
 
-    def _record(self, connection: Connection, result: LiveResult, began: datetime, *, repaired: bool) -> None:
-        """Record the result in the state, and close the gaps that it covers."""
+    def _record(
+        self, connection: Connection, result: LiveResult, unsettled: set[RowKey], began: datetime, *, repaired: bool
+    ) -> None:
+        """Record the result in the state; close the gaps, and settle the conflicts, that it covers."""
         left: dict[str, int] = dict.fromkeys(BY_NAME, 0)
         if result.left:
             for key in result.differences:
@@ -166,8 +174,11 @@ class LiveComparison:
         with connection.transaction():
             for table, count in left.items():
                 connection.execute(self.state.sql(_STORE), {"table": table, "count": count, "began": began})
-            closed = [table for table, count in left.items() if repaired or not count]
+            unknown = {key.table for key in unsettled}
+            closed = [table for table, count in left.items() if (repaired or not count) and table not in unknown]
             connection.execute(self.state.sql(_CLOSE_GAPS), {"began": began, "tables": closed})
+            unequal = _stored([*(result.differences if result.left else ()), *unsettled])
+            connection.execute(self.state.sql(_SETTLE_CONFLICTS), {"began": began, **unequal})
 
 
 @dataclass
@@ -262,14 +273,18 @@ class _Settling:
         return dict(self.connection.execute(self._sql(_TABLES)).fetchall())
 
     def _waiting(self, keys: Iterable[RowKey]) -> dict[RowKey, _Waiting]:
-        stored = [key.stored for key in keys]
-        given = {name: [key[index] for key in stored] for index, name in enumerate(("tables", "hashes", "ranges"))}
+        given = _stored(keys)
         return dict(_marks(self.connection.execute(self._sql(_WAITING, "dirty"), given))) | dict(
             _marks(self.connection.execute(self._sql(_WAITING, "marks"), given))
         )
 
     def _sql(self, statement: Any, table: str = "dirty") -> psycopg.sql.Composed:
         return self.comparison.state.sql(statement, marks=psycopg.sql.Identifier(table))
+
+
+def _stored(keys: Iterable[RowKey]) -> dict[str, list[str]]:
+    stored = [key.stored for key in keys]
+    return {name: [key[index] for key in stored] for index, name in enumerate(("tables", "hashes", "ranges"))}
 
 
 def _marks(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[RowKey, _Waiting]]:

@@ -11,23 +11,43 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from actingweb.migration.errors import MigrationError, UsageError
+from actingweb.migration.errors import ExitCode, MigrationError, UsageError
 from actingweb.migration.live.dynamodb import Requests
-from actingweb.migration.live.ownership import EVERYTHING
+from actingweb.migration.live.ownership import Side, boundary_of, percent_of
 from actingweb.migration.live.share import Moved, Progress, Share
-from actingweb.migration.live.state import FLIPPED, ROLLED_BACK, SYNCING, State, StateError
+from actingweb.migration.live.state import (
+    FLIPPED,
+    FROM_DYNAMODB,
+    ROLLED_BACK,
+    SYNCING,
+    Migration,
+    State,
+    StateError,
+)
 from actingweb.migration.live.status import MAX_DIRTY, Status, read_status
 from actingweb.migration.target.connection import Connection, target_errors
 
-__all__ = ["Cutover", "CutoverError", "Options", "Result", "run_command"]
+__all__ = ["Cutover", "CutoverError", "DifferencesError", "Options", "Result", "run_command", "wait_for"]
 
-_ALL, _NOTHING = Decimal(100), Decimal(0)
+_SHARES = {Side.POSTGRESQL: Decimal(100), Side.DYNAMODB: Decimal(0)}
+_NAMES = {Side.POSTGRESQL: "PostgreSQL", Side.DYNAMODB: "DynamoDB"}
 _POLL_SECONDS = 0.2
 _SAY_SECONDS = 5.0
+# The flip comes last.
+_IS_COMPLETED = """
+SELECT EXISTS (SELECT FROM {state}.audit WHERE event = %(event)s
+               AND id > (SELECT max(id) FROM {state}.audit WHERE event = %(phase)s))
+"""
 
 
 class CutoverError(MigrationError):
     """The switch was not made; the side that counted before still counts."""
+
+
+class DifferencesError(CutoverError):
+    """The sides differ, so the switch was not made."""
+
+    exit_code = ExitCode.DIFFERENCES
 
 
 @dataclass(frozen=True)
@@ -35,22 +55,33 @@ class Options:
     """How to switch.
 
     Attributes:
-        back: from PostgreSQL to DynamoDB instead of the other way.
+        back: to the side that the migration comes from, instead of the other.
+        open_way_back: creates the triggers, which are not there yet.
         fence: stops the writes of the application, and returns when none is under way any more.
         open_fence: lets the application write again, after an abort.
         flip: starts the application on the other side.
-        compare: compares both sides and returns the number of differences.
+        compare: compares both sides and returns the number of rows that differ or may differ; None to rely on an
+            earlier comparison.
         max_dirty: how many changes may be waiting when the writes are stopped.
+        quiet_seconds: see `Share`; it takes a comparison.
         timeout: for how many seconds changes are waited for while writes are stopped.
     """
 
     back: bool
+    open_way_back: Callable[[], None]
     fence: Callable[[], None]
     open_fence: Callable[[], None]
-    flip: Callable[[], None]
-    compare: Callable[[], int]
+    flip: Callable[[Side], None]
+    compare: Callable[[], int] | None
     max_dirty: int = MAX_DIRTY
+    quiet_seconds: float | None = None
     timeout: float = 600.0
+
+    def __post_init__(self) -> None:
+        if self.quiet_seconds is not None and self.compare is None:
+            raise UsageError(
+                "without marker items both sides have to be compared: --quiet-seconds goes without --quick"
+            )
 
 
 @dataclass(frozen=True)
@@ -58,10 +89,12 @@ class Result:
     """The switch was made.
 
     Attributes:
+        side: the one that counts now.
         pause: for how many seconds writes were stopped, until the owners had changed.
         steps: how many seconds each step took, by its name.
     """
 
+    side: Side
     pause: float
     steps: dict[str, float]
 
@@ -85,96 +118,116 @@ class Cutover:
     def run(self) -> Result:
         """Make the switch: check the gate, stop the writes, wait for what was written, compare, change the owners.
 
-        If the side owns all actors already, as after a share of 100%, writes go on, and both sides are compared.
+        If the side owns all actors already, as after a share of 100%, writes go on, and both sides are compared. If the
+        owners were changed by a run that was interrupted, only the application is started.
         """
-        with self._step("check"):
-            owns_all = self._check(self._status())
-        if owns_all:
+        status = self._status()
+        side = self._side(status.migration)
+        if status.migration.phase == self._phase:
+            self._require_interrupted(side)
             pause = 0.0
-            with self._step("compare"):
-                self._compare()
-            with self.connect() as connection, target_errors():
-                self.state.set_phase(connection, self._phase, self.by)
         else:
-            pause = self._change_owners()
-        self.say(f"{self._side} owns all actors; writes were stopped for {pause:.1f} s")
+            pause = self._switch(status, side)
+            self.say(f"{_NAMES[side]} owns all actors; writes were stopped for {pause:.1f} s")
         with self._step("flip"):
-            self.options.flip()
-        self._audit("cutover", {"back": self.options.back, "pause": round(pause, 3), **self.steps})
-        return Result(pause, dict(self.steps))
+            self.options.flip(side)
+        self._audit(self._event, {"to": side, "pause": round(pause, 3), **self.steps})
+        return Result(side, pause, dict(self.steps))
 
-    def _change_owners(self) -> float:
+    def abort(self) -> None:
+        """Give a switch up that was not completed: the owners stay as they are, and the fence is opened."""
+        migration = self._status().migration
+        side = self._side(migration)
+        if migration.phase == self._phase:
+            raise StateError(f"{_NAMES[side]} owns all actors already: nothing is left to abort")
+        if migration.moving_to not in (None, boundary_of(_SHARES[side])):
+            raise StateError(f"a move to {percent_of(migration.moving_to)} % is under way: that is not this command's")
+        with closing(self._share(side)) as share:
+            share.abort()
+        self.options.open_fence()
+        self._audit(f"{self._event} aborted", {})
+
+    def _switch(self, status: Status, side: Side) -> float:
         """Change the owners; return for how many seconds writes were stopped."""
-        with closing(self._share()) as share:
-            share.begin(_NOTHING if self.options.back else _ALL)
+        with self._step("check"):
+            self._check(status)
+            if not status.has_triggers:
+                self.options.open_way_back()
+        if status.migration.boundary != boundary_of(_SHARES[side]):
+            return self._change_owners(side)
+        if self.options.back:
+            raise StateError(f"{_NAMES[side]} owns all actors already: there is nothing to roll back")
+        with self._step("compare"):
+            self._compare()
+        with closing(self.connect()) as connection, target_errors():
+            self.state.set_phase(connection, self._phase, self.by)
+        return 0.0
+
+    def _change_owners(self, side: Side) -> float:
+        with closing(self._share(side)) as share:
+            share.begin(_SHARES[side])
             with self._step("fence"):
                 self.options.fence()
                 share.fence()
-            began = time.monotonic()
             with self._step("drain"):
                 self._wait(share, move=False)
             with self._step("compare"):
                 self._compare()
             with self._step("change owners"):
-                self._wait(share, move=True)
-            return time.monotonic() - began
-
-    def abort(self) -> None:
-        """Give a switch up that was not completed: the owners stay as they are, and the fence is opened."""
-        with closing(self._share()) as share:
-            share.abort()
-        self.options.open_fence()
-        self._audit("cutover aborted", {"back": self.options.back})
+                return self._wait(share, move=True)
 
     @property
-    def _side(self) -> str:
-        """The side that takes over."""
-        return "DynamoDB" if self.options.back else "PostgreSQL"
+    def _event(self) -> str:
+        return "rollback" if self.options.back else "cutover"
 
     @property
     def _phase(self) -> str:
         """The phase that begins with the switch."""
         return ROLLED_BACK if self.options.back else FLIPPED
 
-    def _share(self) -> Share:
+    def _side(self, migration: Migration) -> Side:
+        """Return the side that takes over."""
+        to_postgresql = (migration.direction == FROM_DYNAMODB) is not self.options.back
+        return Side.POSTGRESQL if to_postgresql else Side.DYNAMODB
+
+    def _share(self, side: Side) -> Share:
         phases = (FLIPPED, SYNCING) if self.options.back else (SYNCING, ROLLED_BACK)
-        return Share(self.state, self.requests, self.connect, self.by, phases, self._phase)
+        quiet_seconds = self.options.quiet_seconds if side is Side.POSTGRESQL else None
+        return Share(self.state, self.requests, self.connect, self.by, phases, self._phase, quiet_seconds)
 
     def _status(self) -> Status:
-        with self.connect() as connection, target_errors():
+        with closing(self.connect()) as connection, target_errors():
             return read_status(self.state, connection)
 
-    def _check(self, status: Status) -> bool:
-        """Raise an error unless the switch can be made now; tell whether the side owns all actors already."""
-        if status.migration.phase == self._phase:
-            raise StateError(f"{self._side} owns all actors already")
+    def _check(self, status: Status) -> None:
+        """Raise an error unless the switch can be made now."""
         gate = status.gate(self.options.max_dirty, moving=True)
         if not gate.is_open:
             raise CutoverError(gate.line)
+        unequal = [table.name for table in status.tables if table.present and table.compared_differences != 0]
+        if self.options.compare is None and unequal:
+            raise CutoverError(f"no comparison found {', '.join(unequal)} equal: run `migrate validate --live` first")
         self.say(gate.line)
-        return status.migration.boundary == (0 if self.options.back else EVERYTHING)
 
-    def _wait(self, share: Share, *, move: bool) -> None:
-        """Wait until nothing is under way any more, and then change the owners if `move` is given."""
-        deadline, said = time.monotonic() + self.options.timeout, 0.0
-        while True:
-            found = share.step(move=move)
-            if isinstance(found, Moved) or (found.done and not move):
-                return
-            if time.monotonic() > deadline:
-                raise CutoverError(f"{_waiting(found)} after {self.options.timeout:.0f} s: run it again, or --abort")
-            if time.monotonic() - said > _SAY_SECONDS:
-                self.say(_waiting(found))
-                said = time.monotonic()
-            time.sleep(_POLL_SECONDS)
+    def _require_interrupted(self, side: Side) -> None:
+        """Raise `StateError` if the switch was completed."""
+        with closing(self.connect()) as connection, target_errors():
+            values = {"event": self._event, "phase": self._phase}
+            if connection.execute(self.state.sql(_IS_COMPLETED), values).fetchone() == (True,):
+                raise StateError(f"{_NAMES[side]} owns all actors already")
+        self.say(f"{_NAMES[side]} owns all actors since a run that was interrupted")
+
+    def _wait(self, share: Share, *, move: bool) -> float:
+        moved = wait_for(share, self.options.timeout, self.say, move=move)
+        return 0.0 if moved is None else moved.pause
 
     def _compare(self) -> None:
-        differences = self.options.compare()
-        if differences:
-            raise CutoverError(f"{differences:,} differences: run `migrate validate --live --repair`, or --abort")
+        if self.options.compare is not None and (differences := self.options.compare()):
+            repair = "run `migrate validate --live --repair` and then this again, or --abort"
+            raise DifferencesError(f"{differences:,} differences: {repair}")
 
     def _audit(self, event: str, details: dict[str, object]) -> None:
-        with self.connect() as connection, target_errors():
+        with closing(self.connect()) as connection, target_errors():
             self.state.audit(connection, self.by, event, details)
 
     @contextmanager
@@ -183,6 +236,26 @@ class Cutover:
         began = time.monotonic()
         yield
         self.steps[name] = round(time.monotonic() - began, 3)
+
+
+def wait_for(share: Share, timeout: float, say: Callable[[str], None], *, move: bool = True) -> Moved | None:
+    """Wait until nothing of the moving actors is under way any more; then move them, if `move` is given.
+
+    `say` is called with a line now and then. Raise `CutoverError` after `timeout` seconds, and what `Share.step` does.
+    """
+    deadline, said = time.monotonic() + timeout, time.monotonic()
+    while True:
+        found = share.step(move=move)
+        if isinstance(found, Moved):
+            return found
+        if found.done and not move:
+            return None
+        if time.monotonic() > deadline:
+            raise CutoverError(f"{_waiting(found)} after {timeout:.0f} s: run it again, or --abort")
+        if time.monotonic() - said > _SAY_SECONDS:
+            say(_waiting(found))
+            said = time.monotonic()
+        time.sleep(_POLL_SECONDS)
 
 
 def _waiting(progress: Progress) -> str:
@@ -197,4 +270,4 @@ def run_command(command: str, what: str) -> None:
     """Run a command of the operator in a shell. Raise `UsageError` if it fails."""
     code = subprocess.run(command, shell=True, check=False).returncode
     if code:
-        raise UsageError(f"the command that {what} ended with exit code {code}")
+        raise UsageError(f"the command that {what} ended with exit code {code}: run it again")

@@ -1,44 +1,70 @@
 """The end of a live migration: its triggers, its state and, on request, the streams are removed."""
 
+from collections.abc import Iterator
 from contextlib import closing
 
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.ownership import EVERYTHING
 from actingweb.migration.live.state import State, StateError
 from actingweb.migration.live.status import Status, read_status
+from actingweb.migration.live.tables import SourceTables
 from actingweb.migration.live.triggers import drop_triggers
-from actingweb.migration.target.connection import target_errors
+from actingweb.migration.mapping import CLAIMS, MAPPINGS
+from actingweb.migration.target.connection import lift_timeouts, target_errors
 
 __all__ = ["finish"]
 
-_STREAMS = "SELECT dynamodb_table FROM {state}.tables WHERE stream_arn IS NOT NULL AND present ORDER BY 1"
 _OFF = {"StreamEnabled": False}
 
 
 def finish(state: State, requests: Requests, by: str, *, disable_streams: bool, force: bool) -> list[str]:
     """Remove what the migration has made and return what was removed. Both sides keep their rows.
 
-    Unless `force` is given, raise `StateError` while something is still to be done: `sync` is running, changes are
-    waiting, or PostgreSQL owns a part of the actors. Raise `SourceError` if a stream cannot be switched off, in which
-    case the state is kept, and `TargetError`.
+    Raise `StateError` while `sync` is running and, unless `force` is given, while something is still to be done:
+    changes are waiting, were lost or rejected, writes that reached the wrong side are not settled, or PostgreSQL owns
+    a part of the actors. Raise `SourceError` if a stream cannot be switched off, in which case the state is kept, and
+    `TargetError`. Repeat it after a failure.
     """
     with closing(state.connect()) as connection, target_errors():
-        if not force:
-            _require_done(read_status(state, connection))
-        tables = [str(name) for (name,) in connection.execute(state.sql(_STREAMS))] if disable_streams else []
-        state.audit(connection, by, "finish", {"streams": tables})
-        for name in tables:
-            requests.call("UpdateTable", {"TableName": name, "StreamSpecification": _OFF})
+        status = read_status(state, connection)
+        if status.processes:
+            raise StateError(f"{status.processes} `migrate sync` processes are running: stop them first")
+        reason = next(_left(status), None)
+        if reason is not None and not force:
+            raise StateError(f"{reason}, or add --force")
+        state.audit(connection, by, "finish", {"forced": reason, "streams": disable_streams})
+        off = _switch_off(SourceTables(requests, str(status.migration.prefix))) if disable_streams else []
         drop_triggers(state, connection)
-        state.drop(connection)
-    return [f'schema "{state.name}" and the triggers', *(f"the stream of {name}" for name in tables)]
+        with connection.transaction():
+            lift_timeouts(connection)
+            state.lock_appliers(connection, exclusive=True)
+            state.drop(connection)
+    return [f'schema "{state.name}" and the triggers', *(f"the stream of {name}" for name in off)]
 
 
-def _require_done(status: Status) -> None:
-    if status.processes:
-        raise StateError(f"{status.processes} `migrate sync` processes are running: stop them first")
+def _switch_off(tables: SourceTables) -> list[str]:
+    """Switch the streams off that are on; return the names of their tables."""
+    found = [table for mapping in (*MAPPINGS, *CLAIMS) if (table := tables.find(mapping)) is not None]
+    on = [table.name for table in found if table.stream_arn is not None]
+    for name in on:
+        tables.requests.call("UpdateTable", {"TableName": name, "StreamSpecification": _OFF})
+    return on
+
+
+def _left(status: Status) -> Iterator[str]:
+    """Yield what is still to be done."""
+    if status.migration.moving_to is not None:
+        yield "actors are being moved: let that command finish"
     if 0 < status.migration.boundary < EVERYTHING:
-        raise StateError(f"PostgreSQL owns {status.share:g}% of the actors: move the others, or move these back, first")
+        yield f"PostgreSQL owns {status.share:g}% of the actors: move the others, or move these back, first"
     waiting = sum(table.dirty + table.marks for table in status.tables)
     if waiting:
-        raise StateError(f"{waiting:,} changes are waiting: let `migrate sync` finish, or add --force to drop them")
+        yield f"{waiting:,} changes are waiting: let `migrate sync` finish"
+    if any(table.gaps for table in status.tables):
+        yield "changes may be missing: run `migrate validate --live --repair`"
+    rejects = sum(table.rejects + table.rejects_back for table in status.tables)
+    if rejects:
+        yield f"{rejects:,} rows were rejected: correct them, or accept them by name"
+    unsettled = sum(table.unsettled for table in status.tables)
+    if unsettled:
+        yield f"{unsettled:,} writes to the wrong side are not settled: run `migrate validate --live --repair`"

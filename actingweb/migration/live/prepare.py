@@ -33,6 +33,8 @@ class Preparation:
         segments: of each scan.
         enable_streams: whether streams that are off may be switched on; otherwise they are an error.
         by: who does it, for the audit trail.
+        on_conflict: of a write to the side that does not own its actor: `owner` restores the owner's row at once,
+            `stop` leaves both rows to the operator and keeps the gate closed.
     """
 
     prefix: str
@@ -42,6 +44,7 @@ class Preparation:
     segments: int
     enable_streams: bool
     by: str
+    on_conflict: str = "owner"
 
 
 def prepare(
@@ -103,6 +106,7 @@ def _create(state: State, connection: Connection, options: Preparation) -> None:
         "indexed_properties": list(options.indexed_properties),
         "segments": options.segments,
         "enable_streams": options.enable_streams,
+        "on_conflict": options.on_conflict,
     }
     with connection.transaction():
         state.create(

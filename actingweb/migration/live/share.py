@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -51,6 +52,7 @@ JOIN {state}.tables AS stored ON stored.name = shard.table_name
 WHERE NOT finished AND (marker IS NULL OR NOT starts_with(marker, %(marker)s)) GROUP BY 1, 2 ORDER BY 1
 """
 _NOW = "SELECT clock_timestamp()"
+_OPEN_SHARDS = "SELECT stream_arn, shard_id, position, caught_up_at FROM {state}.shards WHERE NOT finished"
 _WAITING = """
 SELECT hash, count(*) FROM {state}.{marks} WHERE NOT accepted AND table_name <> ALL(%(claims)s) GROUP BY hash
 """
@@ -108,14 +110,19 @@ class Share(Worker):
         by: who does it, for the audit trail.
         phases: in which phases of the migration it may be done.
         moved_phase: the phase that begins when the boundary is moved; None to keep the present one.
+        quiet_seconds: for how long every open shard has to be read without a record, where no marker may be written to
+            DynamoDB. A record that comes later is not waited for: compare both sides afterwards.
     """
 
     by: str = "unknown"
     phases: tuple[str, ...] = (SYNCING,)
     moved_phase: str | None = None
+    quiet_seconds: float | None = None
     _marker: str = field(default="", init=False, repr=False)
     _marked_at: float = field(default=0.0, init=False, repr=False)
     _read_at: Any = field(default=None, init=False, repr=False)
+    _positions: dict[tuple[str, str], str | None] | None = field(default=None, init=False, repr=False)
+    _quiet_since: Any = field(default=None, init=False, repr=False)
 
     def begin(self, percent: Decimal) -> Ownership:
         """Begin to move the boundary, or go on with a move to the same one; return who owns what until it is moved.
@@ -133,7 +140,7 @@ class Share(Worker):
 
     def fence(self) -> None:
         """Note that from now on nobody writes rows of the moving actors. It may be noted again after a failure."""
-        self._marker, self._read_at = f"{MARKER}{uuid4().hex}-", None
+        self._marker, self._read_at, self._positions = f"{MARKER}{uuid4().hex}-", None, None
         with self.connected() as connection, connection.transaction():
             ((transaction,),) = connection.execute(_TRANSACTION)
             self.state.audit(connection, self.by, _FENCED, {"transaction": str(transaction)})
@@ -152,6 +159,7 @@ class Share(Worker):
             with self._exclusive(connection):
                 if read_ownership(self.state, connection) != ownership:
                     raise StateError("somebody else has ended the move of the share")
+                self._require_ready(connection)
                 progress = self._progress(connection, ownership, transaction)
                 return self._move(connection, ownership, since) if progress.done else progress
 
@@ -183,10 +191,14 @@ class Share(Worker):
             raise StateError(f"the share is {percent_of(boundary)} % already")
         if not triggers_installed(self.state, connection):
             raise StateError("the triggers are not installed, so no change in PostgreSQL would be seen")
+        self._require_ready(connection)
+        return ownership
+
+    def _require_ready(self, connection: Connection) -> None:
+        """Raise `StateError` if a scan is not finished, or changes are missing."""
         obstacle = connection.execute(self.state.sql(_NOT_READY)).fetchone()
         if obstacle is not None:
             raise StateError(str(obstacle[0]))
-        return ownership
 
     def _fenced(self, connection: Connection, ownership: Ownership) -> tuple[Any, int]:
         """Return since when the moving actors are held back, and a transaction from after the fence."""
@@ -223,6 +235,8 @@ class Share(Worker):
         """
         if self._read_at is not None:
             return 0
+        if self.quiet_seconds is not None:
+            return self._noisy_shards(connection, timedelta(seconds=self.quiet_seconds))
         unread = connection.execute(self.state.sql(_UNREAD_SHARDS), {"marker": self._marker}).fetchall()
         if not unread:
             ((self._read_at,),) = connection.execute(_NOW)
@@ -231,6 +245,18 @@ class Share(Worker):
                 self._write_markers(name, table, min(shards * _MARKERS_PER_SHARD, _MOST_MARKERS))
             self._marked_at = time.monotonic()
         return sum(shards for _, _, shards in unread)
+
+    def _noisy_shards(self, connection: Connection, quiet: timedelta) -> int:
+        """Return how many shards were not read for so long without a record of any. Nothing is written."""
+        shards = connection.execute(self.state.sql(_OPEN_SHARDS)).fetchall()
+        ((now,),) = connection.execute(_NOW)
+        positions = {(arn, shard): position for arn, shard, position, _ in shards}
+        if positions != self._positions:
+            self._positions, self._quiet_since = positions, now
+        noisy: int = sum(read_up_to is None or read_up_to < self._quiet_since + quiet for *_, read_up_to in shards)
+        if not noisy:
+            self._read_at = now
+        return noisy
 
     def _write_markers(self, name: str, table: str, count: int) -> None:
         """Write and delete markers. Either is a record in the stream."""

@@ -16,7 +16,6 @@ from actingweb.migration.live.keys import MARKER
 from actingweb.migration.target.connection import Connection, Target
 
 __all__ = [
-    "FENCED",
     "FLIPPED",
     "FORMAT",
     "FROM_DYNAMODB",
@@ -34,7 +33,7 @@ FORMAT = 1
 """The version of the schema."""
 
 FROM_DYNAMODB, FROM_POSTGRESQL = "from dynamodb", "from postgresql"
-PREPARED, SYNCING, FENCED, FLIPPED, ROLLED_BACK = "prepared", "syncing", "fenced", "flipped", "rolled back"
+PREPARED, SYNCING, FLIPPED, ROLLED_BACK = "prepared", "syncing", "flipped", "rolled back"
 
 _SUFFIX = "_migration"
 _LONGEST_NAME = 63
@@ -121,7 +120,7 @@ class Migration:
     Attributes:
         format: the version of the schema.
         direction: `FROM_DYNAMODB` or `FROM_POSTGRESQL`.
-        phase: `PREPARED`, `SYNCING`, `FENCED`, `FLIPPED` or `ROLLED_BACK`.
+        phase: `PREPARED`, `SYNCING`, `FLIPPED` or `ROLLED_BACK`.
         prefix, region, endpoint: where the DynamoDB tables are; None as in the settings.
         options: of `prepare`, such as the indexed properties.
         boundary, moving_to, system_owner: who owns which actors.

@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from actingweb.migration.live.ownership import percent_of
 from actingweb.migration.live.state import FROM_POSTGRESQL, Migration, State
+from actingweb.migration.live.triggers import triggers_installed
 from actingweb.migration.target.connection import Connection
 
 __all__ = ["MAX_DIRTY", "RETENTION", "Gate", "Status", "TableStatus", "read_status", "work_done"]
@@ -32,7 +33,7 @@ SELECT tables.name, dynamodb_table, present, estimated_rows, scanned, read, writ
        coalesce(forward.accepted, 0) AS accepted, forward.oldest AS oldest_dirty,
        coalesce(backward.fresh, 0) AS marks, coalesce(backward.rejects, 0) AS rejects_back,
        coalesce(backward.accepted, 0) AS accepted_back, backward.oldest AS oldest_mark,
-       coalesce(streams.open, 0) AS open_shards, streams.oldest_unread, streams.read_at,
+       coalesce(streams.open, 0) AS open_shards, streams.oldest_unread, streams.read_at, streams.read_up_to,
        coalesce(missing.gaps, 0) AS gaps, coalesce(wrong.conflicts, 0) AS conflicts,
        coalesce(wrong.unsettled, 0) AS unsettled
 FROM {state}.tables
@@ -53,7 +54,8 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT table_name, count(*) FILTER (WHERE NOT finished) AS open,
            min(oldest_unread_at) FILTER (WHERE NOT finished) AS oldest_unread,
-           min(coalesce(read_at, to_timestamp(0))) FILTER (WHERE NOT finished) AS read_at
+           min(coalesce(read_at, to_timestamp(0))) FILTER (WHERE NOT finished) AS read_at,
+           min(coalesce(caught_up_at, to_timestamp(0))) FILTER (WHERE NOT finished) AS read_up_to
     FROM {state}.shards GROUP BY table_name
 ) AS streams ON streams.table_name = tables.name
 LEFT JOIN (
@@ -84,6 +86,7 @@ class TableStatus:
         rejects, rejects_back: rows that the other side cannot hold, without those that were `accepted` by name.
         unread_age: how old the oldest record is that is known and not read, of 24 hours.
         silence: for how long a shard has not been asked for records.
+        read_up_to: the moment up to which all shards were read; None if there are none.
         gaps: how often records were lost and no comparison has found what they told.
         conflicts, unsettled: writes that reached the wrong side, and those of them that nobody has settled.
     """
@@ -110,6 +113,7 @@ class TableStatus:
     open_shards: int
     unread_age: float | None
     silence: float | None
+    read_up_to: datetime | None
     gaps: int
     conflicts: int
     unsettled: int
@@ -144,7 +148,7 @@ class Status:
     Attributes:
         processes: how many `sync` processes are at work.
         rate: rows and changes a second, over the last minutes; None if it is not known yet.
-        retention_used: the share of the 24 hours that the oldest unread record is old.
+        has_triggers: whether every change in PostgreSQL is marked.
     """
 
     at: datetime
@@ -152,6 +156,7 @@ class Status:
     tables: tuple[TableStatus, ...]
     processes: int
     rate: float | None
+    has_triggers: bool = True
 
     @property
     def share(self) -> float:
@@ -243,6 +248,10 @@ class Status:
         unsettled = sum(table.unsettled for table in self.tables)
         if unsettled:
             yield f"{unsettled:,} writes that reached the wrong side are not settled"
+        if self.migration.boundary and not self.has_triggers:
+            yield "triggers are missing or disabled, so changes in PostgreSQL are not seen"
+        if self.retention_used > _ALMOST_GONE:
+            yield f"{self.retention_used:.0%} of the 24 hours for which streams keep their records are used"
 
 
 def read_status(state: State, connection: Connection) -> Status:
@@ -254,8 +263,9 @@ def read_status(state: State, connection: Connection) -> Status:
             found = cursor.execute(state.sql(_TABLES)).fetchall()
         processes = len(connection.execute(state.sql(_WORKERS)).fetchall())
         earlier = connection.execute(state.sql(_RATES)).fetchone()
+        has_triggers = triggers_installed(state, connection)
     tables = tuple(_table(row, now) for row in found)
-    return Status(now, migration, tables, processes, _rate(tables, now, earlier))
+    return Status(now, migration, tables, processes, _rate(tables, now, earlier), has_triggers)
 
 
 def work_done(tables: tuple[TableStatus, ...]) -> int:

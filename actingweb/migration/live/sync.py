@@ -8,7 +8,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from os import getpid
 from threading import Event, Thread
@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
-from actingweb.migration.errors import SourceError, TargetError
+from actingweb.migration.errors import MigrationError, SourceError, TargetError
 from actingweb.migration.live.backward import BackwardApplier
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.forward import ForwardApplier
@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 _IDLE_SECONDS = 0.2
 _LONGEST_PAUSE = 10.0
 _DISCOVER_SECONDS = 10.0
-_RENEW_SECONDS = SECONDS / 3
+_STATUS_SECONDS = 1.0
 _SAMPLE_SECONDS = 15
 _SAMPLES = "samples"
 _SAMPLE = """
@@ -89,15 +89,16 @@ class Sync:
         failures: list[Exception] = []
         threads = [Thread(target=self._repeat, args=(worker, failures)) for worker in self._crew()]
         threads.append(Thread(target=self._discover, args=(failures,)))
-        with self._at_work():
+        self._begin()
+        for thread in threads:
+            thread.start()
+        try:
+            self._watch(until)
+        finally:
+            self.stop.set()
             for thread in threads:
-                thread.start()
-            try:
-                self._watch(until, failures)
-            finally:
-                self.stop.set()
-                for thread in threads:
-                    thread.join()
+                thread.join()
+            self._release()
         if failures:
             raise failures[0]
 
@@ -143,42 +144,42 @@ class Sync:
             self.stop.set()
             return 0.0
 
-    @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        with self.connect() as connection, target_errors():
-            migration = self.state.read(connection)
-            if migration.phase == PREPARED:
+    def _begin(self) -> None:
+        with closing(self.connect()) as connection, target_errors(), connection.transaction():
+            if self.state.read(connection, "FOR UPDATE").phase == PREPARED:
                 self.state.set_phase(connection, SYNCING, self.holder)
             self.state.audit(connection, self.holder, "sync begins", {})
-        yield
 
-    def _watch(self, until: Callable[[Status], bool], failures: list[Exception]) -> None:
+    def _watch(self, until: Callable[[Status], bool]) -> None:
         """Renew the lease of the process, and report the status, until the work ends."""
         connection: Connection | None = None
-        renewed = 0.0
+        pause = 0.0
         try:
-            while not self.stop.wait(1.0) and not failures:
+            while not self.stop.wait(pause):
+                began = time.monotonic()
                 try:
                     with target_errors():
                         connection = connection or self.connect()
-                        if time.monotonic() - renewed > _RENEW_SECONDS:
-                            take_lease(self.state, connection, self._lease, self.holder)
-                            renewed = time.monotonic()
+                        take_lease(self.state, connection, self._lease, self.holder)
                         status = read_status(self.state, connection)
                         self._sample(connection, status)
                 except TargetError as error:
                     _LOG.warning("%s; it is tried again", error)
                     _close(connection)
-                    connection = None
+                    connection, pause = None, _STATUS_SECONDS
                     continue
                 self.on_status(status)
                 if until(status):
                     return
-            if connection is not None:
-                with target_errors():
-                    release_lease(self.state, connection, self._lease, self.holder)
+                # Counting millions of changes takes the server a while.
+                pause = min(max(_STATUS_SECONDS, 10 * (time.monotonic() - began)), SECONDS / 3)
         finally:
             _close(connection)
+
+    def _release(self) -> None:
+        """Give the lease of the process back; without the server it ends by itself."""
+        with suppress(MigrationError), closing(self.connect()) as connection, target_errors():
+            release_lease(self.state, connection, self._lease, self.holder)
 
     @property
     def _lease(self) -> str:

@@ -40,6 +40,7 @@ class WayBack:
         indexed_properties: the properties whose values can be looked up.
         use_lookup_table: as the application has it; otherwise the table of properties gets the index on values.
         by: who does it, for the audit trail.
+        on_conflict: see `Preparation`.
     """
 
     prefix: str
@@ -48,6 +49,7 @@ class WayBack:
     indexed_properties: Sequence[str]
     use_lookup_table: bool
     by: str
+    on_conflict: str = "owner"
 
 
 def prepare_from_postgresql(
@@ -187,7 +189,7 @@ def _create(state: State, connection: Connection, options: WayBack) -> None:
             prefix=options.prefix,
             region=options.region,
             endpoint=options.endpoint,
-            options=chosen | {"use_lookup_table": options.use_lookup_table},
+            options=chosen | {"use_lookup_table": options.use_lookup_table, "on_conflict": options.on_conflict},
             by=options.by,
         )
         connection.execute(state.sql(_TAKE_ALL), {"boundary": EVERYTHING, "owner": Side.POSTGRESQL})
