@@ -1,0 +1,105 @@
+"""What migrates in the background of a test: `sync` in threads, or the command line tool in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actingweb.migration.live.dynamodb import Requests
+from actingweb.migration.live.status import Status, read_status
+from actingweb.migration.live.sync import Sync, Workers
+from actingweb.migration.target.connection import Connection
+from tests.forked import Program
+from tests.live.sides import Sides
+from tests.support import PATIENCE, wait_until
+
+__all__ = ["Done", "Tool", "forget_leases", "status_of", "syncing", "until_safe"]
+
+_ROOT = Path(__file__).parents[2]
+
+
+def status_of(sides: Sides) -> Status:
+    """Return the status."""
+    with closing(sides.state.connect()) as connection:
+        return read_status(sides.state, connection)
+
+
+def until_safe(sides: Sides) -> None:
+    """Wait until nothing speaks against a cutover, and no change is waiting."""
+    wait_until(lambda: status_of(sides).gate(0).is_open)
+
+
+@contextmanager
+def syncing(
+    sides: Sides, requests: Requests | None = None, connect: Callable[[], Connection] | None = None
+) -> Iterator[Sync]:
+    """Keep both sides equal, with one thread for each kind of work, while the block runs."""
+    workers = Workers(scanners=1, readers=1, forward=1, backward=1)
+    sync = Sync(sides.state, requests or sides.requests, connect or sides.state.connect, workers)
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            sync.run()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield sync
+    finally:
+        sync.stop.set()
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def forget_leases(sides: Sides) -> None:
+    """Let the leases of processes that were killed end at once."""
+    with closing(sides.state.connect()) as connection:
+        connection.execute(sides.state.sql("DELETE FROM {state}.leases"))
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    summary: Mapping[str, Any]
+    errors: str
+
+
+@dataclass(frozen=True)
+class Tool:
+    """The command line tool with settings."""
+
+    environment: Mapping[str, str]
+
+    def start(self, *arguments: str) -> Program:
+        """Start a command of `migrate`."""
+        command = ["-m", "actingweb.migration", *arguments]
+        return Program(command, _ROOT, self.environment)
+
+    def run(self, *arguments: str) -> Done:
+        """Run a command of `migrate` to its end."""
+        with self.start(*arguments, "--json") as program:
+            output, errors = program.communicate(2 * PATIENCE)
+        assert program.returncode is not None
+        return Done(program.returncode, json.loads(output) if output else {}, errors)
+
+    @contextmanager
+    def sync(self) -> Iterator[Program]:
+        """Run `migrate sync` while the block runs; it ends by SIGTERM, unless it has ended by then."""
+        with self.start("sync", "--workers", "1") as program:
+            try:
+                yield program
+            finally:
+                program.send_signal(signal.SIGTERM)
+                program.communicate(PATIENCE)
