@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from actingweb.migration.cli import live_switch
+from actingweb.migration.cli.live import Session
+from actingweb.migration.cli.options import PostgresFlags
 from testbed.servers import PostgresTables
 from tests.conftest import SetEnv
 from tests.forked import Program
@@ -120,12 +123,14 @@ def test_there_and_back(sides: Sides, postgres_tables: PostgresTables, set_env: 
             writes()
             application.hold()
             wait_until(lambda: status_of(sides).gate(0).is_open)
-            assert tool.run("validate", "--live").code == 0
+            result = live_switch.comparison(Session(PostgresFlags())).run()
+            assert (result.left, result.unsettled, result.rejected) == (0, 0, 0)
         lost = {
             name: [ledger.lost(backend) for ledger in application.ledgers]
             for name, backend in application.backends.items()
         }
     assert lost == {name: [[] for _ in application.ledgers] for name in lost}
-    assert crew.kills and kills
+    assert crew.kills
+    assert kills
     assert sides.stored() == sides.expected()
     assert sides.select("SELECT * FROM {state}.conflicts") == []
