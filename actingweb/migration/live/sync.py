@@ -160,6 +160,8 @@ class Sync:
                 try:
                     with target_errors():
                         connection = connection or self.connect()
+                        # It has to be the first that notices the end of the migration, which no repetition undoes.
+                        self.state.read(connection)
                         take_lease(self.state, connection, self._lease, self.holder)
                         status = read_status(self.state, connection)
                         self._sample(connection, status)
