@@ -124,7 +124,7 @@ class Application:
             while not self._stop.is_set():
                 self._free.wait()
                 with self._working[number]:
-                    if self._free.is_set():
+                    if self._free.is_set() and not self._stop.is_set():
                         self._workloads[self.side][number].step()
                         self.ledgers[number].step(self.backends[self.side])
                         self.writes += 1
