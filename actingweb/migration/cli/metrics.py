@@ -7,13 +7,13 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from actingweb.migration.errors import MigrationError
-from actingweb.migration.live.state import FENCED, FLIPPED, PREPARED, ROLLED_BACK, SYNCING
+from actingweb.migration.live.state import FLIPPED, PREPARED, ROLLED_BACK, SYNCING
 from actingweb.migration.live.status import Status, TableStatus
 
 __all__ = ["CONTENT_TYPE_LATEST", "StatusCollector", "exposition"]
 
 _PREFIX = "actingweb_migration_"
-_PHASES = (PREPARED, SYNCING, FENCED, FLIPPED, ROLLED_BACK)
+_PHASES = (PREPARED, SYNCING, FLIPPED, ROLLED_BACK)
 
 _Figure = Callable[[TableStatus], float | None]
 
