@@ -18,6 +18,7 @@ from actingweb.cli.migrate_options import (
     Json,
     KnownRejects,
     Limit,
+    Live,
     LogLevel,
     MaxRejects,
     OutputDir,
@@ -146,6 +147,7 @@ def validate(
     input_dir: AnyInputDir = None,
     format_: Format = "files",
     source: Source = "files",
+    live: Live = False,
     aws_profile: Profile = None,
     region: Region = None,
     table_prefix: Prefix = None,
@@ -174,13 +176,22 @@ def validate(
     from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags
 
     files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
-    live = None if source == "files" else DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
+    dynamodb = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    if live:
+        from actingweb.migration.cli.live import Session
+        from actingweb.migration.cli.live_switch import compare_sides
+
+        session = Session(flags, aws_profile)
+        accepted = accept_rejects or ()
+        run("validate", lambda _: compare_sides(session, dynamodb, report, accepted, repair=repair), json, log_level)
     report_flags = job.ReportFlags(report, limit, show_values, rejects_dir, accept_rejects or ())
     repair_flags = job.RepairFlags(repair, delete_extra)
     run(
         "validate",
-        lambda display: job.validate(files, live, flags, report_flags, repair_flags, display),
+        lambda display: job.validate(
+            files, None if source == "files" else dynamodb, flags, report_flags, repair_flags, display
+        ),
         json,
         log_level,
     )

@@ -18,6 +18,7 @@ __all__ = [
     "Json",
     "KnownRejects",
     "Limit",
+    "Live",
     "LogLevel",
     "MaxRejects",
     "OutputDir",
@@ -97,6 +98,14 @@ WayBack = Annotated[
 ]
 Source = Annotated[
     Literal["files", "dynamodb"], typer.Option(help="What to compare PostgreSQL with: files or the live tables.")
+]
+Live = Annotated[
+    bool,
+    typer.Option(
+        "--live",
+        help="Compare both sides of a live migration while they are in use. --repair then marks what differs, so that "
+        "sync makes it equal on the side that does not own the actor.",
+    ),
 ]
 Report = Annotated[
     Path,

@@ -1,10 +1,11 @@
 """The commands that change owners, `share`, `cutover` and `rollback`, and the comparison of both sides."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 
 from actingweb.migration.batches import Batch
 from actingweb.migration.cli.display import Rows
@@ -16,6 +17,7 @@ from actingweb.migration.errors import ExitCode, UsageError
 from actingweb.migration.live.compare import LiveComparison, LiveResult
 from actingweb.migration.live.cutover import Cutover, CutoverError, Options, run_command, wait_for
 from actingweb.migration.live.ownership import boundary_of, percent_of
+from actingweb.migration.live.rejects import accept, key_line, read_keys, rejects
 from actingweb.migration.live.share import Share
 from actingweb.migration.live.state import ROLLED_BACK, SYNCING
 from actingweb.migration.live.status import Status
@@ -201,8 +203,17 @@ def comparison(session: Session, segments: int = 4, rcu: float | None = None) ->
     return LiveComparison(session.state, session.requests(), session.state.connect, items_of, names)
 
 
-def compare_sides(session: Session, source: DynamoDBFlags, *, repair: bool) -> Outcome:
-    """Compare both sides while they are in use, and let `sync` repair what differs if that is asked for."""
+def compare_sides(
+    session: Session, source: DynamoDBFlags, report: Path, accepted: Sequence[Path], *, repair: bool
+) -> Outcome:
+    """Compare both sides while they are in use, and let `sync` repair what differs if that is asked for.
+
+    The keys of what differs, and of what is rejected, are written to the `report`, if there are any.
+    """
+    keys = [key for path in accepted for key in read_keys(path)]
+    with closing(session.state.connect()) as connection, target_errors():
+        session.state.read(connection)
+        accept(session.state, connection, keys)
     result = comparison(session, source.segments, source.rcu).run(repair=repair)
     rows: Rows = [
         {
@@ -214,8 +225,20 @@ def compare_sides(session: Session, source: DynamoDBFlags, *, repair: bool) -> O
         for table, counts in result.rows.items()
     ]
     facts = {name: getattr(result, name) for name in ("repaired", "rejected", "accepted", "unsettled", "left")}
-    code = ExitCode.DIFFERENCES if result.left else ExitCode.REJECTS if result.rejected else ExitCode.OK
-    return Outcome(code, rows, facts, tuple(_lines(result)))
+    notes = [*_lines(result), *_reported(session, result, report)]
+    code = ExitCode.DIFFERENCES if _different(result) else ExitCode.REJECTS if result.rejected else ExitCode.OK
+    return Outcome(code, rows, facts, tuple(notes))
+
+
+def _reported(session: Session, result: LiveResult, report: Path) -> list[str]:
+    """Write the report; return what to tell of it."""
+    with closing(session.state.connect()) as connection, target_errors():
+        lines = [key_line(key, f"rejected: {reason}") for key, reason in rejects(session.state, connection)]
+    lines += [key_line(key, "different") for key in result.differences if result.left]
+    if not lines:
+        return []
+    report.write_text("".join(lines), encoding="utf-8")
+    return [f"{report} has the keys of what is rejected or different"]
 
 
 def _lines(result: LiveResult) -> list[str]:
