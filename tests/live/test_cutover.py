@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -15,6 +16,7 @@ from actingweb.migration.cli import live_switch
 from actingweb.migration.cli.live import Session
 from actingweb.migration.cli.live_switch import Commands
 from actingweb.migration.cli.options import PostgresFlags
+from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import ExitCode, SourceError, UsageError
 from actingweb.migration.live.cutover import Cutover, CutoverError, DifferencesError, Options
 from actingweb.migration.live.finish import finish
@@ -29,6 +31,7 @@ from testbed.servers import PostgresTables
 from tests.conftest import SetEnv
 from tests.live.running import status_of, syncing, until_safe
 from tests.live.sides import Sides
+from tests.support import wait_until
 
 ACTOR_IDS = [f"actor{number}" for number in range(8)]
 STEPS = ("check", "fence", "drain", "compare", "change owners", "flip")
@@ -361,3 +364,38 @@ def test_from_postgresql_the_cutover_goes_to_dynamodb(
         assert operator.cutover(back=True).run().side is Side.POSTGRESQL
         assert owners(sides) == (ROLLED_BACK, EVERYTHING, None)
         assert read("postgresql") == {"2"}
+
+
+def test_rejects_are_accepted_by_name(synced: Sides, tmp_path: Path) -> None:
+    # A row without an actor.
+    synced.put(PROPERTIES, {"id": "nobody", "name": "orphan", "value": "v"})
+    wait_until(lambda: status_of(synced).gate(0).reasons == ("1 rows were rejected and are not accepted by name",))
+    session, report, dynamodb = Session(PostgresFlags()), tmp_path / "report", DynamoDBFlags(None, None, None, 2, None)
+    assert live_switch.compare_sides(session, dynamodb, report, (), repair=False).exit_code is ExitCode.REJECTS
+    (line,) = report.read_text().splitlines()
+    assert json.loads(line)["key"] == {"id": "nobody", "name": "orphan"}
+    assert live_switch.compare_sides(session, dynamodb, report, (report,), repair=False).exit_code is ExitCode.OK
+    assert status_of(synced).gate(0).is_open
+    report.write_text("nonsense\n")
+    with pytest.raises(UsageError, match="report, line 1: this is not a JSON object"):
+        live_switch.compare_sides(session, dynamodb, report, (report,), repair=False)
+
+
+def test_a_conflict_that_stops(loaded: Sides) -> None:
+    place = {"region": loaded.environment["AWS_DEFAULT_REGION"], "endpoint": loaded.environment["AWS_DB_HOST"]}
+    loaded.prepare(on_conflict="stop", **place)
+    session = Session(PostgresFlags())
+    with syncing(loaded):
+        until_safe(loaded)
+        live_switch.open_triggers(session)
+        # DynamoDB owns everybody.
+        load_backend("postgresql").DbProperty.DbProperty().set("actor0", "name", "wrong")
+        reason = "1 writes that reached the wrong side are not settled"
+        wait_until(lambda: status_of(loaded).gate(0).reasons == (reason,))
+        with pytest.raises(CutoverError, match=reason):
+            Operator(loaded).cutover().run()
+        comparison = live_switch.comparison(session)
+        comparison.grace = 0.5
+        assert comparison.run(repair=True).repaired == 1
+        assert status_of(loaded).gate(0).is_open
+        assert read("postgresql") == read("dynamodb") == {"0"}
