@@ -250,8 +250,6 @@ class Status:
             yield f"{unsettled:,} writes that reached the wrong side are not settled"
         if self.migration.boundary and not self.has_triggers:
             yield "triggers are missing or disabled, so changes in PostgreSQL are not seen"
-        if self.retention_used > _ALMOST_GONE:
-            yield f"{self.retention_used:.0%} of the 24 hours for which streams keep their records are used"
 
 
 def read_status(state: State, connection: Connection) -> Status:
