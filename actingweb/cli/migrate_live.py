@@ -126,7 +126,8 @@ def sync(
     """Load the tables and keep both sides equal, until it is stopped. Any number of processes may run.
 
     Writes the rows of the application's tables in PostgreSQL, its progress in the schema of the migration and, once
-    PostgreSQL owns actors, their items in DynamoDB. If it ends, or is killed, another one goes on.
+    PostgreSQL owns actors, their items in DynamoDB. If it ends, or is killed, another one goes on. SIGTERM ends it in
+    order, with exit code 0.
     """
     from actingweb.migration.cli import live as job
     from actingweb.migration.cli.options import PostgresFlags
