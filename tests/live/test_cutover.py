@@ -307,12 +307,12 @@ def test_finish(loaded: Sides) -> None:
             (
                 "INSERT INTO {state}.gaps (table_name, reason) VALUES ('actors', 'trimmed')",
                 "UPDATE {state}.gaps SET closed_at = now()",
-                "changes may be missing",
+                "changes of actors may be missing",
             ),
             (
                 "INSERT INTO {state}.conflicts (table_name, hash, range, owner) VALUES ('actors', 'a', '', 'dynamodb')",
                 "UPDATE {state}.conflicts SET settled_at = now()",
-                "1 writes to the wrong side",
+                "1 writes that reached the wrong side",
             ),
         ):
             connection.execute(state.sql(appears))

@@ -60,11 +60,4 @@ def _left(status: Status) -> Iterator[str]:
     waiting = sum(table.dirty + table.marks for table in status.tables)
     if waiting:
         yield f"{waiting:,} changes are waiting: let `migrate sync` finish"
-    if any(table.gaps for table in status.tables):
-        yield "changes may be missing: run `migrate validate --live --repair`"
-    rejects = sum(table.rejects + table.rejects_back for table in status.tables)
-    if rejects:
-        yield f"{rejects:,} rows were rejected: correct them, or accept them by name"
-    unsettled = sum(table.unsettled for table in status.tables)
-    if unsettled:
-        yield f"{unsettled:,} writes to the wrong side are not settled: run `migrate validate --live --repair`"
+    yield from status.faults()

@@ -224,7 +224,7 @@ class Status:
         if self.migration.moving_to is not None and not moving:
             yield "actors are being moved: let `migrate share` finish"
         yield from self._unfinished(max_dirty)
-        yield from self._faults()
+        yield from self.faults()
         if self.retention_used > _ALMOST_GONE:
             yield f"{self.retention_used:.0%} of the 24 hours for which streams keep their records are used"
 
@@ -237,7 +237,7 @@ class Status:
         if pending > max_dirty:
             yield f"{pending:,} changes are waiting, more than {max_dirty:,}"
 
-    def _faults(self) -> Iterator[str]:
+    def faults(self) -> Iterator[str]:
         """Yield what does not pass by itself."""
         rejects = sum(table.rejects + table.rejects_back for table in self.tables)
         if rejects:
