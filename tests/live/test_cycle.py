@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from actingweb.migration.cli import live_switch
 from actingweb.migration.cli.live import Session
 from actingweb.migration.cli.options import PostgresFlags
+from actingweb.migration.errors import ExitCode
 from testbed.servers import PostgresTables
 from tests.conftest import SetEnv
 from tests.forked import Program
@@ -26,6 +29,7 @@ from tests.support import PATIENCE, wait_until
 LONG = os.environ.get("LIVE") == "long"
 ROUNDS = 4 if LONG else 1
 LONGEST_RUN = 3.0
+ATTEMPTS, PAUSE = 60, 0.5
 WRITES = 30
 
 _EXPIRE = "DELETE FROM {state}.leases WHERE holder LIKE '%%' || %(pid)s || '%%'"
@@ -75,9 +79,8 @@ class Crew:
 
 def insist(tool: Tool, chance: random.Random, *arguments: str) -> int:
     """Run a command until it succeeds, and kill it at random at first; return how often it was killed."""
-    kills = 0
-    longest = LONGEST_RUN
-    while True:
+    kills, longest, errors = 0, LONGEST_RUN, ""
+    for _ in range(ATTEMPTS):
         with tool.start(*arguments) as program:
             try:
                 program.communicate(chance.uniform(0, longest))
@@ -87,9 +90,14 @@ def insist(tool: Tool, chance: random.Random, *arguments: str) -> int:
             _, errors = program.communicate(PATIENCE)
         if program.returncode == 0:
             return kills
-        # It needs longer than that in the end. Until then it may also find the gate closed, as `sync` is killed too.
-        longest *= 1.3
-        assert program.returncode in (-9, 2), errors
+        if program.returncode == -signal.SIGKILL:
+            # It needs longer than that in the end.
+            longest *= 1.3
+        else:
+            # The gate is closed for a while, as `sync` is killed too.
+            assert program.returncode == ExitCode.USAGE, errors
+            time.sleep(PAUSE)
+    raise AssertionError(errors)
 
 
 def test_there_and_back(sides: Sides, postgres_tables: PostgresTables, set_env: SetEnv, tmp_path: Path) -> None:

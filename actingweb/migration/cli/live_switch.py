@@ -170,7 +170,7 @@ def switch(
         timeout=timeout,
     )
     result = _cutover(session, options).run()
-    notes = (f"writes were stopped for {result.pause:.1f} s",)
+    notes = (f"writes were stopped for {result.pause:.1f} s",) if result.steps else ()
     return Outcome(ExitCode.OK, table_rows(session.status()), {"pause": result.pause, "steps": result.steps}, notes)
 
 

@@ -91,7 +91,7 @@ class Result:
     Attributes:
         side: the one that counts now.
         pause: for how many seconds writes were stopped, until the owners had changed.
-        steps: how many seconds each step took, by its name.
+        steps: how many seconds each step took, by its name; none if all was done before.
     """
 
     side: Side
@@ -119,12 +119,14 @@ class Cutover:
         """Make the switch: check the gate, stop the writes, wait for what was written, compare, change the owners.
 
         If the side owns all actors already, as after a share of 100%, writes go on, and both sides are compared. If the
-        owners were changed by a run that was interrupted, only the application is started.
+        owners were changed by a run that was interrupted, only the application is started; if all was done, nothing is.
         """
         status = self._status()
         side = self._side(status.migration)
         if status.migration.phase == self._phase:
-            self._require_interrupted(side)
+            self.say(f"{_NAMES[side]} owns all actors already")
+            if self._is_completed():
+                return Result(side, 0.0, {})
             pause = 0.0
         else:
             pause = self._switch(status, side)
@@ -209,13 +211,11 @@ class Cutover:
             raise CutoverError(f"no comparison found {', '.join(unequal)} equal: run `migrate validate --live` first")
         self.say(gate.line)
 
-    def _require_interrupted(self, side: Side) -> None:
-        """Raise `StateError` if the switch was completed."""
+    def _is_completed(self) -> bool:
+        """Tell whether the application was started too."""
+        values = {"event": self._event, "phase": self._phase}
         with closing(self.connect()) as connection, target_errors():
-            values = {"event": self._event, "phase": self._phase}
-            if connection.execute(self.state.sql(_IS_COMPLETED), values).fetchone() == (True,):
-                raise StateError(f"{_NAMES[side]} owns all actors already")
-        self.say(f"{_NAMES[side]} owns all actors since a run that was interrupted")
+            return connection.execute(self.state.sql(_IS_COMPLETED), values).fetchone() == (True,)
 
     def _wait(self, share: Share, *, move: bool) -> float:
         moved = wait_for(share, self.options.timeout, self.say, move=move)
