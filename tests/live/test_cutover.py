@@ -213,8 +213,9 @@ def test_what_keeps_a_switch_from_being_made(synced: Sides, tmp_path: Path) -> N
 def test_the_commands(synced: Sides, tmp_path: Path) -> None:
     session, notes = Session(PostgresFlags()), tmp_path / "notes"
     commands = Commands(f"echo fence >> {notes}", f"echo open >> {notes}", f"echo flip >> {notes}", fenced=False)
-    with pytest.raises(UsageError, match="a share is a percentage such as 10%, not 'ten'"):
-        live_switch.percent("ten")
+    for text in ("ten", "", "NaN", "Infinity%"):
+        with pytest.raises(UsageError, match=f"a share is a percentage such as 10%, not '{text}'"):
+            live_switch.percent(text)
     with pytest.raises(UsageError, match="a number from 0 to 100 with at most two decimals"):
         live_switch.move_share(session, live_switch.percent("100.5%"), commands, 60)
     assert owners(synced) == (SYNCING, 0, None)

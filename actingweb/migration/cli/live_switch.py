@@ -84,9 +84,12 @@ class Commands:
 def percent(text: str) -> Decimal:
     """Return the percentage that the operator wrote. Raise `UsageError`."""
     try:
-        return Decimal(text.strip().removesuffix("%"))
+        number = Decimal(text.strip().removesuffix("%"))
     except InvalidOperation:
-        raise UsageError(f"a share is a percentage such as 10%, not {text!r}") from None
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise UsageError(f"a share is a percentage such as 10%, not {text!r}")
+    return number
 
 
 def move_share(session: Session, wanted: Decimal, commands: Commands, timeout: float) -> Outcome:
