@@ -137,7 +137,7 @@ class Balancer:
 
 @contextmanager
 def balancing(program: str, directory: Path) -> Iterator[Balancer]:
-    """Start both servers and nginx, with the configuration of `deploy/` but for its ports and the place of the split."""
+    """Start both servers, and nginx with the configuration of `deploy/` but for ports and the place of the split."""
     backends = {side: Backend(side) for side in ("dynamodb", "postgresql")}
     with ExitStack() as stack:
         ports = {side: stack.enter_context(backend.serving()) for side, backend in backends.items()}
