@@ -169,7 +169,10 @@ def test_the_table_of_promises_names_tests_that_exist() -> None:
 
 
 def test_every_comment_says_what_to_do_with_a_block() -> None:
-    known = r"(not run here: .+|prints|message|postgresql\.conf|pg_hba\.conf|crontab|the schema|with nginx|file \S+|as postgres.*|)"
+    known = (
+        r"(not run here: .+|prints|message|postgresql\.conf|pg_hba\.conf|crontab|the schema|with nginx|file \S+"
+        r"|as postgres.*|)"
+    )
     for block in blocks():
         assert re.fullmatch(known, block.mark), block
         assert block.mark or block.language in ("bash", "sql", "python"), block
