@@ -262,7 +262,7 @@ def test_the_migration_role_imports_and_validates(deployed: Setup, tmp_path: Pat
 def test_the_migration_role_migrates_live(deployed: Setup) -> None:
     """Writes of the application are marked, though it can neither read nor write the state."""
     state = State(deployed.target(deployed.migration))
-    with deployed.connect(deployed.migration) as connection:
+    with state.connect() as connection:
         options: dict[str, Any] = {"prefix": "", "region": None, "endpoint": None, "options": {}, "by": "me"}
         state.create(connection, direction=FROM_POSTGRESQL, **options)
         install_triggers(state, connection)
@@ -271,7 +271,7 @@ def test_the_migration_role_migrates_live(deployed: Setup) -> None:
     marks = SQL("SELECT hash FROM {}").format(Identifier(state.name, "marks"))
     with deployed.connect(deployed.application) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(marks)
-    with deployed.connect(deployed.migration) as connection:
+    with state.connect() as connection:
         assert connection.execute(marks).fetchall() == [("a",)]
         drop_triggers(state, connection)
         state.drop(connection)
