@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -18,14 +19,15 @@ from actingweb.migration.cli.live_switch import Commands, move_share, switch
 from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.cli.plan import plan
 from actingweb.migration.cli.sources import DynamoDBFlags
-from actingweb.migration.live.sync import Sync, Workers
+from actingweb.migration.live.status import Status
+from actingweb.migration.live.sync import Sync
 from testbed.dynamodb_proxy import Seen, SpoilingProxy, spoiling_proxy
 from testbed.servers import PostgresTables
 from tests.conftest import SetEnv
 from tests.faults.test_iam import Right, allowed, policy, resource, rights
 from tests.live.sides import Sides
 from tests.migration.tables import first_table_of_claims
-from tests.support import PATIENCE, wait_until
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -71,15 +73,23 @@ def needed(requests: list[Seen]) -> set[Right]:
     return found
 
 
+def wait_for(session: Session, condition: Callable[[Status], bool]) -> None:
+    """Wait until the status is as wanted."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition(status := session.status()):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.2)
+
+
 @contextmanager
 def syncing(session: Session) -> Iterator[None]:
     """Let a process of the migration work."""
     stop = Event()
-    sync = Sync(session.state, session.requests(stop), session.state.connect, Workers(1, 1, 1, 1), stop=stop)
+    sync = Sync(session.state, session.requests(stop), session.state.connect, stop=stop)
     thread = Thread(target=sync.run)
     thread.start()
     try:
-        wait_until(lambda: session.status().gate().is_open)
+        wait_for(session, lambda status: status.gate().is_open)
         yield
     finally:
         stop.set()
@@ -134,9 +144,9 @@ def move(session: Session) -> None:
         for share in (50, 100):
             move_share(session, Decimal(share), COMMANDS, PATIENCE)
         write("postgresql", "third")
-        wait_until(lambda: _is_quiet(session))
+        wait_for(session, _is_quiet)
         change(session, *CHANGES)
-        wait_until(lambda: _is_quiet(session))
+        wait_for(session, _is_quiet)
         change(session, "DELETE FROM {schema}.actors WHERE id <> 'third'")
         switch(session, COMMANDS, back=False, quick=False, max_dirty=1000, timeout=PATIENCE)
         switch(session, COMMANDS, back=True, quick=True, max_dirty=1000, timeout=PATIENCE)
@@ -149,8 +159,8 @@ def change(session: Session, *statements: LiteralString) -> None:
             connection.execute(session.state.sql(statement))
 
 
-def _is_quiet(session: Session) -> bool:
-    return not sum(table.marks for table in session.status().tables)
+def _is_quiet(status: Status) -> bool:
+    return not sum(table.marks for table in status.tables)
 
 
 def test_the_way_to_dynamodb(sides: Sides, proxy: SpoilingProxy, ddb: DynamoDBClient, set_env: SetEnv) -> None:
@@ -162,7 +172,7 @@ def test_the_way_to_dynamodb(sides: Sides, proxy: SpoilingProxy, ddb: DynamoDBCl
     set_env(AWS_DB_PREFIX=f"{sides.prefix}_x")
     prepared = sent(proxy, lambda: prepare_way_back(SOURCE, FLAGS))
     copied = sent(proxy, lambda: copy(session))
-    finish_migration(None, FLAGS, disable_streams=True, confirmed=False)
+    finish_migration(None, FLAGS, disable_streams=True, confirmed=True)
     assert copied <= allowed_by("sync")
     assert prepared | into_existing_tables == allowed_by("way-back")
 
@@ -170,7 +180,7 @@ def test_the_way_to_dynamodb(sides: Sides, proxy: SpoilingProxy, ddb: DynamoDBCl
 def copy(session: Session) -> None:
     """Copy everything to DynamoDB."""
     with syncing(session):
-        wait_until(lambda: _is_quiet(session))
+        wait_for(session, _is_quiet)
 
 
 def allowed_by(name: str) -> set[Right]:
