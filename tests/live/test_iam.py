@@ -37,8 +37,11 @@ SOURCE, FLAGS, COMMANDS = (
     PostgresFlags(),
     Commands("true", "true", "true", fenced=True),
 )
-# Another actor has given up the value that is claimed, and may take it up again meanwhile.
-RARE = {("dynamodb:ConditionCheckItem", "arn:aws:dynamodb:REGION:ACCOUNT:table/PREFIX_properties")}
+# What only claims take that change hands meanwhile.
+RARE = {
+    ("dynamodb:ConditionCheckItem", "arn:aws:dynamodb:REGION:ACCOUNT:table/PREFIX_properties"),
+    ("dynamodb:UpdateItem", "arn:aws:dynamodb:REGION:ACCOUNT:table/PREFIX_property_lookup_v2"),
+}
 
 CHANGES: tuple[LiteralString, ...] = (
     "UPDATE {schema}.actors SET creator = 'b'",
@@ -133,7 +136,7 @@ def test_the_way_to_postgresql(sides: Sides, proxy: SpoilingProxy, ddb: DynamoDB
         prepared = sent(proxy, lambda: prepare_migration(SOURCE, FLAGS, enable_streams=True))
         moved = sent(proxy, lambda: move(session))
         ended = sent(proxy, lambda: finish_migration(None, FLAGS, disable_streams=True, confirmed=False))
-    assert moved == allowed_by("sync") - RARE
+    assert moved | RARE == allowed_by("sync")
     assert prepared | ended == allowed_by("prepare")
 
 
