@@ -176,6 +176,11 @@ def _lines(status: Status) -> list[str]:
         lines.append(f"PostgreSQL owns {status.share:g}% of the actors{moving}")
     if status.seconds_left:
         lines.append(f"the scan will be done in about {status.seconds_left:,.0f} s")
+    conflicts = sum(table.conflicts for table in status.tables)
+    if conflicts:
+        lines.append(
+            f"{conflicts:,} writes reached the wrong side: `conflicts` in the schema of the migration has them"
+        )
     lines.append(
         f"{status.processes} sync processes; {status.retention_used:.1%} of the 24 hours of the streams are used"
     )
