@@ -7,8 +7,10 @@ import typer
 from actingweb.cli.format import FORMAT
 from actingweb.cli.migrate_options import (
     EXIT_CODES,
+    Accepted,
     AnyInputDir,
     Database,
+    DeleteExtra,
     Format,
     Host,
     ImportRejects,
@@ -24,14 +26,18 @@ from actingweb.cli.migrate_options import (
     Prefix,
     Profile,
     Rcu,
+    Region,
     RejectsDir,
+    Repair,
     Report,
+    Restart,
     Resume,
     SampleRows,
     Segments,
     ShowValues,
     Skip,
     Source,
+    Tables,
     User,
     WayBack,
 )
@@ -43,7 +49,7 @@ _ABOUT = (
     "Options win over the environment, and that over a file .env in the working directory or above. Settings: "
     "AWS_DB_PREFIX, "
     "AWS_DB_HOST, AWS_DEFAULT_REGION, AWS_REGION, PG_DB_HOST, PG_DB_PORT, PG_DB_NAME, PG_DB_USER, PG_DB_PASSWORD, "
-    "PG_DB_URL, PG_DB_PREFIX, PG_DB_SCHEMA, INDEXED_PROPERTIES."
+    "PG_DB_URL, PG_MIGRATION_URL, PG_DB_PREFIX, PG_DB_SCHEMA, INDEXED_PROPERTIES."
 )
 
 _SEGMENTS = 4
@@ -53,6 +59,7 @@ migrate = typer.Typer(help=_ABOUT, epilog=EXIT_CODES, **FORMAT)
 @migrate.command(epilog=EXIT_CODES)
 def plan(
     aws_profile: Profile = None,
+    region: Region = None,
     table_prefix: Prefix = None,
     rcu: Rcu = None,
     pg_host: Host = None,
@@ -74,7 +81,7 @@ def plan(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, table_prefix, _SEGMENTS, rcu)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, _SEGMENTS, rcu)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     run("plan", lambda _: job.plan(source, flags, sample_rows, writes=way_back, as_json=json), json, log_level)
 
@@ -83,9 +90,11 @@ def plan(
 def export(
     output_dir: OutputDir,
     aws_profile: Profile = None,
+    region: Region = None,
     table_prefix: Prefix = None,
     segments: Segments = _SEGMENTS,
     rcu: Rcu = None,
+    tables: Tables = None,
     resume: Resume = False,
     json: Json = False,
     log_level: LogLevel = "WARNING",
@@ -95,7 +104,7 @@ def export(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     run("export", lambda display: job.export(source, output_dir, resume, display), json, log_level)
 
 
@@ -104,6 +113,7 @@ def import_(
     input_dir: InputDir,
     format_: Format = "files",
     table_prefix: Prefix = None,
+    tables: Tables = None,
     pg_host: Host = None,
     pg_port: Port = None,
     pg_database: Database = None,
@@ -111,6 +121,7 @@ def import_(
     pg_password: Password = None,
     skip_duplicates: Skip = False,
     max_rejects: MaxRejects = None,
+    restart: Restart = False,
     rejects_dir: ImportRejects = None,
     json: Json = False,
     log_level: LogLevel = "WARNING",
@@ -124,9 +135,9 @@ def import_(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import FilesFlags
 
-    files = FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
+    files = FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    load_flags = job.LoadFlags(skip_duplicates, max_rejects)
+    load_flags = job.LoadFlags(skip_duplicates, max_rejects, restart)
     run("import", lambda display: job.import_(files, flags, load_flags, rejects_dir, display), json, log_level)
 
 
@@ -136,9 +147,11 @@ def validate(
     format_: Format = "files",
     source: Source = "files",
     aws_profile: Profile = None,
+    region: Region = None,
     table_prefix: Prefix = None,
     segments: Segments = _SEGMENTS,
     rcu: Rcu = None,
+    tables: Tables = None,
     pg_host: Host = None,
     pg_port: Port = None,
     pg_database: Database = None,
@@ -148,28 +161,39 @@ def validate(
     limit: Limit = 20,
     show_values: ShowValues = False,
     rejects_dir: KnownRejects = None,
+    accept_rejects: Accepted = None,
+    repair: Repair = False,
+    delete_extra: DeleteExtra = False,
     json: Json = False,
     log_level: LogLevel = "WARNING",
 ) -> None:
-    """Compare every row and column of PostgreSQL with the files, or with DynamoDB."""
+    """Compare every row and column of PostgreSQL with the files, or with DynamoDB. Write nothing without --repair."""
     from actingweb.migration.cli import validate as job
     from actingweb.migration.cli.options import PostgresFlags
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags
 
-    files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix)
-    tables = None if source == "files" else DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
+    live = None if source == "files" else DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    report_flags = job.ReportFlags(report, limit, show_values, rejects_dir)
-    run("validate", lambda display: job.validate(files, tables, flags, report_flags, display), json, log_level)
+    report_flags = job.ReportFlags(report, limit, show_values, rejects_dir, accept_rejects or ())
+    repair_flags = job.RepairFlags(repair, delete_extra)
+    run(
+        "validate",
+        lambda display: job.validate(files, live, flags, report_flags, repair_flags, display),
+        json,
+        log_level,
+    )
 
 
 @migrate.command(epilog=EXIT_CODES)
 def copy(
     aws_profile: Profile = None,
+    region: Region = None,
     table_prefix: Prefix = None,
     segments: Segments = _SEGMENTS,
     rcu: Rcu = None,
+    tables: Tables = None,
     pg_host: Host = None,
     pg_port: Port = None,
     pg_database: Database = None,
@@ -178,6 +202,7 @@ def copy(
     rejects_dir: RejectsDir = Path("rejects"),
     skip_duplicates: Skip = False,
     max_rejects: MaxRejects = None,
+    restart: Restart = False,
     json: Json = False,
     log_level: LogLevel = "WARNING",
 ) -> None:
@@ -187,9 +212,9 @@ def copy(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, table_prefix, segments, rcu)
+    source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    load_flags = job.LoadFlags(skip_duplicates, max_rejects)
+    load_flags = job.LoadFlags(skip_duplicates, max_rejects, restart)
     run("copy", lambda display: job.copy(source, flags, load_flags, rejects_dir, display), json, log_level)
 
 

@@ -90,7 +90,7 @@ def prepare(
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
-    source = DynamoDBFlags(aws_profile, table_prefix, segments, None)
+    source = DynamoDBFlags(aws_profile, None, table_prefix, segments, None)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     if from_ == "postgresql":
         run("prepare", lambda _: job.prepare_way_back(source, flags), json, log_level)

@@ -7,8 +7,10 @@ import typer
 
 __all__ = [
     "EXIT_CODES",
+    "Accepted",
     "AnyInputDir",
     "Database",
+    "DeleteExtra",
     "Format",
     "Host",
     "ImportRejects",
@@ -24,21 +26,25 @@ __all__ = [
     "Prefix",
     "Profile",
     "Rcu",
+    "Region",
     "RejectsDir",
+    "Repair",
     "Report",
+    "Restart",
     "Resume",
     "SampleRows",
     "Segments",
     "ShowValues",
     "Skip",
     "Source",
+    "Tables",
     "User",
     "WayBack",
 ]
 
 EXIT_CODES = (
     "Exit codes: 0 success · 2 wrong usage or settings · 3 rows were rejected · 4 differences were found · "
-    "6 the source cannot be read · 7 the target cannot be written or read · 130 interrupted."
+    "6 the source cannot be read · 7 the target cannot be written or read · 130 interrupted · 143 terminated."
 )
 
 OutputDir = Annotated[Path, typer.Option(help="The directory for the files; created if missing, private to its owner.")]
@@ -92,7 +98,13 @@ WayBack = Annotated[
 Source = Annotated[
     Literal["files", "dynamodb"], typer.Option(help="What to compare PostgreSQL with: files or the live tables.")
 ]
-Report = Annotated[Path, typer.Option(help="The file to write all differences to, one JSON object per line.")]
+Report = Annotated[
+    Path,
+    typer.Option(
+        help="The file to write all differences to, one JSON object per line. If it is NAME.html, a page without keys "
+        "and values to hand on; then the differences are in NAME.ndjson. Without differences there is no such file."
+    ),
+]
 Limit = Annotated[int, typer.Option(min=0, help="How many differences to print.")]
 ShowValues = Annotated[bool, typer.Option("--show-values", help="Also print and report the values that differ.")]
 Json = Annotated[
@@ -101,4 +113,47 @@ Json = Annotated[
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"],
     typer.Option(case_sensitive=False, help="The lowest level to log to stderr."),
+]
+Region = Annotated[
+    str | None, typer.Option(help="AWS region. Default: AWS_DEFAULT_REGION, AWS_REGION, that of the profile.")
+]
+Tables = Annotated[
+    str | None,
+    typer.Option(
+        help="Only these tables, separated by commas, by the names of the files, such as actors,properties. The claims "
+        "come with properties; without properties, look-up rows are neither written nor compared. Default: all."
+    ),
+]
+Restart = Annotated[
+    bool,
+    typer.Option(
+        "--restart",
+        help="Forget an unfinished load and DELETE all rows that it has loaded, then begin again; with "
+        "--skip-duplicates these rows stay. Without an unfinished load, or if a table has rows that the load did not "
+        "write, nothing is deleted.",
+    ),
+]
+Accepted = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--accept-rejects",
+        help="Rows that are not to be moved: a reject file, a directory of them, or lines with `table` and `key`, as "
+        "in the report. They do not count as differences while PostgreSQL does not have them. May be repeated.",
+    ),
+]
+Repair = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="CHANGE PostgreSQL to equal the source: insert rows that are missing, update those that differ, correct "
+        "look-up rows. Nothing else may write meanwhile. After an interruption, the same command continues.",
+    ),
+]
+DeleteExtra = Annotated[
+    bool,
+    typer.Option(
+        "--delete-extra",
+        help="With --repair, also DELETE the rows that only PostgreSQL has; of an actor, all that belongs to it. Rows "
+        "of a table that the source lacks stay.",
+    ),
 ]

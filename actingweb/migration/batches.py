@@ -14,10 +14,15 @@ RowPairs = list[tuple[tuple[Any, ...], bytes]]
 
 
 class Reject(NamedTuple):
-    """A document that was not loaded."""
+    """A document that was not loaded.
+
+    Attributes:
+        digest: identifies the document that the source has, if this one was corrected; None for its own.
+    """
 
     document: bytes
     reason: str
+    digest: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ cannot tell apart stay in DynamoDB JSON, as in `{"SS": ["a"]}`.
 """
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +16,17 @@ from actingweb.db.dynamodb.stored_types import Attribute, reader_of, value_of
 from actingweb.db.faults import Fault
 from actingweb.db.records import Record
 
-__all__ = ["Document", "content_of", "corrected", "document_of", "is_dynamodb_json", "item_of", "key_of", "read_error"]
+__all__ = [
+    "Document",
+    "content_of",
+    "corrected",
+    "digest_of",
+    "document_of",
+    "is_dynamodb_json",
+    "item_of",
+    "key_of",
+    "read_error",
+]
 
 Document = dict[str, Any]
 
@@ -30,6 +41,12 @@ def content_of(document: bytes) -> Any:
         return json.loads(document)
     except (ValueError, RecursionError):
         return None
+
+
+def digest_of(document: bytes) -> str:
+    """Return a digest of a document's content, in whatever order its attributes are."""
+    content = content_of(document)
+    return hashlib.sha256(document if content is None else json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def document_of(item: Mapping[str, Mapping[str, Any]]) -> Document:

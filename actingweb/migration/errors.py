@@ -1,8 +1,9 @@
 """The errors that stop a migration, and the exit code of each."""
 
-__all__ = ["DuplicateRowError", "ExitCode", "MigrationError", "SourceError", "TargetError", "UsageError"]
-
+import errno
 from enum import IntEnum
+
+__all__ = ["DuplicateRowError", "ExitCode", "MigrationError", "SourceError", "TargetError", "UsageError", "is_full"]
 
 
 class ExitCode(IntEnum):
@@ -15,6 +16,7 @@ class ExitCode(IntEnum):
     SOURCE = 6
     TARGET = 7
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class MigrationError(Exception):
@@ -41,3 +43,8 @@ class TargetError(MigrationError):
 
 class DuplicateRowError(TargetError):
     """A row with this key exists already, and duplicates may not be skipped."""
+
+
+def is_full(error: OSError) -> bool:
+    """Tell whether a file could not be written because of its size: the disk or a quota is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -1,5 +1,6 @@
 """The tables that move, each mapped from its DynamoDB layout to its PostgreSQL table."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,19 @@ from actingweb.db.dynamodb import layouts
 from actingweb.db.dynamodb.layouts import Layout
 from actingweb.db.records import PropertyLookupRecord, Record
 
-__all__ = ["ACTORS", "CLAIMS", "CLAIMS_V1", "CLAIMS_V2", "LOOK_UPS", "MAPPINGS", "PROPERTIES", "TableMapping"]
+__all__ = [
+    "ACTORS",
+    "ALL",
+    "CLAIMS",
+    "CLAIMS_V1",
+    "CLAIMS_V2",
+    "LOOK_UPS",
+    "MAPPINGS",
+    "PROPERTIES",
+    "TableMapping",
+    "Tables",
+    "chosen",
+]
 
 
 @dataclass(frozen=True)
@@ -70,3 +83,20 @@ CLAIMS_V1 = TableMapping(layouts.PROPERTY_LOOKUPS_V1, "property_lookup_v1")
 
 CLAIMS = (CLAIMS_V2, CLAIMS_V1)
 """The tables of claims, in the order in which the DynamoDB backend reads them."""
+
+Tables = tuple[TableMapping, ...]
+
+ALL: Tables = (*MAPPINGS, *CLAIMS)
+
+
+def chosen(names: Iterable[str]) -> Tables:
+    """Return the tables with these names, parents before children.
+
+    The claims come with the properties: without them, a look-up row could name another actor than DynamoDB finds. Raise
+    `ValueError` naming a table that there is not.
+    """
+    wanted = set(names)
+    if unknown := sorted(wanted - {mapping.name for mapping in MAPPINGS}):
+        raise ValueError(", ".join(unknown))
+    mappings = tuple(mapping for mapping in MAPPINGS if mapping.name in wanted)
+    return (*mappings, *CLAIMS) if PROPERTIES in mappings else mappings

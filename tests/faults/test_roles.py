@@ -20,7 +20,7 @@ from actingweb.db.postgresql.schema import build_metadata
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import Settings
 from actingweb.embedded import postgres
-from actingweb.migration.errors import TargetError, UsageError
+from actingweb.migration.errors import UsageError
 from actingweb.migration.live.state import FROM_POSTGRESQL, State
 from actingweb.migration.live.triggers import drop_triggers, install_triggers
 from actingweb.migration.target.connection import Target
@@ -249,13 +249,15 @@ def test_the_application_cannot_upgrade(setup: Setup, set_env: SetEnv) -> None:
 
 def test_the_migration_role_imports_and_validates(deployed: Setup, tmp_path: Path) -> None:
     directory = write_input(tmp_path / "files", DOCUMENTS)
-    with pytest.raises(UsageError, match="the role may not create tables in schema"):
+    with pytest.raises(
+        UsageError, match=rf'lacks CREATE on schema "{SCHEMA}"; TEMPORARY on database ".*": as the owner'
+    ):
         load(deployed.target(deployed.application), directory)
     target = deployed.target(deployed.migration)
     load(target, directory)
     assert stored(target) == expected(DOCUMENTS)
     assert validate(target, directory).differences == 0
-    with pytest.raises(TargetError, match="permission denied to create temporary tables"):
+    with pytest.raises(UsageError, match="lacks TEMPORARY on database"):
         validate(deployed.target(deployed.application), directory)
 
 

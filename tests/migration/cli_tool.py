@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -40,11 +41,11 @@ class Tool:
         return replace(self, environment={name: value for name, value in changed.items() if value is not None})
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run it to its end, without a terminal."""
+        """Run it to its end, without a terminal; the lines of a slow run that say how far it is are left out."""
         with self.start(*arguments) as running:
             output, errors = running.communicate(timeout=PATIENCE)
         assert running.returncode is not None
-        return subprocess.CompletedProcess(arguments, running.returncode, output, errors)
+        return subprocess.CompletedProcess(arguments, running.returncode, output, without_progress(errors))
 
     def start(self, *arguments: str) -> Running:
         """Start it without a terminal."""
@@ -89,4 +90,9 @@ def interrupt(process: Running) -> tuple[int | None, str]:
     """Press Ctrl-C and return the exit code and what stderr says."""
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE)
-    return process.returncode, errors
+    return process.returncode, without_progress(errors)
+
+
+def without_progress(errors: str) -> str:
+    """Leave out the lines that say how far a command is, which appear where a machine is busy."""
+    return re.sub(r"^(export|import|copy|validate|replay): (\d+ min )?\d+ s( · .*)?\n", "", errors, flags=re.MULTILINE)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import LiteralString
 
 import pytest
+from psycopg import sql
 
 from actingweb.db.settings import Settings
 from actingweb.migration import batches
@@ -13,6 +15,8 @@ from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.migration.cli_tool import Tool
 from tests.migration.loads import DOCUMENTS, write_input
+from tests.migration.roles import Role
+from tests.support import new_id
 
 
 @pytest.fixture
@@ -48,3 +52,20 @@ def tool(
     variables = {**postgres_tables.environment, **dynamodb_tables.environment}
     yield Tool(tmp_path, {**variables, "PATH": "/usr/bin:/bin", "COLUMNS": "200"})
     dynamodb_tables.wipe()
+
+
+@pytest.fixture
+def as_role(target: Target) -> Iterator[Role]:
+    """Return what makes the target as a new role sees it."""
+    name = new_id("role")
+    role = sql.Identifier(name)
+
+    def make(*rights: LiteralString) -> Target:
+        for right in rights:
+            admin.execute(target.sql(right, role=role))
+        return Target(target.settings.replace(url=None, user=name, password="p"))
+
+    with target.connect() as admin:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'p'").format(role))
+        yield make
+        admin.execute(sql.SQL("DROP OWNED BY {}; DROP ROLE {}").format(role, role))

@@ -436,7 +436,8 @@ class TestRejects:
         summary = again(target, tmp_path)
         assert (summary.rejected, summary.look_ups, summary.unclaimed) == (0, 1, 0)
         assert owner(target) == "a2"
-        assert list((tmp_path / "rejects").iterdir()) == []
+        assert [path for path in (tmp_path / "rejects").iterdir() if not path.match("*.corrected.ndjson")] == []
+        assert validate(target, tmp_path).differences == 0
         assert [one for one in validate(target, tmp_path).first if one.kind is Kind.LOOK_UP] == []
 
     def test_a_corrected_value_leaves_the_claim(self, target: Target, tmp_path: Path) -> None:

@@ -19,21 +19,30 @@ from tests.migration.loads import DOCUMENTS, write_input
 MODULE = ("-m", "actingweb.migration")
 CONSOLE = (str(Path(sys.executable).with_name("actingweb-db")), "migrate")
 POSTGRES_FLAGS = ("--pg-host", "--pg-port", "--pg-database", "--pg-user", "--pg-password")
-SOURCE_FLAGS = ("--aws-profile", "--table-prefix", "--segments", "--rcu")
+SOURCE_FLAGS = ("--aws-profile", "--region", "--table-prefix", "--segments", "--rcu")
 FLAGS = {
-    "export": ("--output-dir", *SOURCE_FLAGS, "--resume"),
+    "export": ("--output-dir", *SOURCE_FLAGS, "--resume", "--tables"),
     "import": (
         *("--input-dir", "--format", "--table-prefix", *POSTGRES_FLAGS),
-        *("--skip-duplicates", "--max-rejects", "--rejects-dir"),
+        *("--skip-duplicates", "--max-rejects", "--rejects-dir", "--restart", "--tables"),
     ),
     "validate": (
         *("--input-dir", "--format", "--source", *SOURCE_FLAGS, *POSTGRES_FLAGS),
         *("--report", "--limit", "--show-values", "--rejects-dir"),
+        *("--tables", "--accept-rejects", "--repair", "--delete-extra"),
     ),
-    "copy": (*SOURCE_FLAGS, *POSTGRES_FLAGS, "--skip-duplicates", "--max-rejects", "--rejects-dir"),
+    "copy": (
+        *SOURCE_FLAGS,
+        *POSTGRES_FLAGS,
+        "--skip-duplicates",
+        "--max-rejects",
+        "--rejects-dir",
+        "--restart",
+        "--tables",
+    ),
     "replay": ("--rejects-dir", *POSTGRES_FLAGS),
 }
-EXIT_CODES = ("0", "2", "3", "4", "6", "7", "130")
+EXIT_CODES = ("0", "2", "3", "4", "6", "7", "130", "143")
 CANARY = "canary's pass%word"
 
 
@@ -115,6 +124,7 @@ def test_a_bad_setting_is_named_and_not_shown(bare: Tool, variable: str, value: 
         ["import", "--input-dir", "files", "--pg-port", "99999"],
         ["import", "--input-dir", "absent"],
         ["validate"],
+        ["validate", "--input-dir", "files", "--delete-extra"],
         ["validate", "--input-dir", "files", "--source", "dynamodb"],
         ["copy", "--rcu", "0"],
     ],

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from actingweb.db.utils import compute_lookup_key
 from actingweb.migration.mapping import CLAIMS_V2, MAPPINGS
-from tests.migration.cli_tool import Tool, interrupt, wait_until
+from tests.migration.cli_tool import Tool, interrupt, wait_until, without_progress
 from tests.migration.loads import properties, write_input
 from tests.support import PATIENCE, new_id
 
@@ -285,7 +285,7 @@ def test_a_server_that_goes_away(tool: Tool, pg: Connection) -> None:
         wait_until(lambda: pg.execute(end, [name]).fetchall() != [])
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 7
-    assert errors.startswith("ERROR: ")
+    assert without_progress(errors).startswith("ERROR: ")
     assert "Traceback" not in errors
     assert tool.run("import", "--input-dir", "files").returncode == 0
     assert pg.execute("SELECT count(*) FROM properties").fetchone() == (MANY,)

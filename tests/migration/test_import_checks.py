@@ -1,13 +1,11 @@
 """What is checked before the first write."""
 
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import LiteralString, Protocol
+from typing import LiteralString
 
 import pytest
-from psycopg import sql
 
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.migration.errors import SourceError, TargetError, UsageError
@@ -24,7 +22,7 @@ from tests.migration.loads import (
     table_exists,
     write_input,
 )
-from tests.support import new_id
+from tests.migration.roles import Role
 
 
 def with_manifest(directory: Path, *, complete: bool = True) -> Path:
@@ -84,28 +82,6 @@ def test_time_limits_of_the_role_do_not_matter(target: Target) -> None:
         assert connection.execute("SHOW statement_timeout").fetchone() == ("1h",)
 
 
-class Role(Protocol):
-    """Make the target as a new role sees it, with these rights."""
-
-    def __call__(self, *rights: LiteralString) -> Target: ...
-
-
-@pytest.fixture
-def as_role(target: Target) -> Iterator[Role]:
-    name = new_id("role")
-    role = sql.Identifier(name)
-
-    def make(*rights: LiteralString) -> Target:
-        for right in rights:
-            admin.execute(target.sql(right, role=role))
-        return Target(target.settings.replace(url=None, user=name, password="p"))
-
-    with target.connect() as admin:
-        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'p'").format(role))
-        yield make
-        admin.execute(sql.SQL("DROP OWNED BY {}; DROP ROLE {}").format(role, role))
-
-
 USAGE: LiteralString = "GRANT USAGE ON SCHEMA {schema} TO {role}"
 READ: LiteralString = "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"
 WRITE: LiteralString = "GRANT INSERT, DELETE, UPDATE ON ALL TABLES IN SCHEMA {schema} TO {role}"
@@ -115,8 +91,13 @@ CREATE: LiteralString = "GRANT CREATE ON SCHEMA {schema} TO {role}"
 @pytest.mark.parametrize(
     ("rights", "message"),
     [
-        ([USAGE, READ], r"the role may not read and write .*actors"),
-        ([USAGE, READ, WRITE], "the role may not create tables in schema"),
+        ([], r"SELECT on alembic_version; USAGE on schema .*GRANT USAGE ON SCHEMA "),
+        (
+            [USAGE, READ],
+            r'the role "role.*" lacks INSERT, DELETE on actors, .*; CREATE on schema ".*": as the owner run `'
+            r'GRANT INSERT, DELETE ON ".*"\."actors", .* TO "role.*"; GRANT CREATE ON SCHEMA .* TO "role.*"`',
+        ),
+        ([USAGE, READ, WRITE], r'the role "role.*" lacks CREATE on schema ".*": .* set PG_MIGRATION_URL'),
         ([USAGE, READ, WRITE, CREATE, "ALTER ROLE {role} SET default_transaction_read_only = on"], "read-only"),
     ],
 )
@@ -131,6 +112,35 @@ def test_a_role_that_may_not_write(
 
 def test_a_role_that_may(target: Target, as_role: Role, tmp_path: Path) -> None:
     load(as_role(USAGE, READ, WRITE, CREATE), write_input(tmp_path, DOCUMENTS))
+    assert stored(target) == expected(DOCUMENTS)
+
+
+def test_the_statements_of_the_message_are_enough(target: Target, as_role: Role, tmp_path: Path) -> None:
+    role = as_role()
+    with pytest.raises(UsageError, match=r"the role .* lacks") as caught:
+        load(role, write_input(tmp_path, DOCUMENTS))
+    with target.connect() as connection:
+        for statement in str(caught.value).split("`")[1].split("; "):
+            connection.execute(statement.encode())
+    load(role, tmp_path)
+    assert stored(target) == expected(DOCUMENTS)
+
+
+def test_a_full_disk_of_the_server_is_told(target: Target, tmp_path: Path) -> None:
+    """The server says so by this code."""
+    full: LiteralString = """
+        CREATE FUNCTION {schema}.full_disk() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON {schema}.properties EXECUTE FUNCTION {schema}.full_disk()
+    """
+    with target.connect() as connection:
+        connection.execute(target.sql(full))
+        try:
+            with pytest.raises(TargetError, match="DiskFull: could not extend file: make room on the server, then run"):
+                load(target, write_input(tmp_path, DOCUMENTS))
+        finally:
+            connection.execute(target.sql("DROP FUNCTION {schema}.full_disk() CASCADE"))
+    load(target, tmp_path)
     assert stored(target) == expected(DOCUMENTS)
 
 

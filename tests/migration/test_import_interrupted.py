@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
 
-from actingweb.migration.errors import TargetError, UsageError
+from actingweb.migration.errors import DuplicateRowError, TargetError, UsageError
 from actingweb.migration.jobs.load import import_files
 from actingweb.migration.source.export_dir import ExportDirectory
 from actingweb.migration.target.connection import Target
@@ -93,3 +93,66 @@ def test_the_later_of_two_processes_goes_on_alone(target: Target, tmp_path: Path
     with pytest.raises((UsageError, TargetError)):
         import_files(target, ExportDirectory.at(directory), load_options(directory), start_another)
     assert stored(target) == expected({"actors": [ACTOR], "properties": properties(20)})
+
+
+def stop_at_properties(table: str, counts: Counts) -> None:
+    if table == "properties" and counts.read:
+        raise InterruptionError
+
+
+@pytest.fixture
+def unfinished(target: Target, tmp_path: Path) -> Path:
+    """Return the directory of an import that stopped within the properties."""
+    directory = write_input(tmp_path, {"actors": [ACTOR], "properties": properties(7)})
+    with pytest.raises(InterruptionError):
+        import_files(target, ExportDirectory.at(directory), load_options(directory), stop_at_properties)
+    return directory
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_restart_deletes_what_was_loaded(target: Target, unfinished: Path) -> None:
+    others = [{"id": "a2", "name": "n", "value": "v"}]
+    write_input(unfinished, {"actors": [{"id": "a2"}], "properties": others})
+    with pytest.raises(UsageError, match="start again with --restart, which deletes"):
+        load(target, unfinished)
+    summary = load(target, unfinished, restart=True)
+    assert stored(target) == expected({"actors": [{"id": "a2"}], "properties": others})
+    assert summary.notes[:2] == (
+        "properties: 3 rows of the unfinished load were deleted",
+        "actors: 1 rows of the unfinished load were deleted",
+    )
+    assert not table_exists(target, "migration_progress")
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_restart_may_keep_what_was_loaded(target: Target, unfinished: Path) -> None:
+    write_input(unfinished, {"actors": [ACTOR, {"id": "a2"}], "properties": properties(5)})
+    assert load(target, unfinished, restart=True, skip_duplicates=True).counts["properties"] == Counts(5, 2, 3, 0)
+    assert stored(target) == expected({"actors": [ACTOR, {"id": "a2"}], "properties": properties(5)})
+
+
+FOREIGN: dict[str, LiteralString] = {
+    "in a loaded table": "INSERT INTO {schema}.actors VALUES ('new', '', '')",
+    "in a table that would lose its actors": "INSERT INTO {schema}.trusts (id, peerid, baseuri, type, relationship, "
+    "secret, approved, peer_approved, verified) VALUES ('a1', 'p', '', '', '', '', true, true, true)",
+    "among the look-ups": "INSERT INTO {schema}.property_lookup VALUES ('k', 'email', 'a1')",
+}
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_restart_deletes_no_row_of_others(target: Target, unfinished: Path, case: str) -> None:
+    with target.connect() as connection:
+        connection.execute(target.sql(FOREIGN[case]))
+    before = stored(target)
+    with pytest.raises(UsageError, match="rows that the unfinished load did not write, so --restart deletes nothing"):
+        load(target, unfinished, restart=True)
+    assert stored(target) == before
+    assert table_exists(target, "migration_progress")
+
+
+def test_without_an_unfinished_load_nothing_is_deleted(target: Target, tmp_path: Path) -> None:
+    load(target, write_input(tmp_path, DOCUMENTS))
+    with pytest.raises(DuplicateRowError):
+        load(target, tmp_path, restart=True)
+    assert stored(target) == expected(DOCUMENTS)

@@ -84,7 +84,8 @@ def test_a_killed_replay_is_repeated(target: Target, rejected: Path, monkeypatch
     content = reject_path(rejected, "properties").read_text()
 
     def stop(table: str, counts: Counts) -> None:
-        raise KeyboardInterrupt
+        if counts.read:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         replay_rejects(target, load_options(rejected), stop)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actingweb.migration.target.connection import Target
-from tests.migration.cli_tool import ROOT, SCRIPT, Tool
+from tests.migration.cli_tool import ROOT, SCRIPT, Tool, without_progress
 from tests.migration.loads import DOCUMENTS, expected, stored
 from tests.support import PATIENCE
 
@@ -37,7 +37,7 @@ def by_shell(
     command: list[str], rest: str, directory: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a shell does, whose `"$@"` it is."""
-    return subprocess.run(
+    result = subprocess.run(
         ["/bin/bash", "-c", f'"$@" {rest}', "bash", *command],
         cwd=directory,
         env=ENVIRONMENT | environment,
@@ -47,6 +47,8 @@ def by_shell(
         timeout=280,
         check=False,
     )
+    result.stderr = without_progress(result.stderr)
+    return result
 
 
 def without_reader(command: Sequence[str], directory: Path = ROOT, **environment: str) -> tuple[int, str]:
@@ -65,7 +67,7 @@ def without_reader(command: Sequence[str], directory: Path = ROOT, **environment
         check=False,
     )
     os.close(writer)
-    return result.returncode, result.stderr
+    return result.returncode, without_progress(result.stderr)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -15,8 +15,9 @@ import pytest
 from actingweb.migration.batches import Batch
 from actingweb.migration.documents import document_of
 from actingweb.migration.errors import SourceError, UsageError
+from actingweb.migration.source import endpoint
 from actingweb.migration.source.endpoint import RetryLimits
-from testbed.dynamodb_proxy import dropped, failing, lost, raw, spoiling_proxy
+from testbed.dynamodb_proxy import Spoiler, dropped, failing, late, lost, raw, spoiling_proxy
 from tests.conftest import SetEnv
 from tests.migration.deployment import (
     ACTORS,
@@ -226,6 +227,30 @@ def test_a_password_in_the_address_is_not_shown() -> None:
     with pytest.raises(SourceError) as caught:
         source_of(host="http://user:hidden@127.0.0.1:1", retry_limits=_IMPATIENT).exists(ACTORS)
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spoiler", [dropped, late(3600)], ids=["drops", "silent"])
+def test_an_endpoint_that_never_answered_is_given_up_soon(
+    set_env: SetEnv, monkeypatch: pytest.MonkeyPatch, spoiler: Spoiler
+) -> None:
+    """It would not be for an hour otherwise."""
+    set_env(AWS_DB_TIMEOUT="0.2")
+    monkeypatch.setattr(endpoint, "_ANSWER_SECONDS", 3600.0)
+    with spoiling_proxy(os.environ["AWS_DB_HOST"]) as proxy:
+        proxy.always = spoiler
+        with pytest.raises(SourceError, match=r"actors at http://.* cannot be read"):
+            source_of(host=proxy.url, retry_limits=RetryLimits(failed=3600)).exists(ACTORS)
+
+
+def test_an_endpoint_that_has_answered_is_given_more_time(set_env: SetEnv, ddb: DynamoDBClient) -> None:
+    set_env(AWS_DB_TIMEOUT="0.05")
+    store(ddb, ACTORS, [{"id": "a1"}])
+    with spoiling_proxy(os.environ["AWS_DB_HOST"]) as proxy:
+        source = source_of(host=proxy.url, segments=1)
+        assert source.exists(ACTORS)
+        # The pauses between as many attempts last longer.
+        proxy.spoilers.extend([dropped] * 6)
+        assert documents_in(whole(source, ACTORS)) == [{"id": "a1"}]
 
 
 def test_rcu_is_kept(ddb: DynamoDBClient) -> None:

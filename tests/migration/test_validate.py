@@ -50,7 +50,7 @@ def corrupt(target: Target, statement: LiteralString) -> None:
 def test_there_is_no_difference(target: Target, directory: Path) -> None:
     before = versions_of(target)
     result = validate(target, directory)
-    assert (result.differences, result.first, report_path(directory).read_bytes()) == (0, [], b"")
+    assert (result.differences, result.first, report_path(directory).exists()) == (0, [], False)
     counts = {table: (found.source, found.target) for table, found in result.tables.items()}
     assert counts == {mapping.name: (len(list(CONTENT[mapping.name])),) * 2 for mapping in MAPPINGS} | {
         "property_lookup": (None, 1)
@@ -186,9 +186,10 @@ def test_the_report_is_its_owners_alone(target: Target, directory: Path) -> None
     path = report_path(directory)
     path.write_text("of an earlier run")
     path.chmod(0o644)
+    corrupt(target, "UPDATE trusts SET approved = NOT approved")
     validate(target, directory)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert path.read_text() == ""
+    assert "an earlier run" not in path.read_text()
 
 
 def test_what_is_no_plain_file_is_written_to(target: Target, directory: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from actingweb.migration.batches import Batch
-from actingweb.migration.jobs.differences import Difference
-from actingweb.migration.jobs.validate import ValidationOptions, ValidationResult
+from actingweb.migration.jobs.differences import Difference, ValidationResult
+from actingweb.migration.jobs.validate import OnRows, ValidationOptions
 from actingweb.migration.jobs.validate import validate as run_validation
 from actingweb.migration.mapping import TableMapping
 from actingweb.migration.source.export_dir import ExportDirectory, ExportedTables
@@ -14,19 +14,21 @@ from actingweb.migration.target.connection import Target
 from tests.migration.tables import source_of
 
 
-def validate(target: Target, directory: Path, **options: Any) -> ValidationResult:
+def validate(target: Target, directory: Path, on_rows: OnRows = lambda *_: None, **options: Any) -> ValidationResult:
     """Compare the target with the files of a directory, in which the report is written."""
-    return validate_with(target, ExportDirectory.at(directory), directory, **options)
+    return validate_with(target, ExportDirectory.at(directory), directory, on_rows, **options)
 
 
-def validate_with(target: Target, source: ExportedTables, directory: Path, **options: Any) -> ValidationResult:
+def validate_with(
+    target: Target, source: ExportedTables, directory: Path, on_rows: OnRows = lambda *_: None, **options: Any
+) -> ValidationResult:
     """Compare the target with documents; the report is written in a directory."""
 
     def batches(mapping: TableMapping) -> Iterable[Batch] | None:
         file = source.file(mapping.name)
         return None if file is None else file.batches()
 
-    return run_validation(target, batches, _options(directory, options), lambda *_: None)
+    return run_validation(target, batches, _options(directory, options), on_rows)
 
 
 def validate_live(target: Target, environment: Mapping[str, str], directory: Path, **options: Any) -> ValidationResult:

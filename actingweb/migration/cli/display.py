@@ -3,20 +3,27 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event, Thread
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
+
+from actingweb.migration.cli.meter import Meter
 
 __all__ = ["Display", "Rows", "print_error", "print_json", "print_rows", "restore_terminal", "set_up_log"]
 
 Rows = list[Mapping[str, Any]]
-"""The rows of a table. All have the same keys, which are the headings."""
+"""The rows of a table. All have the same keys, which are the headings; None is an empty cell."""
+
+LINE_SECONDS = 12.0
+"""How often there is a line where there is no terminal; at least every 15 seconds, also on a busy machine."""
 
 _stderr = Console(stderr=True)
 
@@ -27,61 +34,69 @@ class _RowsColumn(ProgressColumn):
         return Text(f"{task.completed:,.0f}{total} rows", style="progress.download")
 
 
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} rows/s", style="progress.data.speed")
+class _MeterColumn(ProgressColumn):
+    """A text that does not depend on the task."""
+
+    def __init__(self, text: Callable[[], str], style: str) -> None:
+        super().__init__()
+        self._text = text
+        self._style = style
+
+    def render(self, _: Task) -> Text:
+        return Text(self._text(), style=self._style)
 
 
 class Display:
-    """A progress line, on a terminal only."""
+    """A progress line on a terminal; elsewhere a plain line now and then, so that a log shows that work goes on."""
 
-    def __init__(self) -> None:
-        self._expected: dict[str, int] = {}
-        self._reached: dict[str, int] = {}
+    def __init__(self, command: str) -> None:
+        self._meter = Meter(command)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             _RowsColumn(),
-            _RateColumn(),
-            TimeRemainingColumn(),
+            _MeterColumn(self._rate, "progress.data.speed"),
+            _MeterColumn(self._remaining, "progress.remaining"),
             console=_stderr,
             disable=not _stderr.is_terminal,
         )
+        self.expect = self._meter.expect
 
     @contextmanager
     def shown(self) -> Iterator["Display"]:
-        """Show the line during the `with` block, once rows are reported, and leave it on the screen."""
+        """Show the line during the `with` block, on a terminal once rows are reported, and leave it on the screen."""
+        ended = Event()
+        if self._progress.disable:
+            Thread(target=self._print_lines, args=(ended,), daemon=True).start()
         try:
             yield self
         finally:
+            ended.set()
             if self._progress.tasks:
                 self._progress.stop()
 
-    def expect(self, rows: Mapping[str, int]) -> None:
-        """Set the approximate numbers of rows of the tables for which they are known."""
-        self._expected |= rows
-
     def reached(self, table: str, rows: int) -> None:
-        """Report how many rows of a table are done."""
+        """Report how many rows of a table are done; the first report says where this run begins."""
+        self._meter.reached(table, rows)
         if self._progress.disable:
             return
         if not self._progress.tasks:
             self._progress.start()
             self._progress.add_task(table)
-        self._reached[table] = rows
-        total = self._total()
-        self._progress.update(TaskID(0), description=table, completed=sum(self._reached.values()), total=total)
+        done, total = self._meter.done, self._meter.total
+        self._progress.update(TaskID(0), description=table, completed=done, total=total)
 
-    def _total(self) -> int | None:
-        total = 0
-        for table in self._expected | self._reached:
-            expected = self._expected.get(table)
-            if expected is None:
-                return None
-            # The numbers are approximate and may be too low.
-            total += max(expected, self._reached.get(table, 0))
-        return total
+    def _rate(self) -> str:
+        rate = self._meter.rate
+        return "" if rate is None else f"{rate:,.0f} rows/s"
+
+    def _remaining(self) -> str:
+        rest = self._meter.remaining
+        return "" if rest is None else str(timedelta(seconds=round(rest)))
+
+    def _print_lines(self, ended: Event) -> None:
+        while not ended.wait(LINE_SECONDS):
+            print(self._meter.line(), file=sys.stderr, flush=True)
 
 
 def set_up_log(level: str) -> None:
@@ -116,5 +131,11 @@ def print_rows(title: str, rows: Rows) -> None:
     for heading in rows[0] if rows else ():
         table.add_column(heading, justify="left" if heading == "table" else "right")
     for row in rows:
-        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+        table.add_row(*map(_cell, row.values()))
     Console(soft_wrap=True).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else str(value)

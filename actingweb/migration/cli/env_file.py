@@ -67,7 +67,7 @@ def applicable(file: Mapping[str, str], environment: Mapping[str, str]) -> dict[
     """
     ignored = set(environment)
     if any(_text(environment, name) for name in (*_URLS, "PG_DB_HOST")):
-        ignored |= set(_URLS)
+        ignored |= {*_URLS, "PG_MIGRATION_URL"}
     if any(_text(environment, name) for name in _PASSWORDS) or _names_another_login(file, environment):
         ignored |= set(_PASSWORDS)
     return {name: value for name, value in file.items() if name not in ignored}

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from actingweb.db.settings import Settings
 from actingweb.migration.cli.display import Display, Rows
@@ -15,6 +16,7 @@ from actingweb.migration.errors import ExitCode, UsageError
 from actingweb.migration.jobs.load import copy_tables, import_files
 from actingweb.migration.jobs.load_options import LoadOptions, LoadSummary, OnCounts
 from actingweb.migration.jobs.replay import replay_rejects
+from actingweb.migration.mapping import LOOK_UPS
 from actingweb.migration.target.progress import Counts
 
 __all__ = ["LoadFlags", "copy", "import_", "replay"]
@@ -29,14 +31,18 @@ class LoadFlags:
     Attributes:
         skip_duplicates: keep existing rows that have the same key.
         max_rejects: how many rejects a table may have; None for no limit.
+        restart: forget an unfinished load.
     """
 
     skip_duplicates: bool
     max_rejects: int | None
+    restart: bool
 
     def options(self, rejects: Path, settings: Settings) -> LoadOptions:
         """Return the options of the job."""
-        return LoadOptions(rejects, settings.indexed_properties, self.skip_duplicates, self.max_rejects)
+        return LoadOptions(
+            rejects, settings.indexed_properties, self.skip_duplicates, self.max_rejects, restart=self.restart
+        )
 
 
 def import_(
@@ -82,9 +88,11 @@ def _counter(display: Display) -> OnCounts:
 
 def _outcome(summary: LoadSummary, rejects: Path) -> Outcome:
     rows: Rows = [{"table": table, **asdict(counts)} for table, counts in summary.counts.items()]
-    facts = {"look_ups": summary.look_ups, "unclaimed": summary.unclaimed, "unknown": summary.unknown}
+    if summary.look_ups is not None:
+        rows.append({"table": LOOK_UPS, "read": None, "written": summary.look_ups, "skipped": None, "rejected": None})
+    facts: dict[str, Any] = {"look_ups": summary.look_ups, "unclaimed": summary.unclaimed, "unknown": summary.unknown}
     facts |= {"missing": list(summary.missing)}
-    notes = [_look_ups(summary), *unknown_attributes(summary.unknown)]
+    notes = [*_look_ups(summary), *unknown_attributes(summary.unknown)]
     notes += [f"the input has no {table}, which is fine if DynamoDB had no such table" for table in summary.missing]
     notes += summary.notes
     warnings = tuple(_warnings(summary))
@@ -94,11 +102,14 @@ def _outcome(summary: LoadSummary, rejects: Path) -> Outcome:
     return Outcome(ExitCode.OK, rows, facts, tuple(notes), warnings)
 
 
-def _look_ups(summary: LoadSummary) -> str:
-    return (
-        f"{summary.look_ups:,} look-up rows created, {summary.unclaimed:,} of them for values without a claim, which "
-        "name the smallest actor id"
-    )
+def _look_ups(summary: LoadSummary) -> Iterator[str]:
+    if summary.look_ups is None:
+        yield "the properties were not loaded, and no look-up row was changed"
+    else:
+        yield (
+            f"{summary.look_ups:,} look-up rows created, {summary.unclaimed:,} of them for values without a claim, "
+            "which name the smallest actor id"
+        )
 
 
 def _warnings(summary: LoadSummary) -> Iterator[str]:

@@ -10,45 +10,68 @@ import typer
 
 from actingweb.migration.cli.display import Display, print_error, print_json, print_rows, restore_terminal, set_up_log
 from actingweb.migration.cli.results import Outcome
-from actingweb.migration.errors import ExitCode, MigrationError
+from actingweb.migration.errors import ExitCode, MigrationError, is_full
 
 __all__ = ["run"]
 
-_INTERRUPTED = {"export": "interrupted: continue it with --resume", "validate": "interrupted"}
+_CONTINUE = {"export": "continue it with --resume", "validate": "run it again"}
+"""What to do about a command that was stopped, where that is not to run it again."""
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM, which stops a command as Ctrl-C does."""
 
 
 def run(command: str, action: Callable[[Display], Outcome], as_json: bool, log_level: str) -> NoReturn:
     """Run `action`, print its summary, or one line with its error, and exit with its exit code."""
     set_up_log(log_level)
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in _STOPPING:
+        signal.signal(number, _interrupt)
     started = time.monotonic()
     failure, outcome = "", None
     try:
-        with Display().shown() as display:
+        with Display(command).shown() as display:
             outcome = action(display)
         code = outcome.exit_code
     except MigrationError as error:
         failure, code = str(error), error.exit_code
     except OSError as error:
-        failure, code = f"{error.filename or command}: {error.strerror or error}", ExitCode.TARGET
+        failure, code = _told(command, error), ExitCode.TARGET
+    except _TerminatedError:
+        failure, code = _stopped("terminated", command), ExitCode.TERMINATED
     except KeyboardInterrupt:
-        failure, code = _INTERRUPTED.get(command, "interrupted: run it again to continue"), ExitCode.INTERRUPTED
+        failure, code = _stopped("interrupted", command), ExitCode.INTERRUPTED
     _report(command, outcome, failure, code, time.monotonic() - started, as_json)
     raise typer.Exit(code)
 
 
-def _interrupt(_signal: int, _frame: object) -> None:
-    """Stop in an orderly way, which may have to wait for the server; a second interrupt stops at once.
+def _told(command: str, error: OSError) -> str:
+    text = f"{error.filename or command}: {error.strerror or error}"
+    return _stopped(text, command, "make room, then ") if is_full(error) else text
+
+
+def _stopped(what: str, command: str, before: str = "") -> str:
+    """Return what happened, and how to go on with the command."""
+    advice = _CONTINUE.get(command, "run it again to continue")
+    return f"{what}: {before}{advice}" if advice else what
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    """Stop in an orderly way, which may have to wait for the server; a second signal stops at once.
 
     That leaves what a crash leaves, and the next run continues from there.
     """
-    signal.signal(signal.SIGINT, _end)
-    raise KeyboardInterrupt
+    for one in _STOPPING:
+        signal.signal(one, _end)
+    raise _STOPPING[number]
 
 
-def _end(_signal: int, _frame: object) -> None:
+def _end(number: int, _frame: object) -> None:
     restore_terminal()
-    os._exit(ExitCode.INTERRUPTED)
+    os._exit(128 + number)
+
+
+_STOPPING: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: _TerminatedError}
 
 
 def _report(command: str, outcome: Outcome | None, failure: str, code: ExitCode, seconds: float, as_json: bool) -> None:

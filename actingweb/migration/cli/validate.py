@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from actingweb.db.settings import Settings
@@ -11,15 +11,18 @@ from actingweb.migration.batches import Batch
 from actingweb.migration.cli.display import Display, Rows
 from actingweb.migration.cli.options import PostgresFlags, read_settings, target_of
 from actingweb.migration.cli.results import NO_CLAIMS, Outcome, unknown_attributes
-from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags
+from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags, tables_of
+from actingweb.migration.cli.validation_page import page_of
 from actingweb.migration.errors import ExitCode, UsageError
 from actingweb.migration.jobs import validate as job
-from actingweb.migration.jobs.differences import Difference
+from actingweb.migration.jobs.differences import Difference, ValidationResult
+from actingweb.migration.jobs.known_rows import AcceptedRows
 from actingweb.migration.mapping import TableMapping
+from actingweb.migration.report_html import is_html, write_page
 from actingweb.migration.source.export_dir import ExportedTables
 from actingweb.migration.source.scan import DynamoDBSource
 
-__all__ = ["ReportFlags", "validate"]
+__all__ = ["RepairFlags", "ReportFlags", "validate"]
 
 _NOT_COMPARED = f"{NO_CLAIMS}: which actor is found by a value that several actors hold was not compared"
 
@@ -29,21 +32,43 @@ class ReportFlags:
     """What to report of differences.
 
     Attributes:
-        report: the file to which all differences are written.
+        report: the page, or the file to which all differences are written.
         limit: how many differences to print.
         show_values: also print and report the values that differ.
         rejects: the directory of the import's reject files; None if the option is not given.
+        accepted: the files of the rows that are not to be moved.
     """
 
     report: Path
     limit: int
     show_values: bool
     rejects: Path | None
+    accepted: Sequence[Path] = ()
+
+    @property
+    def differences(self) -> Path:
+        """The file to which all differences are written."""
+        return self.report.with_suffix(".ndjson") if is_html(self.report) else self.report
 
     def options(self, settings: Settings, default_rejects: Path | None) -> job.ValidationOptions:
         """Return the options of the job."""
         rejects = self.rejects or default_rejects
-        return job.ValidationOptions(self.report, settings.indexed_properties, rejects, self.limit, self.show_values)
+        accepted = AcceptedRows(tuple(self.accepted))
+        names = settings.indexed_properties
+        return job.ValidationOptions(self.differences, names, rejects, self.limit, self.show_values, accepted=accepted)
+
+
+@dataclass(frozen=True)
+class RepairFlags:
+    """What to change.
+
+    Attributes:
+        repair: insert missing rows, update differing ones, correct look-up rows.
+        delete_extra: also delete rows that the source does not have.
+    """
+
+    repair: bool = False
+    delete_extra: bool = False
 
 
 def validate(
@@ -51,19 +76,27 @@ def validate(
     source: DynamoDBFlags | None,
     flags: PostgresFlags,
     report_flags: ReportFlags,
+    repair_flags: RepairFlags,
     display: Display,
 ) -> Outcome:
-    """Compare PostgreSQL with files or with DynamoDB."""
+    """Compare PostgreSQL with files or with DynamoDB, and make it equal if that is wanted."""
     settings = read_settings()
+    if repair_flags.delete_extra and not repair_flags.repair:
+        raise UsageError("--delete-extra is a part of --repair: add that")
     if source is None and files is not None:
-        source_of = _documents(files.source(settings), display)
+        source_of, tables, place = _documents(files.source(settings), display), files.tables, str(files.directory)
     elif source is not None and files is None:
-        source_of = _items(source.source(settings), display)
+        live = source.source(settings)
+        source_of, tables, place = _items(live, display), source.tables, f"DynamoDB at {live.endpoint.address}"
     else:
         raise UsageError("name either --input-dir or --source dynamodb")
     target = target_of(settings, flags)
     options = report_flags.options(settings, None if files is None else files.directory / "rejects")
-    return _outcome(job.validate(target, source_of, options, display.reached), report_flags.report)
+    options = replace(options, tables=tables_of(tables), **vars(repair_flags))
+    result = job.validate(target, source_of, options, display.reached)
+    if is_html(report_flags.report):
+        write_page(report_flags.report, page_of(result, place, **vars(repair_flags)))
+    return _outcome(result, report_flags, repair_flags)
 
 
 def _documents(files: ExportedTables, display: Display) -> job.SourceOf:
@@ -85,26 +118,32 @@ def _items(tables: DynamoDBSource, display: Display) -> job.SourceOf:
     return items_of
 
 
-def _outcome(result: job.ValidationResult, report: Path) -> Outcome:
+def _outcome(result: ValidationResult, flags: ReportFlags, repair: RepairFlags) -> Outcome:
     rows: Rows = [
         {
             "table": table,
-            "source": "" if found.source is None else found.source,
-            "PostgreSQL": "" if found.target is None else found.target,
+            "source": found.source,
+            "PostgreSQL": found.target,
             "differences": found.differences,
+            **({"repaired": found.repaired} if repair.repair else {}),
         }
         for table, found in result.tables.items()
     ]
     facts = {
         "tables": [{"table": table, **asdict(found)} for table, found in result.tables.items()],
         "differences": result.differences,
+        "repaired": result.repaired,
         "rejected": result.rejected,
+        "accepted": result.accepted,
         "first": [difference.fields() for difference in result.first],
         "unknown": result.unknown,
-        "report": str(report),
+        "report": str(flags.differences) if result.differences else None,
     }
-    notes = [*map(_line_of, result.first), *unknown_attributes(result.unknown), *_totals(result, report)]
-    code = ExitCode.DIFFERENCES if result.differences else ExitCode.OK
+    notes = [*map(_line_of, result.first), *unknown_attributes(result.unknown), *_totals(result, flags.differences)]
+    if is_html(flags.report):
+        facts["page"] = str(flags.report)
+        notes.append(f"the page to hand on is {flags.report}")
+    code = ExitCode.DIFFERENCES if result.differences > result.repaired else ExitCode.OK
     return Outcome(code, rows, facts, tuple(notes), (_NOT_COMPARED,) if result.without_claims else ())
 
 
@@ -115,9 +154,10 @@ def _line_of(difference: Difference) -> str:
     return f"{row}: {', '.join(rest)}"
 
 
-def _totals(result: job.ValidationResult, report: Path) -> list[str]:
+def _totals(result: ValidationResult, report: Path) -> list[str]:
+    accepted = [f"{result.accepted:,} rows differ and are accepted"] if result.accepted else []
     if not result.differences:
-        return ["0 differences"]
+        return ["0 differences", *accepted]
     kinds: Counter[str] = Counter()
     for table in result.tables.values():
         kinds.update(table.kinds)
@@ -125,4 +165,7 @@ def _totals(result: job.ValidationResult, report: Path) -> list[str]:
     lines = [f"{result.differences:,} differences ({counts}); all are in {report}"]
     if result.rejected:
         lines.append(f"{result.rejected:,} of them are rows that the import rejected")
-    return lines
+    if result.repaired:
+        rest = result.differences - result.repaired
+        lines.append(f"{result.repaired:,} of them were repaired, {rest:,} are left; validate again to see")
+    return [*lines, *accepted]

@@ -7,8 +7,9 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from actingweb.migration.jobs.differences import Difference, Kind, Report, TableResult
-from actingweb.migration.jobs.known_rejects import KnownRejects
+from actingweb.migration.jobs.differences import Difference, Kind, TableResult, Tally
+from actingweb.migration.jobs.known_rows import KnownRows
+from actingweb.migration.jobs.row_parts import column_parts, compared_columns, is_owned
 from actingweb.migration.mapping import LOOK_UPS, TableMapping
 from actingweb.migration.target.connection import Connection, Target, column_names
 from actingweb.migration.target.staging import LOOKUP_KEY, Staging
@@ -17,9 +18,6 @@ __all__ = ["EXPECTED_LOOK_UPS", "Comparison"]
 
 EXPECTED_LOOK_UPS = sql.Identifier("pg_temp", "expected_look_ups")
 """The temporary table of the look-ups that the source has: `lookup_key`, `property_name` and `actor_id`."""
-
-_OWNERLESS = frozenset({"actors", "attributes"})
-"""Tables whose rows need not belong to an actor."""
 
 _ROWS_AT_ONCE = 1000
 _ROWS_WITH_VALUES_AT_ONCE = 10
@@ -40,8 +38,6 @@ _KIND_OF_OWNED: LiteralString = """
 CASE WHEN staged.id IS NULL THEN 'extra' WHEN stored.id IS NOT NULL THEN 'different'
      WHEN EXISTS (SELECT FROM {owners} AS owners WHERE owners.id = staged.id) THEN 'missing' ELSE 'orphan' END
 """
-_DIFFERS = sql.SQL("{staged} IS DISTINCT FROM {stored}")
-_VALUE = sql.SQL("CASE WHEN staged.id IS NOT NULL AND stored.id IS NOT NULL AND {differs} THEN {value}::text END")
 
 _WITHOUT_VALUE = """
 SELECT lookup_key, property_name, actor_id, NULL, NULL FROM {schema}.property_lookup AS claims
@@ -74,11 +70,10 @@ WHERE expected.actor_id IS DISTINCT FROM stored.actor_id AND (
     OR COALESCE(expected.property_name, stored.property_name) <> ALL(%(names)s)
 )
 """
-_CREATE_WAITING = "CREATE TEMP TABLE waiting_claims (lookup_key text) ON COMMIT DROP"
+_CREATE_WAITING = "CREATE TEMP TABLE waiting_claims (lookup_key text, accepted boolean) ON COMMIT DROP"
 _COPY_WAITING = "COPY pg_temp.waiting_claims FROM STDIN"
-_COUNT_WAITING = """
-SELECT count(*) FROM unnest(%(keys)s::text[]) AS key
-WHERE EXISTS (SELECT FROM pg_temp.waiting_claims WHERE lookup_key = key)
+_WAITING = """
+SELECT lookup_key, bool_or(accepted) FROM pg_temp.waiting_claims WHERE lookup_key = ANY(%(keys)s) GROUP BY lookup_key
 """
 
 
@@ -88,13 +83,13 @@ class Comparison:
 
     target: Target
     connection: Connection
-    report: Report
+    report: Tally
     show_values: bool = False
 
-    def table(self, staging: Staging, owners: Staging, known: KnownRejects) -> None:
-        """Compare a table. `owners` has the actors of the source."""
+    def table(self, staging: Staging, owners: Staging | None, known: KnownRows, accepted: KnownRows) -> None:
+        """Compare a table. `owners` has the actors of the source, if they are known."""
         mapping = staging.mapping
-        owned = mapping.name not in _OWNERLESS
+        owned = is_owned(mapping)
         parts = {"table": sql.Identifier(mapping.name), "key": column_names(mapping.record.key), "staged": staging.name}
         with self.connection.transaction():
             self.report.tables[mapping.name].target = self._count(mapping.name)
@@ -102,20 +97,20 @@ class Comparison:
             if owned:
                 reason = "its actor is not in PostgreSQL"
                 self._add_keys(mapping, Kind.ORPHAN, reason, self.target.sql(_ORPHANS, **parts))
-            kind = sql.SQL(_KIND_OF_OWNED).format(owners=owners.name) if owned else _KIND
-            parts |= _column_parts(mapping, self.show_values)
-            self._add_rows(mapping, known, self.target.sql(_DIFFERENCES, kind=kind, **parts))
+            kind = sql.SQL(_KIND_OF_OWNED).format(owners=owners.name) if owned and owners else _KIND
+            parts |= column_parts(mapping, self.show_values)
+            self._add_rows(mapping, known, accepted, self.target.sql(_DIFFERENCES, kind=kind, **parts))
 
     def duplicates(self, staging: Staging) -> None:
         """Report keys that several rows of the source have."""
         with self.connection.transaction():
             self._add_duplicates(staging)
 
-    def look_ups(self, names: Sequence[str], waiting: Iterable[str], *, expected: bool) -> None:
+    def look_ups(self, names: Sequence[str], waiting: Iterable[tuple[str, bool]], *, expected: bool) -> None:
         """Compare the look-up rows with the properties; each value of a property in `names` must have a row.
 
         With `expected`, compare them with `EXPECTED_LOOK_UPS` too. The keys in `waiting` are of claims that the import
-        rejected.
+        rejected, each with whether that is accepted.
         """
         found = [
             (_WITHOUT_VALUE, "its actor has no such value"),
@@ -130,18 +125,21 @@ class Comparison:
                 query = self.target.sql(statement, lookup_key=LOOKUP_KEY, expected=EXPECTED_LOOK_UPS)
                 self._add_look_ups(query, names, reason)
 
-    def _store_waiting(self, keys: Iterable[str]) -> None:
+    def _store_waiting(self, keys: Iterable[tuple[str, bool]]) -> None:
         self.connection.execute(_CREATE_WAITING)
         with self.connection.cursor() as cursor, cursor.copy(_COPY_WAITING) as copy:
             for key in keys:
-                copy.write_row((key,))
+                copy.write_row(key)
 
     def _add_look_ups(self, query: sql.Composed, names: Sequence[str], reason: str) -> None:
         result = self.report.tables[LOOK_UPS]
         for rows in self._chunks(query, names=list(names)):
-            ((waiting,),) = self.connection.execute(_COUNT_WAITING, {"keys": [row[0] for row in rows]})
-            result.rejected += waiting
+            waiting = dict(self.connection.execute(_WAITING, {"keys": [row[0] for row in rows]}).fetchall())
             for lookup_key, name, actor_id, wanted, found_actor in rows:
+                if waiting.get(lookup_key):
+                    result.accepted += 1
+                    continue
+                result.rejected += lookup_key in waiting
                 key = {"lookup_key": lookup_key, "property_name": name, "actor_id": actor_id}
                 values = None if wanted is None and found_actor is None else (wanted, found_actor)
                 self.report.add(Difference(LOOK_UPS, Kind.LOOK_UP, key, reason=reason, values=values))
@@ -155,13 +153,17 @@ class Comparison:
             for row in rows:
                 self.report.add(Difference(mapping.name, kind, mapping.reported_key(_key(mapping, row)), reason=reason))
 
-    def _add_rows(self, mapping: TableMapping, known: KnownRejects, query: sql.Composed) -> None:
+    def _add_rows(self, mapping: TableMapping, known: KnownRows, accepted: KnownRows, query: sql.Composed) -> None:
         result = self.report.tables[mapping.name]
         for rows in self._chunks(query):
-            absent = [_key(mapping, key) for kind, _, _, _, *key in rows if kind in (Kind.MISSING, Kind.ORPHAN)]
-            result.rejected += known.count_keys(absent)
-            for row in rows:
-                for difference in self._differences(mapping, row):
+            is_absent = [kind in (Kind.MISSING, Kind.ORPHAN) for kind, *_ in rows]
+            absent = [_key(mapping, key) for _, _, _, _, *key in compress(rows, is_absent)]
+            judged = zip(accepted.has_keys(absent), known.has_keys(absent), strict=True)
+            for row, may_be_known in zip(rows, is_absent, strict=True):
+                is_accepted, is_rejected = next(judged) if may_be_known else (False, False)
+                result.accepted += is_accepted
+                result.rejected += is_rejected and not is_accepted
+                for difference in () if is_accepted else self._differences(mapping, row):
                     self.report.add(difference)
 
     def _differences(self, mapping: TableMapping, row: tuple[Any, ...]) -> Iterator[Difference]:
@@ -171,7 +173,7 @@ class Comparison:
             reason = "it is not in PostgreSQL, nor is its actor in the source" if kind is Kind.ORPHAN else None
             yield Difference(mapping.name, kind, key, reason=reason)
             return
-        for index, column in compress(enumerate(_columns(mapping)), differ):
+        for index, column in compress(enumerate(compared_columns(mapping)), differ):
             values = (staged[index], stored[index]) if self.show_values else None
             yield Difference(mapping.name, kind, key, column, values=values)
 
@@ -191,34 +193,3 @@ class Comparison:
 
 def _key(mapping: TableMapping, parts: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(mapping.record.key, parts, strict=True))
-
-
-def _columns(mapping: TableMapping) -> list[str]:
-    """Return the columns to compare: all but the key, on which the rows are joined."""
-    return [name for name in mapping.record.fields if name not in mapping.record.key]
-
-
-def _column_parts(mapping: TableMapping, show_values: bool) -> dict[str, sql.Composable]:
-    staged = [_value(mapping, "staged", name) for name in _columns(mapping)]
-    stored = [_value(mapping, "stored", name) for name in _columns(mapping)]
-    differ = [_DIFFERS.format(staged=one, stored=other) for one, other in zip(staged, stored, strict=True)]
-    comma = sql.SQL(", ")
-    return {
-        "differ": comma.join(differ),
-        "differs": sql.SQL("({})").format(sql.SQL(" OR ").join(differ)),
-        "staged_values": comma.join(map(_shown, differ, staged) if show_values else ()),
-        "stored_values": comma.join(map(_shown, differ, stored) if show_values else ()),
-    }
-
-
-def _value(mapping: TableMapping, side: LiteralString, name: str) -> sql.Composable:
-    """Return an expression that is equal only for identical values.
-
-    As `jsonb`, 1.0 and 1.00 are equal; as text they are not. The other types are compared as they are.
-    """
-    column = sql.Identifier(side, name)
-    return sql.SQL("{}::text").format(column) if mapping.record.types[name] is Any else column
-
-
-def _shown(differs: sql.Composable, value: sql.Composable) -> sql.Composed:
-    return _VALUE.format(differs=differs, value=value)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from actingweb.migration.private_files import open_private
 
-__all__ = ["Difference", "Kind", "Report", "TableResult"]
+__all__ = ["Difference", "Kind", "Report", "TableResult", "Tally", "ValidationResult"]
 
 
 class Kind(StrEnum):
@@ -71,12 +71,16 @@ class TableResult:
         source, target: the numbers of rows; None on a side that does not have the table.
         kinds: the numbers of differences, by kind.
         rejected: how many of the differences are rows that an import is known to have rejected.
+        accepted: how many rows differ, and are accepted; they are not among the differences.
+        repaired: how many of the differences were repaired.
     """
 
     source: int | None = 0
     target: int | None = 0
     kinds: dict[Kind, int] = field(default_factory=dict)
     rejected: int = 0
+    accepted: int = 0
+    repaired: int = 0
 
     @property
     def differences(self) -> int:
@@ -84,24 +88,36 @@ class TableResult:
         return sum(self.kinds.values())
 
 
-class Report:
-    """Counts differences, keeps the first `limit` and writes all to a file, as one JSON object per line.
+class Tally:
+    """Counts differences, by table."""
 
-    Only its owner may read the file, which replaces any file of that name.
-    """
-
-    def __init__(self, path: Path, limit: int) -> None:
-        if path.is_file():
-            path.unlink()
-        self._file = open_private(path)
-        self._limit = limit
+    def __init__(self) -> None:
         self.tables: dict[str, TableResult] = {}
-        self.first: list[Difference] = []
 
     def add(self, difference: Difference) -> None:
         """Add a difference of a table that is in `tables`."""
         kinds = self.tables[difference.table].kinds
         kinds[difference.kind] = kinds.get(difference.kind, 0) + 1
+
+
+class Report(Tally):
+    """Counts differences, keeps the first `limit` and writes all to a file, as one JSON object per line.
+
+    Only its owner may read the file, which replaces any file of that name. Without differences there is none.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__()
+        if path.is_file():
+            path.unlink()
+        self._path = path
+        self._file = open_private(path)
+        self._limit = limit
+        self.first: list[Difference] = []
+
+    def add(self, difference: Difference) -> None:
+        """Add a difference of a table that is in `tables`, and write it."""
+        super().add(difference)
         if len(self.first) < self._limit:
             self.first.append(difference)
         self._file.write(json.dumps(difference.fields()).encode() + b"\n")
@@ -113,3 +129,45 @@ class Report:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._path.is_file() and self._path.stat().st_size == 0:
+            self._path.unlink()
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """The result of a validation.
+
+    Attributes:
+        tables: the results, by table.
+        first: the first differences.
+        unknown: the number of rows of the source with an attribute that the layout does not know, by table and
+            attribute.
+        without_claims: whether the results of look-ups were not compared because the source has no claims.
+        server: the server, its version, and the schema.
+    """
+
+    tables: dict[str, TableResult]
+    first: list[Difference]
+    unknown: dict[str, dict[str, int]]
+    without_claims: bool = False
+    server: str = ""
+
+    @property
+    def differences(self) -> int:
+        """The number of differences that were found."""
+        return sum(table.differences for table in self.tables.values())
+
+    @property
+    def repaired(self) -> int:
+        """The number of those that were repaired."""
+        return sum(table.repaired for table in self.tables.values())
+
+    @property
+    def accepted(self) -> int:
+        """The number of rows that differ and are accepted."""
+        return sum(table.accepted for table in self.tables.values())
+
+    @property
+    def rejected(self) -> int:
+        """The number of differences that are rows which the import is known to have rejected."""
+        return sum(table.rejected for table in self.tables.values())

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from actingweb.migration.batches import Batch
-from actingweb.migration.errors import TargetError, UsageError
-from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
+from actingweb.migration.errors import TargetError, UsageError, is_full
+from actingweb.migration.mapping import ALL, CLAIMS, TableMapping, chosen
 from actingweb.migration.private_files import flush_directory, private_descriptor
 from actingweb.migration.source.manifest import (
     MANIFEST_PARTS,
@@ -59,8 +59,9 @@ def export_tables(
 ) -> ExportSummary:
     """Write all tables to a directory, which is created or must be empty.
 
-    `resume` continues an unfinished export in the directory, and leaves a finished one as it is. `on_rows` is called
-    with a table and the number of its rows that all runs have exported.
+    `resume` continues an unfinished export of the same tables in the directory, and leaves a finished one as it is.
+    `on_rows` is called with a table and the number of its rows that all runs have exported, first before this run reads
+    any.
 
     Raise `UsageError` if the directory contains anything else or is in use, `SourceError` if a table cannot be read,
     `TargetError` if a file cannot be written.
@@ -89,7 +90,8 @@ def _write_errors(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        failure = TargetError(f"{error.filename or directory}: {error.strerror}")
+        advice = ": make room, then continue with --resume" if is_full(error) else ""
+        failure = TargetError(f"{error.filename or directory}: {error.strerror}{advice}")
     else:
         return
     raise failure
@@ -132,7 +134,7 @@ def _manifest_to_continue(directory: Path, resume: bool) -> Manifest | None:
 
 
 def _new_manifest(source: DynamoDBSource) -> Manifest:
-    manifest = Manifest(segments=source.segments, started_at=now())
+    manifest = Manifest(segments=source.segments, started_at=now(), chosen=_names(source))
     _add_entries(manifest, source)
     return manifest
 
@@ -145,13 +147,22 @@ def _add_entries(manifest: Manifest, source: DynamoDBSource) -> None:
             manifest.tables[mapping.name] = TableEntry(table=table, source=source.identity(mapping))
 
 
+def _names(source: DynamoDBSource) -> list[str] | None:
+    """Return the names of the tables to read, without claims; None for all."""
+    return None if source.tables == ALL else [mapping.name for mapping in source.tables if mapping not in CLAIMS]
+
+
 def _mappings_in(manifest: Manifest) -> list[TableMapping]:
-    return [mapping for mapping in (*MAPPINGS, *CLAIMS) if mapping.name in manifest.tables]
+    return [mapping for mapping in ALL if mapping.name in manifest.tables]
 
 
 def _same_source(source: DynamoDBSource, manifest: Manifest, directory: Path) -> DynamoDBSource:
     """Return the source with the manifest's number of segments. Raise `UsageError` if it is another source."""
-    source = replace(source, segments=manifest.segments)
+    if _names(source) not in (None, manifest.chosen):
+        of = "all tables" if manifest.chosen is None else ", ".join(manifest.chosen)
+        raise UsageError(f"{directory} contains an export of {of}: continue it with the same --tables, or without it")
+    tables = ALL if manifest.chosen is None else chosen(manifest.chosen)
+    source = replace(source, segments=manifest.segments, tables=tables)
     _add_entries(manifest, source)
     for mapping in _mappings_in(manifest):
         found, expected = source.identity(mapping), manifest.tables[mapping.name].source
@@ -177,6 +188,7 @@ class _Export:
 
     def run(self) -> None:
         """Read the rest of the table, and give the file its final name."""
+        self.on_rows(self.mapping.name, self.entry.rows)
         if not self.entry.complete:
             with self._opened() as file:
                 self._read(file)

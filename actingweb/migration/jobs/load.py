@@ -1,26 +1,28 @@
 """The jobs that load all tables of a source: import, from files, and copy, from DynamoDB."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
-
-from psycopg import sql
 
 from actingweb.migration.batches import Batch
 from actingweb.migration.errors import DuplicateRowError, UsageError
 from actingweb.migration.jobs.load_options import LoadOptions, LoadSummary, OnCounts
 from actingweb.migration.jobs.loader import Loader
-from actingweb.migration.mapping import CLAIMS, CLAIMS_V1, CLAIMS_V2, LOOK_UPS, MAPPINGS, PROPERTIES, TableMapping
+from actingweb.migration.mapping import ALL, CLAIMS, CLAIMS_V1, CLAIMS_V2, LOOK_UPS, MAPPINGS, PROPERTIES, TableMapping
 from actingweb.migration.rejects import RejectFile
 from actingweb.migration.source.export_dir import ExportedTables
 from actingweb.migration.target.connection import Connection, Target, lift_timeouts, target_errors
 from actingweb.migration.target.lookups import LoadedClaims, LookUps, analyze, make_look_ups
-from actingweb.migration.target.progress import Counts, Progress, begin, discard, finish
+from actingweb.migration.target.progress import Counts, Progress, begin, discard, finish, has_rows, restart
 from actingweb.migration.target.staging import StagedClaims
 from actingweb.migration.target.writer import TableWriter
 
 __all__ = ["CopySource", "copy_tables", "import_files"]
+
+_KEEP = "use --skip-duplicates to keep them and add the others"
+_FILLED = f"The table had rows before this import: {_KEEP}."
+_TWICE = "The table was empty, so the file has this key twice: use --skip-duplicates to load the first of such rows."
 
 
 class CopySource(Protocol):
@@ -50,10 +52,11 @@ def import_files(target: Target, source: ExportedTables, options: LoadOptions, o
     with _checked(target) as connection:
         identities = source.identities()
         with target_errors():
+            deleted = _restart(target, connection, options)
             begin(target, connection, identities)
         run = _Run(target, connection, options, on_counts, f"import of {source.directory}", identities)
-        run.summary.missing, run.summary.notes = (*source.missing, *_missing_claims(source)), source.notes
-        run.summary.without_claims = not source.claims
+        run.summary.missing, run.summary.notes = (*source.missing, *_missing_claims(source)), (*deleted, *source.notes)
+        run.summary.without_claims = PROPERTIES in source.mappings and not source.claims
         for mapping in source.mappings:
             run.load_file(mapping, source)
         return run.finish()
@@ -69,10 +72,12 @@ def copy_tables(source: CopySource, target: Target, options: LoadOptions, on_cou
     with _checked(target) as connection:
         identities = {mapping.name: source.identity(mapping) for mapping in source.mappings}
         with target_errors():
+            deleted = _restart(target, connection, options)
             continues = begin(target, connection, identities)
             if not (continues or options.skip_duplicates):
-                _require_empty(target, connection)
+                _require_empty(target, connection, identities)
         run = _Run(target, connection, options, on_counts, "copy", identities)
+        run.summary.notes = tuple(deleted)
         for mapping in source.mappings:
             with run.loader(mapping, ordered=False) as loader:
                 if not loader.progress.loaded:
@@ -93,12 +98,19 @@ def _checked(target: Target) -> Iterator[Connection]:
         yield connection
 
 
-def _require_empty(target: Target, connection: Connection) -> None:
+def _restart(target: Target, connection: Connection, options: LoadOptions) -> list[str]:
+    """Forget an unfinished load if the options say so; return a line for each table whose rows were deleted."""
+    if not options.restart:
+        return []
+    deleted = restart(target, connection, keep_rows=options.skip_duplicates)
+    return [f"{table}: {count:,} rows of the unfinished load were deleted" for table, count in deleted.items() if count]
+
+
+def _require_empty(target: Target, connection: Connection, identities: Mapping[str, str]) -> None:
     for mapping in MAPPINGS:
-        statement = target.sql("SELECT EXISTS (SELECT FROM {schema}.{table})", table=sql.Identifier(mapping.name))
-        if connection.execute(statement).fetchone() == (True,):
+        if mapping.name in identities and has_rows(target, connection, mapping.name):
             discard(target, connection)
-            raise UsageError(f"{mapping.name} has rows already: use --skip-duplicates to keep them and add the others")
+            raise UsageError(f"{mapping.name} has rows already: {_KEEP}")
 
 
 @dataclass
@@ -123,11 +135,12 @@ class _Run:
             try:
                 if not loader.progress.loaded:
                     loader.load(file.batches(loader.progress.checkpoint()))
-            except DuplicateRowError:
+            except DuplicateRowError as error:
                 loader.undo(file.batches())
                 with target_errors():
                     discard(self.target, self.connection)
-                raise
+                    was_filled = has_rows(self.target, self.connection, mapping.table)
+                raise DuplicateRowError(f"{error} {_FILLED if was_filled else _TWICE}") from None
 
     @contextmanager
     def loader(self, mapping: TableMapping, *, ordered: bool) -> Iterator[Loader]:
@@ -156,23 +169,24 @@ class _Run:
         self.claims.append(LoadedClaims(staged, rejects, progress.counts))
 
     def finish(self) -> LoadSummary:
-        """Create the look-up rows once all tables are loaded; return the summary."""
-        names = self.options.indexed_properties
-        loaded = (*MAPPINGS, *(one.staged.mapping for one in self.claims))
+        """Create the look-up rows once all tables are loaded, unless the properties are not; return the summary."""
         with target_errors():
-            analyze(self.target, self.connection, [mapping.table for mapping in loaded])
+            analyze(self.target, self.connection, [mapping.table for mapping in ALL if mapping.name in self.identities])
             with self.connection.transaction():
                 lift_timeouts(self.connection)
-                for one in self.claims:
-                    self.summary.other_names += one.staged.other_names(self.connection, names)
-                look_ups = LookUps.of(self.target, self.connection, names)
-                self.summary.add_look_ups(
-                    *make_look_ups(look_ups, self.claims, RejectFile(self.options.rejects, PROPERTIES))
-                )
-                analyze(self.target, self.connection, [LOOK_UPS])
+                if PROPERTIES.name in self.identities:
+                    self._make_look_ups()
                 # In the same transaction, so that no reject is written twice.
                 finish(self.target, self.connection)
         return self.summary
+
+    def _make_look_ups(self) -> None:
+        names = self.options.indexed_properties
+        for one in self.claims:
+            self.summary.other_names += one.staged.other_names(self.connection, names)
+        look_ups = LookUps.of(self.target, self.connection, names)
+        self.summary.add_look_ups(*make_look_ups(look_ups, self.claims, RejectFile(self.options.rejects, PROPERTIES)))
+        analyze(self.target, self.connection, [LOOK_UPS])
 
     def _report(self, table: str) -> Callable[[Counts], None]:
         def report(counts: Counts) -> None:

@@ -11,7 +11,10 @@ from actingweb.migration.target.progress import Counts
 __all__ = ["LoadOptions", "LoadSummary", "OnCounts"]
 
 OnCounts = Callable[[str, Counts], None]
-"""Called after each batch, in any thread, with the table and its counts, which include those of interrupted runs."""
+"""Called before the first batch and after each, in any thread, with the table and its counts.
+
+The counts include those of interrupted runs.
+"""
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,14 @@ class LoadOptions:
         indexed_properties: the properties whose values get look-up rows.
         skip_duplicates: keep existing rows that have the same key; otherwise such a row stops the load.
         max_rejects: how many rejects a table may have; None for no limit.
+        restart: forget an unfinished load, and delete the rows that it has loaded unless duplicates are skipped.
     """
 
     rejects: Path
     indexed_properties: tuple[str, ...]
     skip_duplicates: bool = False
     max_rejects: int | None = None
+    restart: bool = False
 
     def check_rejects(self) -> None:
         """Raise `UsageError` unless reject files can be written."""
@@ -51,7 +56,7 @@ class LoadSummary:
         unknown: the number of rows of this run with an attribute that the layout does not know, by table and attribute.
         missing: the optional tables that the source does not have.
         notes: what the user should know about the source.
-        look_ups: the number of look-up rows that were created.
+        look_ups: the number of look-up rows that were created; None if they are left alone, because the properties are.
         unclaimed: how many of them are for values without a claim, and name the smallest id.
         without_claims: whether the source has no claims.
         other_names: some of the properties, other than the indexed ones, whose values are claimed.
@@ -61,7 +66,7 @@ class LoadSummary:
     unknown: dict[str, dict[str, int]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    look_ups: int = 0
+    look_ups: int | None = None
     unclaimed: int = 0
     without_claims: bool = False
     other_names: list[str] = field(default_factory=list)

@@ -8,7 +8,7 @@ from actingweb.migration.batches import Reject, RowPairs
 from actingweb.migration.errors import UsageError
 from actingweb.migration.jobs.load_options import LoadOptions, LoadSummary, OnCounts
 from actingweb.migration.mapping import CLAIMS, MAPPINGS, PROPERTIES, TableMapping
-from actingweb.migration.rejects import RejectFile
+from actingweb.migration.rejects import Rejected, RejectFile
 from actingweb.migration.rows import convert
 from actingweb.migration.target.connection import Connection, Target, lift_timeouts, target_errors
 from actingweb.migration.target.lookups import LoadedClaims, LookUps, make_look_ups
@@ -17,8 +17,6 @@ from actingweb.migration.target.staging import StagedClaims, Staging
 from actingweb.migration.target.writer import TableWriter
 
 __all__ = ["replay_rejects"]
-
-NumberedDocuments = list[tuple[bytes, int | None]]
 
 # Few enough to fit into memory if each document has the size that DynamoDB allows.
 _BATCH_ROWS = 100
@@ -73,16 +71,19 @@ def _staged(target: Target, connection: Connection, file: RejectFile) -> LoadedC
     staging.create()
     counts, rest, documents = Counts(), file.rest(), file.documents()
     while batch := list(islice(documents, _BATCH_ROWS)):
-        rows = convert(file.mapping, [document for document, _ in batch])
+        rows = convert(file.mapping, [one.document for one in batch])
         rejects = rows.rejects + staging.add(rows.rows)
-        rest.add(_numbered(batch, rejects))
+        _divide(batch, rejects, file, rest)
         counts.add(Counts(len(batch), len(batch) - len(rejects), 0, len(rejects)))
     return LoadedClaims(StagedClaims(file.mapping, staging.name), rest, counts)
 
 
-def _numbered(documents: NumberedDocuments, rejects: list[Reject]) -> list[tuple[int | None, Reject]]:
-    numbers = {id(document): number for document, number in documents}
-    return [(numbers[id(reject.document)], reject) for reject in rejects]
+def _divide(documents: list[Rejected], rejects: list[Reject], file: RejectFile, rest: RejectFile) -> None:
+    """Add the documents that are rejected again to `rest`, and remember the others as corrections in `file`."""
+    origins = {id(one.document): one for one in documents}
+    again = [(origins.pop(id(reject.document)), reject) for reject in rejects]
+    rest.add((origin.row, reject._replace(digest=origin.digest)) for origin, reject in again)
+    file.add_corrected(origins.values())
 
 
 class _Replay:
@@ -98,19 +99,20 @@ class _Replay:
         """Load the file batch by batch; return the file that is to replace it."""
         rest = self._file.rest()
         documents = self._file.documents()
+        on_counts(self._writer.mapping.name, self._counts)
         while batch := list(islice(documents, _BATCH_ROWS)):
             self._load(batch, rest)
             on_counts(self._writer.mapping.name, self._counts)
         return rest
 
-    def _load(self, documents: NumberedDocuments, rest: RejectFile) -> None:
-        batch = convert(self._writer.mapping, [document for document, _ in documents])
+    def _load(self, documents: list[Rejected], rest: RejectFile) -> None:
+        batch = convert(self._writer.mapping, [one.document for one in documents])
         rejects = list(batch.rejects)
         with target_errors(), self._connection.transaction():
             lift_timeouts(self._connection)
             written = self._writer.insert(batch.rows, rejects)
             rejects += self._others(batch.rows, rejects, written)
-        rest.add(_numbered(documents, rejects))
+        _divide(documents, rejects, self._file, rest)
         read = len(documents)
         self._counts.add(Counts(read, written, read - written - len(rejects), len(rejects)))
 

@@ -18,6 +18,8 @@ _SEGMENTS = 8
 _KEYS_AT_ONCE = 100
 _OWNERLESS = frozenset({"actors", "attributes"})
 _REASONS_SHOWN = 3
+_LEFT = "it is not moved; the way back leaves it in DynamoDB as it is"
+_DECIDED = "the look-up tables decide who is found, else the smallest id"
 _ADOPT = "they are rejects until their actor appears: delete them, or accept them by name"
 _REPAIR = "they are set aside as rejects, never lost: correct them at the source, or accept them by name"
 
@@ -48,22 +50,26 @@ def findings(
 def _table(mapping: TableMapping, table: TableFacts) -> Iterator[Finding]:
     check = f"content of {mapping.name}"
     of = f"{table.sampled:,} rows" if table.whole else f"{table.sampled:,} rows sampled from about {table.rows:,}"
-    if not (table.rejects or table.orphans or table.unknown or table.shared):
-        yield (
-            good(SIDE, check, f"each of {of} can be moved") if table.sampled else unchecked(SIDE, check, "it is empty")
-        )
+    found = [warning(SIDE, check, text, advice) for text, advice in _noteworthy(table, of)]
+    if found:
+        yield from found
+    elif table.sampled:
+        yield good(SIDE, check, f"each of {of} can be moved")
+    else:
+        yield unchecked(SIDE, check, "it is empty")
+
+
+def _noteworthy(table: TableFacts, of: str) -> Iterator[tuple[str, str]]:
+    """Yield what was found in the sample, `of` so many rows, and what to do about it."""
     if table.rejects:
         shown = "; ".join(f"{reason} ({count:,})" for reason, count in islice(table.rejects.items(), _REASONS_SHOWN))
-        text = f"{sum(table.rejects.values()):,} of {of} cannot be held by PostgreSQL: {shown}"
-        yield warning(SIDE, check, text, _REPAIR)
+        yield f"{sum(table.rejects.values()):,} of {of} cannot be held by PostgreSQL: {shown}", _REPAIR
     if table.orphans:
-        yield warning(SIDE, check, f"{table.orphans:,} of {of} without their actor", _ADOPT)
+        yield f"{table.orphans:,} of {of} without their actor", _ADOPT
     for name, count in table.unknown.items():
-        text = f"{count:,} of {of} with {name!r}, for which PostgreSQL has no column"
-        yield warning(SIDE, check, text, "it is not moved; the way back leaves it in DynamoDB as it is")
+        yield f"{count:,} of {of} with {name!r}, for which PostgreSQL has no column", _LEFT
     if table.shared:
-        text = f"{table.shared:,} values of indexed properties with several holders, in {of}"
-        yield warning(SIDE, check, text, "the look-up tables decide who is found, else the smallest id")
+        yield f"{table.shared:,} values of indexed properties with several holders, in {of}", _DECIDED
 
 
 def _orphans(source: DynamoDBSource, conversion: Conversion) -> int:

@@ -19,6 +19,7 @@ __all__ = ["SIDE", "findings"]
 SIDE = "dynamodb"
 _CLOCK_SECONDS = 5.0
 _NAMES_SHOWN = 5
+_NEEDED = frozenset({"BatchGetItem", "Scan"})
 _NOT_REQUIRED = "a table that the application has not created yet is looked for during the migration"
 _MAKE_STREAM = "let `migrate prepare --enable-streams` switch it on, which changes nothing for the application"
 _KEYS_ARE_ENOUGH = "the migration needs the keys alone, and reads nothing else from it"
@@ -144,28 +145,40 @@ def _time_to_live(source: DynamoDBSource, existing: dict[TableMapping, Json]) ->
 
 def _rights(source: DynamoDBSource, existing: dict[TableMapping, Json], *, writes: bool) -> Iterator[Finding]:
     """Try each action with a call that changes nothing."""
-    lacking: dict[str, list[str]] = {}
-    tried: set[str] = set()
+    denied: dict[str, list[str]] = {}
     for mapping, description in existing.items():
         for action, attempt in _attempts(source, mapping, description, writes=writes):
-            tried.add(action)
-            try:
-                attempt()
-            except AccessDeniedError:
-                lacking.setdefault(action, []).append(description["TableName"])
-            except SourceError:
-                # Refused for another reason, such as a condition that fails: the action itself is allowed.
-                continue
-    for action, names in lacking.items():
-        stops = action in ("Scan", "BatchGetItem")
-        advice = f"allow dynamodb:{action} on {', '.join(names)}"
-        found = f"the credentials do not allow dynamodb:{action} on {len(names)} of {len(existing)} tables"
-        yield (stopper if stops or writes else warning)(SIDE, "rights", found, advice)
-    allowed = sorted(tried - lacking.keys())
-    if allowed:
-        yield good(SIDE, "rights", f"the credentials allow {', '.join(allowed)}")
-    if any(not (found.get("StreamSpecification") or {}).get("StreamEnabled") for found in existing.values()):
+            names = denied.setdefault(action, [])
+            if not _is_allowed(attempt):
+                names.append(description["TableName"])
+    yield from _judged(denied, len(existing), writes=writes)
+    if not all(map(_has_stream, existing.values())):
         yield unchecked(SIDE, "rights", "UpdateTable, which switches a stream on, cannot be tried without doing it")
+
+
+def _judged(denied: dict[str, list[str]], tables: int, *, writes: bool) -> Iterator[Finding]:
+    for action, names in denied.items():
+        if names:
+            report = stopper if writes or action in _NEEDED else warning
+            found = f"the credentials do not allow dynamodb:{action} on {len(names)} of {tables} tables"
+            yield report(SIDE, "rights", found, f"allow dynamodb:{action} on {', '.join(names)}")
+    if allowed := sorted(action for action, names in denied.items() if not names):
+        yield good(SIDE, "rights", f"the credentials allow {', '.join(allowed)}")
+
+
+def _is_allowed(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except AccessDeniedError:
+        return False
+    except SourceError:
+        # Refused for another reason, such as a condition that fails: the action itself is allowed.
+        return True
+    return True
+
+
+def _has_stream(description: Json) -> bool:
+    return bool((description.get("StreamSpecification") or {}).get("StreamEnabled"))
 
 
 def _attempts(

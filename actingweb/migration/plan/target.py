@@ -54,24 +54,29 @@ def _schema(target: Target, connection: Connection) -> Iterator[Finding]:
 
 def _rights(target: Target, connection: Connection) -> Iterator[Finding]:
     ((role, create, temporary, writable),) = connection.execute(_RIGHTS)
-    name = sql.Identifier(role).as_string()
+    lacking = [*_lacking_rights(target, connection, role, create=create, temporary=temporary)]
     if not writable:
         yield stopper(SIDE, "rights", "the server is read-only, as a standby or by default_transaction_read_only")
-    lacking = [right for right, has in (("CREATE", create), ("TEMPORARY", temporary)) if not has]
-    database = sql.Identifier(connection.info.dbname).as_string()
-    if lacking:
-        rights = ", ".join(lacking)
+    yield from lacking
+    if writable and not lacking:
+        yield good(SIDE, "rights", f"role {role} may do all that the migration needs")
+
+
+def _lacking_rights(
+    target: Target, connection: Connection, role: str, *, create: bool, temporary: bool
+) -> Iterator[Finding]:
+    name, database = (sql.Identifier(text).as_string() for text in (role, connection.info.dbname))
+    rights = ", ".join(right for right, has in (("CREATE", create), ("TEMPORARY", temporary)) if not has)
+    if rights:
         text = f"role {role} lacks {rights} on the database, which the migration's own schema needs"
         yield stopper(SIDE, "rights", text, f"GRANT {rights} ON DATABASE {database} TO {name}")
     if missing := missing_rights(connection, target.schema):
         yield stopper(SIDE, "rights", f"role {role} lacks {phrase(missing)}", "GRANT it these")
     tables = [mapping.table for mapping in MAPPINGS]
-    untriggered = [row[0] for row in connection.execute(_TRIGGER, {"schema": target.schema, "tables": tables})]
-    if untriggered:
-        text = f"role {role} may not create triggers on {', '.join(untriggered)}, which the way back needs"
+    without = [row[0] for row in connection.execute(_TRIGGER, {"schema": target.schema, "tables": tables})]
+    if without:
+        text = f"role {role} may not create triggers on {', '.join(without)}, which the way back needs"
         yield warning(SIDE, "rights", text, f"GRANT TRIGGER on them TO {name}, or run it as their owner")
-    if writable and not (lacking or missing or untriggered):
-        yield good(SIDE, "rights", f"role {role} may do all that the migration needs")
 
 
 def _rows(target: Target, connection: Connection) -> Iterator[Finding]:

@@ -30,7 +30,8 @@ __all__ = ["AccessDeniedError", "Endpoint", "RequestError", "RetryLimits", "Tabl
 
 Json = dict[str, Any]
 
-_LIMITS = Limits(connect=10, answer=30)
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
@@ -77,7 +78,7 @@ class RetryLimits:
 
     Attributes:
         throttled: while DynamoDB throttles it.
-        failed: after any other transient failure.
+        failed: after any other transient failure; for AWS_DB_TIMEOUT at most if the endpoint has never answered.
     """
 
     throttled: float = 600.0
@@ -128,7 +129,7 @@ class Endpoint:
         started = time.monotonic()
         attempt = 0
         while True:
-            outcome = self._try(operation, request)
+            outcome = self._try(operation, request, time.monotonic() - started)
             if isinstance(outcome, dict):
                 return outcome
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
@@ -141,24 +142,46 @@ class Endpoint:
 
         Only errors tell it, so a table is asked for an item without naming a key.
         """
-        outcome = self._try("GetItem", {"TableName": table, "Key": {}})
+        outcome = self._try("GetItem", {"TableName": table, "Key": {}}, 0.0)
         try:
             return parsedate_to_datetime(getattr(outcome, "date", None) or "").timestamp()
         except ValueError:
             return None
 
-    def _try(self, operation: str, request: Json) -> Json | Exception:
+    def _try(self, operation: str, request: Json, spent: float) -> Json | Exception:
         try:
-            text = self._client.fetch(operation, request, _LIMITS)
+            text = self._client.fetch(operation, request, self._limits(spent))
+            self._answered.set()
             return {"Body": text} if operation == "Scan" else decoded(text)
         except attempt_errors() as error:
+            if code_of(error) is not None:
+                self._answered.set()
             return error
+
+    def _limits(self, spent: float) -> Limits:
+        """Return the limits of an attempt, if the ones before it have taken `spent` seconds."""
+        if self._answered.is_set():
+            return Limits(_CONNECT_SECONDS, _ANSWER_SECONDS)
+        rest = max(self._patience - spent, _FIRST_PAUSE)
+        return Limits(min(_CONNECT_SECONDS, rest), min(_ANSWER_SECONDS, rest))
 
     def _retry_limit(self, error: Exception) -> float:
         classification = judge(error)
         if not classification.transient:
             return 0.0
-        return self.retry_limits.throttled if classification.error is DbThrottledError else self.retry_limits.failed
+        if classification.error is DbThrottledError:
+            return self.retry_limits.throttled
+        return self.retry_limits.failed if self._answered.is_set() else self._patience
+
+    @cached_property
+    def _answered(self) -> Event:
+        """Set once the endpoint has answered. One that never has is more likely to be named wrongly than to recover."""
+        return Event()
+
+    @cached_property
+    def _patience(self) -> float:
+        """For how many seconds to wait for the first answer."""
+        return min(self.retry_limits.failed, get_settings().aws_db_timeout)
 
     def _error(self, operation: str, request: Json, error: Exception) -> RequestError:
         code = code_of(error)

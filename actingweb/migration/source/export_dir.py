@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from actingweb.migration.batches import Batch
 from actingweb.migration.errors import SourceError, UsageError
-from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
+from actingweb.migration.mapping import ALL, CLAIMS, MAPPINGS, TableMapping, Tables
 from actingweb.migration.source.files import FileSource
 from actingweb.migration.source.input_file import open_input
 from actingweb.migration.source.manifest import MANIFEST, Manifest, read_manifest
@@ -74,6 +74,7 @@ class ExportDirectory:
         manifest: the manifest of the export; None for files made by hand.
         paths: the files, by table.
         missing: the optional tables, other than claims, that have no file.
+        chosen: the tables to read.
     """
 
     directory: Path
@@ -81,21 +82,20 @@ class ExportDirectory:
     paths: dict[str, Path]
     missing: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    chosen: Tables = ALL
 
     @classmethod
-    def at(cls, directory: Path) -> "ExportDirectory":
+    def at(cls, directory: Path, chosen: Tables = ALL) -> "ExportDirectory":
         """Return the files of a directory. Raise `UsageError` if one is missing or the export is unfinished."""
         names = _names_in(directory)
         manifest = read_manifest(directory)
         if manifest is not None and not manifest.complete:
             raise UsageError(f"the export in {directory} is unfinished: finish it with `export --resume`")
-        paths: dict[str, Path] = {}
-        for mapping in (*MAPPINGS, *CLAIMS):
-            if (name := _file_of(mapping, directory, names)) is not None:
-                paths[mapping.name] = directory / name
-            elif not _may_be_missing(mapping, manifest, names):
-                raise UsageError(f"{directory / mapping.name}.json is missing{_hint(names)}")
-        return cls(directory, manifest, paths, tuple(mapping.name for mapping in MAPPINGS if mapping.name not in paths))
+        if manifest is not None and manifest.chosen is not None:
+            _require_exported(directory, manifest.chosen, chosen)
+        paths = _paths(directory, names, manifest, chosen)
+        missing = tuple(mapping.name for mapping in chosen if mapping not in CLAIMS and mapping.name not in paths)
+        return cls(directory, manifest, paths, missing, chosen=chosen)
 
     @property
     def claims(self) -> tuple[TableMapping, ...]:
@@ -105,7 +105,7 @@ class ExportDirectory:
     @property
     def mappings(self) -> tuple[TableMapping, ...]:
         """The tables to load, claims last."""
-        return (*MAPPINGS, *self.claims)
+        return tuple(mapping for mapping in self.chosen if mapping not in CLAIMS or mapping in self.claims)
 
     def file(self, table: str) -> FileSource | None:
         """Return the documents of a table; None if it has no file."""
@@ -114,7 +114,8 @@ class ExportDirectory:
 
     def rows(self) -> dict[str, int]:
         """Return the number of rows of each table for which it is known."""
-        return {table: entry.rows for table, entry in self.manifest.tables.items()} if self.manifest else {}
+        entries = self.manifest.tables if self.manifest else {}
+        return {table: entry.rows for table, entry in entries.items() if table in self.paths}
 
     def identities(self) -> dict[str, str]:
         """Read all files, and return a text for each table that identifies its content.
@@ -137,6 +138,23 @@ class ExportDirectory:
                 f"it was changed on purpose, remove {MANIFEST}"
             )
         return digest
+
+
+def _require_exported(directory: Path, exported: list[str], chosen: Tables) -> None:
+    """Raise `UsageError` unless the export of some tables has all that are to be read."""
+    if any(mapping.name not in exported for mapping in chosen if mapping not in CLAIMS):
+        raise UsageError(f"{directory} has an export of a part only: choose it by --tables {','.join(exported)}")
+
+
+def _paths(directory: Path, names: list[str], manifest: Manifest | None, chosen: Tables) -> dict[str, Path]:
+    """Return the files of the tables. Raise `UsageError` if one is missing."""
+    paths = {}
+    for mapping in chosen:
+        if (name := _file_of(mapping, directory, names)) is not None:
+            paths[mapping.name] = directory / name
+        elif not _may_be_missing(mapping, manifest, names):
+            raise UsageError(f"{directory / mapping.name}.json is missing{_hint(names)}")
+    return paths
 
 
 def _names_in(directory: Path) -> list[str]:

@@ -62,7 +62,8 @@ class Manifest(BaseModel):
     Attributes:
         tool: the name and version of the tool that wrote it.
         segments: the number of segments of each scan.
-        complete: whether all tables are exported.
+        chosen: the tables that were to be exported; None for all.
+        complete: whether all of them are exported.
         tables: the entries, by the name of the file without its suffix.
     """
 
@@ -71,6 +72,7 @@ class Manifest(BaseModel):
     segments: int
     started_at: datetime
     finished_at: datetime | None = None
+    chosen: list[str] | None = None
     complete: bool = False
     tables: dict[str, TableEntry] = Field(default_factory=dict)
 

@@ -10,13 +10,13 @@ from typing import NoReturn
 from actingweb.db.dynamodb.tables import names_of
 from actingweb.migration.batches import Batch, batched
 from actingweb.migration.errors import SourceError, UsageError
-from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
+from actingweb.migration.mapping import ALL, CLAIMS, MAPPINGS, TableMapping, Tables
 from actingweb.migration.source.dynamodb_json import plain_document
 from actingweb.migration.source.s3_manifest import FILES, SUMMARY, DataFile, ExportSummary, data_files, read_summary
 
 __all__ = ["S3ExportDirectory"]
 
-_SUFFIXES = {mapping.name: mapping.layout.suffix for mapping in (*MAPPINGS, *CLAIMS)}
+_SUFFIXES = {mapping.name: mapping.layout.suffix for mapping in ALL}
 _REQUIRED = MAPPINGS[0].name
 _TRACES = {FILES, "_started"}
 """What the directory of an export contains before its summary is written."""
@@ -68,25 +68,28 @@ class S3ExportDirectory:
         tables: the exports, by table.
         missing: the tables, other than claims, that have no export.
         notes: what the user should know about the exports.
+        chosen: the tables to read.
     """
 
     directory: Path
     tables: dict[str, _ExportedTable]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    chosen: Tables = ALL
 
     @classmethod
-    def at(cls, directory: Path, prefix: str) -> "S3ExportDirectory":
+    def at(cls, directory: Path, prefix: str, chosen: Tables = ALL) -> "S3ExportDirectory":
         """Return the exports, in a directory or below it, of the tables whose names begin with a prefix.
 
         Raise `UsageError` if there is no export of the actors, or there are two of one table, or one is of an
         unsupported kind; `SourceError` if one is incomplete.
         """
         found = {export: read_summary(export) for export in _export_directories(directory)}
-        chosen = _chosen(directory, prefix, found)
-        tables = {table: _ExportedTable.at(export, found[export]) for table, export in chosen.items()}
-        missing = tuple(mapping.name for mapping in MAPPINGS if mapping.name not in tables)
-        return cls(directory, tables, missing, tuple(_notes(found, chosen)))
+        exports = _exports(directory, prefix, found)
+        names = [mapping.name for mapping in chosen]
+        tables = {name: _ExportedTable.at(exports[name], found[exports[name]]) for name in names if name in exports}
+        missing = tuple(mapping.name for mapping in chosen if mapping not in CLAIMS and mapping.name not in tables)
+        return cls(directory, tables, missing, tuple(_notes(found, exports)), chosen)
 
     @property
     def claims(self) -> tuple[TableMapping, ...]:
@@ -96,7 +99,7 @@ class S3ExportDirectory:
     @property
     def mappings(self) -> tuple[TableMapping, ...]:
         """The tables to load, claims last."""
-        return (*MAPPINGS, *self.claims)
+        return tuple(mapping for mapping in self.chosen if mapping not in CLAIMS or mapping in self.claims)
 
     def file(self, table: str) -> _ExportedTable | None:
         """Return the documents of a table; None if it has no export."""
@@ -113,11 +116,11 @@ class S3ExportDirectory:
         """
         for table in self.tables.values():
             table.check()
-        identities = {mapping.name: "no export" for mapping in MAPPINGS}
+        identities = {mapping.name: "no export" for mapping in self.mappings}
         return identities | {name: table.identity for name, table in self.tables.items()}
 
 
-def _chosen(directory: Path, prefix: str, found: Found) -> dict[str, Path]:
+def _exports(directory: Path, prefix: str, found: Found) -> dict[str, Path]:
     """Return the directory of the export of each table that has one. Raise `UsageError`, see `S3ExportDirectory.at`."""
     chosen = {}
     for table, suffix in _SUFFIXES.items():

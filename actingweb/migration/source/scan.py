@@ -14,14 +14,14 @@ from actingweb.db.settings import get_settings
 from actingweb.migration.batches import Batch
 from actingweb.migration.documents import document_of
 from actingweb.migration.errors import SourceError
-from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, MAPPINGS, TableMapping
+from actingweb.migration.mapping import ACTORS, ALL, CLAIMS_V1, TableMapping, Tables
 from actingweb.migration.source.dynamodb_json import Encoder, decode
 from actingweb.migration.source.endpoint import AccessDeniedError, Endpoint, Json, RetryLimits, TableNotFoundError
 from actingweb.migration.source.rate_limit import RateLimit
 
 __all__ = ["DynamoDBSource", "Page", "decoded_page", "read_page"]
 
-_REQUIRED = MAPPINGS[0]
+_REQUIRED = ACTORS
 _REQUESTS_AT_ONCE = 16
 """More requests would not be faster, and each holds a page in memory."""
 
@@ -38,6 +38,7 @@ class DynamoDBSource:
         profile: the profile of the AWS configuration; None for the default profile.
         segments: the number of segments of each scan, of which up to 16 are read at once. Each is a stream of batches.
         rcu: the read capacity units to consume per second; None for no limit.
+        tables: those to read.
     """
 
     prefix: str | None
@@ -46,6 +47,7 @@ class DynamoDBSource:
     profile: str | None
     segments: int = 4
     rcu: float | None = None
+    tables: Tables = ALL
     retry_limits: RetryLimits = field(default_factory=RetryLimits)
 
     def __post_init__(self) -> None:
@@ -57,7 +59,9 @@ class DynamoDBSource:
     @property
     def mappings(self) -> tuple[TableMapping, ...]:
         """The tables, claims last; `CLAIMS_V1` only if the deployment has it."""
-        return (*MAPPINGS, CLAIMS_V2, CLAIMS_V1) if self.exists(CLAIMS_V1) else (*MAPPINGS, CLAIMS_V2)
+        # Whatever is to be read, a deployment without actors is a wrong prefix, region or account.
+        self.exists(_REQUIRED)
+        return tuple(mapping for mapping in self.tables if mapping is not CLAIMS_V1 or self.exists(mapping))
 
     def exists(self, mapping: TableMapping) -> bool:
         """Tell whether the table exists. All but that of the actors may be absent: they are created on first use."""
@@ -204,7 +208,7 @@ def read_page(
     else:
         permit = limit.acquire(stop)
         page, documents = read(request | {"Limit": permit.items, "ReturnConsumedCapacity": "TOTAL"})
-        limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents))
+        limit.report_consumed(permit, page["ConsumedCapacity"]["CapacityUnits"], len(documents), stop)
     last = page.get("LastEvaluatedKey")
     return Page(documents, last and json.dumps(last))
 

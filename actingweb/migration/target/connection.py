@@ -14,7 +14,7 @@ from actingweb.db.postgresql.schema_check import SchemaState, schema_state
 from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError
-from actingweb.migration.mapping import LOOK_UPS, MAPPINGS
+from actingweb.migration.target.rights import LOADING, RightsNeeded, lacking
 
 __all__ = ["REJECTED_BY_SERVER", "Connection", "Target", "column_names", "lift_timeouts", "target_errors"]
 
@@ -23,20 +23,20 @@ Connection = DirectConnection
 REJECTED_BY_SERVER = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 """What PostgreSQL raises for a row whose content it cannot store."""
 
-_MAY_WRITE = (
-    "has_table_privilege({0}, 'SELECT') AND has_table_privilege({0}, 'INSERT') AND has_table_privilege({0}, 'DELETE')"
-)
-_MAY_CREATE = "has_schema_privilege({}, 'CREATE')"
-_MAY_STAGE = "has_database_privilege(current_database(), 'TEMPORARY')"
-_MAY_CHANGE = "current_setting('transaction_read_only') = 'off'"
+_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
 _ASYNCHRONOUS = b"; SET LOCAL synchronous_commit = off"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A schema of a PostgreSQL database."""
+    """A schema of a PostgreSQL database.
+
+    Attributes:
+        as_owner: whether to log in by PG_MIGRATION_URL, as Alembic does, if that is set.
+    """
 
     settings: PostgresSettings
+    as_owner: bool = False
 
     @property
     def schema(self) -> str:
@@ -51,7 +51,7 @@ class Target:
         """
         with target_errors():
             try:
-                return connect(self.settings)
+                return connect(self.settings, migration=self.as_owner)
             except (ConfigurationError, SessionError) as error:
                 raise UsageError(str(error)) from None
 
@@ -59,11 +59,22 @@ class Target:
         """Return a statement whose placeholders, {schema} and those of `parts`, are filled in."""
         return sql.SQL(statement).format(schema=sql.Identifier(self.schema), **parts)
 
-    def check(self, connection: Connection) -> None:
-        """Raise `UsageError` unless the schema is at head and the role may write to all its tables."""
+    def check(self, connection: Connection, needed: RightsNeeded = LOADING) -> None:
+        """Raise `UsageError` unless the role has the rights that are needed, and the schema is at head."""
+        self.require(connection, needed)
         self.check_revision(connection)
         with target_errors():
-            self._check_rights(connection)
+            if connection.execute(_READ_ONLY).fetchone() == (True,):
+                raise UsageError(
+                    "nothing can be written: the server is read-only, as a standby or by default_transaction_read_only"
+                )
+
+    def require(self, connection: Connection, needed: RightsNeeded) -> None:
+        """Raise `UsageError` naming the rights that the role lacks."""
+        with target_errors():
+            lacks = lacking(connection, self.schema, needed)
+        if lacks is not None:
+            raise UsageError(lacks)
 
     def check_revision(self, connection: Connection) -> None:
         """Raise `UsageError` unless the schema is at head, in UTF8, and row-level security hides no rows."""
@@ -76,29 +87,6 @@ class Target:
         with target_errors():
             return schema_state(connection, self.schema)
 
-    def _check_rights(self, connection: Connection) -> None:
-        checks: list[tuple[str, sql.Composable]] = [
-            (f"read and write {name}", sql.SQL(_MAY_WRITE).format(name)) for name in self._table_names()
-        ]
-        checks += [
-            (f'create tables in schema "{self.schema}"', sql.SQL(_MAY_CREATE).format(self.schema)),
-            ("create temporary tables in the database", sql.SQL(_MAY_STAGE)),
-            (
-                "write at all: the server is read-only, as a standby or by default_transaction_read_only",
-                sql.SQL(_MAY_CHANGE),
-            ),
-        ]
-        facts = connection.execute(
-            sql.SQL("SELECT {}").format(sql.SQL(", ").join(test for _, test in checks))
-        ).fetchone()
-        for (right, _), allowed in zip(checks, facts or (), strict=True):
-            if not allowed:
-                raise UsageError(f"the role may not {right}")
-
-    def _table_names(self) -> list[str]:
-        names = [*(mapping.table for mapping in MAPPINGS), LOOK_UPS]
-        return [sql.Identifier(self.schema, name).as_string() for name in names]
-
 
 @contextmanager
 def target_errors() -> Iterator[None]:
@@ -107,6 +95,8 @@ def target_errors() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         text = error.diag.message_primary or str(error).strip().partition("\nDETAIL:")[0]
+        if isinstance(error, psycopg.errors.DiskFull):
+            text += ": make room on the server, then run the command again"
         failure = TargetError(f"{type(error).__name__}: {text}")
     else:
         return

@@ -59,6 +59,29 @@ WHERE NOT EXISTS (
 )
 ON CONFLICT (lookup_key) DO NOTHING
 """
+_UPDATE_EXPECTED = """
+UPDATE {rows} AS stored SET property_name = expected.property_name, actor_id = expected.actor_id
+FROM {expected} AS expected
+WHERE stored.lookup_key = expected.lookup_key AND stored.actor_id <> expected.actor_id AND EXISTS (
+    SELECT FROM {properties} AS property
+    WHERE property.id = expected.actor_id AND property.name = expected.property_name
+      AND {lookup_key} = expected.lookup_key
+)
+"""
+_INSERT_EXPECTED = """
+INSERT INTO {rows} (lookup_key, property_name, actor_id)
+SELECT lookup_key, property_name, actor_id FROM {expected} AS expected WHERE EXISTS (
+    SELECT FROM {properties} AS property
+    WHERE property.id = expected.actor_id AND property.name = expected.property_name
+      AND {lookup_key} = expected.lookup_key
+)
+ON CONFLICT (lookup_key) DO NOTHING
+"""
+_DELETE_UNEXPECTED = """
+DELETE FROM {rows} AS stored
+WHERE property_name <> ALL(%(names)s)
+  AND NOT EXISTS (SELECT FROM {expected} AS expected WHERE expected.lookup_key = stored.lookup_key)
+"""
 _CREATE_WITHHELD = """
 CREATE TEMP TABLE withheld (lookup_key text, claims text, document text) {on_commit};
 CREATE TEMP TABLE rejected_properties (id text, name text, lookup_key text) {on_commit}
@@ -128,6 +151,11 @@ class LookUps:
         """Insert the rows of valid claims; return their number."""
         return self._changed(_INSERT_CLAIMED, claims)
 
+    def adopt(self, expected: sql.Identifier) -> None:
+        """Make the rows equal to `expected` ones, as far as the actors hold the values."""
+        for statement in (_UPDATE_EXPECTED, _DELETE_UNEXPECTED, _INSERT_EXPECTED):
+            self._changed(statement, expected=expected)
+
     def withhold(self, claims: StagedClaims) -> int:
         """Withhold claims whose property was rejected, so that their values get no row; return their number.
 
@@ -139,13 +167,14 @@ class LookUps:
         """Insert the rows of values without a claim; return their number."""
         return self._changed(_INSERT_UNCLAIMED)
 
-    def _changed(self, statement: LiteralString, claims: StagedClaims | None = None) -> int:
+    def _changed(self, statement: LiteralString, claims: StagedClaims | None = None, **parts: sql.Composable) -> int:
         query = sql.SQL(statement).format(
             rows=self.rows,
             properties=self.properties,
             actors=self.actors,
             lookup_key=LOOKUP_KEY,
             claims=claims.rows if claims else sql.SQL(""),
+            **parts,
         )
         return self.connection.execute(
             query, {"names": list(self.names), "claims": claims and claims.mapping.name}
@@ -242,8 +271,8 @@ def held_properties(documents: Iterable[bytes]) -> Iterator[tuple[str, str, str 
 
 def _documents(rejects: RejectFile) -> Iterator[bytes]:
     if rejects.path.exists():
-        for document, _ in rejects.documents():
-            yield document
+        for rejected in rejects.documents():
+            yield rejected.document
 
 
 def _contents(mapping: TableMapping, documents: Iterable[bytes]) -> Iterator[Document]:

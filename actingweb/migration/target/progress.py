@@ -9,11 +9,11 @@ from psycopg.types.json import Jsonb
 
 from actingweb.migration.batches import Batch
 from actingweb.migration.errors import UsageError
-from actingweb.migration.mapping import CLAIMS
+from actingweb.migration.mapping import ACTORS, CLAIMS, LOOK_UPS, MAPPINGS
 from actingweb.migration.rejects import RejectFile
 from actingweb.migration.target.connection import Connection, Target, lift_timeouts
 
-__all__ = ["Counts", "Progress", "begin", "discard", "finish", "is_unfinished"]
+__all__ = ["Counts", "Progress", "begin", "discard", "finish", "has_rows", "is_unfinished", "restart"]
 
 TABLE = "migration_progress"
 
@@ -44,8 +44,14 @@ WHERE table_name = %(table)s AND run = %(run)s
 """
 _COMPLETE = "UPDATE {schema}.migration_progress SET loaded = true WHERE table_name = %(table)s AND run = %(run)s"
 _FORGET = "DELETE FROM {schema}.migration_progress WHERE table_name = %(table)s AND run = %(run)s"
+_WRITTEN = "SELECT table_name, written FROM {schema}.migration_progress FOR UPDATE"
+_DELETE = "DELETE FROM {schema}.{table}"
+_HAS_ROWS = "SELECT EXISTS (SELECT FROM {schema}.{table})"
 _ANY = "SELECT EXISTS (SELECT FROM {schema}.migration_progress)"
 _DROP = "DROP TABLE IF EXISTS {tables}"
+
+# Rows of attributes need no actor.
+_DELETED_WITH_ACTORS = {mapping.name for mapping in MAPPINGS if mapping.name != "attributes"} | {LOOK_UPS}
 
 
 @dataclass
@@ -74,11 +80,56 @@ def begin(target: Target, connection: Connection, identities: dict[str, str]) ->
     stored = connection.execute(target.sql(_IDENTITIES)).fetchall()
     for table, source, identity in stored:
         if identities.get(table) != identity:
+            change = f"{table} has changed since" if table in identities else f"{table} belongs to it"
             raise UsageError(
-                f'schema "{target.schema}" contains an unfinished {source}, and {table} has changed since: continue it '
-                f"with the original source or, if the loaded rows may stay, DROP TABLE {TABLE} and start again"
+                f'schema "{target.schema}" contains an unfinished {source}, and {change}: continue it with the '
+                "original source and tables, or start again with --restart, which deletes the rows that it has loaded "
+                "unless --skip-duplicates keeps them"
             )
     return bool(stored)
+
+
+def restart(target: Target, connection: Connection, *, keep_rows: bool) -> dict[str, int]:
+    """Forget an unfinished load, if there is one, and delete the rows of the tables that it has begun.
+
+    Return how many rows of each table were deleted; none are with `keep_rows`. Raise `UsageError`, with nothing
+    deleted, if that would delete rows which the load did not write.
+    """
+    if not is_unfinished(target, connection):
+        return {}
+    with connection.transaction():
+        lift_timeouts(connection)
+        loaded = dict(connection.execute(target.sql(_WRITTEN)).fetchall())
+        deleted = {} if keep_rows else _delete_rows(target, connection, loaded)
+        finish(target, connection)
+    return deleted
+
+
+def _delete_rows(target: Target, connection: Connection, loaded: dict[str, int]) -> dict[str, int]:
+    """Delete the rows of the tables in `loaded`, which has how many of them a load wrote."""
+    if ACTORS.name in loaded:
+        for name in _DELETED_WITH_ACTORS - loaded.keys():
+            _require_own(name, not has_rows(target, connection, name))
+    deleted = {}
+    for mapping in reversed(MAPPINGS):
+        if (written := loaded.get(mapping.name)) is not None:
+            count = connection.execute(target.sql(_DELETE, table=sql.Identifier(mapping.name))).rowcount
+            _require_own(mapping.name, count <= written)
+            deleted[mapping.name] = count
+    return deleted
+
+
+def _require_own(table: str, own: bool) -> None:
+    if not own:
+        raise UsageError(
+            f"{table} has rows that the unfinished load did not write, so --restart deletes nothing: add "
+            "--skip-duplicates to keep all rows, or empty the tables by hand"
+        )
+
+
+def has_rows(target: Target, connection: Connection, table: str) -> bool:
+    """Tell whether a table of the schema has rows."""
+    return connection.execute(target.sql(_HAS_ROWS, table=sql.Identifier(table))).fetchone() == (True,)
 
 
 def is_unfinished(target: Target, connection: Connection) -> bool:
