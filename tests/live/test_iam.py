@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 SOURCE, FLAGS, COMMANDS = (
-    DynamoDBFlags(None, None, 1, None),
+    DynamoDBFlags(None, None, None, 1, None),
     PostgresFlags(),
     Commands("true", "true", "true", fenced=True),
 )
