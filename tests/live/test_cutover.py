@@ -18,7 +18,7 @@ from actingweb.migration.cli.live_switch import Commands
 from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import ExitCode, SourceError, UsageError
-from actingweb.migration.live.cutover import Cutover, CutoverError, DifferencesError, Options
+from actingweb.migration.live.cutover import Cutover, CutoverError, DifferencesError, Options, side_after
 from actingweb.migration.live.finish import finish
 from actingweb.migration.live.items import Json
 from actingweb.migration.live.ownership import EVERYTHING, Side, boundary_of
@@ -95,7 +95,7 @@ class Operator:
             "open_way_back": lambda: live_switch.open_triggers(Session(PostgresFlags())),
             "fence": lambda: self.fence(),
             "open_fence": lambda: self.events.append("open"),
-            "flip": lambda side: self.events.append(side),
+            "flip": lambda: self.events.append(side_after(status_of(self._sides).migration, back=back)),
             "compare": lambda: self.differences,
         }
         return Cutover(

@@ -15,7 +15,7 @@ from actingweb.migration.cli.results import Outcome
 from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import ExitCode, UsageError
 from actingweb.migration.live.compare import LiveComparison, LiveResult
-from actingweb.migration.live.cutover import Cutover, CutoverError, Options, run_command, wait_for
+from actingweb.migration.live.cutover import SHARES, Cutover, CutoverError, Options, run_command, side_after, wait_for
 from actingweb.migration.live.ownership import boundary_of, percent_of
 from actingweb.migration.live.rejects import accept, key_line, read_keys, rejects
 from actingweb.migration.live.share import Share
@@ -59,10 +59,10 @@ class Commands:
     flip: str | None
     fenced: bool
 
-    def stop_writes(self, what: str) -> None:
-        """Stop writes, or let the operator do it. Raise `UsageError` if nobody does."""
+    def stop_writes(self, what: str, split: str = "") -> None:
+        """Stop writes, or let the operator do it; a command gets the split. Raise `UsageError` if nobody does."""
         if self.fence is not None:
-            run_command(self.fence, "stops writes")
+            run_command(self.fence, "stops writes", split)
         elif not self.fenced:
             _ask(f"{what}, then press Enter: ")
 
@@ -73,10 +73,10 @@ class Commands:
         else:
             say("let the application write again, with the settings that it had")
 
-    def start(self, what: str) -> None:
+    def start(self, what: str, split: str = "") -> None:
         """Start the application on the other side."""
         if self.flip is not None:
-            run_command(self.flip, "starts the application")
+            run_command(self.flip, "starts the application", split)
         else:
             say(what)
 
@@ -97,8 +97,9 @@ def move_share(session: Session, wanted: Decimal, commands: Commands, timeout: f
     status, boundary = session.status(), boundary_of(wanted)
     is_there = status.migration.boundary == boundary and status.migration.moving_to is None
     pause = 0.0 if is_there else _move(session, status, wanted, commands, timeout)
-    say(nginx_split(wanted, wanted, held=False))
-    commands.start("let the load balancer split the requests as above")
+    split = nginx_split(wanted, wanted)
+    say(split)
+    commands.start("let the load balancer split the requests as above", split)
     notes = (f"PostgreSQL owns {wanted:g}% of the actors; the moving ones paused for {pause:.1f} s",)
     return Outcome(ExitCode.OK, table_rows(session.status()), {"share": float(wanted), "pause": pause}, notes)
 
@@ -111,8 +112,9 @@ def _move(session: Session, status: Status, wanted: Decimal, commands: Commands,
         open_triggers(session)
     with closing(_share(session)) as share:
         ownership = share.begin(wanted)
-        say(nginx_split(percent_of(ownership.boundary), wanted, held=True))
-        commands.stop_writes("let the load balancer hold the requests of the moving actors back, as above")
+        split = nginx_split(percent_of(ownership.boundary), wanted)
+        say(split)
+        commands.stop_writes("let the load balancer hold the requests of the moving actors back, as above", split)
         share.fence()
         moved = wait_for(share, timeout, say)
     return 0.0 if moved is None else moved.pause
@@ -131,14 +133,24 @@ def abort_share(session: Session, commands: Commands) -> Outcome:
     return Outcome(ExitCode.OK, [], {}, ("the share is as it was",))
 
 
-def nginx_split(before: Decimal, after: Decimal, *, held: bool) -> str:
-    """Return the `split_clients` block of nginx for a share, or while actors move from one share to another."""
+def nginx_split(before: Decimal, after: Decimal) -> str:
+    """Return how nginx splits the requests while actors move from one share to another, or for a share.
+
+    `$actingweb_side` is where the requests of `$actingweb_actor` go, and `$actingweb_system_side` those that are about
+    system-wide rows: `postgresql`, `dynamodb`, or `held` while they change sides.
+    """
     lower, upper = sorted((before, after))
-    lines = ["split_clients $actingweb_actor $actingweb_side {"]
-    lines += [f"    {lower:.2f}% postgresql;"] if lower else []
-    lines += [f"    {upper - lower:.2f}% held;"] if held and upper > lower else []
-    lines += ["    * dynamodb;"] if upper < 100 else []
-    return "\n".join([*lines, "}"])
+    held = upper - lower
+    if held and boundary_of(lower) + boundary_of(held) < boundary_of(upper):
+        # nginx rounds each part down: hold rather too many back than one too few.
+        held += Decimal("0.01")
+    parts = [(lower, "postgresql"), (held, "held"), (100 - upper, "dynamodb")]
+    present = [(percent, side) for percent, side in parts if percent]
+    lines = [f"    {percent:.2f}% {side};" for percent, side in present[:-1]]
+    # The rest is a star, as parts of 100% in all leave the highest hashes out.
+    blocks = ["split_clients $actingweb_actor $actingweb_side {", *lines, f"    * {present[-1][1]};", "}"]
+    system = "postgresql" if lower == 100 else "held" if held and upper == 100 else "dynamodb"
+    return "\n".join([*blocks, f"map $host $actingweb_system_side {{ default {system}; }}", ""])
 
 
 def open_triggers(session: Session) -> None:
@@ -161,12 +173,16 @@ def switch(
     quiet_seconds: float | None = None,
 ) -> Outcome:
     """Cut over to the other side or, with `back`, roll back to the one that the migration comes from."""
+    migration = session.status().migration
+    side = side_after(migration, back=back)
+    before, after = percent_of(migration.boundary), SHARES[side]
+    start = f"start the application with DATABASE_BACKEND={side} now"
     options = Options(
         back=back,
         open_way_back=lambda: open_triggers(session),
-        fence=lambda: commands.stop_writes("stop the application"),
+        fence=lambda: commands.stop_writes("stop the application", nginx_split(before, after)),
         open_fence=commands.start_again,
-        flip=lambda side: commands.start(f"start the application with DATABASE_BACKEND={side} now"),
+        flip=lambda: commands.start(start, nginx_split(after, after)),
         compare=None if quick else lambda: _different(comparison(session).run()),
         max_dirty=max_dirty,
         quiet_seconds=quiet_seconds,
@@ -179,7 +195,7 @@ def switch(
 
 def abort_switch(session: Session, commands: Commands, *, back: bool) -> Outcome:
     """Give up a switch that was not completed."""
-    options = Options(back, _nothing, _nothing, commands.start_again, lambda _: None, None)
+    options = Options(back, _nothing, _nothing, commands.start_again, _nothing, None)
     _cutover(session, options).abort()
     return Outcome(ExitCode.OK, [], {}, ("the owners are as they were",))
 

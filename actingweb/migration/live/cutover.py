@@ -27,9 +27,21 @@ from actingweb.migration.live.state import (
 from actingweb.migration.live.status import MAX_DIRTY, Status, read_status
 from actingweb.migration.target.connection import Connection, target_errors
 
-__all__ = ["Cutover", "CutoverError", "DifferencesError", "Options", "Result", "run_command", "wait_for"]
+__all__ = [
+    "SHARES",
+    "Cutover",
+    "CutoverError",
+    "DifferencesError",
+    "Options",
+    "Result",
+    "run_command",
+    "side_after",
+    "wait_for",
+]
 
-_SHARES = {Side.POSTGRESQL: Decimal(100), Side.DYNAMODB: Decimal(0)}
+SHARES = {Side.POSTGRESQL: Decimal(100), Side.DYNAMODB: Decimal(0)}
+"""The share of the actors that PostgreSQL has when a side owns all of them."""
+
 _NAMES = {Side.POSTGRESQL: "PostgreSQL", Side.DYNAMODB: "DynamoDB"}
 _POLL_SECONDS = 0.2
 _SAY_SECONDS = 5.0
@@ -71,7 +83,7 @@ class Options:
     open_way_back: Callable[[], None]
     fence: Callable[[], None]
     open_fence: Callable[[], None]
-    flip: Callable[[Side], None]
+    flip: Callable[[], None]
     compare: Callable[[], int] | None
     max_dirty: int = MAX_DIRTY
     quiet_seconds: float | None = None
@@ -122,7 +134,7 @@ class Cutover:
         owners were changed by a run that was interrupted, only the application is started; if all was done, nothing is.
         """
         status = self._status()
-        side = self._side(status.migration)
+        side = side_after(status.migration, back=self.options.back)
         if status.migration.phase == self._phase:
             self.say(f"{_NAMES[side]} owns all actors already")
             if self._is_completed():
@@ -132,17 +144,17 @@ class Cutover:
             pause = self._switch(status, side)
             self.say(f"{_NAMES[side]} owns all actors; writes were stopped for {pause:.1f} s")
         with self._step("flip"):
-            self.options.flip(side)
+            self.options.flip()
         self._audit(self._event, {"to": side, "pause": round(pause, 3), **self.steps})
         return Result(side, pause, dict(self.steps))
 
     def abort(self) -> None:
         """Give a switch up that was not completed: the owners stay as they are, and the fence is opened."""
         migration = self._status().migration
-        side = self._side(migration)
+        side = side_after(migration, back=self.options.back)
         if migration.phase == self._phase:
             raise StateError(f"{_NAMES[side]} owns all actors already: nothing is left to abort")
-        if migration.moving_to not in (None, boundary_of(_SHARES[side])):
+        if migration.moving_to not in (None, boundary_of(SHARES[side])):
             raise StateError(f"a move to {percent_of(migration.moving_to)} % is under way: that is not this command's")
         with closing(self._share(side)) as share:
             share.abort()
@@ -155,7 +167,7 @@ class Cutover:
             self._check(status)
             if not status.has_triggers:
                 self.options.open_way_back()
-        if status.migration.boundary != boundary_of(_SHARES[side]):
+        if status.migration.boundary != boundary_of(SHARES[side]):
             return self._change_owners(side)
         if self.options.back:
             raise StateError(f"{_NAMES[side]} owns all actors already: there is nothing to roll back")
@@ -167,7 +179,7 @@ class Cutover:
 
     def _change_owners(self, side: Side) -> float:
         with closing(self._share(side)) as share:
-            share.begin(_SHARES[side])
+            share.begin(SHARES[side])
             with self._step("fence"):
                 self.options.fence()
                 share.fence()
@@ -186,11 +198,6 @@ class Cutover:
     def _phase(self) -> str:
         """The phase that begins with the switch."""
         return ROLLED_BACK if self.options.back else FLIPPED
-
-    def _side(self, migration: Migration) -> Side:
-        """Return the side that takes over."""
-        to_postgresql = (migration.direction == FROM_DYNAMODB) is not self.options.back
-        return Side.POSTGRESQL if to_postgresql else Side.DYNAMODB
 
     def _share(self, side: Side) -> Share:
         phases = (FLIPPED, SYNCING) if self.options.back else (SYNCING, ROLLED_BACK)
@@ -238,6 +245,11 @@ class Cutover:
         self.steps[name] = round(time.monotonic() - began, 3)
 
 
+def side_after(migration: Migration, *, back: bool) -> Side:
+    """Return the side that owns all actors after a cutover or, with `back`, a rollback."""
+    return Side.POSTGRESQL if (migration.direction == FROM_DYNAMODB) is not back else Side.DYNAMODB
+
+
 def wait_for(share: Share, timeout: float, say: Callable[[str], None], *, move: bool = True) -> Moved | None:
     """Wait until nothing of the moving actors is under way any more; then move them, if `move` is given.
 
@@ -266,8 +278,8 @@ def _waiting(progress: Progress) -> str:
     return f"{progress.rows + progress.claims:,} changes are waiting"
 
 
-def run_command(command: str, what: str) -> None:
-    """Run a command of the operator in a shell. Raise `UsageError` if it fails."""
-    code = subprocess.run(command, shell=True, check=False).returncode
+def run_command(command: str, what: str, text: str = "") -> None:
+    """Run a command of the operator in a shell, with `text` as its input. Raise `UsageError` if it fails."""
+    code = subprocess.run(command, shell=True, check=False, input=text.encode()).returncode
     if code:
         raise UsageError(f"the command that {what} ended with exit code {code}: run it again")
