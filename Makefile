@@ -53,6 +53,9 @@ duplicates: .venv/ready
 demo: .venv/ready
 	$(BIN)/python -m examples.run_demo
 
+demo-live: .venv/ready
+	$(BIN)/python -m examples.run_live_demo
+
 bench: .venv/ready
 	$(BIN)/python -m benchmarks run
 

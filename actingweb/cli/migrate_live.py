@@ -1,6 +1,6 @@
 """`actingweb-db migrate prepare`, `sync`, `status`, `share`, `cutover`, `rollback` and `finish`: the live migration."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,10 @@ from actingweb.cli.migrate_options import (
 
 __all__ = ["migrate"]
 
+_From = Annotated[
+    Literal["dynamodb", "postgresql"],
+    typer.Option("--from", help="The side that has the rows. From PostgreSQL, the DynamoDB tables have to be empty."),
+]
 _EnableStreams = Annotated[
     bool,
     typer.Option("--enable-streams", help="Switch on the streams that are off, with the keys alone (KEYS_ONLY)."),
@@ -47,12 +51,21 @@ _Force = Annotated[bool, typer.Option("--force", help="Also if something is stil
 _Percent = Annotated[str, typer.Argument(help="The share of the actors that PostgreSQL is to own, such as 10%.")]
 _FenceCommand = Annotated[
     str | None,
-    typer.Option(help="A shell command that stops the writes, and returns when none is under way any more."),
+    typer.Option(
+        help="A shell command that stops the writes, and returns when none is under way any more. Its standard "
+        "input is how nginx has to split the requests meanwhile."
+    ),
 ]
 _OpenFenceCommand = Annotated[
     str | None, typer.Option(help="A shell command that lets the application write again, after --abort.")
 ]
-_FlipCommand = Annotated[str | None, typer.Option(help="A shell command that lets the application use the new side.")]
+_FlipCommand = Annotated[
+    str | None,
+    typer.Option(
+        help="A shell command that lets the application use the new side. Its standard input is how nginx has to split "
+        "the requests from now on."
+    ),
+]
 _Fenced = Annotated[bool, typer.Option("--fenced", help="Writes are stopped already: do not ask.")]
 _Abort = Annotated[bool, typer.Option("--abort", help="Give up what was begun: the owners stay as they are.")]
 _Quick = Annotated[bool, typer.Option("--quick", help="Do not compare all rows while writes are stopped.")]
@@ -67,6 +80,7 @@ def prepare(
     table_prefix: Prefix = None,
     segments: Segments = 4,
     enable_streams: _EnableStreams = False,
+    from_: _From = "dynamodb",
     pg_host: Host = None,
     pg_port: Port = None,
     pg_database: Database = None,
@@ -79,6 +93,9 @@ def prepare(
 
     Writes a schema of its own, named after that of the application with the suffix _migration, into the PostgreSQL
     database, and nothing to DynamoDB but, with --enable-streams, the streams of the tables. It can be repeated.
+
+    With --from postgresql it creates the DynamoDB tables that are missing, and triggers on the tables of the
+    application, and marks every row: sync then copies them to DynamoDB.
     """
     from actingweb.migration.cli import live as job
     from actingweb.migration.cli.options import PostgresFlags
@@ -87,6 +104,8 @@ def prepare(
 
     source = DynamoDBFlags(aws_profile, region, table_prefix, segments, None)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    if from_ == "postgresql":
+        run("prepare", lambda _: job.prepare_way_back(source, flags), json, log_level)
     run("prepare", lambda _: job.prepare_migration(source, flags, enable_streams=enable_streams), json, log_level)
 
 

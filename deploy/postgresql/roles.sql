@@ -34,8 +34,8 @@ WHERE datname = :'database' AND pg_get_userbyid(datdba) = :'application_role' \g
 -- Other users of the same database need CONNECT of their own from here on.
 REVOKE ALL ON DATABASE :"database" FROM PUBLIC, :"application_role";
 GRANT CONNECT ON DATABASE :"database" TO :"application_role";
--- Import and validation stage rows in temporary tables.
-GRANT CONNECT, TEMPORARY ON DATABASE :"database" TO :"migration_role";
+-- Import and validation stage rows in temporary tables. A live migration has a schema of its own, which it drops.
+GRANT CONNECT, TEMPORARY, CREATE ON DATABASE :"database" TO :"migration_role";
 
 SELECT format('CREATE SCHEMA %I', :'schema')
 WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = :'schema') \gexec

@@ -21,6 +21,8 @@ from actingweb.db.registry import load_backend
 from actingweb.db.settings import Settings
 from actingweb.embedded import postgres
 from actingweb.migration.errors import UsageError
+from actingweb.migration.live.state import FROM_POSTGRESQL, State
+from actingweb.migration.live.triggers import drop_triggers, install_triggers
 from actingweb.migration.target.connection import Target
 from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
@@ -257,6 +259,25 @@ def test_the_migration_role_imports_and_validates(deployed: Setup, tmp_path: Pat
     assert validate(target, directory).differences == 0
     with pytest.raises(UsageError, match="lacks TEMPORARY on database"):
         validate(deployed.target(deployed.application), directory)
+
+
+def test_the_migration_role_migrates_live(deployed: Setup) -> None:
+    """Writes of the application are marked, though it can neither read nor write the state."""
+    state = State(deployed.target(deployed.migration))
+    with state.connect() as connection:
+        options: dict[str, Any] = {"prefix": "", "region": None, "endpoint": None, "options": {}, "by": "me"}
+        state.create(connection, direction=FROM_POSTGRESQL, **options)
+        install_triggers(state, connection)
+    backend = load_backend("postgresql")
+    assert backend.DbActor.DbActor().create(actor_id="a", creator="a@example.com")
+    marks = SQL("SELECT hash FROM {}").format(Identifier(state.name, "marks"))
+    with deployed.connect(deployed.application) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(marks)
+    with state.connect() as connection:
+        assert connection.execute(marks).fetchall() == [("a",)]
+        drop_triggers(state, connection)
+        state.drop(connection)
+    assert backend.DbActor.DbActor().create(actor_id="b", creator="b@example.com")
 
 
 def _psql() -> str:

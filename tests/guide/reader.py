@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -22,8 +25,10 @@ SUPERUSER_PASSWORD = "superuser's own"
 _PARTS_OF_A_CLONE = ("actingweb", "deploy", "docs", "scripts", "tests", "pyproject.toml")
 _SECONDS = 300
 # `poetry run` uses the project's virtual environment; here that of the tests.
+_POETRY = """#!/bin/sh
+[ "$1" = run ] && shift && exec "$@"
+"""
 _SHELL = """
-poetry() { [ "$1" = run ] && shift && "$@"; }
 set -euo pipefail
 %s
 env -0 > "$READER_ENVIRONMENT"
@@ -51,7 +56,7 @@ class Reader:
         self._exported = home / "environment"
         self.environment = {
             "HOME": str(home),
-            "PATH": f"{programs}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{home}/bin:{programs}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
             "PYTHONPATH": str(self.directory),
             "READER_ENVIRONMENT": str(self._exported),
             "PGHOST": "127.0.0.1",
@@ -59,6 +64,10 @@ class Reader:
             "PGPASSFILE": str(home / "pgpass"),
         }
         self._clone()
+        poetry = home / "bin" / "poetry"
+        poetry.parent.mkdir()
+        poetry.write_text(_POETRY)
+        poetry.chmod(0o755)
         self.remember_password("actingweb", "secretpassword")
         _write_profile(home / ".aws", dynamodb)
 
@@ -87,6 +96,13 @@ class Reader:
         exported = self._exported.read_text().rstrip("\0").split("\0")
         self.environment = {name: value for name, _, value in (line.partition("=") for line in exported)}
         return result.stdout
+
+    def stop_sync(self) -> None:
+        """End the process that the guide starts in the background, if it still runs."""
+        file = self.directory / "sync.pid"
+        if file.exists():
+            with suppress(ProcessLookupError):
+                os.kill(int(file.read_text()), signal.SIGKILL)
 
     def attempt(self, commands: str) -> subprocess.CompletedProcess[str]:
         """Run commands that may fail."""

@@ -23,7 +23,7 @@ from .blocks import GUIDE, ROOT, Block, blocks
 
 _NOT_RUN = [block for block in blocks() if block.mark.startswith("not run here") and block.language == "bash"]
 _FILES = [block for block in blocks() if block.mark.startswith("file deploy/")]
-_SERVICE = ROOT / "deploy" / "actingweb.service"
+_SERVICES = [ROOT / "deploy" / name for name in ("actingweb.service", "actingweb-sync.service")]
 _PROMISES = ROOT / "docs" / "guides" / "promise.md"
 
 
@@ -64,32 +64,36 @@ def test_compose_file_fits_the_published_schema() -> None:
     subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
 
 
-def test_kubernetes_file_fits_the_published_schemas() -> None:
-    command = [str(Path(sys.executable).parent / "kubernetes-validate"), "--strict", "deploy/kubernetes.yaml"]
+@pytest.mark.parametrize("name", ["kubernetes.yaml", "kubernetes-sync.yaml"])
+def test_kubernetes_file_fits_the_published_schemas(name: str) -> None:
+    command = [str(Path(sys.executable).parent / "kubernetes-validate"), "--strict", f"deploy/{name}"]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def test_service_file_has_its_parts() -> None:
+@pytest.mark.parametrize("service", _SERVICES, ids=lambda service: service.name)
+def test_service_file_has_its_parts(service: Path) -> None:
     unit = configparser.ConfigParser(strict=False, delimiters="=", interpolation=None)
-    unit.read(_SERVICE)
+    unit.read(service)
     assert unit.sections() == ["Unit", "Service", "Install"]
     assert "PG_DB_PASSWORD" not in str(dict(unit["Service"]))
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
-def test_systemd_takes_the_service_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("service", _SERVICES, ids=lambda service: service.name)
+def test_systemd_takes_the_service_file(service: Path, tmp_path: Path) -> None:
     """With a program and a user that exist."""
-    unit = tmp_path / _SERVICE.name
-    text = re.sub("ExecStart=.*", "ExecStart=/bin/true", _SERVICE.read_text())
+    unit = tmp_path / service.name
+    text = re.sub("ExecStart=.*", "ExecStart=/bin/true", service.read_text())
     unit.write_text(text.replace("User=actingweb", "User=root"))
     result = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.skipif(_systemd_version() < 250, reason="there is no systemd-analyze that can look at a file")
-def test_little_is_open_to_the_service() -> None:
+@pytest.mark.parametrize("service", _SERVICES, ids=lambda service: service.name)
+def test_little_is_open_to_the_service(service: Path) -> None:
     """As systemd judges it: 10 is no confinement at all; a service with a network has at least 1."""
-    command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(_SERVICE)]
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(service)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 
@@ -102,17 +106,18 @@ def test_containers_are_confined() -> None:
         assert service["read_only"] is True
         assert (service["user"], service["cap_drop"]) == ("10001:10001", ["ALL"])
         assert service["security_opt"] == ["no-new-privileges:true"]
-    (deployment,) = (part for part in _loaded("kubernetes.yaml") if part["kind"] == "Deployment")
-    pod = deployment["spec"]["template"]["spec"]
-    assert pod["automountServiceAccountToken"] is False
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in pod["initContainers"] + pod["containers"]:
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
+    for name in ("kubernetes.yaml", "kubernetes-sync.yaml"):
+        (deployment,) = (part for part in _loaded(name) if part["kind"] == "Deployment")
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod.get("initContainers", []) + pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
 
 
 def test_no_password_stands_where_all_can_read_it() -> None:
@@ -165,7 +170,8 @@ def test_the_table_of_promises_names_tests_that_exist() -> None:
 
 def test_every_comment_says_what_to_do_with_a_block() -> None:
     known = (
-        r"(not run here: .+|prints|message|postgresql\.conf|pg_hba\.conf|crontab|the schema|file \S+|as postgres.*|)"
+        r"(not run here: .+|prints|message|postgresql\.conf|pg_hba\.conf|crontab|the schema|with nginx|file \S+"
+        r"|as postgres.*|)"
     )
     for block in blocks():
         assert re.fullmatch(known, block.mark), block

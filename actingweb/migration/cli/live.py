@@ -1,6 +1,7 @@
 """The commands of the live migration: from options to the engine, and from its state to the outcome."""
 
 import getpass
+import os
 import socket
 import sys
 import time
@@ -23,10 +24,20 @@ from actingweb.migration.live.prepare import Preparation, prepare
 from actingweb.migration.live.state import State
 from actingweb.migration.live.status import Status, read_status
 from actingweb.migration.live.sync import Sync, Workers
+from actingweb.migration.live.way_back import WayBack, prepare_from_postgresql
 from actingweb.migration.source.endpoint import Endpoint, RetryLimits
 from actingweb.migration.target.connection import target_errors
 
-__all__ = ["Session", "finish_migration", "prepare_migration", "say", "serve_status", "show_status", "sync_sides"]
+__all__ = [
+    "Session",
+    "finish_migration",
+    "prepare_migration",
+    "prepare_way_back",
+    "say",
+    "serve_status",
+    "show_status",
+    "sync_sides",
+]
 
 _REQUESTS_AT_ONCE = 32
 # The engine itself repeats what fails; a request that hangs longer would hide that from the status.
@@ -58,7 +69,12 @@ class Session:
     @cached_property
     def by(self) -> str:
         """Who runs the command, for the audit trail."""
-        return f"{getpass.getuser()}@{socket.gethostname()}"
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            # As in a container, whose user has a number only.
+            user = str(os.getuid())
+        return f"{user}@{socket.gethostname()}"
 
     def status(self) -> Status:
         """Return the status. Raise `StateError` if there is no migration, `TargetError`."""
@@ -92,6 +108,26 @@ def prepare_migration(source: DynamoDBFlags, flags: PostgresFlags, *, enable_str
         session.by,
     )
     prepare(session.state, session.requests_to(tables.region, tables.host), options, say)
+    return _prepared(session)
+
+
+def prepare_way_back(target: DynamoDBFlags, flags: PostgresFlags) -> Outcome:
+    """Store what a migration from PostgreSQL starts from, create its DynamoDB tables, and mark every row."""
+    session = Session(flags, target.profile)
+    tables = target.source(session.settings)
+    options = WayBack(
+        session.settings.aws_db_prefix if tables.prefix is None else tables.prefix,
+        tables.region,
+        tables.host,
+        session.settings.indexed_properties,
+        session.settings.use_property_lookup_table,
+        session.by,
+    )
+    prepare_from_postgresql(session.state, session.requests_to(tables.region, tables.host), options, say)
+    return _prepared(session)
+
+
+def _prepared(session: Session) -> Outcome:
     status = session.status()
     return Outcome(ExitCode.OK, table_rows(status), {"status": status.asdict()}, ("next: run `migrate sync`",))
 
@@ -168,6 +204,11 @@ def _lines(status: Status) -> list[str]:
         lines.append(f"PostgreSQL owns {status.share:g}% of the actors{moving}")
     if status.seconds_left:
         lines.append(f"the scan will be done in about {status.seconds_left:,.0f} s")
+    conflicts = sum(table.conflicts for table in status.tables)
+    if conflicts:
+        lines.append(
+            f"{conflicts:,} writes reached the wrong side: `conflicts` in the schema of the migration has them"
+        )
     lines.append(
         f"{status.processes} sync processes; {status.retention_used:.1%} of the 24 hours of the streams are used"
     )

@@ -16,7 +16,7 @@ from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import ExitCode, UsageError
 from actingweb.migration.live.compare import LiveComparison, LiveResult
 from actingweb.migration.live.cutover import Cutover, Options, run_command
-from actingweb.migration.live.ownership import percent_of
+from actingweb.migration.live.ownership import boundary_of, percent_of
 from actingweb.migration.live.share import Moved, Share
 from actingweb.migration.live.tables import SourceTables
 from actingweb.migration.live.way_back import open_way_back
@@ -37,6 +37,7 @@ __all__ = [
     "switch",
 ]
 
+_ALL, _NOTHING = Decimal(100), Decimal(0)
 _POLL_SECONDS = 0.2
 _NOT_CONFIRMED = "nobody confirms that writes are stopped: name a --fence-command, or add --fenced once they are"
 
@@ -57,10 +58,10 @@ class Commands:
     flip: str | None
     fenced: bool
 
-    def stop_writes(self, what: str) -> None:
-        """Stop writes, or let the operator do it. Raise `UsageError` if nobody does."""
+    def stop_writes(self, what: str, split: str = "") -> None:
+        """Stop writes, or let the operator do it; a command gets the split. Raise `UsageError` if nobody does."""
         if self.fence is not None:
-            run_command(self.fence, "stops writes")
+            run_command(self.fence, "stops writes", split)
         elif not self.fenced:
             _ask(f"{what}, then press Enter: ")
 
@@ -71,10 +72,10 @@ class Commands:
         else:
             say("let the application write again, with the settings that it had")
 
-    def start(self, what: str) -> None:
+    def start(self, what: str, split: str = "") -> None:
         """Start the application on the other side."""
         if self.flip is not None:
-            run_command(self.flip, "starts the application")
+            run_command(self.flip, "starts the application", split)
         else:
             say(what)
 
@@ -94,15 +95,16 @@ def move_share(session: Session, wanted: Decimal, commands: Commands, timeout: f
     try:
         ownership = share.begin(wanted)
         before = percent_of(ownership.boundary)
-        say(nginx_split(before, wanted, held=True))
-        commands.stop_writes("let the load balancer hold the requests of the moving actors back, as above")
+        split = nginx_split(before, wanted)
+        say(split)
+        commands.stop_writes("let the load balancer hold the requests of the moving actors back, as above", split)
         share.fence()
         moved = _moved(share, timeout)
     finally:
         share.close()
-    split = nginx_split(moved.percent, moved.percent, held=False)
+    split = nginx_split(moved.percent, moved.percent)
     say(split)
-    commands.start("let the load balancer split the requests as above")
+    commands.start("let the load balancer split the requests as above", split)
     notes = (f"PostgreSQL owns {moved.percent:g}% of the actors; the moving ones paused for {moved.pause:.1f} s",)
     status = session.status()
     return Outcome(ExitCode.OK, table_rows(status), {"share": float(moved.percent), "pause": moved.pause}, notes)
@@ -119,14 +121,24 @@ def abort_share(session: Session, commands: Commands) -> Outcome:
     return Outcome(ExitCode.OK, [], {}, ("the share is as it was",))
 
 
-def nginx_split(before: Decimal, after: Decimal, *, held: bool) -> str:
-    """Return the `split_clients` block of nginx for a share, or while actors move from one share to another."""
+def nginx_split(before: Decimal, after: Decimal) -> str:
+    """Return how nginx splits the requests while actors move from one share to another, or for a share.
+
+    `$actingweb_side` is where the requests of `$actingweb_actor` go, and `$actingweb_system_side` those that are about
+    system-wide rows: `postgresql`, `dynamodb`, or `held` while they change sides.
+    """
     lower, upper = sorted((before, after))
-    lines = ["split_clients $actingweb_actor $actingweb_side {"]
-    lines += [f"    {lower:.2f}% postgresql;"] if lower else []
-    lines += [f"    {upper - lower:.2f}% held;"] if held and upper > lower else []
-    lines += ["    * dynamodb;"] if upper < 100 else []
-    return "\n".join([*lines, "}"])
+    held = upper - lower
+    if held and boundary_of(lower) + boundary_of(held) < boundary_of(upper):
+        # nginx rounds each part down: hold rather too many back than one too few.
+        held += Decimal("0.01")
+    parts = [(lower, "postgresql"), (held, "held"), (100 - upper, "dynamodb")]
+    present = [(percent, side) for percent, side in parts if percent]
+    lines = [f"    {percent:.2f}% {side};" for percent, side in present[:-1]]
+    # The rest is a star, as parts of 100% in all leave the highest hashes out.
+    blocks = ["split_clients $actingweb_actor $actingweb_side {", *lines, f"    * {present[-1][1]};", "}"]
+    system = "postgresql" if lower == 100 else "held" if held and upper == 100 else "dynamodb"
+    return "\n".join([*blocks, f"map $host $actingweb_system_side {{ default {system}; }}", ""])
 
 
 def open_triggers(session: Session) -> None:
@@ -142,12 +154,16 @@ def switch(session: Session, commands: Commands, *, back: bool, quick: bool, max
     """Cut over to PostgreSQL or, with `back`, roll back to DynamoDB."""
     if not back:
         open_triggers(session)
-    backend = "dynamodb" if back else "postgresql"
+    backend, share = ("dynamodb", _NOTHING) if back else ("postgresql", _ALL)
+    with closing(session.state.connect()) as connection, target_errors():
+        before = percent_of(session.state.read(connection).boundary)
     options = Options(
         back=back,
-        fence=lambda: commands.stop_writes("stop the application"),
+        fence=lambda: commands.stop_writes("stop the application", nginx_split(before, share)),
         open_fence=commands.start_again,
-        flip=lambda: commands.start(f"start the application with DATABASE_BACKEND={backend} now"),
+        flip=lambda: commands.start(
+            f"start the application with DATABASE_BACKEND={backend} now", nginx_split(share, share)
+        ),
         compare=lambda: 0 if quick else comparison(session).run().left,
         max_dirty=max_dirty,
         timeout=timeout,

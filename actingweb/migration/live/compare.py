@@ -132,6 +132,9 @@ class LiveComparison:
             options = job.ValidationOptions(report, self.indexed_properties, limit=0)
             found = job.validate(self.state.target, self.source_of, options, self.on_rows)
             result.rows = {name: (table.source, table.target) for name, table in found.tables.items()}
+            if not report.exists():
+                # There is none without differences.
+                return set()
             with report.open(encoding="utf-8") as lines:
                 keys = {key for line in lines if (key := _key_of(json.loads(line))) is not None}
         return {key for key in keys if not is_marker(key)}

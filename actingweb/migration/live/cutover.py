@@ -193,8 +193,8 @@ def _waiting(progress: Progress) -> str:
     return f"{progress.rows + progress.claims:,} changes are waiting"
 
 
-def run_command(command: str, what: str) -> None:
-    """Run a command of the operator in a shell. Raise `UsageError` if it fails."""
-    code = subprocess.run(command, shell=True, check=False).returncode
+def run_command(command: str, what: str, text: str = "") -> None:
+    """Run a command of the operator in a shell, with `text` as its input. Raise `UsageError` if it fails."""
+    code = subprocess.run(command, shell=True, check=False, input=text.encode()).returncode
     if code:
         raise UsageError(f"the command that {what} ended with exit code {code}")

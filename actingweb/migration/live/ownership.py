@@ -13,7 +13,7 @@ from actingweb.migration.errors import UsageError
 from actingweb.migration.live.state import State
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["EVERYTHING", "Ownership", "Side", "boundary_of", "murmur2", "nginx_split", "percent_of", "read_ownership"]
+__all__ = ["EVERYTHING", "Ownership", "Side", "boundary_of", "murmur2", "percent_of", "read_ownership"]
 
 EVERYTHING = 2**32
 """The boundary above all hashes."""
@@ -61,13 +61,6 @@ def boundary_of(percent: Decimal) -> int:
 def percent_of(boundary: int) -> Decimal:
     """Return the share of which this is the boundary."""
     return Decimal(min(-(-boundary * _PARTS // _LARGEST), _PARTS)) / 100
-
-
-def nginx_split(boundary: int, variable: str) -> str:
-    """Return the configuration of nginx that sets a variable to the owner of `$actor`, the actor id in the path."""
-    percent = percent_of(boundary)
-    owners = [f"{percent}% {Side.POSTGRESQL};"] * (percent > 0) + [f"* {Side.DYNAMODB};"] * (percent < 100)
-    return f"split_clients $actor ${variable} {{ {' '.join(owners)} }}"
 
 
 @dataclass(frozen=True)

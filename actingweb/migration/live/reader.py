@@ -131,6 +131,15 @@ class ShardReader(Worker):
             except RequestError as error:
                 if error.code != EXPIRED and not _is_first_record(shard, error):
                     raise
+        try:
+            return self._read_anew(shard)
+        except RequestError as error:
+            # The record may have come after the iterator was made.
+            if not _is_first_record(shard, error):
+                raise
+        return self._read_anew(shard)
+
+    def _read_anew(self, shard: _Shard) -> Records:
         return records(self.requests, first_iterator(self.requests, shard.arn, shard.id, shard.position))
 
     def _store(self, connection: Connection, shard: _Shard, batch: Records) -> None:

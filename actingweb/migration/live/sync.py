@@ -8,7 +8,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from os import getpid
 from threading import Event, Thread
@@ -98,6 +98,7 @@ class Sync:
                 self.stop.set()
                 for thread in threads:
                     thread.join()
+                self._leave()
         if failures:
             raise failures[0]
 
@@ -174,11 +175,13 @@ class Sync:
                 self.on_status(status)
                 if until(status):
                     return
-            if connection is not None:
-                with target_errors():
-                    release_lease(self.state, connection, self._lease, self.holder)
         finally:
             _close(connection)
+
+    def _leave(self) -> None:
+        """Give the lease of the process back, so that others see at once that it has ended."""
+        with suppress(TargetError), target_errors(), closing(self.connect()) as connection:
+            release_lease(self.state, connection, self._lease, self.holder)
 
     @property
     def _lease(self) -> str:
