@@ -61,7 +61,7 @@ def read(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[
             if block.mark == "prints" or (block.mark == _WITH_NGINX and program is None):
                 continue
             outputs[block] = desk.reader.run(block)
-            if "migrate cutover" in block.text:
+            if "migrate cutover --aws" in block.text:
                 desk.reader.type(_WRITE)
             if "migrate rollback" in block.text and block.mark == _WITH_NGINX:
                 outputs[block] += desk.reader.type(_READ)
