@@ -30,7 +30,7 @@ LONG = os.environ.get("LIVE") == "long"
 ROUNDS = 4 if LONG else 1
 LONGEST_RUN = 3.0
 ATTEMPTS, PAUSE = 60, 0.5
-WRITES = 30
+WRITES = 30 if LONG else 10
 
 _EXPIRE = "DELETE FROM {state}.leases WHERE holder LIKE '%%' || %(pid)s || '%%'"
 
