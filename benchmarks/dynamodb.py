@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.items import decode
 from actingweb.db.dynamodb.layouts import required_layouts
 from actingweb.db.dynamodb.stored_types import reader_of
@@ -26,7 +25,6 @@ from benchmarks.servers import dynamodb_server, use
 from testbed.operations.calls import Classes, load_classes
 from testbed.operations.timed import Operation, row_by_row
 from testbed.recorder import Request, recorded_requests
-from testbed.servers import DynamoDBTarget
 
 __all__ = ["measure"]
 
@@ -189,9 +187,7 @@ def _compare_crowds(
 def _export(section: Section, environment: dict[str, str], rows: int, rounds: int) -> None:
     """Compare the rows that an export reads in a second of processor time with those of one by botocore's client."""
     use(environment)
-    for layout in required_layouts(True):
-        ensure_table(layout)
-    fill_tables(DynamoDBTarget(environment).connect(), environment["AWS_DB_PREFIX"], rows, 200)
+    fill_tables(rows, 200)
     own = Path(__file__).parent.parent
     with tempfile.TemporaryDirectory() as before:
         archive = subprocess.run(["git", "archive", _BEFORE, "actingweb"], cwd=own, stdout=subprocess.PIPE, check=False)
