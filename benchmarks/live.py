@@ -63,7 +63,11 @@ class _Load(Commands):
 def measure(rows: int, seconds: float) -> Section:
     """Load rows, change a fifth while `sync` is stopped, write for so long, cut over, change a fifth in PostgreSQL."""
     section = Section("live", f"Live migration of {rows:,} rows, and back")
-    section.notes.append("DynamoDB Local and its streams stand in for those of AWS.")
+    section.notes += [
+        "A fifth of the rows changes on one side while `migrate sync` is stopped, then it catches up.",
+        f"Before the cutover threads aim at {_WRITES_A_SECOND} writes a second; its pause has a full comparison.",
+        "DynamoDB Local and its streams stand in for those of AWS.",
+    ]
     section.notes.append(f"The load average of the machine was {os.getloadavg()[0]:.0f} before.")
     with postgres_server() as server, dynamodb_in_use("live"):
         use(server.environment)
@@ -130,11 +134,10 @@ def _write_and_cut_over(section: Section, session: Session, connection: Connecti
         list(writers)  # raises what one of them raised
     finally:
         load.stop_writes("")
-    section.table.append({"what": "writes", "count": len(load.writes), "a second": rate})
     pause, compared = facts["pause"], facts["steps"]["compare"]
-    times = {"median lag of a write": statistics.median(lags), "longest lag of a write": max(lags)}
-    times |= {"pause of writes": pause, "pause of writes without the comparison": pause - compared}
-    section.table += [{"what": what, "seconds": found} for what, found in times.items()]
+    lag = {"what": "lag of a write, median", "seconds": statistics.median(lags), "at most": max(lags)}
+    section.table += [{"what": "writes", "count": len(load.writes), "a second": rate}, lag]
+    section.table.append({"what": "pause of writes", "seconds": pause, "of it comparing": compared})
     section.judge("a write under load", "longest lag, seconds", figure([max(lags)]), most=_LAG_SECONDS)
     section.judge("cutover", "pause of writes, seconds", figure([pause]), most=_PAUSE_SECONDS)
 
