@@ -67,8 +67,8 @@ def measure(rows: int, seconds: float) -> Section:
         "A fifth of the rows changes on one side while `migrate sync` is stopped, then it catches up.",
         f"Before the cutover threads aim at {_WRITES_A_SECOND} writes a second; its pause has a full comparison.",
         "DynamoDB Local and its streams stand in for those of AWS.",
+        f"The load average of the machine was {os.getloadavg()[0]:.0f} before.",
     ]
-    section.notes.append(f"The load average of the machine was {os.getloadavg()[0]:.0f} before.")
     with postgres_server() as server, dynamodb_in_use("live"):
         use(server.environment)
         session, peaks = Session(PostgresFlags()), list[float]()
@@ -103,8 +103,7 @@ def _sync(peaks: list[float]) -> Iterator[None]:
 
 def _follow(section: Section, session: Session, what: str, counter: str, least: float | None = None) -> None:
     """Wait until all is done, and record what was done a second, from the last poll before the first of it."""
-    polls: list[tuple[float, int]] = []
-    is_done = False
+    polls, is_done = list[tuple[float, int]](), False
     while not is_done:
         time.sleep(_POLL_SECONDS)
         status = session.status()
