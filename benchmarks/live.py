@@ -55,7 +55,7 @@ class _Load(Commands):
             _set(f"{thread}-{number % 500}", str(number))
             self.writes.append(number)
 
-    def stop_writes(self, _: str) -> None:
+    def stop_writes(self, _what: str, _split: str = "") -> None:
         self.end.set()
         self.threads.shutdown()
 
