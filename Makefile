@@ -11,7 +11,7 @@ PARALLEL = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: test test-botocore test-live test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-all bench-growth bench-requests bench-imports \
-	bench-latency bench-migration test-dependencies test-faults test-framework test-server licences lock clean
+	bench-latency bench-live bench-migration test-dependencies test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
 	PYTHON="$(PYTHON)" scripts/make_venv
@@ -78,6 +78,9 @@ bench-latency: .venv/ready
 
 bench-migration: .venv/ready
 	$(BIN)/python -m benchmarks migration
+
+bench-live: .venv/ready
+	$(BIN)/python -m benchmarks live
 
 test-dependencies: .venv/ready
 	scripts/test_dependencies

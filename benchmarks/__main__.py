@@ -1,9 +1,9 @@
 """Measure speed, cost, cold start, growth and memory: `python -m benchmarks COMMAND`.
 
 The floor, this library and the baseline, which is the public package `actingweb` 3.15.1 in an environment of its own,
-take turns. `run`, `growth` and `migration` print the figures beside their targets, write them and `docs/performance.md`
-with its plots, and end with 1 if a target is missed; `all` is these three. Servers that the environment names are used,
-else private ones are started. A million actors take 10 GB of disk meanwhile.
+take turns. `run`, `growth`, `migration` and `live` print the figures beside their targets, write them and
+`docs/performance.md` with its plots, and end with 1 if a target is missed; `all` is these four. Servers that the
+environment names are used, else private ones are started. A million actors take 10 GB of disk meanwhile.
 """
 
 from __future__ import annotations
@@ -80,12 +80,19 @@ def _migration(options: argparse.Namespace) -> Iterator[Section]:
     yield migration.measure(rows, options.value_bytes, options.rounds or 3, options.table_rows)
 
 
+def _live(options: argparse.Namespace) -> Iterator[Section]:
+    from benchmarks import live
+
+    rows = min(options.rows or (5_000 if options.quick else 100_000), options.table_rows)
+    yield live.measure(rows, 5 if options.quick else 30)
+
+
 def _all(options: argparse.Namespace) -> Iterator[Section]:
-    for measure in (_run, _growth, _migration):
+    for measure in (_run, _growth, _migration, _live):
         yield from measure(options)
 
 
-_MEASURE = {"run": _run, "growth": _growth, "migration": _migration, "all": _all}
+_MEASURE = {"run": _run, "growth": _growth, "migration": _migration, "live": _live, "all": _all}
 
 
 def _report(measure: Callable[[argparse.Namespace], Iterator[Section]], options: argparse.Namespace) -> int:
@@ -113,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--docs", type=Path, default=_DOCS, help="where performance.md and its plots are written")
         command.add_argument("--only", nargs="+", default=[], metavar="SECTION or OPERATION of `run`", choices=names)
         command.add_argument("--actors", type=int, help="how many actors a large database has (1,000,000)")
-        command.add_argument("--rows", type=int, help="how many rows are migrated (1,000,000)")
+        command.add_argument("--rows", type=int, help="how many rows are migrated (1,000,000; live: 100,000)")
         command.add_argument("--value-bytes", type=int, default=200, help="the average size of a migrated value")
         command.add_argument("--table-rows", type=int, default=200_000, help="the most that DynamoDB gets")
     report = commands.add_parser("report", help="make the page and its plots again, without measuring")

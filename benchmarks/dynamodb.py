@@ -11,13 +11,12 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.items import decode
 from actingweb.db.dynamodb.layouts import required_layouts
 from actingweb.db.dynamodb.stored_types import reader_of
 from actingweb.db.dynamodb.wire.messages import decoded, encoded
 from benchmarks.baseline import Baseline, baseline, worker
-from benchmarks.floor import BotocoreFloor, DynamoDBFloor
+from benchmarks.floor import BotocoreFloor, DynamoDBFloor, record
 from benchmarks.interleave import Times, interleave, runner
 from benchmarks.machine import own_processors, pin
 from benchmarks.migration_data import fill_tables
@@ -25,8 +24,7 @@ from benchmarks.results import Section, ratios
 from benchmarks.servers import dynamodb_server, use
 from testbed.operations.calls import Classes, load_classes
 from testbed.operations.timed import Operation, row_by_row
-from testbed.recorder import Request, recorded_requests
-from testbed.servers import DynamoDBTarget
+from testbed.recorder import Request
 
 __all__ = ["measure"]
 
@@ -79,7 +77,8 @@ def _measure(
     rounds: int,
 ) -> None:
     count = max(1, operation.count // _SLOWER)
-    recorded = _recorded(operation, classes, count)
+    recorded = record(operation, classes, count).calls
+    operation.store(classes, count)
     floor = DynamoDBFloor(environment)
     units = floor.capacity(recorded[0])
     operation.store(classes, count)
@@ -100,22 +99,6 @@ def _measure(
     whole_rows = not any("ProjectionExpression" in request for _, request in recorded[0])
     if operation.kind == "rows" and operation.repeats and whole_rows:
         _judge_decoding(section, operation, recorded[0], floor, rounds)
-
-
-def _recorded(operation: Operation, classes: Classes, count: int) -> list[list[Request]]:
-    """Return what each of so many calls sends; the rows that the calls need are left stored."""
-    operation.store(classes, count)
-    # Unrecorded: tables are made, legacy tables found absent.
-    operation.calls(classes, count)[0]()
-    operation.store(classes, count)
-    recorded = []
-    with recorded_requests() as taken:
-        for call in operation.calls(classes, count):
-            taken()
-            call()
-            recorded.append(taken())
-    operation.store(classes, count)
-    return recorded
 
 
 def _judge(section: Section, operation: Operation, times: Times, requests: float) -> None:
@@ -189,9 +172,7 @@ def _compare_crowds(
 def _export(section: Section, environment: dict[str, str], rows: int, rounds: int) -> None:
     """Compare the rows that an export reads in a second of processor time with those of one by botocore's client."""
     use(environment)
-    for layout in required_layouts(True):
-        ensure_table(layout)
-    fill_tables(DynamoDBTarget(environment).connect(), environment["AWS_DB_PREFIX"], rows, 200)
+    fill_tables(rows, 200)
     own = Path(__file__).parent.parent
     with tempfile.TemporaryDirectory() as before:
         archive = subprocess.run(["git", "archive", _BEFORE, "actingweb"], cwd=own, stdout=subprocess.PIPE, check=False)

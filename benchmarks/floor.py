@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
@@ -15,11 +15,40 @@ from psycopg import RawCursor
 
 from actingweb.db.dynamodb.wire.messages import Target, encoded, headers_of
 from actingweb.db.dynamodb.wire.signature import Signer
-from testbed.operations.calls import Call
-from testbed.recorder import Request, Trip
+from testbed.operations.calls import Call, Classes
+from testbed.operations.timed import Operation
+from testbed.recorder import Request, Trip, recorded_requests, recorded_trips
 from testbed.servers import DynamoDBTarget
 
-__all__ = ["BotocoreFloor", "DynamoDBFloor", "PostgresFloor"]
+__all__ = ["BotocoreFloor", "DynamoDBFloor", "PostgresFloor", "Recording", "record"]
+
+
+class RecordingError(RuntimeError):
+    """An operation did not do what it is measured for."""
+
+
+class Recording(NamedTuple):
+    """What an operation sends, as requests or trips: to store what it needs, and in each of its calls."""
+
+    store: list[Any]
+    calls: list[list[Any]]
+
+
+def record(operation: Operation, db: Classes, count: int) -> Recording:
+    """Make so many calls of an operation twice, and return what they sent the second time."""
+    # The first time unrecorded: connections are opened, tables are made, and then there are rows for `store` to remove.
+    operation.store(db, count)
+    for call in operation.calls(db, count):
+        call()
+    with (recorded_trips if db.database == "postgresql" else recorded_requests)() as taken:
+        operation.store(db, count)
+        stored, calls = [*taken()], []
+        for call in operation.calls(db, count):
+            taken()
+            if call() is False:
+                raise RecordingError(f"{operation.name} answered False")
+            calls.append([*taken()])
+    return Recording(stored, calls)
 
 
 class PostgresFloor:

@@ -36,9 +36,9 @@ def memory_mib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 
-def peak_mib() -> float:
-    """Return the peak memory of this process, in MiB. `ru_maxrss` would include that of the parent at the fork."""
-    return _number("/proc/self/status", "VmHWM") / 1024
+def peak_mib(process: int | str = "self") -> float:
+    """Return the peak memory of a process, in MiB. `ru_maxrss` would include that of the parent at the fork."""
+    return _number(f"/proc/{process}/status", "VmHWM") / 1024
 
 
 def resident_mib() -> float:

@@ -15,15 +15,12 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from actingweb.db.dynamodb._ensure import ensure_table
-from actingweb.db.verify_tables import required_models
 from actingweb.migration.mapping import MAPPINGS
 from benchmarks.machine import note
 from benchmarks.migration_data import fill_tables, write_files
 from benchmarks.results import Section, figure
 from benchmarks.servers import PostgresServer, dynamodb_server, postgres_server, use
 from benchmarks.steps import step
-from testbed.servers import DynamoDBTarget
 
 __all__ = ["measure"]
 
@@ -90,15 +87,12 @@ def _scenario(section: Section, name: str, rows: int, value_bytes: int, rounds: 
         tables("migration") as environment,
     ):
         use({**server.environment, **environment})
-        for model in required_models():
-            ensure_table(model)
         write_files(Path(place), rows, value_bytes)
         for preparation in ("import", "text for COPY"):
             step("migrate", preparation, place)
         found = _run(section, name, server, place, _IN_FILES, rounds)
         if table_rows:
-            client = DynamoDBTarget(environment).connect()
-            fill_tables(client, environment["AWS_DB_PREFIX"], min(rows, table_rows), value_bytes)
+            fill_tables(min(rows, table_rows), value_bytes)
             found |= _run(section, name, server, place, _IN_TABLES, rounds)
     return found
 

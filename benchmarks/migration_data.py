@@ -2,19 +2,21 @@
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.batching import batched
+from actingweb.db.dynamodb.layouts import required_layouts
+from actingweb.db.settings import get_settings
 from actingweb.migration.documents import Document, item_of
 from actingweb.migration.mapping import MAPPINGS, TableMapping
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from testbed.servers import DynamoDBTarget
 
 __all__ = ["fill_tables", "write_files"]
 
@@ -37,13 +39,13 @@ _PUTS, _PUT_BYTES = 25, 2_000_000
 _THREADS = 4
 
 
-def _documents(mapping: TableMapping, rows: int, value_bytes: int) -> Iterator[Document]:
-    """Yield the documents of one table out of `rows` in all, values having `value_bytes` on average."""
+def _documents(mapping: TableMapping, rows: int, value_bytes: int, letter: str = "x") -> Iterator[Document]:
+    """Yield the documents of one table out of `rows` in all, values having `value_bytes` of a letter on average."""
     actors = max(1, int(rows * _SHARES["actors"]))
     chance = random.Random(mapping.name)
     for number in range(int(rows * _SHARES.get(mapping.name, 0))):
         size = min(chance.randrange(value_bytes // 2, value_bytes * 3 // 2), _LARGEST)
-        value = json.dumps({"n": number, "texte": "é", "text": "x" * size})
+        value = json.dumps({"n": number, "texte": "é", "text": letter * size})
         actor = _id(number if mapping.name == "actors" else chance.randrange(actors))
         yield {"id": actor} | _ATTRIBUTES[mapping.name](number, value)
 
@@ -84,12 +86,16 @@ def write_files(directory: Path, rows: int, value_bytes: int) -> None:
             file.write("[\n]\n" if separator == "[\n" else "\n]\n")
 
 
-def fill_tables(client: "DynamoDBClient", prefix: str, rows: int, value_bytes: int) -> None:
-    """Store the same rows in DynamoDB."""
+def fill_tables(rows: int, value_bytes: int, *, letter: str = "x", share: float = 1) -> None:
+    """Store the same rows, or a share of each table, in DynamoDB, in the tables that the settings name."""
+    for layout in required_layouts(True):
+        ensure_table(layout)
+    client, prefix = DynamoDBTarget(os.environ).connect(), get_settings().aws_db_prefix
     size = max(1, min(_PUTS, _PUT_BYTES // value_bytes))
     with ThreadPoolExecutor(_THREADS) as workers:
         for mapping in MAPPINGS:
-            documents = _documents(mapping, rows, value_bytes)
+            stored = int(share * rows * _SHARES.get(mapping.name, 0))
+            documents = islice(_documents(mapping, rows, value_bytes, letter), stored)
             puts = ({"PutRequest": {"Item": item_of(document)}} for document in documents)
             requests: Any = ({f"{prefix}_{mapping.layout.suffix}": batch} for batch in batched(puts, size))
             # A part at a time, so that not all wait in memory.

@@ -3,59 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.baseline import Baseline, BaselineError, Worker, baseline, upgrade
-from benchmarks.floor import PostgresFloor
+from benchmarks.floor import PostgresFloor, record
 from benchmarks.interleave import Contender, Times, interleave, runner
 from benchmarks.machine import own_processors, share_processor
 from benchmarks.results import Section
 from benchmarks.servers import CALLS, NETWORK_SECONDS, PostgresServer, network, use
-from testbed.operations.calls import Classes, load_classes
+from testbed.operations.calls import load_classes
 from testbed.operations.timed import Operation
-from testbed.recorder import Trip, recorded_trips
 
-__all__ = ["Recording", "measure", "record"]
+__all__ = ["measure"]
 
 _READ_OVER, _WRITE_OVER, _CPU_RATIO = 12, 15, 1.4
 _BASELINE_READS, _BASELINE_NETWORK_READS, _BASELINE_NETWORK_INDEXED = 2.5, 3.5, 6.0
 _NETWORK_RATIO = 1.10
-
-
-class RecordingError(RuntimeError):
-    """An operation did not do what it is measured for."""
-
-
-class Recording(NamedTuple):
-    """What an operation sends: to store what it needs, and in each of its calls."""
-
-    store: list[Trip]
-    calls: list[list[Trip]]
-
-
-def record(operations: Iterable[Operation], classes: Classes) -> dict[str, Recording]:
-    """Run each operation twice, and return what it sent the second time."""
-    return {operation.name: _recording(operation, classes) for operation in operations}
-
-
-def _recording(operation: Operation, classes: Classes) -> Recording:
-    # The first time unrecorded: connections are opened, and then there are rows for `store` to remove.
-    operation.store(classes, operation.count)
-    for call in operation.calls(classes, operation.count):
-        call()
-    with recorded_trips() as taken:
-        operation.store(classes, operation.count)
-        stored, calls = taken(), []
-        for call in operation.calls(classes, operation.count):
-            taken()
-            if call() is False:
-                raise RecordingError(f"{operation.name} answered False")
-            calls.append(taken())
-    return Recording(stored, calls)
 
 
 def measure(
@@ -67,7 +33,7 @@ def measure(
     far = Section("network", f"PostgreSQL over a network of {NETWORK_SECONDS * 1000:g} ms, one thread")
     far.notes.append("A relay on loopback holds back each direction by half of that.")
     classes = load_classes("postgresql")
-    recordings = record(operations, classes)
+    recordings = {operation.name: record(operation, classes, operation.count) for operation in operations}
     with ExitStack() as stack:
         port = stack.enter_context(network(*server.address))
         keeper = PostgresFloor(stack.enter_context(server.connect()))

@@ -15,7 +15,7 @@ __all__ = ["Figure", "Row", "Section", "Verdict", "figure", "ratios", "read_sect
 
 _ORDER = (
     *("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests"),
-    *("growth", "growth network", "bulk", "migration"),
+    *("growth", "growth network", "bulk", "migration", "live"),
 )
 """The names of all sections, in the order of the page."""
 

@@ -10,9 +10,8 @@ from contextlib import ExitStack
 from itertools import chain, cycle
 
 from actingweb.db import DbError
-from benchmarks.floor import PostgresFloor
+from benchmarks.floor import PostgresFloor, record
 from benchmarks.machine import note
-from benchmarks.postgresql import record
 from benchmarks.results import Section, figure, ratios
 from benchmarks.servers import PostgresServer, use
 from benchmarks.worker import apart, in_threads, rate
@@ -35,15 +34,15 @@ def measure(server: PostgresServer, rounds: int, seconds: float) -> Section:
     section.notes.append("Threads share Python's interpreter lock, the floor's as well as ours.")
     operations = [operation for operation in TIMED if operation.name in _NAMES]
     classes = load_classes("postgresql")
-    recordings = record(operations, classes)
     for operation in operations:
+        recorded = record(operation, classes, operation.count).calls
         operation.store(classes, operation.count)
         ours = operation.calls(classes, operation.count)
         for threads in _THREADS:
             use({**server.environment, "PG_POOL_MIN_SIZE": "1", "PG_POOL_MAX_SIZE": str(threads)})
             with ExitStack() as stack:
                 held = [PostgresFloor(stack.enter_context(server.connect())) for _ in range(threads)]
-                floors = apart([floor.calls(recordings[operation.name].calls) for floor in held])
+                floors = apart([floor.calls(recorded) for floor in held])
                 each = apart([ours] * threads)
                 # The first warms up.
                 rates = [(rate(floors, seconds), rate(each, seconds)) for _ in range(-1, rounds)][1:]
