@@ -21,6 +21,7 @@ from actingweb.cli.migrate_options import (
     LogLevel,
     MaxRejects,
     OutputDir,
+    Page,
     Password,
     Port,
     Prefix,
@@ -69,6 +70,7 @@ def plan(
     pg_password: Password = None,
     sample_rows: SampleRows = 1000,
     way_back: WayBack = False,
+    report: Page = None,
     json: Json = False,
     log_level: LogLevel = "WARNING",
 ) -> None:
@@ -83,7 +85,7 @@ def plan(
 
     source = DynamoDBFlags(aws_profile, region, table_prefix, _SEGMENTS, rcu)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    run("plan", lambda _: job.plan(source, flags, sample_rows, writes=way_back, as_json=json), json, log_level)
+    run("plan", lambda _: job.plan(source, flags, sample_rows, report, writes=way_back, as_json=json), json, log_level)
 
 
 @migrate.command(epilog=EXIT_CODES)
@@ -167,7 +169,11 @@ def validate(
     json: Json = False,
     log_level: LogLevel = "WARNING",
 ) -> None:
-    """Compare every row and column of PostgreSQL with the files, or with DynamoDB. Write nothing without --repair."""
+    """Compare every row and column of PostgreSQL with the files, or with DynamoDB. Write nothing without --repair.
+
+    With --source dynamodb, while a live migration exists, both sides may be in use: what differs is looked at again
+    until no change under way can explain it, and --repair lets `sync` make it equal to what the owner of the row has.
+    """
     from actingweb.migration.cli import validate as job
     from actingweb.migration.cli.options import PostgresFlags
     from actingweb.migration.cli.run import run

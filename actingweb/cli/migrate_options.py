@@ -21,6 +21,7 @@ __all__ = [
     "LogLevel",
     "MaxRejects",
     "OutputDir",
+    "Page",
     "Password",
     "Port",
     "Prefix",
@@ -105,6 +106,10 @@ Report = Annotated[
         "and values to hand on; then the differences are in NAME.ndjson. Without differences there is no such file."
     ),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option("--report", help="Also write a page without keys and values of rows to hand on, NAME.html."),
+]
 Limit = Annotated[int, typer.Option(min=0, help="How many differences to print.")]
 ShowValues = Annotated[bool, typer.Option("--show-values", help="Also print and report the values that differ.")]
 Json = Annotated[
@@ -146,7 +151,8 @@ Repair = Annotated[
     typer.Option(
         "--repair",
         help="CHANGE PostgreSQL to equal the source: insert rows that are missing, update those that differ, correct "
-        "look-up rows. Nothing else may write meanwhile. After an interruption, the same command continues.",
+        "look-up rows. Nothing else may write meanwhile, unless a live migration exists: then the side that does not "
+        "own the row is changed, by `migrate sync`. After an interruption, the same command continues.",
     ),
 ]
 DeleteExtra = Annotated[
@@ -154,6 +160,7 @@ DeleteExtra = Annotated[
     typer.Option(
         "--delete-extra",
         help="With --repair, also DELETE the rows that only PostgreSQL has; of an actor, all that belongs to it. Rows "
-        "of a table that the source lacks stay.",
+        "of a table that the source lacks stay. In a live migration: the rows that only the side has that does not own "
+        "them.",
     ),
 ]

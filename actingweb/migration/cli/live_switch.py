@@ -1,35 +1,30 @@
-"""The commands that change owners, `share`, `cutover` and `rollback`, and the comparison of both sides."""
+"""The commands that change owners: `share`, `cutover` and `rollback`."""
 
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 
-from actingweb.migration.batches import Batch
-from actingweb.migration.cli.display import Rows
 from actingweb.migration.cli.live import Session, say
 from actingweb.migration.cli.live_display import table_rows
 from actingweb.migration.cli.results import Outcome
-from actingweb.migration.cli.sources import DynamoDBFlags
-from actingweb.migration.errors import ExitCode, UsageError
-from actingweb.migration.live.compare import LiveComparison, LiveResult
+from actingweb.migration.cli.switch_page import page_of
+from actingweb.migration.errors import ExitCode, MigrationError, UsageError
 from actingweb.migration.live.cutover import Cutover, Options, run_command
 from actingweb.migration.live.ownership import boundary_of, percent_of
 from actingweb.migration.live.share import Moved, Share
 from actingweb.migration.live.tables import SourceTables
 from actingweb.migration.live.way_back import open_way_back
-from actingweb.migration.mapping import TableMapping
-from actingweb.migration.source.scan import DynamoDBSource
+from actingweb.migration.report_html import require_html, write_page
 from actingweb.migration.target.connection import target_errors
 
 __all__ = [
     "Commands",
+    "Switching",
     "abort_share",
     "abort_switch",
-    "compare_sides",
-    "comparison",
     "move_share",
     "nginx_split",
     "open_triggers",
@@ -150,8 +145,18 @@ def open_triggers(session: Session) -> None:
         open_way_back(session.state, connection, tables, use_lookup_table, say)
 
 
-def switch(session: Session, commands: Commands, *, back: bool, quick: bool, max_dirty: int, timeout: float) -> Outcome:
-    """Cut over to PostgreSQL or, with `back`, roll back to DynamoDB."""
+@dataclass(frozen=True)
+class Switching:
+    """How to switch, see `Options`; a `quick` switch does not compare."""
+
+    quick: bool
+    max_dirty: int
+    timeout: float
+
+
+def switch(session: Session, commands: Commands, how: Switching, report: Path | None, *, back: bool) -> Outcome:
+    """Cut over to PostgreSQL or, with `back`, roll back to DynamoDB; write a page about it, also if that fails."""
+    require_html(report)
     if not back:
         open_triggers(session)
     backend, share = ("dynamodb", _NOTHING) if back else ("postgresql", _ALL)
@@ -164,14 +169,30 @@ def switch(session: Session, commands: Commands, *, back: bool, quick: bool, max
         flip=lambda: commands.start(
             f"start the application with DATABASE_BACKEND={backend} now", nginx_split(share, share)
         ),
-        compare=lambda: 0 if quick else comparison(session).run().left,
-        max_dirty=max_dirty,
-        timeout=timeout,
+        compare=lambda: 0 if how.quick else session.comparison().run().left,
+        max_dirty=how.max_dirty,
+        timeout=how.timeout,
     )
     cutover = Cutover(session.state, session.requests(), session.state.connect, options, session.by, say)
-    result = cutover.run()
-    notes = (f"writes were stopped for {result.pause:.1f} s",)
-    return Outcome(ExitCode.OK, table_rows(session.status()), {"pause": result.pause, "steps": result.steps}, notes)
+    try:
+        result = cutover.run()
+    except MigrationError as error:
+        if report is not None:
+            _write_page(session, report, cutover, failure=str(error))
+        raise
+    note = f"writes were stopped for {result.pause:.1f} s"
+    notes = [note] if report is None else [note, f"the page to hand on is {report}"]
+    if report is not None:
+        _write_page(session, report, cutover, verdict=f"made; {note}")
+    return Outcome(
+        ExitCode.OK, table_rows(session.status()), {"pause": result.pause, "steps": result.steps}, tuple(notes)
+    )
+
+
+def _write_page(session: Session, report: Path, cutover: Cutover, failure: str = "", verdict: str = "") -> None:
+    status, rejects, back = session.status(), session.rejects(), cutover.options.back
+    page = page_of(status, rejects, cutover.steps, back=back, failure=failure, verdict=verdict)
+    write_page(report, page)
 
 
 def abort_switch(session: Session, commands: Commands, *, back: bool) -> Outcome:
@@ -179,46 +200,6 @@ def abort_switch(session: Session, commands: Commands, *, back: bool) -> Outcome
     options = Options(back, _nothing, commands.start_again, _nothing, lambda: 0)
     Cutover(session.state, session.requests(), session.state.connect, options, session.by, say).abort()
     return Outcome(ExitCode.OK, [], {}, ("the owners are as they were",))
-
-
-def comparison(session: Session, segments: int = 4, rcu: float | None = None) -> LiveComparison:
-    """Return the comparison of both sides of a migration. Raise `StateError` if there is none."""
-    with closing(session.state.connect()) as connection, target_errors():
-        migration = session.state.read(connection)
-    source = DynamoDBSource(migration.prefix, migration.region, migration.endpoint, session.profile, segments, rcu)
-
-    def items_of(mapping: TableMapping) -> Iterable[Batch] | None:
-        return source.batches(mapping, lambda _: None, lambda _: False) if mapping in source.mappings else None
-
-    names = migration.indexed_properties
-    return LiveComparison(session.state, session.requests(), session.state.connect, items_of, names)
-
-
-def compare_sides(session: Session, source: DynamoDBFlags, *, repair: bool) -> Outcome:
-    """Compare both sides while they are in use, and let `sync` repair what differs if that is asked for."""
-    result = comparison(session, source.segments, source.rcu).run(repair=repair)
-    rows: Rows = [
-        {
-            "table": table,
-            "DynamoDB": "" if counts[0] is None else counts[0],
-            "PostgreSQL": "" if counts[1] is None else counts[1],
-            "differences": sum(key.table == table for key in result.differences),
-        }
-        for table, counts in result.rows.items()
-    ]
-    facts = {name: getattr(result, name) for name in ("repaired", "rejected", "accepted", "unsettled", "left")}
-    code = ExitCode.DIFFERENCES if result.left else ExitCode.REJECTS if result.rejected else ExitCode.OK
-    return Outcome(code, rows, facts, tuple(_lines(result)))
-
-
-def _lines(result: LiveResult) -> list[str]:
-    lines = [f"{len(result.differences):,} differences, of which {result.repaired:,} were repaired"]
-    lines += [f"{key.table} {key.hash} {key.range}".rstrip() for key in result.differences[:20]]
-    if result.rejected or result.accepted:
-        lines.append(f"{result.rejected:,} rows are rejected, {result.accepted:,} more are accepted by name")
-    if result.unsettled:
-        lines.append(f"{result.unsettled:,} rows changed all the time: compare again")
-    return lines
 
 
 def _moved(share: Share, timeout: float) -> Moved:

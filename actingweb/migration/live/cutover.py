@@ -171,7 +171,9 @@ class Cutover:
     def _compare(self) -> None:
         differences = self.options.compare()
         if differences:
-            raise CutoverError(f"{differences:,} differences: run `migrate validate --live --repair`, or --abort")
+            raise CutoverError(
+                f"{differences:,} differences: run `migrate validate --source dynamodb --repair`, or --abort"
+            )
 
     def _audit(self, event: str, details: dict[str, object]) -> None:
         with self.connect() as connection, target_errors():
