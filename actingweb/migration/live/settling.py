@@ -238,9 +238,11 @@ def _of_look_up(ownership: Ownership, actor: str | None, wanted: str | None, cla
 
     What PostgreSQL's own actors have must be claimed in DynamoDB, whose own application may have no look-up table.
     """
-    if actor != wanted and ownership.boundary != EVERYTHING:
-        return Sight(actor, wanted, equal=False)
-    if actor is not None and ownership.owner(actor) is Side.POSTGRESQL and actor != claimant:
+    if ownership.boundary == EVERYTHING:
+        # What PostgreSQL has counts. A claim whose actor does not have the value finds nobody.
+        is_stale = actor is None and claimant != wanted
+        return Sight(actor, claimant, equal=actor == claimant or is_stale, reverse=True)
+    if actor == wanted and actor is not None and ownership.owner(actor) is Side.POSTGRESQL and actor != claimant:
         return Sight(actor, claimant, equal=False, reverse=True)
     return Sight(actor, wanted, equal=actor == wanted)
 
