@@ -19,7 +19,7 @@ import psycopg
 
 from actingweb.db import get_actor, get_property, load_backend
 from actingweb.migration.cli.live import Session, finish_migration, prepare_migration
-from actingweb.migration.cli.live_switch import Commands, switch
+from actingweb.migration.cli.live_switch import Commands, Switching, switch
 from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.cli.sources import DynamoDBFlags
 from benchmarks.machine import peak_mib
@@ -129,7 +129,7 @@ def _write_and_cut_over(section: Section, session: Session, connection: Connecti
                 time.sleep(_POLL_SECONDS)
             lags.append(time.monotonic() - now)
         rate = len(load.writes) / (time.monotonic() - began)
-        facts = switch(session, load, back=False, quick=False, max_dirty=10_000, timeout=600).facts
+        facts = switch(session, load, Switching(False, 10_000, 600), None, back=False).facts
         list(writers)  # raises what one of them raised
     finally:
         load.stop_writes("")

@@ -18,10 +18,10 @@ from actingweb.cli.migrate_options import (
     Json,
     KnownRejects,
     Limit,
-    Live,
     LogLevel,
     MaxRejects,
     OutputDir,
+    Page,
     Password,
     Port,
     Prefix,
@@ -70,6 +70,7 @@ def plan(
     pg_password: Password = None,
     sample_rows: SampleRows = 1000,
     way_back: WayBack = False,
+    report: Page = None,
     json: Json = False,
     log_level: LogLevel = "WARNING",
 ) -> None:
@@ -84,7 +85,7 @@ def plan(
 
     source = DynamoDBFlags(aws_profile, region, table_prefix, _SEGMENTS, rcu)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    run("plan", lambda _: job.plan(source, flags, sample_rows, writes=way_back, as_json=json), json, log_level)
+    run("plan", lambda _: job.plan(source, flags, sample_rows, report, writes=way_back, as_json=json), json, log_level)
 
 
 @migrate.command(epilog=EXIT_CODES)
@@ -147,7 +148,6 @@ def validate(
     input_dir: AnyInputDir = None,
     format_: Format = "files",
     source: Source = "files",
-    live: Live = False,
     aws_profile: Profile = None,
     region: Region = None,
     table_prefix: Prefix = None,
@@ -169,29 +169,24 @@ def validate(
     json: Json = False,
     log_level: LogLevel = "WARNING",
 ) -> None:
-    """Compare every row and column of PostgreSQL with the files, or with DynamoDB. Write nothing without --repair."""
+    """Compare every row and column of PostgreSQL with the files, or with DynamoDB. Write nothing without --repair.
+
+    With --source dynamodb, while a live migration exists, both sides may be in use: what differs is looked at again
+    until no change under way can explain it, and --repair lets `sync` make it equal to what the owner of the row has.
+    """
     from actingweb.migration.cli import validate as job
     from actingweb.migration.cli.options import PostgresFlags
     from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags
 
     files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
-    dynamodb = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
+    live = None if source == "files" else DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    if live:
-        from actingweb.migration.cli.live import Session
-        from actingweb.migration.cli.live_switch import compare_sides
-
-        session = Session(flags, aws_profile)
-        accepted = accept_rejects or ()
-        run("validate", lambda _: compare_sides(session, dynamodb, report, accepted, repair=repair), json, log_level)
     report_flags = job.ReportFlags(report, limit, show_values, rejects_dir, accept_rejects or ())
     repair_flags = job.RepairFlags(repair, delete_extra)
     run(
         "validate",
-        lambda display: job.validate(
-            files, None if source == "files" else dynamodb, flags, report_flags, repair_flags, display
-        ),
+        lambda display: job.validate(files, live, flags, report_flags, repair_flags, display),
         json,
         log_level,
     )

@@ -1,5 +1,6 @@
 """`actingweb-db migrate prepare`, `sync`, `status`, `share`, `cutover`, `rollback` and `finish`: the live migration."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -11,6 +12,7 @@ from actingweb.cli.migrate_options import (
     Host,
     Json,
     LogLevel,
+    Page,
     Password,
     Port,
     Prefix,
@@ -55,6 +57,15 @@ _Serve = Annotated[
 _DisableStreams = Annotated[bool, typer.Option("--disable-streams", help="Also switch the streams of the tables off.")]
 _Force = Annotated[bool, typer.Option("--force", help="Also if something is still to be done.")]
 
+_Output = Annotated[
+    Path | None,
+    typer.Option(help="The file to write all rejects to, one JSON object per line, as `accept` reads them."),
+]
+_AcceptedFiles = Annotated[
+    list[Path],
+    typer.Argument(help="Lines with `table` and `key`, as `rejects --output` and reports have them, or reject files."),
+]
+_Undo = Annotated[bool, typer.Option("--undo", help="Accept these rejects no longer.")]
 _Percent = Annotated[str | None, typer.Argument(help="The share of the actors that PostgreSQL is to own, such as 10%.")]
 _FenceCommand = Annotated[
     str | None,
@@ -160,6 +171,7 @@ def sync(
         lambda _: job.sync_sides(aws_profile, flags, threads, until_caught_up=until_caught_up, as_json=json),
         json,
         log_level,
+        lines=False,
     )
 
 
@@ -182,8 +194,55 @@ def status(
 
     flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     if serve is not None:
-        run("status", lambda _: job.serve_status(flags, serve), json, log_level)
-    run("status", lambda _: job.show_status(flags, follow=follow), json, log_level)
+        run("status", lambda _: job.serve_status(flags, serve), json, log_level, lines=False)
+    run("status", lambda _: job.show_status(flags, follow=follow), json, log_level, lines=False)
+
+
+@migrate.command(epilog=EXIT_CODES)
+def rejects(
+    output: _Output = None,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Show the rows that a live migration could not move so far, with the reasons. Writes nothing but the list.
+
+    Each is tried again by itself, at once when it changes. Those that are not to be moved are accepted with `accept`.
+    """
+    from actingweb.migration.cli import live_rejects as job
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    run("rejects", lambda _: job.list_rejects(flags, output), json, log_level)
+
+
+@migrate.command(epilog=EXIT_CODES)
+def accept(
+    files: _AcceptedFiles,
+    undo: _Undo = False,
+    pg_host: Host = None,
+    pg_port: Port = None,
+    pg_database: Database = None,
+    pg_user: User = None,
+    pg_password: Password = None,
+    json: Json = False,
+    log_level: LogLevel = "WARNING",
+) -> None:
+    """Accept that rejected rows are not moved: they hold up no share, cutover or rollback, and are no differences.
+
+    Writes to the schema of the migration. If an accepted row changes it is tried again, and moved if that is possible.
+    """
+    from actingweb.migration.cli import live_rejects as job
+    from actingweb.migration.cli.options import PostgresFlags
+    from actingweb.migration.cli.run import run
+
+    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
+    run("accept", lambda _: job.accept_rejects(flags, files, undo=undo), json, log_level)
 
 
 @migrate.command(epilog=EXIT_CODES)
@@ -234,6 +293,7 @@ def cutover(
     max_dirty: _MaxDirty = 10_000,
     timeout: _Timeout = 600.0,
     abort: _Abort = False,
+    report: Page = None,
     pg_host: Host = None,
     pg_port: Port = None,
     pg_database: Database = None,
@@ -255,19 +315,12 @@ def cutover(
 
     session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
     commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
+    switching = job.Switching(quick, max_dirty, timeout, quiet_seconds)
     if abort:
         run("cutover", lambda _: job.abort_switch(session, commands, back=False), json, log_level)
     run(
         "cutover",
-        lambda _: job.switch(
-            session,
-            commands,
-            back=False,
-            quick=quick,
-            max_dirty=max_dirty,
-            quiet_seconds=quiet_seconds,
-            timeout=timeout,
-        ),
+        lambda _: job.switch(session, commands, switching, report, back=False),
         json,
         log_level,
     )
@@ -284,6 +337,7 @@ def rollback(
     max_dirty: _MaxDirty = 10_000,
     timeout: _Timeout = 600.0,
     abort: _Abort = False,
+    report: Page = None,
     pg_host: Host = None,
     pg_port: Port = None,
     pg_database: Database = None,
@@ -305,11 +359,12 @@ def rollback(
 
     session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
     commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
+    switching = job.Switching(quick, max_dirty, timeout)
     if abort:
         run("rollback", lambda _: job.abort_switch(session, commands, back=True), json, log_level)
     run(
         "rollback",
-        lambda _: job.switch(session, commands, back=True, quick=quick, max_dirty=max_dirty, timeout=timeout),
+        lambda _: job.switch(session, commands, switching, report, back=True),
         json,
         log_level,
     )

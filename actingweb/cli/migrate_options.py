@@ -18,10 +18,10 @@ __all__ = [
     "Json",
     "KnownRejects",
     "Limit",
-    "Live",
     "LogLevel",
     "MaxRejects",
     "OutputDir",
+    "Page",
     "Password",
     "Port",
     "Prefix",
@@ -99,20 +99,16 @@ WayBack = Annotated[
 Source = Annotated[
     Literal["files", "dynamodb"], typer.Option(help="What to compare PostgreSQL with: files or the live tables.")
 ]
-Live = Annotated[
-    bool,
-    typer.Option(
-        "--live",
-        help="Compare both sides of a live migration while they are in use. --repair then marks what differs, so that "
-        "sync makes it equal on the side that does not own the actor.",
-    ),
-]
 Report = Annotated[
     Path,
     typer.Option(
         help="The file to write all differences to, one JSON object per line. If it is NAME.html, a page without keys "
         "and values to hand on; then the differences are in NAME.ndjson. Without differences there is no such file."
     ),
+]
+Page = Annotated[
+    Path | None,
+    typer.Option("--report", help="Also write a page without keys and values of rows to hand on, NAME.html."),
 ]
 Limit = Annotated[int, typer.Option(min=0, help="How many differences to print.")]
 ShowValues = Annotated[bool, typer.Option("--show-values", help="Also print and report the values that differ.")]
@@ -155,7 +151,8 @@ Repair = Annotated[
     typer.Option(
         "--repair",
         help="CHANGE PostgreSQL to equal the source: insert rows that are missing, update those that differ, correct "
-        "look-up rows. Nothing else may write meanwhile. After an interruption, the same command continues.",
+        "look-up rows. Nothing else may write meanwhile, unless a live migration exists: then the side that does not "
+        "own the row is changed, by `migrate sync`. After an interruption, the same command continues.",
     ),
 ]
 DeleteExtra = Annotated[
@@ -163,6 +160,7 @@ DeleteExtra = Annotated[
     typer.Option(
         "--delete-extra",
         help="With --repair, also DELETE the rows that only PostgreSQL has; of an actor, all that belongs to it. Rows "
-        "of a table that the source lacks stay.",
+        "of a table that the source lacks stay. In a live migration: the rows that only the side has that does not own "
+        "them.",
     ),
 ]

@@ -9,9 +9,10 @@ from pathlib import Path
 from string import Template
 
 from actingweb.db.version import __version__
+from actingweb.migration.errors import UsageError
 from actingweb.migration.private_files import open_private
 
-__all__ = ["Level", "ReportPage", "ReportTable", "is_html", "write_page"]
+__all__ = ["Level", "ReportPage", "ReportTable", "is_html", "require_html", "write_page"]
 
 
 class Level(StrEnum):
@@ -71,6 +72,12 @@ class ReportPage:
 def is_html(path: Path) -> bool:
     """Tell whether a report is to be a page, by its name."""
     return path.suffix.lower() in (".html", ".htm")
+
+
+def require_html(path: Path | None) -> None:
+    """Raise `UsageError` if a page is wanted under a name that no browser opens as one."""
+    if path is not None and not is_html(path):
+        raise UsageError(f"--report: the page has to be NAME.html, not {path}")
 
 
 def write_page(path: Path, page: ReportPage) -> None:

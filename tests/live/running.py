@@ -6,10 +6,11 @@ import json
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.status import Status, read_status
@@ -19,7 +20,9 @@ from tests.forked import Program
 from tests.live.sides import Sides
 from tests.support import PATIENCE, wait_until
 
-__all__ = ["Done", "Tool", "forget_leases", "status_of", "syncing", "until_safe"]
+__all__ = ["Done", "Tool", "at_work", "forget_leases", "quiet", "status_of", "syncing", "until_safe", "writing"]
+
+_AT_WORK: LiteralString = "SELECT EXISTS (SELECT FROM {state}.leases WHERE name LIKE 'process %%')"
 
 _ROOT = Path(__file__).parents[2]
 
@@ -59,6 +62,41 @@ def syncing(
         thread.join()
     if failures:
         raise failures[0]
+
+
+@contextmanager
+def at_work(sides: Sides) -> Iterator[None]:
+    """Let a sync process run while the block runs, which begins when the process has its lease."""
+    with syncing(sides) as sync:
+        wait_until(lambda: sync.stop.is_set() or sides.value(_AT_WORK))
+        yield
+
+
+@contextmanager
+def writing(*works: Callable[[], object]) -> Iterator[None]:
+    """Repeat works, each in a thread, while the block runs."""
+    stop = threading.Event()
+
+    def repeat(work: Callable[[], object]) -> None:
+        while not stop.wait(0.05):
+            work()
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        running = [threads.submit(repeat, work) for work in works]
+        try:
+            yield
+        finally:
+            stop.set()
+        for one in running:
+            one.result()
+
+
+def quiet(sides: Sides) -> None:
+    """Wait until all that was written is applied."""
+    moment = sides.value("SELECT clock_timestamp() + interval '1 second'")
+    read = "SELECT bool_and(caught_up_at > %(moment)s) FROM {state}.shards WHERE NOT finished"
+    waiting = "SELECT count(*) FROM {state}.marks WHERE reason IS NULL"
+    wait_until(lambda: sides.value(read, moment=moment) and not sides.fresh() and not sides.value(waiting))
 
 
 def forget_leases(sides: Sides) -> None:

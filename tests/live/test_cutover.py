@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
@@ -16,7 +15,6 @@ from actingweb.migration.cli import live_switch
 from actingweb.migration.cli.live import Session
 from actingweb.migration.cli.live_switch import Commands
 from actingweb.migration.cli.options import PostgresFlags
-from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import ExitCode, SourceError, UsageError
 from actingweb.migration.live.cutover import Cutover, CutoverError, DifferencesError, Options, side_after
 from actingweb.migration.live.finish import finish
@@ -228,18 +226,18 @@ def test_the_commands(synced: Sides, tmp_path: Path) -> None:
     write("postgresql", "on PostgreSQL")
     notes.write_text("")
     # Nobody has to wait after the last share.
-    outcome = live_switch.switch(session, commands, back=False, quick=False, max_dirty=100, timeout=60)
+    outcome = live_switch.switch(session, commands, live_switch.Switching(False, 100, 60), None, back=False)
     assert outcome.facts["pause"] == 0.0
     assert notes.read_text().split() == ["flip"]
     assert owners(synced) == (FLIPPED, EVERYTHING, None)
     until_safe(synced)
     # The comparison made before will do.
-    live_switch.switch(session, commands, back=True, quick=True, max_dirty=100, timeout=60)
+    live_switch.switch(session, commands, live_switch.Switching(True, 100, 60), None, back=True)
     assert read("dynamodb") == {"on PostgreSQL"}
     # Actors may move one by one again.
     live_switch.move_share(session, Decimal(10), commands, 60)
     assert owners(synced) == (SYNCING, boundary_of(Decimal(10)), None)
-    live_switch.switch(session, commands, back=True, quick=False, max_dirty=100, timeout=60)
+    live_switch.switch(session, commands, live_switch.Switching(False, 100, 60), None, back=True)
     assert owners(synced) == (ROLLED_BACK, 0, None)
 
 
@@ -261,20 +259,6 @@ def test_without_marker_items(synced: Sides) -> None:
     assert cutover.run().pause >= 2
     assert read("postgresql") == {"last"}
     assert synced.value("SELECT count(*) FROM {state}.shards WHERE marker IS NOT NULL") == before == 0
-
-
-def test_a_difference_that_sync_has_not_come_to_counts(loaded: Sides) -> None:
-    prepare(loaded)
-    session = Session(PostgresFlags())
-    with syncing(loaded):
-        until_safe(loaded)
-    # No record will tell, and nobody reads.
-    loaded.select("UPDATE {schema}.properties SET value = 'wrong' RETURNING 1")
-    comparison = live_switch.comparison(session)
-    comparison.timeout = comparison.grace = 0.5
-    result = comparison.run()
-    assert (result.left, result.unsettled) == (0, len(ACTOR_IDS))
-    assert live_switch._different(result) == len(ACTOR_IDS)
 
 
 def finish_now(sides: Sides, **options: Any) -> list[str]:
@@ -366,21 +350,6 @@ def test_from_postgresql_the_cutover_goes_to_dynamodb(
         assert read("postgresql") == {"2"}
 
 
-def test_rejects_are_accepted_by_name(synced: Sides, tmp_path: Path) -> None:
-    # A row without an actor.
-    synced.put(PROPERTIES, {"id": "nobody", "name": "orphan", "value": "v"})
-    wait_until(lambda: status_of(synced).gate(0).reasons == ("1 rows were rejected and are not accepted by name",))
-    session, report, dynamodb = Session(PostgresFlags()), tmp_path / "report", DynamoDBFlags(None, None, None, 2, None)
-    assert live_switch.compare_sides(session, dynamodb, report, (), repair=False).exit_code is ExitCode.REJECTS
-    (line,) = report.read_text().splitlines()
-    assert json.loads(line)["key"] == {"id": "nobody", "name": "orphan"}
-    assert live_switch.compare_sides(session, dynamodb, report, (report,), repair=False).exit_code is ExitCode.OK
-    assert status_of(synced).gate(0).is_open
-    report.write_text("nonsense\n")
-    with pytest.raises(UsageError, match="report, line 1: this is not a JSON object"):
-        live_switch.compare_sides(session, dynamodb, report, (report,), repair=False)
-
-
 def test_a_conflict_that_stops(loaded: Sides) -> None:
     place = {"region": loaded.environment["AWS_DEFAULT_REGION"], "endpoint": loaded.environment["AWS_DB_HOST"]}
     loaded.prepare(on_conflict="stop", **place)
@@ -394,8 +363,6 @@ def test_a_conflict_that_stops(loaded: Sides) -> None:
         wait_until(lambda: status_of(loaded).gate(0).reasons == (reason,))
         with pytest.raises(CutoverError, match=reason):
             Operator(loaded).cutover().run()
-        comparison = live_switch.comparison(session)
-        comparison.grace = 0.5
-        assert comparison.run(repair=True).repaired == 1
+        assert session.comparison(grace=0.5).run(repair=True).found.repaired == 1
         assert status_of(loaded).gate(0).is_open
         assert read("postgresql") == read("dynamodb") == {"0"}

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from actingweb.migration.cli import live_switch
 from actingweb.migration.cli.live import Session
 from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.errors import ExitCode
@@ -131,8 +130,8 @@ def test_there_and_back(sides: Sides, postgres_tables: PostgresTables, set_env: 
             writes()
             application.hold()
             wait_until(lambda: status_of(sides).gate(0).is_open)
-            result = live_switch.comparison(Session(PostgresFlags())).run()
-            assert (result.left, result.unsettled, result.rejected) == (0, 0, 0)
+            result = Session(PostgresFlags()).comparison().run()
+            assert (result.left, result.unsettled, result.found.rejected) == (0, 0, 0)
         lost = {
             name: [ledger.lost(backend) for ledger in application.ledgers]
             for name, backend in application.backends.items()

@@ -15,7 +15,7 @@ import pytest
 
 from actingweb import db
 from actingweb.migration.cli.live import Session, finish_migration, prepare_migration, prepare_way_back
-from actingweb.migration.cli.live_switch import Commands, move_share, switch
+from actingweb.migration.cli.live_switch import Commands, Switching, move_share, switch
 from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.cli.plan import plan
 from actingweb.migration.cli.sources import DynamoDBFlags
@@ -132,7 +132,7 @@ def test_the_way_to_postgresql(sides: Sides, proxy: SpoilingProxy, ddb: DynamoDB
     session = Session(FLAGS)
     write("dynamodb", "first")
     with first_table_of_claims(ddb, sides.prefix):
-        assert sent(proxy, lambda: plan(SOURCE, FLAGS, 10, writes=True, as_json=True)) == allowed_by("plan")
+        assert sent(proxy, lambda: plan(SOURCE, FLAGS, 10, None, writes=True, as_json=True)) == allowed_by("plan")
         prepared = sent(proxy, lambda: prepare_migration(SOURCE, FLAGS, enable_streams=True))
         moved = sent(proxy, lambda: move(session))
         ended = sent(proxy, lambda: finish_migration(None, FLAGS, disable_streams=True, confirmed=False))
@@ -151,8 +151,8 @@ def move(session: Session) -> None:
         change(session, *CHANGES)
         wait_for(session, _is_quiet)
         change(session, "DELETE FROM {schema}.actors WHERE id <> 'third'")
-        switch(session, COMMANDS, back=False, quick=False, max_dirty=1000, timeout=PATIENCE)
-        switch(session, COMMANDS, back=True, quick=True, max_dirty=1000, timeout=PATIENCE)
+        switch(session, COMMANDS, Switching(False, 1000, PATIENCE), None, back=False)
+        switch(session, COMMANDS, Switching(True, 1000, PATIENCE), None, back=True)
 
 
 def change(session: Session, *statements: LiteralString) -> None:

@@ -85,7 +85,7 @@ def safe(state: State) -> Iterator[State]:
         (
             "INSERT INTO {state}.gaps (table_name, reason) VALUES ('actors', 'trimmed')",
             "UPDATE {state}.gaps SET closed_at = now()",
-            "changes of actors may be missing: run `migrate validate --live --repair`",
+            "changes of actors may be missing: run `migrate validate --source dynamodb --repair`",
         ),
         (
             "INSERT INTO {state}.conflicts (table_name, hash, range, owner) VALUES ('actors', 'a', '', 'dynamodb')",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from actingweb.db.registry import Backend
@@ -14,10 +14,19 @@ _TYPE = "urn:actingweb:example"
 class Workload:
     """Changes what a few actors have. Each step is one call of the library."""
 
-    def __init__(self, backend: Backend, seed: int, actors: int = 8) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        seed: int,
+        actors: int = 8,
+        *,
+        ids: Sequence[str] = (),
+        system_ids: Sequence[str] = ("_actingweb_system",),
+    ) -> None:
         self._backend = backend
         self._random = random.Random(seed)
-        self._ids = [f"actor{seed}-{number}" for number in range(actors)]
+        self._ids = list(ids) or [f"actor{seed}-{number}" for number in range(actors)]
+        self._system_ids = system_ids
         self._steps: list[Callable[[str], object]] = [
             self._create,
             self._modify,
@@ -102,7 +111,7 @@ class Workload:
             self._backend.DbProperty.DbProperty().set(actor_id, name, None)
 
     def _set_attribute(self, actor_id: str) -> None:
-        ids = [actor_id, "_actingweb_system"]
+        ids = [actor_id, *self._system_ids]
         bucket, name = self._random.choice(["b", "b:c"]), self._random.choice(["c:n", f"n{self._number()}"])
         if (bucket, name) == ("b", "c:n"):
             return

@@ -49,7 +49,9 @@ class _MeterColumn(ProgressColumn):
 class Display:
     """A progress line on a terminal; elsewhere a plain line now and then, so that a log shows that work goes on."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, *, lines: bool = True) -> None:
+        """Without `lines`, the command prints its own."""
+        self._lines = lines
         self._meter = Meter(command)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -66,7 +68,7 @@ class Display:
     def shown(self) -> Iterator["Display"]:
         """Show the line during the `with` block, on a terminal once rows are reported, and leave it on the screen."""
         ended = Event()
-        if self._progress.disable:
+        if self._progress.disable and self._lines:
             Thread(target=self._print_lines, args=(ended,), daemon=True).start()
         try:
             yield self

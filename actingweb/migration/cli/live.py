@@ -6,33 +6,40 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from threading import Event
+from typing import Any
 
 from actingweb.db.settings import Settings
+from actingweb.migration.batches import Batch
 from actingweb.migration.cli.live_display import LiveDisplay, table_rows
 from actingweb.migration.cli.options import PostgresFlags, read_settings, target_of
 from actingweb.migration.cli.results import Outcome
 from actingweb.migration.cli.serve import Monitor, address_of, serving
 from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import ExitCode, MigrationError
+from actingweb.migration.live.compare import LiveComparison
 from actingweb.migration.live.dynamodb import DynamoDB
 from actingweb.migration.live.finish import finish
 from actingweb.migration.live.prepare import Preparation, prepare
-from actingweb.migration.live.state import State
+from actingweb.migration.live.rejects import LiveReject, read_rejects
+from actingweb.migration.live.state import State, StateError
 from actingweb.migration.live.status import Status, read_status
 from actingweb.migration.live.sync import Sync, Workers
 from actingweb.migration.live.way_back import WayBack, prepare_from_postgresql
+from actingweb.migration.mapping import TableMapping
 from actingweb.migration.source.endpoint import Endpoint, RetryLimits
+from actingweb.migration.source.scan import DynamoDBSource
 from actingweb.migration.target.connection import target_errors
 
 __all__ = [
     "Session",
     "finish_migration",
+    "live_session",
     "prepare_migration",
     "prepare_way_back",
     "say",
@@ -42,6 +49,7 @@ __all__ = [
 ]
 
 _REQUESTS_AT_ONCE = 32
+_SEGMENTS = 4
 # The engine itself repeats what fails; a request that hangs longer would hide that from the status.
 _RETRY_LIMITS = RetryLimits(throttled=60.0, failed=10.0)
 _REFRESH_SECONDS = 1.0
@@ -78,10 +86,32 @@ class Session:
             user = str(os.getuid())
         return f"{user}@{socket.gethostname()}"
 
+    def comparison(self, source: DynamoDBFlags | None = None, **options: Any) -> LiveComparison:
+        """Return the comparison of both sides. Raise `StateError` if there is no migration.
+
+        `source` says how to read DynamoDB; `options` are those of the comparison.
+        """
+        with closing(self.state.connect()) as connection, target_errors():
+            migration = self.state.read(connection)
+        segments, rcu = (_SEGMENTS, None) if source is None else (source.segments, source.rcu)
+        tables = DynamoDBSource(migration.prefix, migration.region, migration.endpoint, self.profile, segments, rcu)
+
+        def items_of(mapping: TableMapping) -> Iterable[Batch] | None:
+            return tables.batches(mapping, lambda _: None, lambda _: False) if mapping in tables.mappings else None
+
+        names = migration.indexed_properties
+        return LiveComparison(self.state, self.requests(), self.state.connect, items_of, names, **options)
+
     def status(self) -> Status:
         """Return the status. Raise `StateError` if there is no migration, `TargetError`."""
         with closing(self.state.connect()) as connection, target_errors():
             return read_status(self.state, connection)
+
+    def rejects(self) -> list[LiveReject]:
+        """Return all rejects. Raise `StateError` if there is no migration, `TargetError`."""
+        with closing(self.state.connect()) as connection, target_errors():
+            self.state.read(connection)
+            return list(read_rejects(self.state, connection))
 
     def requests(self, stop: Event | None = None) -> DynamoDB:
         """Return the requests to the tables that `prepare` has stored. Raise `StateError` if there is no migration."""
@@ -93,6 +123,19 @@ class Session:
         """Return the requests to an endpoint."""
         endpoint = Endpoint(region, host, self.profile, _REQUESTS_AT_ONCE, _RETRY_LIMITS)
         return DynamoDB(endpoint, stop or Event())
+
+
+def live_session(settings: Settings, flags: PostgresFlags, source: DynamoDBFlags) -> Session | None:
+    """Return the session of the live migration from these tables into this schema; None if there is none."""
+    session = Session(flags, source.profile)
+    try:
+        state = session.state
+    except StateError:
+        return None
+    with closing(state.connect()) as connection, target_errors():
+        migration = state.read(connection) if state.exists(connection) else None
+    prefix = settings.aws_db_prefix if source.prefix is None else source.prefix
+    return session if migration is not None and migration.prefix == prefix else None
 
 
 def prepare_migration(

@@ -1,38 +1,31 @@
 """The commands that change owners, `share`, `cutover` and `rollback`, and the comparison of both sides."""
 
 import sys
-from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from actingweb.migration.batches import Batch
-from actingweb.migration.cli.display import Rows
 from actingweb.migration.cli.live import Session, say
 from actingweb.migration.cli.live_display import table_rows
 from actingweb.migration.cli.results import Outcome
-from actingweb.migration.cli.sources import DynamoDBFlags
-from actingweb.migration.errors import ExitCode, UsageError
-from actingweb.migration.live.compare import LiveComparison, LiveResult
+from actingweb.migration.cli.switch_page import page_of
+from actingweb.migration.errors import ExitCode, MigrationError, UsageError
 from actingweb.migration.live.cutover import SHARES, Cutover, CutoverError, Options, run_command, side_after, wait_for
 from actingweb.migration.live.ownership import boundary_of, percent_of
-from actingweb.migration.live.rejects import accept, key_line, read_keys, rejects
 from actingweb.migration.live.share import Share
 from actingweb.migration.live.state import ROLLED_BACK, SYNCING
 from actingweb.migration.live.status import Status
 from actingweb.migration.live.tables import SourceTables
 from actingweb.migration.live.way_back import open_way_back
-from actingweb.migration.mapping import TableMapping
-from actingweb.migration.source.scan import DynamoDBSource
+from actingweb.migration.report_html import require_html, write_page
 from actingweb.migration.target.connection import target_errors
 
 __all__ = [
     "Commands",
+    "Switching",
     "abort_share",
     "abort_switch",
-    "compare_sides",
-    "comparison",
     "move_share",
     "nginx_split",
     "open_triggers",
@@ -162,17 +155,22 @@ def open_triggers(session: Session) -> None:
         open_way_back(session.state, connection, tables, use_lookup_table, say)
 
 
-def switch(
-    session: Session,
-    commands: Commands,
-    *,
-    back: bool,
-    quick: bool,
-    max_dirty: int,
-    timeout: float,
-    quiet_seconds: float | None = None,
-) -> Outcome:
-    """Cut over to the other side or, with `back`, roll back to the one that the migration comes from."""
+@dataclass(frozen=True)
+class Switching:
+    """How to switch, see `Options`; a `quick` switch does not compare."""
+
+    quick: bool
+    max_dirty: int
+    timeout: float
+    quiet_seconds: float | None = None
+
+
+def switch(session: Session, commands: Commands, how: Switching, report: Path | None, *, back: bool) -> Outcome:
+    """Cut over to the other side or, with `back`, roll back to the one that the migration comes from.
+
+    Write a page about it, also if that fails, if `report` names one.
+    """
+    require_html(report)
     migration = session.status().migration
     side = side_after(migration, back=back)
     before, after = percent_of(migration.boundary), SHARES[side]
@@ -183,14 +181,28 @@ def switch(
         fence=lambda: commands.stop_writes("stop the application", nginx_split(before, after)),
         open_fence=commands.start_again,
         flip=lambda: commands.start(start, nginx_split(after, after)),
-        compare=None if quick else lambda: _different(comparison(session).run()),
-        max_dirty=max_dirty,
-        quiet_seconds=quiet_seconds,
-        timeout=timeout,
+        compare=None if how.quick else lambda: session.comparison().run().left,
+        max_dirty=how.max_dirty,
+        quiet_seconds=how.quiet_seconds,
+        timeout=how.timeout,
     )
-    result = _cutover(session, options).run()
-    notes = (f"writes were stopped for {result.pause:.1f} s",) if result.steps else ()
-    return Outcome(ExitCode.OK, table_rows(session.status()), {"pause": result.pause, "steps": result.steps}, notes)
+    cutover = _cutover(session, options)
+    try:
+        result = cutover.run()
+    except MigrationError as error:
+        _write_page(session, report, cutover, failure=str(error))
+        raise
+    notes = [f"writes were stopped for {result.pause:.1f} s"] if result.steps else []
+    _write_page(session, report, cutover, verdict="; ".join(["made", *notes]))
+    notes += [] if report is None else [f"the page to hand on is {report}"]
+    facts = {"pause": result.pause, "steps": result.steps}
+    return Outcome(ExitCode.OK, table_rows(session.status()), facts, tuple(notes))
+
+
+def _write_page(session: Session, report: Path | None, cutover: Cutover, failure: str = "", verdict: str = "") -> None:
+    if report is not None:
+        status, rejects, back = session.status(), session.rejects(), cutover.options.back
+        write_page(report, page_of(status, rejects, cutover.steps, back=back, failure=failure, verdict=verdict))
 
 
 def abort_switch(session: Session, commands: Commands, *, back: bool) -> Outcome:
@@ -202,72 +214,6 @@ def abort_switch(session: Session, commands: Commands, *, back: bool) -> Outcome
 
 def _cutover(session: Session, options: Options) -> Cutover:
     return Cutover(session.state, session.requests(), session.state.connect, options, session.by, say)
-
-
-def _different(result: LiveResult) -> int:
-    """Return how many rows differ, or may differ as sync has not come to them."""
-    return result.left + result.unsettled
-
-
-def comparison(session: Session, segments: int = 4, rcu: float | None = None) -> LiveComparison:
-    """Return the comparison of both sides of a migration. Raise `StateError` if there is none."""
-    with closing(session.state.connect()) as connection, target_errors():
-        migration = session.state.read(connection)
-    source = DynamoDBSource(migration.prefix, migration.region, migration.endpoint, session.profile, segments, rcu)
-
-    def items_of(mapping: TableMapping) -> Iterable[Batch] | None:
-        return source.batches(mapping, lambda _: None, lambda _: False) if mapping in source.mappings else None
-
-    names = migration.indexed_properties
-    return LiveComparison(session.state, session.requests(), session.state.connect, items_of, names)
-
-
-def compare_sides(
-    session: Session, source: DynamoDBFlags, report: Path, accepted: Sequence[Path], *, repair: bool
-) -> Outcome:
-    """Compare both sides while they are in use, and let `sync` repair what differs if that is asked for.
-
-    The keys of what differs, and of what is rejected, are written to the `report`, if there are any.
-    """
-    keys = [key for path in accepted for key in read_keys(path)]
-    with closing(session.state.connect()) as connection, target_errors():
-        session.state.read(connection)
-        accept(session.state, connection, keys)
-    result = comparison(session, source.segments, source.rcu).run(repair=repair)
-    rows: Rows = [
-        {
-            "table": table,
-            "DynamoDB": "" if counts[0] is None else counts[0],
-            "PostgreSQL": "" if counts[1] is None else counts[1],
-            "differences": sum(key.table == table for key in result.differences),
-        }
-        for table, counts in result.rows.items()
-    ]
-    facts = {name: getattr(result, name) for name in ("repaired", "rejected", "accepted", "unsettled", "left")}
-    notes = [*_lines(result), *_reported(session, result, report)]
-    code = ExitCode.DIFFERENCES if _different(result) else ExitCode.REJECTS if result.rejected else ExitCode.OK
-    return Outcome(code, rows, facts, tuple(notes))
-
-
-def _reported(session: Session, result: LiveResult, report: Path) -> list[str]:
-    """Write the report; return what to tell of it."""
-    with closing(session.state.connect()) as connection, target_errors():
-        lines = [key_line(key, f"rejected: {reason}") for key, reason in rejects(session.state, connection)]
-    lines += [key_line(key, "different") for key in result.differences if result.left]
-    if not lines:
-        return []
-    report.write_text("".join(lines), encoding="utf-8")
-    return [f"{report} has the keys of what is rejected or different"]
-
-
-def _lines(result: LiveResult) -> list[str]:
-    lines = [f"{len(result.differences):,} differences, of which {result.repaired:,} were repaired"]
-    lines += [f"{key.table} {key.hash} {key.range}".rstrip() for key in result.differences[:20]]
-    if result.rejected or result.accepted:
-        lines.append(f"{result.rejected:,} rows are rejected, {result.accepted:,} more are accepted by name")
-    if result.unsettled:
-        lines.append(f"{result.unsettled:,} rows changed all the time: compare again")
-    return lines
 
 
 def _ask(question: str) -> None:

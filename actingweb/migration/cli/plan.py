@@ -2,25 +2,34 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from actingweb.db.settings import Settings
 from actingweb.migration.cli.display import Rows
 from actingweb.migration.cli.findings_printer import FindingsPrinter
 from actingweb.migration.cli.options import PostgresFlags, read_settings, target_of
+from actingweb.migration.cli.plan_page import page_of
 from actingweb.migration.cli.results import Outcome
 from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import SourceError, TargetError, UsageError
 from actingweb.migration.findings import Finding, exit_code, stopper
 from actingweb.migration.plan import sample, source, target
 from actingweb.migration.plan.facts import TableFacts, duration
+from actingweb.migration.report_html import require_html, write_page
 
 __all__ = ["plan"]
 
 _MIB = 1024 * 1024
 
 
-def plan(dynamodb: DynamoDBFlags, postgresql: PostgresFlags, rows: int, *, writes: bool, as_json: bool) -> Outcome:
-    """Examine both sides, print the findings unless `as_json`, and return them with the estimates."""
+def plan(
+    dynamodb: DynamoDBFlags, postgresql: PostgresFlags, rows: int, report: Path | None, *, writes: bool, as_json: bool
+) -> Outcome:
+    """Examine both sides, print the findings unless `as_json`, and return them with the estimates.
+
+    Write them as a page too, if there is to be a `report`.
+    """
+    require_html(report)
     settings = read_settings()
     tables: dict[str, TableFacts] = {}
     printer, findings = FindingsPrinter(), list[Finding]()
@@ -35,7 +44,11 @@ def plan(dynamodb: DynamoDBFlags, postgresql: PostgresFlags, rows: int, *, write
         "findings": [found.asdict() for found in findings],
         "tables": {name: asdict(table) | {"read_units": round(table.read_units, 1)} for name, table in tables.items()},
     }
-    return Outcome(exit_code(findings), _rows(tables, dynamodb.rcu), facts, tuple(_estimate(tables, dynamodb.rcu)))
+    counts, notes = _rows(tables, dynamodb.rcu), list(_estimate(tables, dynamodb.rcu))
+    if report is not None:
+        write_page(report, page_of(findings, counts, notes))
+        notes.append(f"the page to hand on is {report}")
+    return Outcome(exit_code(findings), counts, facts, tuple(notes))
 
 
 def _findings(

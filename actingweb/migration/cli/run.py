@@ -22,15 +22,20 @@ class _TerminatedError(KeyboardInterrupt):
     """SIGTERM, which stops a command as Ctrl-C does."""
 
 
-def run(command: str, action: Callable[[Display], Outcome], as_json: bool, log_level: str) -> NoReturn:
-    """Run `action`, print its summary, or one line with its error, and exit with its exit code."""
+def run(
+    command: str, action: Callable[[Display], Outcome], as_json: bool, log_level: str, *, lines: bool = True
+) -> NoReturn:
+    """Run `action`, print its summary, or one line with its error, and exit with its exit code.
+
+    Without a terminal, print a line now and then; without `lines`, the action prints its own.
+    """
     set_up_log(log_level)
     for number in _STOPPING:
         signal.signal(number, _interrupt)
     started = time.monotonic()
     failure, outcome = "", None
     try:
-        with Display(command).shown() as display:
+        with Display(command, lines=lines).shown() as display:
             outcome = action(display)
         code = outcome.exit_code
     except MigrationError as error:

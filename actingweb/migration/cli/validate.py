@@ -9,6 +9,7 @@ from pathlib import Path
 from actingweb.db.settings import Settings
 from actingweb.migration.batches import Batch
 from actingweb.migration.cli.display import Display, Rows
+from actingweb.migration.cli.live import Session, live_session
 from actingweb.migration.cli.options import PostgresFlags, read_settings, target_of
 from actingweb.migration.cli.results import NO_CLAIMS, Outcome, unknown_attributes
 from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags, tables_of
@@ -18,7 +19,7 @@ from actingweb.migration.jobs import validate as job
 from actingweb.migration.jobs.differences import Difference, ValidationResult
 from actingweb.migration.jobs.known_rows import AcceptedRows
 from actingweb.migration.mapping import TableMapping
-from actingweb.migration.report_html import is_html, write_page
+from actingweb.migration.report_html import Level, is_html, write_page
 from actingweb.migration.source.export_dir import ExportedTables
 from actingweb.migration.source.scan import DynamoDBSource
 
@@ -83,13 +84,11 @@ def validate(
     settings = read_settings()
     if repair_flags.delete_extra and not repair_flags.repair:
         raise UsageError("--delete-extra is a part of --repair: add that")
-    if source is None and files is not None:
-        source_of, tables, place = _documents(files.source(settings), display), files.tables, str(files.directory)
-    elif source is not None and files is None:
-        live = source.source(settings)
-        source_of, tables, place = _items(live, display), source.tables, f"DynamoDB at {live.endpoint.address}"
-    else:
+    if (source is None) == (files is None):
         raise UsageError("name either --input-dir or --source dynamodb")
+    if source is not None and (session := live_session(settings, flags, source)) is not None:
+        return _validate_live(session, source, report_flags, repair_flags, display)
+    source_of, tables, place = _compared(settings, files, source, display)
     target = target_of(settings, flags)
     options = report_flags.options(settings, None if files is None else files.directory / "rejects")
     options = replace(options, tables=tables_of(tables), **vars(repair_flags))
@@ -97,6 +96,50 @@ def validate(
     if is_html(report_flags.report):
         write_page(report_flags.report, page_of(result, place, **vars(repair_flags)))
     return _outcome(result, report_flags, repair_flags)
+
+
+def _compared(
+    settings: Settings, files: FilesFlags | None, source: DynamoDBFlags | None, display: Display
+) -> tuple[job.SourceOf, str | None, str]:
+    """Return what PostgreSQL is compared with, the names of the tables, and where that is."""
+    if files is not None:
+        return _documents(files.source(settings), display), files.tables, str(files.directory)
+    assert source is not None
+    live = source.source(settings)
+    return _items(live, display), source.tables, f"DynamoDB at {live.endpoint.address}"
+
+
+def _validate_live(
+    session: Session, source: DynamoDBFlags, report_flags: ReportFlags, repair_flags: RepairFlags, display: Display
+) -> Outcome:
+    """Compare both sides of a live migration while they are in use, and let `sync` repair what differs."""
+    given = {
+        "--tables": source.tables,
+        "--show-values": report_flags.show_values,
+        "--rejects-dir": report_flags.rejects,
+    }
+    for name in (name for name, value in given.items() if value):
+        raise UsageError(f"{name}: this cannot be used while a live migration exists")
+    tables = source.source(session.settings)
+    display.expect({mapping.name: tables.estimate(mapping) for mapping in tables.mappings})
+    options = {"report": report_flags.differences, "limit": report_flags.limit, "on_rows": display.reached}
+    accepted = AcceptedRows(tuple(report_flags.accepted))
+    result = session.comparison(source, accepted=accepted, **options).run(**vars(repair_flags))
+    if is_html(report_flags.report):
+        page = page_of(result.found, "DynamoDB, both sides in use", **vars(repair_flags))
+        if result.unsettled:
+            page = replace(page, level=Level.STOP, verdict=f"{page.verdict}; {_unsettled(result.unsettled)}")
+        write_page(report_flags.report, page)
+    outcome = _outcome(result.found, report_flags, repair_flags)
+    if not result.unsettled:
+        return outcome
+    facts = {**outcome.facts, "unsettled": result.unsettled}
+    warnings = (*outcome.warnings, _unsettled(result.unsettled))
+    return replace(outcome, exit_code=ExitCode.DIFFERENCES, facts=facts, warnings=warnings)
+
+
+def _unsettled(count: int) -> str:
+    return f"{count:,} rows could not be judged, as changes of them were under way all the time: validate again"
 
 
 def _documents(files: ExportedTables, display: Display) -> job.SourceOf:

@@ -19,6 +19,7 @@ __all__ = ["EXPECTED_LOOK_UPS", "Comparison"]
 EXPECTED_LOOK_UPS = sql.Identifier("pg_temp", "expected_look_ups")
 """The temporary table of the look-ups that the source has: `lookup_key`, `property_name` and `actor_id`."""
 
+_WITHOUT_CLAIM = "no claim names its actor"
 _ROWS_AT_ONCE = 1000
 _ROWS_WITH_VALUES_AT_ONCE = 10
 
@@ -69,6 +70,12 @@ WHERE expected.actor_id IS DISTINCT FROM stored.actor_id AND (
     (expected.actor_id IS NOT NULL AND stored.actor_id IS NOT NULL)
     OR COALESCE(expected.property_name, stored.property_name) <> ALL(%(names)s)
 )
+"""
+# A claim without a stored row is reported above if its actor has the value; otherwise nobody is found by it.
+_NOT_CLAIMED = """
+SELECT lookup_key, stored.property_name, stored.actor_id, claim.actor_id, stored.actor_id
+FROM {schema}.property_lookup AS stored LEFT JOIN {claims} AS claim USING (lookup_key)
+WHERE claim.actor_id IS DISTINCT FROM stored.actor_id
 """
 _CREATE_WAITING = "CREATE TEMP TABLE waiting_claims (lookup_key text, accepted boolean) ON COMMIT DROP"
 _COPY_WAITING = "COPY pg_temp.waiting_claims FROM STDIN"
@@ -124,6 +131,15 @@ class Comparison:
             for statement, reason in found:
                 query = self.target.sql(statement, lookup_key=LOOKUP_KEY, expected=EXPECTED_LOOK_UPS)
                 self._add_look_ups(query, names, reason)
+
+    def claimed(self, claims: Staging) -> None:
+        """Report look-up rows whose actor the table of claims does not name."""
+        with self.connection.transaction():
+            for rows in self._chunks(self.target.sql(_NOT_CLAIMED, claims=claims.name)):
+                for lookup_key, name, actor_id, *values in rows:
+                    key = {"lookup_key": lookup_key, "property_name": name, "actor_id": actor_id}
+                    found = (values[0], values[1])
+                    self.report.add(Difference(LOOK_UPS, Kind.LOOK_UP, key, reason=_WITHOUT_CLAIM, values=found))
 
     def _store_waiting(self, keys: Iterable[tuple[str, bool]]) -> None:
         self.connection.execute(_CREATE_WAITING)

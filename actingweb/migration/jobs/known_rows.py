@@ -125,6 +125,16 @@ class AcceptedRows:
         for _, fields in self._lines(LOOK_UPS):
             yield fields["key"]["lookup_key"]
 
+    def named(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Yield the place, the table and the key of each line: that of its document if it has one.
+
+        Raise `UsageError` for a file that cannot be read, or a line of it that names no row.
+        """
+        for table in (*_NAMES, LOOK_UPS):
+            for place, fields in self._lines(table):
+                document = fields.get("document", fields.get("key"))
+                yield place, table, document if isinstance(document, dict) else fields.get("key") or {}
+
     def check(self) -> None:
         """Raise `UsageError` if a file cannot be read, or a line of it names no row."""
         for mapping in ALL if self.paths else ():

@@ -13,7 +13,7 @@ from psycopg import IsolationLevel, sql
 
 from actingweb.db.postgresql.session import prepare_session
 from actingweb.migration.batches import Batch, Reject
-from actingweb.migration.documents import digest_of, key_of
+from actingweb.migration.documents import content_of, digest_of, key_of
 from actingweb.migration.errors import UsageError
 from actingweb.migration.jobs.comparison import EXPECTED_LOOK_UPS, Comparison
 from actingweb.migration.jobs.differences import Difference, Kind, Report, TableResult, Tally, ValidationResult
@@ -21,7 +21,17 @@ from actingweb.migration.jobs.known_rows import AcceptedRows, Known, rejected_di
 from actingweb.migration.jobs.overlap import overlap
 from actingweb.migration.jobs.repair import Repair
 from actingweb.migration.jobs.row_parts import is_owned
-from actingweb.migration.mapping import ACTORS, ALL, CLAIMS, LOOK_UPS, MAPPINGS, PROPERTIES, TableMapping, Tables
+from actingweb.migration.mapping import (
+    ACTORS,
+    ALL,
+    CLAIMS,
+    CLAIMS_V2,
+    LOOK_UPS,
+    MAPPINGS,
+    PROPERTIES,
+    TableMapping,
+    Tables,
+)
 from actingweb.migration.rejects import RejectFile
 from actingweb.migration.rows import Conversion, convert
 from actingweb.migration.target.connection import Connection, Target, lift_timeouts, target_errors
@@ -61,6 +71,7 @@ class ValidationOptions:
         accepted: rows that are not to be moved.
         repair: make PostgreSQL equal: insert rows that are missing, update those that differ, correct look-up rows.
         delete_extra: when repairing, also delete rows that the source does not have.
+        claimed: also compare the look-up rows with the claims, which PostgreSQL's own rows must have too.
     """
 
     report: Path
@@ -72,6 +83,7 @@ class ValidationOptions:
     accepted: AcceptedRows = field(default_factory=AcceptedRows)
     repair: bool = False
     delete_extra: bool = False
+    claimed: bool = False
 
 
 def validate(target: Target, source_of: SourceOf, options: ValidationOptions, on_rows: OnRows) -> ValidationResult:
@@ -197,6 +209,8 @@ class _Run:
         """Compare the look-up rows with the properties and, if the source has claims, with its look-ups."""
         names, expected = self.options.indexed_properties, bool(self.claims)
         self._comparison.look_ups(names, self._waiting(), expected=expected)
+        if self.options.claimed and CLAIMS_V2 in self.claims:
+            self._comparison.claimed(Staging(self.target, self.connection, CLAIMS_V2))
         result = self.report.tables[LOOK_UPS]
         if self.options.repair and result.differences:
             self.expected.repair(adopted=expected)
@@ -281,6 +295,11 @@ def _corrected(documents: list[bytes], corrected: dict[str, bytes]) -> list[byte
 
 def _unreadable(mapping: TableMapping, reject: Reject) -> Difference:
     key = mapping.reported_key(key_of(mapping.record, reject.document))
+    composed = mapping.layout.composed
+    if composed and key.keys() < set(mapping.record.key):
+        # What identifies the item if it lacks the parts.
+        content = content_of(reject.document)
+        key |= {composed: content[composed]} if isinstance(content, dict) and composed in content else {}
     return Difference(mapping.name, Kind.UNREADABLE, key, reason=reject.reason)
 
 

@@ -1,50 +1,33 @@
 """The comparison of both sides while they are in use.
 
 All rows are compared as an offline validation does. What differs then may only be under way, so each such key is read
-again on both sides, until it is equal, is waiting to be applied, or is found to stay different.
+again on both sides, until it is equal, is a reject, or is found to stay different.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
-import psycopg
-
-from actingweb.db.dynamodb.items import Item
 from actingweb.migration.jobs import validate as job
-from actingweb.migration.live import dirty, marks
-from actingweb.migration.live import items as postgresql
-from actingweb.migration.live.conflicts import differ, digest
-from actingweb.migration.live.dynamodb import Requests, read_items
+from actingweb.migration.jobs.differences import Difference, Kind, Report, ValidationResult
+from actingweb.migration.jobs.known_rows import AcceptedRows
+from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
-from actingweb.migration.live.lookup_repair import LookUpRepair, NewNameError
-from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side, read_ownership
-from actingweb.migration.live.state import State
-from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, MAPPINGS
+from actingweb.migration.live.lookup_repair import Holder
+from actingweb.migration.live.rejects import identities
+from actingweb.migration.live.settling import Settling, Sight
+from actingweb.migration.live.state import FROM_POSTGRESQL, State, StateError
+from actingweb.migration.live.status import Status, read_status
+from actingweb.migration.mapping import CLAIMS, CLAIMS_V2, LOOK_UPS
 from actingweb.migration.target.connection import Connection, target_errors
 
 __all__ = ["LiveComparison", "LiveResult"]
 
-_KEYS_AT_ONCE = 100
-_POLL_SECONDS = 0.5
-
-_NOW = "SELECT clock_timestamp()"
-_TABLES = "SELECT name, dynamodb_table FROM {state}.tables WHERE present"
-# The moment up to which all shards of a table were read, as far as empty batches tell.
-_READ_UP_TO = """
-SELECT table_name, min(coalesce(caught_up_at, to_timestamp(0))) FROM {state}.shards WHERE NOT finished GROUP BY 1
-"""
-_WAITING = """
-SELECT table_name, hash, range, coalesce(reason, ''), accepted FROM {state}.{marks}
-WHERE (table_name, hash, range) IN (
-    SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[]))
-"""
 _STORE = """
 UPDATE {state}.tables SET compared_at = %(began)s, compared_differences = %(count)s WHERE name = %(table)s
 """
@@ -52,45 +35,36 @@ _CLOSE_GAPS = """
 UPDATE {state}.gaps SET closed_at = clock_timestamp()
 WHERE closed_at IS NULL AND noticed_at < %(began)s AND table_name = ANY(%(tables)s)
 """
+
+_NO_SYNC = "no `migrate sync` is running, without which changes under way cannot be told from differences: start it"
 # Both sides are equal there, whoever did it.
 _SETTLE_CONFLICTS = """
 UPDATE {state}.conflicts SET settled_at = clock_timestamp()
 WHERE settled_at IS NULL AND found_at < %(began)s AND (table_name, hash, range) NOT IN (
     SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[]))
 """
-_LOOK_UP = "SELECT actor_id FROM {schema}.property_lookup WHERE lookup_key = %(key)s"
+_NOT_SCANNED = "the scan of {} is not done: compare when it is"
+
+_REPEATED = frozenset({Kind.MISSING, Kind.EXTRA, Kind.DIFFERENT})
+"""The kinds that a look at both sides tells."""
 
 
-class _Waiting(NamedTuple):
-    """A mark of a key: the reason if it is of a reject, which may be accepted."""
-
-    reason: str
-    accepted: bool
-
-
-@dataclass
+@dataclass(frozen=True)
 class LiveResult:
     """What a comparison found.
 
     Attributes:
-        rows: the numbers of rows that were compared, by table: in DynamoDB and in PostgreSQL.
-        differences: the keys that stay different, those that were repaired among them.
-        repaired: how many of them were made equal.
-        rejected, accepted: how many rows one side cannot hold, and how many of these are accepted by name.
-        unsettled: keys that changed all the time that they were looked at.
+        found: the differences, as an offline validation returns them; rejects are among them.
+        unsettled: how many rows could not be judged, as they changed all the time or their stream was not read.
     """
 
-    rows: dict[str, tuple[int | None, int | None]] = field(default_factory=dict)
-    differences: list[RowKey] = field(default_factory=list)
-    repaired: int = 0
-    rejected: int = 0
-    accepted: int = 0
-    unsettled: int = 0
+    found: ValidationResult
+    unsettled: int
 
     @property
     def left(self) -> int:
-        """The number of differences that are left."""
-        return len(self.differences) - self.repaired
+        """The number of differences that were not repaired, and of rows that could not be judged."""
+        return self.found.differences - self.found.repaired + self.unsettled
 
 
 @dataclass
@@ -99,6 +73,9 @@ class LiveComparison:
 
     Attributes:
         source_of: returns all items of a table, as the offline validation takes them.
+        report: the file to which the differences are written; None for none.
+        limit: how many differences to return.
+        accepted: rows that are not to be moved, beside the rejects that are accepted already.
         grace: for how many seconds a key must stay different to count as a difference.
         timeout: for how many seconds keys are looked at again.
     """
@@ -108,204 +85,203 @@ class LiveComparison:
     connect: Callable[[], Connection]
     source_of: job.SourceOf
     indexed_properties: tuple[str, ...]
+    report: Path | None = None
+    limit: int = 20
+    accepted: AcceptedRows = field(default_factory=AcceptedRows)
     on_rows: job.OnRows = lambda _table, _rows: None
     grace: float = 5.0
     timeout: float = 300.0
 
-    def run(self, *, repair: bool = False) -> LiveResult:
-        """Compare all rows, and with `repair` mark what differs, so that `sync` makes it equal; wait for that."""
-        result = LiveResult()
-        with closing(self.connect()) as connection, target_errors():
-            ((began,),) = connection.execute(_NOW)
-            candidates = self._candidates(result)
-            settled = _Settling(self, connection)
-            self._settle(settled, candidates)
-            result.differences = sorted(settled.different)
-            result.rejected, result.accepted = settled.rejected, settled.accepted
-            result.unsettled = len(settled.unsettled)
-            if repair and result.differences:
-                self._mark(connection, result.differences)
-                again = _Settling(self, connection)
-                self._settle(again, set(result.differences))
-                result.repaired = len(result.differences) - len(again.different) - len(again.unsettled)
-            self._record(connection, result, settled.unsettled, began, repaired=repair)
-        return result
+    def run(self, *, repair: bool = False, delete_extra: bool = False) -> LiveResult:
+        """Compare all rows, and with `repair` mark what differs, so that `sync` makes it equal; wait for that.
 
-    def _candidates(self, result: LiveResult) -> set[RowKey]:
-        """Return the keys of rows that a comparison of all rows finds different."""
+        What the owner of a row has counts. Rows that the owner does not have stay, unless they are to be deleted.
+        """
+        accepted = identities(self.accepted)
         with TemporaryDirectory() as directory:
-            report = Path(directory) / "differences.ndjson"
-            options = job.ValidationOptions(report, self.indexed_properties, limit=0)
-            found = job.validate(self.state.target, self.source_of, options, self.on_rows)
-            result.rows = {name: (table.source, table.target) for name, table in found.tables.items()}
-            if not report.exists():
-                return set()
-            with report.open(encoding="utf-8") as lines:
-                keys = {key for line in lines if (key := _key_of(json.loads(line))) is not None}
-        return {key for key in keys if not is_marker(key)}
+            with closing(self.connect()) as connection, target_errors():
+                began = _checked(read_status(self.state, connection))
+            rows, candidates = self._candidates(Path(directory))
+            # A new connection: the old one would have been idle for as long as all rows take.
+            with closing(self.connect()) as connection, target_errors():
+                settled = self._settled(connection, candidates.keys)
+                settled.accept(accepted)
+                wrong = [
+                    key for key, found in settled.different.items() if repair and _can_mark(key, found, delete_extra)
+                ]
+                repaired = self._repair(settled, candidates.only(wrong))
+                self._record(connection, settled, {key: key in repaired for key in wrong}, began)
+            path = self.report or Path(directory) / "report.ndjson"
+            with Report(path, self.limit) as report:
+                report.tables |= rows.tables
+                _report(report, candidates, settled, repaired)
+        return LiveResult(replace(rows, first=report.first), len(settled.unsettled))
 
-    def _settle(self, settling: "_Settling", keys: set[RowKey]) -> None:
-        deadline = time.monotonic() + self.timeout
-        while keys and time.monotonic() < deadline:
-            ordered = sorted(keys)
-            for start in range(0, len(ordered), _KEYS_AT_ONCE):
-                keys -= settling.look_at(ordered[start : start + _KEYS_AT_ONCE])
-            if keys:
-                time.sleep(_POLL_SECONDS)
-        settling.unsettled = keys
+    def _candidates(self, directory: Path) -> tuple[ValidationResult, "_Candidates"]:
+        """Return the numbers of rows, and what a comparison of all rows finds different."""
+        path = directory / "candidates.ndjson"
+        options = job.ValidationOptions(path, self.indexed_properties, limit=0, claimed=self._has_moved)
+        found = job.validate(self.state.target, self.source_of, options, self.on_rows)
+        candidates = _Candidates()
+        if path.exists():
+            with path.open(encoding="utf-8") as lines:
+                for line in lines:
+                    candidates.add(_difference(json.loads(line)))
+        tables = {name: replace(table, kinds={}, rejected=0) for name, table in found.tables.items()}
+        return replace(found, tables=tables), candidates
 
-    def _mark(self, connection: Connection, keys: Sequence[RowKey]) -> None:
-        """Let the appliers make keys equal, each on the side that does not own it."""
-        with connection.transaction():
-            ownership = read_ownership(self.state, connection)
-            sides: dict[Side, list[RowKey]] = {side: [] for side in Side}
-            for key in keys:
-                sides[_owner(ownership, key)].append(key)
-            if sides[Side.POSTGRESQL]:
-                marks.append(self.state, connection, sides[Side.POSTGRESQL])
-            dirty.mark(self.state, connection, sides[Side.DYNAMODB])
+    @property
+    def _has_moved(self) -> bool:
+        """Whether PostgreSQL owns actors, whose look-ups DynamoDB must find too."""
+        with closing(self.connect()) as connection:
+            return self.state.read(connection).boundary > 0
+
+    def _settled(self, connection: Connection, keys: Mapping[RowKey, Holder | None]) -> Settling:
+        names = self.indexed_properties
+        settling = Settling(self.state, self.requests, connection, names, self.grace, self.timeout)
+        settling.run(keys)
+        return settling
+
+    def _repair(self, settled: Settling, wrong: Mapping[RowKey, Holder | None]) -> set[RowKey]:
+        """Let the appliers make keys equal; return those that they have made equal."""
+        if not wrong:
+            return set()
+        settled.mark(wrong)
+        again = self._settled(settled.connection, wrong)
+        settled.different |= again.different
+        return wrong.keys() - again.different.keys() - again.unsettled
 
     def _record(
-        self, connection: Connection, result: LiveResult, unsettled: set[RowKey], began: datetime, *, repaired: bool
+        self, connection: Connection, settled: Settling, marked: Mapping[RowKey, bool], began: datetime
     ) -> None:
-        """Record the result in the state; close the gaps, and settle the conflicts, that it covers."""
-        left: dict[str, int] = dict.fromkeys(BY_NAME, 0)
-        if result.left:
-            for key in result.differences:
-                left[key.table] += 1
+        """Record the result in the state, and close the gaps that it covers: nothing differs that is not marked.
+
+        `marked` tells of the keys that were marked whether they are equal now.
+        """
+        left = dict.fromkeys(BY_NAME, 0)
+        open_ = {key.table for key in settled.unsettled}
+        for key, sight in settled.different.items():
+            if not sight.is_reject and not sight.is_accepted:
+                left[key.table] += not marked.get(key, False)
+                open_ |= {key.table} if key not in marked else set()
+        if CLAIMS_V2.name in open_:
+            open_ |= {mapping.name for mapping in CLAIMS}
         with connection.transaction():
             for table, count in left.items():
                 connection.execute(self.state.sql(_STORE), {"table": table, "count": count, "began": began})
-            unknown = {key.table for key in unsettled}
-            closed = [table for table, count in left.items() if (repaired or not count) and table not in unknown]
-            connection.execute(self.state.sql(_CLOSE_GAPS), {"began": began, "tables": closed})
-            unequal = _stored([*(result.differences if result.left else ()), *unsettled])
+            unequal = _stored({key for key in settled.different if not marked.get(key)} | settled.unsettled)
             connection.execute(self.state.sql(_SETTLE_CONFLICTS), {"began": began, **unequal})
+            covered = sorted(left.keys() - open_)
+            connection.execute(self.state.sql(_CLOSE_GAPS), {"began": began, "tables": covered})
 
 
 @dataclass
-class _Settling:
-    """Looks at keys again until it is known what to think of them."""
+class _Candidates:
+    """What a comparison of all rows finds different.
 
-    comparison: LiveComparison
-    connection: Connection
-    different: set[RowKey] = field(default_factory=set)
-    unsettled: set[RowKey] = field(default_factory=set)
-    rejected: int = 0
-    accepted: int = 0
-    _since: dict[RowKey, tuple[str | None, datetime]] = field(default_factory=dict)
+    Attributes:
+        lines: the differences of each key.
+        keys: those that can be looked at again; the keys of look-ups with a holder of the value.
+        certain: differences that no change under way explains.
+    """
 
-    def look_at(self, keys: Sequence[RowKey]) -> set[RowKey]:
-        """Read keys on both sides; return those that are settled."""
-        ownership = read_ownership(self.comparison.state, self.connection)
-        waiting = self._waiting(keys)
-        ((now,),) = self.connection.execute(_NOW)
-        read_up_to = dict(self.connection.execute(self._sql(_READ_UP_TO)).fetchall())
-        settled = set()
-        for key, (stored, equal) in self._compared(keys, ownership).items():
-            mark = waiting.get(key)
-            if equal:
-                settled.add(key)
-            elif mark is not None and mark.reason:
-                self.accepted, self.rejected = self.accepted + mark.accepted, self.rejected + (not mark.accepted)
-                settled.add(key)
-            elif mark is not None or self._since.get(key, (None, now))[0] != stored:
-                self._since[key] = stored, now
-            elif self._stays(key, stored, now, read_up_to.get(key.table, now)):
-                self.different.add(key)
-                settled.add(key)
-        return settled
+    lines: dict[RowKey, list[Difference]] = field(default_factory=dict)
+    keys: dict[RowKey, Holder | None] = field(default_factory=dict)
+    certain: list[Difference] = field(default_factory=list)
 
-    def _stays(self, key: RowKey, stored: str | None, now: datetime, read_up_to: datetime) -> bool:
-        """Tell whether PostgreSQL's row has not changed for long enough, and no unread record can explain that."""
-        _, since = self._since.setdefault(key, (stored, now))
-        return (now - since).total_seconds() > self.comparison.grace and read_up_to > since
+    def add(self, difference: Difference) -> None:
+        """Add a difference, unless it is a marker."""
+        key = _key_of(difference)
+        if key is not None and is_marker(key):
+            return
+        if key is None or difference.kind is Kind.DUPLICATE:
+            self.certain += [difference] if difference.table not in _CLAIMS else []
+        elif key.mapping is CLAIMS_V2:
+            # What is wrong with a look-up has one cause, however many lines tell it.
+            self.lines.setdefault(key, [difference])
+            self.keys.setdefault(key, _holder(difference))
+        else:
+            self.lines.setdefault(key, []).append(difference)
+            self.keys[key] = None
 
-    def _compared(self, keys: Sequence[RowKey], ownership: Ownership) -> dict[RowKey, tuple[str | None, bool]]:
-        """Return the digest of PostgreSQL's row for each key, and whether DynamoDB's item is equal."""
-        look_ups = [key for key in keys if key.mapping is CLAIMS_V2]
-        rows = [key for key in keys if key.mapping is not CLAIMS_V2]
-        if ownership.boundary == EVERYTHING:
-            rows, look_ups = list(keys), []
-        found = {key: self._look_up(key, ownership) for key in look_ups}
-        state, tables = self.comparison.state, self._tables()
-        with self.connection.transaction():
-            wanted = postgresql.read_items(state, self.connection, rows)
-        stored = self._items(rows, tables)
-        for key in rows:
-            row, item = wanted[key], stored.get(key)
-            found[key] = digest(row), not differ(key.mapping.layout, row, item)
-        return found
+    def only(self, keys: Iterable[RowKey]) -> dict[RowKey, Holder | None]:
+        """Return some of the keys."""
+        return {key: self.keys[key] for key in keys}
 
-    def _items(self, keys: Sequence[RowKey], tables: Mapping[str, str]) -> dict[RowKey, Item]:
-        found: dict[RowKey, Item] = {}
-        for table in {key.table for key in keys}:
-            if table in tables:
-                of_table = [key for key in keys if key.table == table]
-                found |= read_items(self.comparison.requests, tables[table], of_table, whole=True).found
-        return found
 
-    def _look_up(self, key: RowKey, ownership: Ownership) -> tuple[str | None, bool]:
-        """Return the actor of a look-up row, and whether a repair would leave it as it is."""
-        for exclusive in (False, True):
-            try:
-                return self._repaired(key, ownership, exclusive=exclusive)
-            except NewNameError:
-                continue
-        raise AssertionError(key.table)
+_CLAIMS = frozenset(mapping.name for mapping in CLAIMS)
 
-    def _repaired(self, key: RowKey, ownership: Ownership, *, exclusive: bool) -> tuple[str | None, bool]:
-        comparison, connection = self.comparison, self.connection
-        with connection.transaction(force_rollback=True):
-            comparison.state.lock_appliers(connection, exclusive=exclusive)
-            names = comparison.indexed_properties
-            repair = LookUpRepair(
-                comparison.state, connection, comparison.requests, self._tables(), ownership, names, exclusive
-            )
-            before = self._actor(key)
-            repair.touch_claims([key])
-            repair.repair()
-            return before, self._actor(key) == before
 
-    def _actor(self, key: RowKey) -> str | None:
-        row = self.connection.execute(self._sql(_LOOK_UP), {"key": key.hash}).fetchone()
-        return None if row is None else str(row[0])
+def _can_mark(key: RowKey, sight: Sight, delete_extra: bool) -> bool:
+    """Tell whether a repair may make a key equal. Look-up rows are derived from others."""
+    is_extra = (sight.postgresql if sight.reverse else sight.dynamodb) is None and key.mapping is not CLAIMS_V2
+    return not (sight.is_reject or sight.is_accepted) and (delete_extra or not is_extra)
 
-    def _tables(self) -> dict[str, str]:
-        return dict(self.connection.execute(self._sql(_TABLES)).fetchall())
 
-    def _waiting(self, keys: Iterable[RowKey]) -> dict[RowKey, _Waiting]:
-        given = _stored(keys)
-        return dict(_marks(self.connection.execute(self._sql(_WAITING, "dirty"), given))) | dict(
-            _marks(self.connection.execute(self._sql(_WAITING, "marks"), given))
-        )
+def _checked(status: Status) -> datetime:
+    """Return the moment of a status. Raise `StateError` unless a comparison can tell something."""
+    unscanned = [table.name for table in status.tables if table.present and not table.scanned]
+    if unscanned and status.migration.direction != FROM_POSTGRESQL:
+        raise StateError(_NOT_SCANNED.format(", ".join(unscanned)))
+    if not status.processes:
+        raise StateError(_NO_SYNC)
+    return status.at
 
-    def _sql(self, statement: Any, table: str = "dirty") -> psycopg.sql.Composed:
-        return self.comparison.state.sql(statement, marks=psycopg.sql.Identifier(table))
+
+def _report(report: Report, candidates: _Candidates, settled: Settling, repaired: set[RowKey]) -> None:
+    """Report what differs, and count it in the tables."""
+    for difference in candidates.certain:
+        report.add(difference)
+    for key, sight in sorted(settled.different.items()):
+        lines = list(_lines(candidates.lines[key], sight))
+        table = report.tables[lines[0].table]
+        if sight.is_accepted:
+            table.accepted += 1
+            continue
+        table.rejected += len(lines) if sight.is_reject else 0
+        table.repaired += len(lines) if key in repaired else 0
+        for difference in lines:
+            report.add(difference)
+
+
+def _lines(found: list[Difference], sight: Sight) -> Iterator[Difference]:
+    """Yield the differences of a key: as they were found or, if the row has changed since, as it is now."""
+    kind = _kind(sight)
+    reason = sight.mark.reason if sight.mark is not None else None
+    if found[0].kind in _REPEATED and found[0].kind is not kind:
+        found = [replace(found[0], kind=kind, column=None, reason=None)]
+    for difference in found:
+        yield replace(difference, reason=reason or difference.reason)
+
+
+def _kind(sight: Sight) -> Kind:
+    if sight.postgresql is None:
+        return Kind.MISSING
+    return Kind.EXTRA if sight.dynamodb is None else Kind.DIFFERENT
+
+
+def _difference(line: Mapping[str, Any]) -> Difference:
+    """Return the difference of a line of the report."""
+    return Difference(line["table"], Kind(line["kind"]), line["key"], line["column"], line.get("reason"))
+
+
+def _holder(difference: Difference) -> Holder:
+    key = difference.key
+    return Holder(key["lookup_key"], key.get("property_name"), key.get("actor_id"))
+
+
+def _key_of(difference: Difference) -> RowKey | None:
+    """Return the key that a difference is about; None if it does not have it all."""
+    key = difference.key
+    if difference.table in (LOOK_UPS, CLAIMS_V2.name):
+        return RowKey(CLAIMS_V2.name, key["lookup_key"]) if isinstance(key.get("lookup_key"), str) else None
+    mapping = BY_NAME[difference.table]
+    if all(name in key for name in mapping.record.key):
+        return RowKey.of_row(mapping, tuple(key[name] for name in mapping.record.key))
+    texts = [key.get(name) for name in mapping.layout.key_names]
+    return RowKey(mapping.name, *texts) if all(isinstance(text, str) for text in texts) else None  # type: ignore[arg-type]
 
 
 def _stored(keys: Iterable[RowKey]) -> dict[str, list[str]]:
     stored = [key.stored for key in keys]
     return {name: [key[index] for key in stored] for index, name in enumerate(("tables", "hashes", "ranges"))}
-
-
-def _marks(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[RowKey, _Waiting]]:
-    for table, hash_, range_, reason, accepted in rows:
-        yield RowKey.of_stored(table, hash_, range_), _Waiting(reason, accepted)
-
-
-def _owner(ownership: Ownership, key: RowKey) -> Side:
-    if key.mapping is CLAIMS_V2:
-        return Side.POSTGRESQL if ownership.boundary == EVERYTHING else Side.DYNAMODB
-    return ownership.owner(key.hash)
-
-
-def _key_of(line: Mapping[str, Any]) -> RowKey | None:
-    """Return the key that a line of the report is about; None if the line does not have it all."""
-    key = line["key"]
-    if line["table"] == LOOK_UPS:
-        return RowKey(CLAIMS_V2.name, key["lookup_key"])
-    mapping = BY_NAME[line["table"]]
-    if mapping not in MAPPINGS or any(name not in key for name in mapping.record.key):
-        return None
-    return RowKey.of_row(mapping, tuple(key[name] for name in mapping.record.key))

@@ -215,7 +215,9 @@ class Cutover:
             raise CutoverError(gate.line)
         unequal = [table.name for table in status.tables if table.present and table.compared_differences != 0]
         if self.options.compare is None and unequal:
-            raise CutoverError(f"no comparison found {', '.join(unequal)} equal: run `migrate validate --live` first")
+            raise CutoverError(
+                f"no comparison found {', '.join(unequal)} equal: run `migrate validate --source dynamodb` first"
+            )
         self.say(gate.line)
 
     def _is_completed(self) -> bool:
@@ -230,7 +232,7 @@ class Cutover:
 
     def _compare(self) -> None:
         if self.options.compare is not None and (differences := self.options.compare()):
-            repair = "run `migrate validate --live --repair` and then this again, or --abort"
+            repair = "run `migrate validate --source dynamodb --repair` and then this again, or --abort"
             raise DifferencesError(f"{differences:,} differences: {repair}")
 
     def _audit(self, event: str, details: dict[str, object]) -> None:

@@ -1,7 +1,8 @@
 """Dirty keys: the rows of PostgreSQL that have to be made equal to the items of DynamoDB.
 
 A key is fresh, or it has the reason why its row was rejected. A reject stays dirty and is tried again after a pause
-that grows; when its row changes it is marked, and tried at once.
+that grows; when its row changes it is fresh again, and tried at once. Nothing waits for a reject that is accepted by
+name, unless it is fresh.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,10 @@ BATCH = 100
 """How many keys an applier takes at most: as many as one request reads."""
 
 # Waits for an applier that has locked the key, and marks it anew after that commit. DO NOTHING would not wait.
-_ON_CONFLICT: LiteralString = "ON CONFLICT (table_name, hash, range) DO UPDATE SET due_at = now(), attempts = 0"
+_ON_CONFLICT: LiteralString = (
+    "ON CONFLICT (table_name, hash, range) DO UPDATE SET due_at = now(), attempts = 0, reason = NULL, "
+    "marked_at = CASE WHEN dirty.reason IS NULL THEN dirty.marked_at ELSE now() END"
+)
 _MARK: LiteralString = (
     "INSERT INTO {state}.dirty (table_name, hash, range) "
     "SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[]) "
@@ -54,7 +58,8 @@ FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[], %(reason
 WHERE (marked.table_name, marked.hash, marked.range) = (rejected.table_name, rejected.hash, rejected.range)
 """
 _WAKE = """
-UPDATE {state}.dirty SET due_at = now(), attempts = 0 WHERE (table_name, hash, range) IN (
+UPDATE {state}.dirty SET marked_at = now(), due_at = now(), attempts = 0, reason = NULL
+WHERE (table_name, hash, range) IN (
     SELECT table_name, hash, range FROM {state}.dirty
     WHERE hash = ANY(%(hashes)s) AND reason IS NOT NULL FOR UPDATE SKIP LOCKED)
 """

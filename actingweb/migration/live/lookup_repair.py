@@ -21,7 +21,7 @@ from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, TableMapping
 from actingweb.migration.target.connection import Connection
 from actingweb.migration.target.staging import LOOKUP_KEY
 
-__all__ = ["LookUpRepair", "NewNameError", "Value"]
+__all__ = ["Holder", "LookUpRepair", "NewNameError", "Value"]
 
 # Two appliers that touch one value decide one after the other, and the second sees what the first has written.
 _LOCK = """
@@ -92,6 +92,14 @@ class Value(NamedTuple):
 
     name: str
     text: str
+
+
+class Holder(NamedTuple):
+    """An actor that may have the value behind a look-up key, and the name of its property; None if they are unknown."""
+
+    key: str
+    name: str | None
+    actor: str | None
 
 
 class NewNameError(Exception):
@@ -166,7 +174,7 @@ class LookUpRepair:
         items = self._read(CLAIMS_V2, [RowKey(CLAIMS_V2.name, key) for key in keys])
         self._learn_names([text for item in items.values() if (text := _text(item, "property_name"))])
         self._learn_names([value.name for value in self._values])
-        values |= self._found(sorted(self._keys - values.keys()), {key.hash: item for key, item in items.items()})
+        values |= self._found(sorted(self._keys - values.keys()), items)
         self.connection.execute(self.state.sql(_DELETE), {"keys": sorted(set(keys) - values.keys())})
         if values:
             self._decide(values, self._claims(values, items))
@@ -182,11 +190,15 @@ class LookUpRepair:
         table = self.tables.get(mapping.name)
         return read_items(self.requests, table, keys, whole=True).found if table else {}
 
-    def _found(self, keys: list[str], items: Mapping[str, Item]) -> dict[str, Value]:
+    def _found(self, keys: list[str], items: Mapping[RowKey, Item]) -> dict[str, Value]:
         """Return the values behind look-up keys that their claimant, or the actor of the stored row, still has."""
-        claims = [items.get(key, {}) for key in keys]
-        given = {"keys": keys, "names": [_text(item, "property_name") for item in claims]}
-        given["actors"] = [_text(item, "actor_id") for item in claims]
+        claims = [items.get(RowKey(CLAIMS_V2.name, key), {}) for key in keys]
+        return self._held([Holder(key, *_holder(item)) for key, item in zip(keys, claims, strict=True)])
+
+    def _held(self, holders: Sequence[Holder]) -> dict[str, Value]:
+        """Return the values behind look-up keys that these actors, or those of the stored rows, still have."""
+        given = {"keys": [holder.key for holder in holders], "names": [holder.name for holder in holders]}
+        given["actors"] = [holder.actor for holder in holders]
         rows = self.connection.execute(self.state.sql(_VALUES, lookup_key=LOOKUP_KEY), given)
         return {key: Value(name, text) for key, name, text in rows}
 
@@ -199,7 +211,26 @@ class LookUpRepair:
         v1 = {key: actor for key, item in older.items() if (actor := _text(item, "actor_id")) is not None}
         return _Claims(v2, v1, named.keys() - v2.keys())
 
+    def expected(self, holders: Sequence[Holder]) -> dict[str, str | None]:
+        """Return the actors that the rows of look-up keys should name, None for no row. Write nothing.
+
+        A value that is neither claimed nor found by a stored row is only known by its holder.
+        """
+        keys = sorted({holder.key for holder in holders})
+        items = self._read(CLAIMS_V2, [RowKey(CLAIMS_V2.name, key) for key in keys])
+        values = self._held(holders) | self._found(keys, items)
+        decided = self._decisions(values, self._claims(values, items)) if values else []
+        return dict.fromkeys(keys) | {one.key: one.actor for one in decided}
+
     def _decide(self, values: Mapping[str, Value], claims: _Claims) -> None:
+        decisions = self._decisions(values, claims)
+        self._write([one for one in decisions if one.actor is not None])
+        without = [one for one in decisions if one.actor is None]
+        self.connection.execute(self.state.sql(_DELETE), {"keys": [one.key for one in without]})
+        self._wait([one for one in without if one.holder is not None and one.name in self.indexed])
+
+    def _decisions(self, values: Mapping[str, Value], claims: _Claims) -> list[_Decision]:
+        """Return which actors the rows of look-up keys should name. Write nothing."""
         keys = sorted(values)
         given: dict[str, Any] = {"keys": keys, "indexed": list(self.indexed)}
         names, texts = zip(*(values[key] for key in keys), strict=True)
@@ -207,13 +238,7 @@ class LookUpRepair:
         for side, actors in (("v2", claims.v2), ("v1", claims.v1), ("kept", self._of_postgresql(keys))):
             given[side] = list(map(actors.get, keys))
         given["unreadable"] = [key in claims.unreadable for key in keys]
-        self._store([_Decision(*row) for row in self.connection.execute(self._sql(), given)])
-
-    def _store(self, decisions: Sequence[_Decision]) -> None:
-        self._write([one for one in decisions if one.actor is not None])
-        without = [one for one in decisions if one.actor is None]
-        self.connection.execute(self.state.sql(_DELETE), {"keys": [one.key for one in without]})
-        self._wait([one for one in without if one.holder is not None and one.name in self.indexed])
+        return [_Decision(*row) for row in self.connection.execute(self._sql(), given)]
 
     def _of_postgresql(self, keys: Sequence[str]) -> dict[str, str]:
         """Return the stored claims of actors that PostgreSQL owns, which DynamoDB may not have yet."""
@@ -243,6 +268,10 @@ class LookUpRepair:
         parts["first_holder"] = self.state.sql(_HOLDER, chosen=first)
         parts["only_holder"] = self.state.sql(_HOLDER, chosen=only)
         return self.state.sql(_DECIDE, **parts)
+
+
+def _holder(item: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    return _text(item, "property_name"), _text(item, "actor_id")
 
 
 def _text(item: Mapping[str, Mapping[str, Any]], name: str) -> str | None:

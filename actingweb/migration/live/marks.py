@@ -26,14 +26,16 @@ _APPEND = "INSERT INTO {state}.marks (table_name, hash, range) {keys}"
 # A reason is only set by who holds the lock of the key, so those that are seen are older than what was read.
 _DELETE = """
 DELETE FROM {state}.marks
-WHERE id = ANY(%(ids)s) OR (reason IS NOT NULL AND (table_name, hash, range) IN ({keys}))
+WHERE id = ANY(%(ids)s) OR (reason IS NOT NULL AND id <> ALL(%(kept)s) AND (table_name, hash, range) IN ({keys}))
+RETURNING table_name, hash, range, accepted
 """
 # It doubles with each attempt, as the mark is twice as old then.
 _POSTPONE = """
 UPDATE {state}.marks AS mark
-SET reason = postponed.reason, due_at = clock_timestamp()
+SET reason = postponed.reason, accepted = mark.accepted OR postponed.accepted, due_at = clock_timestamp()
     + least(greatest(clock_timestamp() - mark.marked_at, interval '1 second'), interval '10 minutes')
-FROM unnest(%(ids)s::bigint[], %(reasons)s::text[]) AS postponed (id, reason) WHERE mark.id = postponed.id
+FROM unnest(%(ids)s::bigint[], %(reasons)s::text[], %(accepted)s::boolean[]) AS postponed (id, reason, accepted)
+WHERE mark.id = postponed.id
 """
 _MARKED = "SELECT DISTINCT table_name, hash, range FROM {state}.marks WHERE (table_name, hash, range) IN ({keys})"
 
@@ -64,15 +66,31 @@ def append(state: State, connection: Connection, keys: Iterable[RowKey]) -> None
 
 def delete(state: State, connection: Connection, picked: Sequence[Mark]) -> None:
     """Delete picked marks, and those of earlier rejects of the same keys, which are locked. Raise `psycopg.Error`."""
-    ids = [mark.number for mark in picked]
-    connection.execute(state.sql(_DELETE, keys=_KEYS), {"ids": ids, **_arrays(list({mark.key for mark in picked}))})
+    _delete(state, connection, picked, [])
 
 
 def postpone(state: State, connection: Connection, picked: Sequence[tuple[Mark, str | None]]) -> None:
-    """Let picked marks be tried again after a pause that grows; a reject has the reason. Raise `psycopg.Error`."""
+    """Let picked marks be tried again after a pause that grows; a reject has the reason. Raise `psycopg.Error`.
+
+    Of a reject only the newest mark stays. It is accepted by name if an earlier one was.
+    """
+    rejects = sorted(mark for mark, reason in picked if reason is not None)
+    newest = list({mark.key: mark for mark in rejects}.values())
+    accepted = _delete(state, connection, [mark for mark in rejects if mark not in newest], newest)
     ids, reasons = [mark.number for mark, _ in picked], [reason for _, reason in picked]
     if ids:
-        connection.execute(state.sql(_POSTPONE), {"ids": ids, "reasons": reasons})
+        values = {"ids": ids, "reasons": reasons, "accepted": [mark.key in accepted for mark, _ in picked]}
+        connection.execute(state.sql(_POSTPONE), values)
+
+
+def _delete(state: State, connection: Connection, picked: Sequence[Mark], kept: Sequence[Mark]) -> set[RowKey]:
+    """Delete picked marks, and those of rejects of the same keys but those to be kept; return the accepted keys."""
+    if not picked and not kept:
+        return set()
+    numbers = {"ids": [mark.number for mark in picked], "kept": [mark.number for mark in kept]}
+    keys = _arrays(list({mark.key for mark in (*picked, *kept)}))
+    rows = connection.execute(state.sql(_DELETE, keys=_KEYS), numbers | keys).fetchall()
+    return {RowKey.of_stored(*key) for *key, accepted in rows if accepted}
 
 
 def marked(state: State, connection: Connection, keys: Iterable[RowKey]) -> set[RowKey]:

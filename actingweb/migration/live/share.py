@@ -54,7 +54,8 @@ WHERE NOT finished AND (marker IS NULL OR NOT starts_with(marker, %(marker)s)) G
 _NOW = "SELECT clock_timestamp()"
 _OPEN_SHARDS = "SELECT stream_arn, shard_id, position, caught_up_at FROM {state}.shards WHERE NOT finished"
 _WAITING = """
-SELECT hash, count(*) FROM {state}.{marks} WHERE NOT accepted AND table_name <> ALL(%(claims)s) GROUP BY hash
+SELECT hash, count(*) FROM {state}.{marks}
+WHERE (reason IS NULL OR NOT accepted) AND table_name <> ALL(%(claims)s) GROUP BY hash
 """
 _WAITING_CLAIMS = """
 SELECT count(*) FROM {state}.{marks}

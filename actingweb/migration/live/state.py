@@ -97,6 +97,7 @@ SELECT format, direction, phase, prefix, region, endpoint, options, started_at, 
        system_owner
 FROM {state}.migration
 """
+_EXISTS = "SELECT to_regclass(%(name)s) IS NOT NULL"
 _SET_PHASE = "UPDATE {state}.migration SET phase = %(phase)s"
 # An advisory lock is fair, unlike a lock on a row: who waits for it gets it before those who come later.
 _LOCK: LiteralString = "SELECT pg_advisory_xact_lock{}(hashtextextended(%(name)s, 20261127))"
@@ -206,6 +207,11 @@ class State:
     def drop(self, connection: Connection) -> None:
         """Remove the schema with all that is in it."""
         connection.execute(self.sql(_DROP))
+
+    def exists(self, connection: Connection) -> bool:
+        """Tell whether there is a migration."""
+        name = sql.Identifier(self.name, "migration").as_string(connection)
+        return connection.execute(_EXISTS, {"name": name}).fetchone() == (True,)
 
     def read(self, connection: Connection, lock: LiteralString = "") -> Migration:
         """Return the migration; `lock`, as `FOR SHARE`, makes those wait who want to change it.

@@ -23,6 +23,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
 MAX_DIRTY = 10_000
 """How many keys may be dirty when a cutover begins, so that the pause of writes stays short."""
 
+_REJECTED = "rows were rejected and are not accepted by name"
+_DIFFERENT = "differences were found by the last comparison: run `migrate validate --source dynamodb --repair`"
+_UNSETTLED = "writes that reached the wrong side are not settled"
 _ALMOST_GONE = 0.9
 _REPLACED_WITHIN = timedelta(seconds=30)
 
@@ -239,15 +242,15 @@ class Status:
 
     def faults(self) -> Iterator[str]:
         """Yield what does not pass by itself."""
-        rejects = sum(table.rejects + table.rejects_back for table in self.tables)
-        if rejects:
-            yield f"{rejects:,} rows were rejected and are not accepted by name"
         gaps = [table.name for table in self.tables if table.gaps]
         if gaps:
-            yield f"changes of {', '.join(gaps)} may be missing: run `migrate validate --live --repair`"
-        unsettled = sum(table.unsettled for table in self.tables)
-        if unsettled:
-            yield f"{unsettled:,} writes that reached the wrong side are not settled"
+            yield f"changes of {', '.join(gaps)} may be missing: run `migrate validate --source dynamodb --repair`"
+        faults = [
+            (sum(table.rejects + table.rejects_back for table in self.tables), _REJECTED),
+            (sum(table.compared_differences or 0 for table in self.tables), _DIFFERENT),
+            (sum(table.unsettled for table in self.tables), _UNSETTLED),
+        ]
+        yield from (f"{count:,} {text}" for count, text in faults if count)
         if self.migration.boundary and not self.has_triggers:
             yield "triggers are missing or disabled, so changes in PostgreSQL are not seen"
 
