@@ -204,6 +204,38 @@ class TestReading:
         assert read(reader) > 0
         assert sides.value("SELECT NOT finished FROM {state}.shards")
 
+    def test_a_shard_that_was_not_read_for_a_day_is_a_gap_and_reading_goes_on(
+        self, sides: Sides, reader: ShardReader
+    ) -> None:
+        """Who reads from the oldest record that is left is not told what was deleted before."""
+        with sides.state.connect() as connection:
+            connection.execute(sides.state.sql("UPDATE {state}.shards SET opened_after = now() - interval '22 hours'"))
+            read(reader)
+            assert gaps(sides) == []
+            connection.execute(sides.state.sql("UPDATE {state}.shards SET read_at = now() - interval '23 hours'"))
+        sides.put(PROPERTIES, *properties(5))
+        while len(sides.fresh()) < 5:
+            reader.step()
+        late = "a shard was not read for almost 24 hours: records may have been deleted before they were read"
+        assert gaps(sides) == [("properties", late)]
+
+    def test_a_shard_that_was_never_read_in_a_day_is_a_gap(self, sides: Sides, reader: ShardReader) -> None:
+        with sides.state.connect() as connection:
+            connection.execute(sides.state.sql("UPDATE {state}.shards SET opened_after = now() - interval '23 hours'"))
+        read(reader)
+        reader.step()
+        assert len(gaps(sides)) == 1
+
+    def test_a_shard_that_was_found_a_day_late_is_a_gap(self, sides: Sides, reader: ShardReader) -> None:
+        """It may be as old as the description before."""
+        with sides.state.connect() as connection:
+            late = "UPDATE {state}.tables SET described_at = now() - interval '23 hours' WHERE name = 'properties'"
+            connection.execute(sides.state.sql(late))
+            connection.execute(sides.state.sql("DELETE FROM {state}.shards"))
+        assert reader.discover() > 0
+        read(reader)
+        assert len(gaps(sides)) == 1
+
     def test_a_shard_that_is_gone_is_a_gap(self, sides: Sides, reader: ShardReader, scripted: Scripted) -> None:
         scripted.answers["GetShardIterator"] = [TableNotFoundError("gone", "ResourceNotFoundException")]
         assert reader.step() == 0

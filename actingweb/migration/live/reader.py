@@ -19,7 +19,8 @@ from actingweb.migration.target.connection import Connection
 
 __all__ = ["ShardReader"]
 
-# A shard whose last batch had records is read again at once, another one after a pause.
+# A shard whose last batch had records is read again at once, another one after a pause. Records are deleted after 24
+# hours, and only who asks for those behind a deleted position is told so.
 _NEXT = """
 WITH next AS (
     SELECT * FROM {state}.shards
@@ -37,7 +38,8 @@ WITH next AS (
     WHERE taken.expires_at < clock_timestamp() OR taken.holder = excluded.holder
     RETURNING 1
 )
-SELECT stream_arn, shard_id, table_name, position, iterator, clock_timestamp() FROM next, taken
+SELECT stream_arn, shard_id, table_name, position, iterator, clock_timestamp(),
+       coalesce(read_at, opened_after) < clock_timestamp() - interval '23 hours' FROM next, taken
 """
 # The position is compared, so that a reader which was slower than its lease changes nothing.
 _STORE = """
@@ -56,6 +58,7 @@ _TABLES = "SELECT name, stream_arn, present FROM {state}.tables ORDER BY name"
 
 _DESCRIBING = "streams"
 _TRIMMED_RECORDS = "records were deleted before they were read: more than 24 hours passed"
+_READ_LATE = "a shard was not read for almost 24 hours: records may have been deleted before they were read"
 _DELETED_SHARD = "a shard was deleted before it was read to its end: more than 24 hours passed"
 _DELETED = "the table was deleted"
 _SWITCHED_OFF = "the stream was switched off"
@@ -68,6 +71,7 @@ class _Shard(NamedTuple):
     position: str | None
     iterator: str | None
     asked_at: datetime
+    late: bool
 
     @property
     def lease(self) -> str:
@@ -149,10 +153,12 @@ class ShardReader(Worker):
         values = _progress(shard, batch) | {"holder": self.holder, "marker": next(reversed(markers), None)}
 
         def store() -> None:
-            with self.transaction(connection) if keys or children else nullcontext():
+            with self.transaction(connection) if keys or children or shard.late else nullcontext():
                 mark(self.state, connection, filterfalse(is_marker, keys))
                 if children:
                     store_shards(self.state, connection, shard.table, shard.arn, children)
+                if shard.late:
+                    record_gap(self.state, connection, shard.table, shard.id, _READ_LATE)
                 connection.execute(self.state.sql(_STORE), values)
 
         # Appliers lock keys in another order.

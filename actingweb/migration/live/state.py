@@ -49,14 +49,15 @@ CREATE TABLE IF NOT EXISTS {state}.tables (
     name text PRIMARY KEY, dynamodb_table text, stream_arn text, present boolean NOT NULL, estimated_rows bigint,
     scanned boolean NOT NULL DEFAULT false, read bigint NOT NULL DEFAULT 0, written bigint NOT NULL DEFAULT 0,
     applied bigint NOT NULL DEFAULT 0, applied_back bigint NOT NULL DEFAULT 0,
-    compared_at timestamptz, compared_differences bigint);
+    compared_at timestamptz, compared_differences bigint, described_at timestamptz);
 CREATE TABLE IF NOT EXISTS {state}.segments (
     table_name text, segment int, checkpoint text, done boolean NOT NULL DEFAULT false,
     PRIMARY KEY (table_name, segment));
 CREATE TABLE IF NOT EXISTS {state}.shards (
     stream_arn text, shard_id text, table_name text NOT NULL, parent_id text, position text,
     finished boolean NOT NULL DEFAULT false, read_at timestamptz, caught_up_at timestamptz,
-    oldest_unread_at timestamptz, iterator text, marker text, PRIMARY KEY (stream_arn, shard_id));
+    oldest_unread_at timestamptz, iterator text, marker text, opened_after timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (stream_arn, shard_id));
 CREATE TABLE IF NOT EXISTS {state}.dirty (
     table_name text COLLATE "C", hash text COLLATE "C", range text COLLATE "C" NOT NULL DEFAULT '',
     marked_at timestamptz NOT NULL DEFAULT now(), due_at timestamptz NOT NULL DEFAULT now(),

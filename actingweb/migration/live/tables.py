@@ -38,9 +38,15 @@ WHERE table_name IN ('property_lookup_v2', 'property_lookup_v1');
 DELETE FROM {state}.claims_v2;
 DELETE FROM {state}.claims_v1
 """
+# A shard that is new was opened after the last description. The count of an applier, which locks the row of its table,
+# is not waited for: an older moment will do.
 _STORE_SHARDS = """
-INSERT INTO {state}.shards (stream_arn, shard_id, table_name, parent_id, finished)
-SELECT %(arn)s, shard_id, %(name)s, parent_id, closed AND %(skip_closed)s
+WITH described AS (
+    UPDATE {state}.tables SET described_at = clock_timestamp()
+    WHERE name IN (SELECT name FROM {state}.tables WHERE name = %(name)s FOR UPDATE SKIP LOCKED))
+INSERT INTO {state}.shards (stream_arn, shard_id, table_name, parent_id, finished, opened_after)
+SELECT %(arn)s, shard_id, %(name)s, parent_id, closed AND %(skip_closed)s,
+       coalesce((SELECT described_at FROM {state}.tables WHERE name = %(name)s), clock_timestamp())
 FROM unnest(%(ids)s::text[], %(parents)s::text[], %(closed)s::boolean[]) AS found (shard_id, parent_id, closed)
 ON CONFLICT DO NOTHING
 """
