@@ -104,7 +104,7 @@ class Weather:
         table = self.random.choice(tables) if tables else None
         stream = None if table is None else table.stream
         if table is not None and stream is not None:
-            events = [self._split, self._split, self._expire, self._remove, self._trim]
+            events = [self._split, self._split, self._expire, self._remove, self._trim, self._delay]
             self.random.choice([*events, self._toggle])(table, stream)
 
     def clear_up(self) -> None:
@@ -113,7 +113,7 @@ class Weather:
             if table.stream is not None:
                 table.polls = table.stream.polls = 0
                 for shard in table.stream.shards.values():
-                    shard.hidden = 0
+                    shard.hidden = shard.lag = 0
                 if not table.stream.enabled:
                     self._toggle(table, table.stream)
 
@@ -121,6 +121,14 @@ class Weather:
         if stream.open_shards:
             shard = self.random.choice(stream.open_shards)
             stream.split(shard, self.random.randint(1, 2), self.random.choice([0, 0, 1, 4]))
+
+    def _delay(self, table: Table, stream: Stream) -> None:
+        self.delay(stream)
+
+    def delay(self, stream: Stream) -> None:
+        """Let readers see new records of one shard later than those of the others."""
+        if stream.open_shards:
+            self.random.choice(stream.open_shards).lag = self.random.randint(5, 40)
 
     def _expire(self, table: Table, stream: Stream) -> None:
         self.fake.streams.expire_iterators()

@@ -74,6 +74,7 @@ class Shard:
         seen: how many records readers can see.
         trimmed: how many records are gone, from the first.
         hidden: how often the stream must be described until the description has the shard.
+        lag: how many requests for records it answers until readers see new ones.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Shard:
     seen: int = 0
     trimmed: int = 0
     hidden: int = 0
+    lag: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -252,7 +254,10 @@ class StreamService:
         stream, shard, index = self._resolved(request["ShardIterator"])
         if index < shard.trimmed:
             raise _trimmed()
-        shard.seen += self.whims.released(len(shard.records) - shard.seen)
+        if shard.lag:
+            shard.lag -= 1
+        else:
+            shard.seen += self.whims.released(len(shard.records) - shard.seen)
         batch = shard.records[index : max(index, shard.seen)]
         if batch:
             limit = min(request.get("Limit", _RECORDS_AT_ONCE), len(batch))
