@@ -142,26 +142,23 @@ class History(ABC):
         elif chance < 0.1 and self.events:
             self.events -= 1
             self.strike()
-        elif chance < 0.12 and self.kills:
+        elif chance < 0.105 and self.kills:
             self.kill_one()
-        elif chance < 0.13:
+        elif chance < 0.12:
             # The leases of those that were killed end before others have nothing to do for long.
             self.age()
-        elif chance < 0.15:
-            self.run_ahead()
+        elif chance < 0.14:
+            self.stall()
         else:
             task = self.scheduler.any_step()
             # What a transaction leaves to a later one is lost here.
             if task.committed and self.kills and self.random.random() < 0.1:
                 self.kill_one(task)
 
-    def run_ahead(self) -> None:
-        """Let one task do many steps while all others stand still."""
-        task = self.scheduler.any_step()
-        for _ in range(self.random.randint(5, 25)):
-            if not task.arrived.is_set() or task.ended:
-                return
-            self.scheduler.step(task)
+    def stall(self) -> None:
+        """Let one worker stand still, most likely in the middle of something, while the others do a lot."""
+        if self.scheduler.ready:
+            self.random.choice(self.scheduler.ready).rest = self.random.randint(5, 40)
 
     def strike(self) -> None:
         """Let something happen that no request causes."""
