@@ -132,7 +132,7 @@ class Scheduler:
         task.committed = False
         task.go()
         self._settle(task)
-        for other in self._tasks:
+        for other in [other for other in self._tasks if not other.arrived.is_set()]:
             self._settle(other)
         for ended in [other for other in self._tasks if other.ended]:
             self._tasks.remove(ended)
