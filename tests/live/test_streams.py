@@ -262,6 +262,19 @@ class TestReading:
         shards = sides.select("SELECT shard_id, finished, position FROM {state}.shards ORDER BY finished")
         assert shards == [("child", False, None), (parent, True, "9")]
 
+    def test_a_closed_shard_is_finished_when_its_children_are_listed(
+        self, sides: Sides, reader: ShardReader, scripted: Scripted
+    ) -> None:
+        """Otherwise a move of actors would not wait for the records of the children."""
+        (parent,) = sides.select("SELECT shard_id FROM {state}.shards")[0]
+        described = TestDescribing().described
+        for listed, finished in ([f"{parent}."], False), ([f"{parent}.", f"child<{parent}"], True):
+            scripted.answers["GetRecords"] = [{"Records": []}]
+            scripted.answers["DescribeStream"] = described((listed, None))
+            reader.step()
+            shards = sides.select("SELECT finished FROM {state}.shards WHERE shard_id = %(id)s", id=parent)
+            assert shards == [(finished,)]
+
     def test_a_reader_that_was_too_slow_changes_nothing(
         self, sides: Sides, reader: ShardReader, scripted: Scripted
     ) -> None:

@@ -11,7 +11,7 @@ from actingweb.migration.live.dirty import mark
 from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
 from actingweb.migration.live.leases import SECONDS, release_lease, take_lease
 from actingweb.migration.live.state import Migration
-from actingweb.migration.live.streams import EXPIRED, TRIMMED, Records, Shard, describe_stream, first_iterator, records
+from actingweb.migration.live.streams import EXPIRED, TRIMMED, Records, Stream, describe_stream, first_iterator, records
 from actingweb.migration.live.tables import SourceTables, open_table, record_gap, store_shards
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.source.endpoint import RequestError, TableNotFoundError
@@ -45,7 +45,7 @@ SELECT stream_arn, shard_id, table_name, position, iterator, clock_timestamp(),
 _STORE = """
 WITH released AS (DELETE FROM {state}.leases WHERE name = %(lease)s AND holder = %(holder)s)
 UPDATE {state}.shards
-SET position = coalesce(%(position)s, position), iterator = %(iterator)s, finished = %(iterator)s::text IS NULL,
+SET position = coalesce(%(position)s, position), iterator = %(iterator)s, finished = %(finished)s,
     read_at = clock_timestamp(), oldest_unread_at = to_timestamp(%(last)s), marker = coalesce(%(marker)s, marker),
     caught_up_at = CASE WHEN %(last)s::float IS NULL THEN %(asked_at)s ELSE caught_up_at END
 WHERE (stream_arn, shard_id) = (%(arn)s, %(shard)s) AND NOT finished AND position IS NOT DISTINCT FROM %(old)s
@@ -149,14 +149,17 @@ class ShardReader(Worker):
     def _store(self, connection: Connection, shard: _Shard, batch: Records) -> None:
         keys = [_key_of(shard, record) for record in batch.records]
         markers = [key.stored[1] for key in keys if is_marker(key)]
-        children = [] if batch.following else self._described(shard.arn)
+        stream = None if batch.following else self._described(shard.arn)
+        # The shards that continue it may not be listed yet: if none is known, nobody waits for their records.
+        finished = batch.following is None and (stream is None or not stream.awaits(shard.id))
         values = _progress(shard, batch) | {"holder": self.holder, "marker": next(reversed(markers), None)}
+        values["finished"] = finished
 
         def store() -> None:
-            with self.transaction(connection) if keys or children or shard.late else nullcontext():
+            with self.transaction(connection) if keys or stream or shard.late else nullcontext():
                 mark(self.state, connection, filterfalse(is_marker, keys))
-                if children:
-                    store_shards(self.state, connection, shard.table, shard.arn, children)
+                if stream:
+                    store_shards(self.state, connection, shard.table, shard.arn, stream.shards)
                 if shard.late:
                     record_gap(self.state, connection, shard.table, shard.id, _READ_LATE)
                 connection.execute(self.state.sql(_STORE), values)
@@ -164,12 +167,12 @@ class ShardReader(Worker):
         # Appliers lock keys in another order.
         self.repeated(store)
 
-    def _described(self, arn: str) -> list[Shard]:
-        """Return the shards of a stream; none if it is deleted, as one is that was switched off a day ago."""
+    def _described(self, arn: str) -> Stream | None:
+        """Return a stream; None if it is deleted, as one is that was switched off a day ago."""
         try:
-            return describe_stream(self.requests, arn).shards
+            return describe_stream(self.requests, arn)
         except TableNotFoundError:
-            return []
+            return None
 
     def _without_records(self, connection: Connection, shard: _Shard, error: RequestError) -> int:
         """Record a gap if records are gone, and go on from the oldest that is left; otherwise raise the error."""

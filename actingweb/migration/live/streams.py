@@ -52,7 +52,11 @@ class Stream(NamedTuple):
     @property
     def consistent(self) -> bool:
         """Whether the description has all shards that there were when it was made."""
-        return self.status in ("DISABLED", "DISABLING") or not self.unfinished
+        return not any(map(self.awaits, self.unfinished))
+
+    def awaits(self, shard_id: str) -> bool:
+        """Tell whether shards that continue this closed one are still to be described."""
+        return self.status not in ("DISABLED", "DISABLING") and shard_id in self.unfinished
 
 
 class Records(NamedTuple):
