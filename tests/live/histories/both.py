@@ -74,11 +74,6 @@ class BothHistory(ForwardHistory):
         for _ in range(12):
             self._write_row()
 
-        # Each table has several shards from the beginning, which are not read equally fast.
-        for table in self.fake.tables.values():
-            if table.stream is not None:
-                table.stream.split(table.stream.open_shards[0], 2)
-
     def live(self) -> None:
         """Go on writing until all moves are made, and a little longer."""
         while (self.moves or self.target_share is not None) and len(self.scheduler.trace) < _LONGEST_LIFE:
@@ -151,10 +146,12 @@ class BothHistory(ForwardHistory):
 
     def _write_late(self) -> None:
         """Write right before the actors are held back, when some shards are behind the others."""
-        for table in self.fake.tables.values():
-            if table.stream is not None and self.random.random() < 0.5:
-                self.weather.delay(table.stream)
-        for _ in range(self.random.randint(0, 4)):
+        for stream in [table.stream for table in self.fake.tables.values() if table.stream is not None]:
+            if len(stream.open_shards) == 1:
+                stream.split(stream.open_shards[0], 2, self.random.choice([0, 0, 4]))
+            if self.random.random() < 0.7:
+                self.weather.delay(stream)
+        for _ in range(self.random.randint(0, 8)):
             self._write_row()
 
     def moved(self, ownership: Ownership) -> None:

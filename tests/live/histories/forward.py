@@ -173,10 +173,11 @@ class ForwardHistory(History):
         self.source.write()
 
     def live(self) -> None:
-        """Let half of the writes happen before the scan has ended, and more when the appliers have begun."""
+        """Write until the scan has ended, and go on when the appliers have begun."""
         later, self.writes = self.writes // 2 + 10, self.writes // 2
         super().live()
         while self.rows("SELECT FROM {state}.tables WHERE present AND NOT scanned"):
+            self.writes = max(self.writes, 1)
             self.act()
         self.writes += later
         super().live()
