@@ -147,18 +147,14 @@ class History(ABC):
         elif chance < 0.12:
             # The leases of those that were killed end before others have nothing to do for long.
             self.age()
-        elif chance < 0.14:
-            self.stall()
         else:
             task = self.scheduler.any_step()
             # What a transaction leaves to a later one is lost here.
             if task.committed and self.kills and self.random.random() < 0.1:
                 self.kill_one(task)
-
-    def stall(self) -> None:
-        """Let one worker stand still, most likely in the middle of something, while the others do a lot."""
-        if self.scheduler.ready:
-            self.random.choice(self.scheduler.ready).rest = self.random.randint(5, 40)
+            elif task.answered and self.random.random() < 0.1:
+                # It stands still while the others do a lot.
+                task.rest = self.random.randint(5, 40)
 
     def strike(self) -> None:
         """Let something happen that no request causes."""

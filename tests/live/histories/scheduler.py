@@ -33,6 +33,7 @@ class Task:
         arrived: set while the task waits at a switch point, or has ended.
         statement: the server process that executes a statement of the task now.
         committed: whether its last step was the end of a transaction.
+        answered: whether its last step was a request, whose answer grows old from then on.
         rest: how often the task is passed over when it is chosen by chance, as it has little to do.
         failure: what it raised.
     """
@@ -45,6 +46,7 @@ class Task:
         self.arrived = threading.Event()
         self.statement: int | None = None
         self.committed = False
+        self.answered = False
         self.rest = 0
         self._function = function
         self._baton = threading.Semaphore(0)
@@ -129,7 +131,7 @@ class Scheduler:
     def step(self, task: Task) -> None:
         """Let a ready task run to its next switch point, or until it waits for a lock. Raise what it raises."""
         self.trace.append(task.name)
-        task.committed = False
+        task.committed = task.answered = False
         task.go()
         self._settle(task)
         for other in [other for other in self._tasks if not other.arrived.is_set()]:

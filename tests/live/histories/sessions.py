@@ -133,4 +133,8 @@ class ScheduledClient:
         if self.scheduler is None:
             return self.client.fetch(operation, request, limits)
         with self.scheduler.request():
-            return self.client.fetch(operation, request, limits)
+            answer = self.client.fetch(operation, request, limits)
+            task = self.scheduler.current
+            if task is not None:
+                task.answered = True
+            return answer
