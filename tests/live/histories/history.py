@@ -152,7 +152,7 @@ class History(ABC):
             # What a transaction leaves to a later one is lost here.
             if task.committed and self.kills and self.random.random() < 0.1:
                 self.kill_one(task)
-            elif task.answered and self.random.random() < 0.1:
+            elif task.answered and self.random.random() < 0.3:
                 # It stands still while the others do a lot.
                 task.rest = self.random.randint(5, 40)
 

@@ -158,8 +158,8 @@ def _synced_writes_fire(stack: ExitStack) -> None:
 
 
 MUTANTS = [
-    Mutant("position before keys", "forward", 43, _position_before_keys),
-    Mutant("no lock", "forward", 6, _no_lock),
+    Mutant("position before keys", "forward", 9, _position_before_keys),
+    Mutant("no lock", "forward", 5, _no_lock),
     Mutant("during the scan", "forward", 3, _during_the_scan),
     Mutant("latest", "forward", 0, _latest),
     Mutant("smallest id", "forward", 4, _smallest_id),

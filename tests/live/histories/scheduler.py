@@ -33,7 +33,7 @@ class Task:
         arrived: set while the task waits at a switch point, or has ended.
         statement: the server process that executes a statement of the task now.
         committed: whether its last step was the end of a transaction.
-        answered: whether its last step was a request, whose answer grows old from then on.
+        answered: whether its last step was to read items, which grow old from then on.
         rest: how often the task is passed over when it is chosen by chance, as it has little to do.
         failure: what it raised.
     """

@@ -21,6 +21,7 @@ from tests.support import wait_until
 __all__ = ["Control", "NoPause", "ScheduledClient", "ScheduledTarget"]
 
 T = TypeVar("T")
+_READS = ("BatchGetItem", "Scan")
 IDLE, INTRANS = TransactionStatus.IDLE, TransactionStatus.INTRANS
 
 
@@ -136,5 +137,5 @@ class ScheduledClient:
             answer = self.client.fetch(operation, request, limits)
             task = self.scheduler.current
             if task is not None:
-                task.answered = True
+                task.answered = operation in _READS
             return answer
