@@ -163,7 +163,7 @@ MUTANTS = [
     Mutant("during the scan", "forward", 3, _during_the_scan),
     Mutant("latest", "forward", 0, _latest),
     Mutant("smallest id", "forward", 4, _smallest_id),
-    Mutant("one marker", "both", 0, _one_marker),
+    Mutant("one marker", "both", 2, _one_marker),
     Mutant("late triggers", "both", 0, _late_triggers),
     Mutant("mark per key", "backward", 0, _mark_per_key),
     Mutant("no owners", "both", 0, _no_owners),

@@ -35,7 +35,7 @@ KINDS: Mapping[str, Callable[[Environment, int], History]] = {
     "backward": BackwardHistory,
     "both": BothHistory,
 }
-_SHARES = {"forward": 0.6, "backward": 0.25, "both": 0.15}
+_SHARES = {"forward": 0.55, "backward": 0.4, "both": 0.05}
 """Which part of all histories are of a kind."""
 _MOST_SEEDS = 150
 _PREFIX = "histories_"
