@@ -33,7 +33,7 @@ def test_both_sides_are_equal_in_the_end(found: Environment, kind: str) -> None:
 def test_a_history_is_the_same_for_the_same_seed(found: Environment) -> None:
     traces = []
     for _ in range(2):
-        history = KINDS["backward"](found, 1)
+        history = KINDS["forward"](found, 1)
         history.run()
         traces.append(history.scheduler.trace)
     assert traces[0] == traces[1]
