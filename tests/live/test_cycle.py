@@ -131,7 +131,7 @@ def test_there_and_back(sides: Sides, postgres_tables: PostgresTables, set_env: 
             application.hold()
             wait_until(lambda: status_of(sides).gate(0).is_open)
             result = Session(PostgresFlags()).comparison().run()
-            assert (result.left, result.unsettled, result.found.rejected) == (0, 0, 0)
+            assert (result.left, result.unsettled, result.found.rejected) == (0, 0, 0), result.found.first
         lost = {
             name: [ledger.lost(backend) for ledger in application.ledgers]
             for name, backend in application.backends.items()

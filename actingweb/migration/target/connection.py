@@ -61,6 +61,7 @@ class Target:
 
     def check(self, connection: Connection, needed: RightsNeeded = LOADING) -> None:
         """Raise `UsageError` unless the role has the rights that are needed, and the schema is at head."""
+        self._check_hazard(connection)
         self.require(connection, needed)
         self.check_revision(connection)
         with target_errors():
@@ -68,6 +69,16 @@ class Target:
                 raise UsageError(
                     "nothing can be written: the server is read-only, as a standby or by default_transaction_read_only"
                 )
+
+    def _check_hazard(self, connection: Connection) -> None:
+        """Raise `UsageError` if the database is not in UTF8, or row-level security hides rows."""
+        try:
+            state = self.state(connection)
+        except TargetError:
+            # A right is missing, which `require` names.
+            return
+        if state.hazard is not None:
+            raise UsageError(f'schema "{self.schema}": {state.problem}')
 
     def require(self, connection: Connection, needed: RightsNeeded) -> None:
         """Raise `UsageError` naming the rights that the role lacks."""
