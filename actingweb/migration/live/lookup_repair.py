@@ -13,6 +13,7 @@ from psycopg import sql
 
 from actingweb.db.dynamodb.items import Item
 from actingweb.db.utils import compute_lookup_key
+from actingweb.migration.live import marks
 from actingweb.migration.live.dynamodb import Requests, read_items
 from actingweb.migration.live.keys import RowKey, is_storable
 from actingweb.migration.live.ownership import Ownership, Side
@@ -225,6 +226,7 @@ class LookUpRepair:
     def _decide(self, values: Mapping[str, Value], claims: _Claims) -> None:
         decisions = self._decisions(values, claims)
         self._write([one for one in decisions if one.actor is not None])
+        self._mark_unclaimed(decisions, claims)
         without = [one for one in decisions if one.actor is None]
         self.connection.execute(self.state.sql(_DELETE), {"keys": [one.key for one in without]})
         self._wait([one for one in without if one.holder is not None and one.name in self.indexed])
@@ -250,6 +252,13 @@ class LookUpRepair:
             given = {"keys": [one.key for one in decisions], "names": [one.name for one in decisions]}
             given["actors"] = [str(one.actor) for one in decisions]
             self.connection.execute(self.state.sql(_WRITE), given)
+
+    def _mark_unclaimed(self, decisions: Sequence[_Decision], claims: _Claims) -> None:
+        """Let DynamoDB get the claims of actors that PostgreSQL owns, to whom nobody's value was given."""
+        owned = [one for one in decisions if one.actor and self.ownership.owner(one.actor) is Side.POSTGRESQL]
+        lacking = [RowKey(CLAIMS_V2.name, one.key) for one in owned if claims.v2.get(one.key) != one.actor]
+        if lacking:
+            marks.append(self.state, self.connection, lacking)
 
     def _wait(self, decisions: Sequence[_Decision]) -> None:
         """Let the values of holders that get no row be looked at again, after those of the claimants."""

@@ -19,12 +19,13 @@ from uuid import uuid4
 
 from psycopg import sql
 
+from actingweb.migration.live import marks
 from actingweb.migration.live.keys import MARKER, RowKey
 from actingweb.migration.live.ownership import Ownership, boundary_of, percent_of, read_ownership
 from actingweb.migration.live.state import SYNCING, StateError
 from actingweb.migration.live.triggers import triggers_installed
 from actingweb.migration.live.worker import Worker
-from actingweb.migration.mapping import CLAIMS
+from actingweb.migration.mapping import CLAIMS, CLAIMS_V2
 from actingweb.migration.target.connection import Connection, lift_timeouts
 
 __all__ = ["Moved", "Progress", "Share"]
@@ -63,6 +64,8 @@ WHERE reason IS NULL AND table_name = ANY(%(claims)s) AND marked_at <= %(before)
 """
 
 _CLAIMS = [mapping.name for mapping in CLAIMS]
+_LOOK_UPS = "SELECT lookup_key, actor_id FROM {schema}.property_lookup"
+_LOOK_UPS_AT_ONCE = 10_000
 _MARKERS_PER_SHARD = 4
 _MOST_MARKERS = 100
 _MARKER_PAUSE = 1.0
@@ -162,7 +165,24 @@ class Share(Worker):
                     raise StateError("somebody else has ended the move of the share")
                 self._require_ready(connection)
                 progress = self._progress(connection, ownership, transaction)
-                return self._move(connection, ownership, since) if progress.done else progress
+                if not progress.done:
+                    return progress
+                moved = self._move(connection, ownership, since)
+            self._mark_look_ups(connection, ownership)
+            return moved
+
+    def _mark_look_ups(self, connection: Connection, before: Ownership) -> None:
+        """Mark the look-ups of the actors that PostgreSQL has taken over.
+
+        Some are of values that nobody had claimed in DynamoDB, which has to find them too from now on.
+        """
+        if before.moving_to is None or before.moving_to < before.boundary:
+            return
+        with connection.transaction(), connection.cursor("look_ups") as cursor:
+            cursor.execute(self.state.sql(_LOOK_UPS))
+            while rows := cursor.fetchmany(_LOOK_UPS_AT_ONCE):
+                moved = [RowKey(CLAIMS_V2.name, key) for key, actor_id in rows if before.is_moving(actor_id)]
+                marks.append(self.state, connection, moved)
 
     def abort(self) -> None:
         """End a move without moving the boundary; nothing happens if there is none."""
