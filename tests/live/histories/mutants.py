@@ -158,11 +158,11 @@ def _synced_writes_fire(stack: ExitStack) -> None:
 
 
 MUTANTS = [
-    Mutant("position before keys", "forward", 9, _position_before_keys),
+    Mutant("position before keys", "forward", 23, _position_before_keys),
     Mutant("no lock", "forward", 5, _no_lock),
-    Mutant("during the scan", "forward", 3, _during_the_scan),
-    Mutant("latest", "forward", 0, _latest),
-    Mutant("smallest id", "forward", 4, _smallest_id),
+    Mutant("during the scan", "forward", 83, _during_the_scan),
+    Mutant("latest", "forward", 36, _latest),
+    Mutant("smallest id", "forward", 5, _smallest_id),
     Mutant("one marker", "both", 2, _one_marker),
     Mutant("late triggers", "both", 0, _late_triggers),
     Mutant("mark per key", "backward", 0, _mark_per_key),
