@@ -99,8 +99,7 @@ def test_without_a_terminal_lines_show_that_it_goes_on(busy_tool: Tool, pg: Conn
         pg.execute("LOCK TABLE actors IN ACCESS EXCLUSIVE MODE")
         with busy_tool.start(command, "--input-dir", "files", "--json") as process:
             assert _first_line(process).startswith(f"{command}: ")
-            process.send_signal(signal.SIGTERM)
-            process.send_signal(signal.SIGTERM)
+            process.kill()
             process.communicate(timeout=PATIENCE)
 
 

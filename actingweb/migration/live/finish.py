@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from actingweb.migration.live.dynamodb import Requests
+from actingweb.migration.live.markers import remove_markers
 from actingweb.migration.live.ownership import EVERYTHING
 from actingweb.migration.live.state import State, StateError
 from actingweb.migration.live.status import Status, read_status
@@ -34,6 +35,7 @@ def finish(state: State, requests: Requests, by: str, *, disable_streams: bool, 
             raise StateError(f"{reason}, or add --force")
         state.audit(connection, by, "finish", {"forced": reason, "streams": disable_streams})
         off = _switch_off(SourceTables(requests, str(status.migration.prefix))) if disable_streams else []
+        remove_markers(state, connection, requests)
         drop_triggers(state, connection)
         with connection.transaction():
             lift_timeouts(connection)

@@ -21,6 +21,7 @@ from psycopg import sql
 
 from actingweb.migration.live import marks
 from actingweb.migration.live.keys import MARKER, RowKey
+from actingweb.migration.live.markers import remove_markers, write_markers
 from actingweb.migration.live.ownership import Ownership, boundary_of, percent_of, read_ownership
 from actingweb.migration.live.state import SYNCING, StateError
 from actingweb.migration.live.triggers import triggers_installed
@@ -134,6 +135,8 @@ class Share(Worker):
         Raise `UsageError` for a share that nginx cannot have, `StateError` if the migration is not ready for it.
         """
         boundary = boundary_of(percent)
+        with self.connected() as connection:
+            remove_markers(self.state, connection, self.requests)
         with self.connected() as connection, self._exclusive(connection):
             ownership = self._check(connection, boundary)
             if ownership.moving_to is None:
@@ -263,7 +266,9 @@ class Share(Worker):
             ((self._read_at,),) = connection.execute(_NOW)
         elif time.monotonic() - self._marked_at >= _MARKER_PAUSE:
             for name, table, shards in unread:
-                self._write_markers(name, table, min(shards * _MARKERS_PER_SHARD, _MOST_MARKERS))
+                count = min(shards * _MARKERS_PER_SHARD, _MOST_MARKERS)
+                hashes = [f"{self._marker}{uuid4().hex}" for _ in range(count)]
+                write_markers(self.state, connection, self.requests, name, table, hashes)
             self._marked_at = time.monotonic()
         return sum(shards for _, _, shards in unread)
 
@@ -278,13 +283,6 @@ class Share(Worker):
         if not noisy:
             self._read_at = now
         return noisy
-
-    def _write_markers(self, name: str, table: str, count: int) -> None:
-        """Write and delete markers. Either is a record in the stream."""
-        for _ in range(count):
-            key = RowKey(name, f"{self._marker}{uuid4().hex}", "-").item_key
-            self.requests.call("PutItem", {"TableName": table, "Item": key})
-            self.requests.call("DeleteItem", {"TableName": table, "Key": key})
 
     def _move(self, connection: Connection, ownership: Ownership, since: Any) -> Moved:
         moved = ownership.moved(ownership.moving_to or 0)

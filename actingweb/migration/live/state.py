@@ -82,6 +82,8 @@ CREATE TABLE IF NOT EXISTS {state}.conflicts (
 CREATE TABLE IF NOT EXISTS {state}.audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
     by text NOT NULL, event text NOT NULL, details jsonb NOT NULL DEFAULT '{{}}');
+CREATE TABLE IF NOT EXISTS {state}.markers (
+    table_name text, hash text, dynamodb_table text NOT NULL, PRIMARY KEY (table_name, hash));
 CREATE TABLE IF NOT EXISTS {state}.samples (at timestamptz NOT NULL DEFAULT clock_timestamp(), "values" jsonb NOT NULL);
 CREATE TABLE IF NOT EXISTS {state}.claims_v2 (lookup_key text, property_name text, actor_id text);
 CREATE TABLE IF NOT EXISTS {state}.claims_v1 (property_name text, value text, actor_id text);
