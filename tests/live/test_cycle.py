@@ -62,11 +62,14 @@ class Crew:
         return self._tool.start("sync", "--workers", "1")
 
     def _replace(self, processes: list[Program], stop: threading.Event) -> None:
-        while not stop.wait(self._chance.uniform(0.5, 2 * LONGEST_RUN)):
+        # The first soon, however fast the machine is.
+        pause = 0.5
+        while not stop.wait(pause):
             number = self._chance.randrange(len(processes))
             self._kill(processes[number])
             processes[number] = self._start()
             self.kills += 1
+            pause = self._chance.uniform(0.5, 2 * LONGEST_RUN)
 
     def _kill(self, process: Program) -> None:
         """Kill a process, and let the time pass that its leases would last."""
