@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import pytest
-
 from actingweb.migration.cli.live import Session
 from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.errors import ExitCode
@@ -104,7 +102,6 @@ def insist(tool: Tool, chance: random.Random, *arguments: str) -> int:
     raise AssertionError(errors)
 
 
-@pytest.mark.skipif(not LONG, reason="a look-up of a value that nobody claims may differ: make test-live shows it")
 def test_there_and_back(sides: Sides, postgres_tables: PostgresTables, set_env: SetEnv, tmp_path: Path) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")

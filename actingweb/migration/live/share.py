@@ -19,15 +19,16 @@ from uuid import uuid4
 
 from psycopg import sql
 
-from actingweb.migration.live import marks
+from actingweb.migration.live import dirty, marks
 from actingweb.migration.live.keys import MARKER, RowKey
 from actingweb.migration.live.markers import remove_markers, write_markers
 from actingweb.migration.live.ownership import Ownership, boundary_of, percent_of, read_ownership
 from actingweb.migration.live.state import SYNCING, StateError
 from actingweb.migration.live.triggers import triggers_installed
 from actingweb.migration.live.worker import Worker
-from actingweb.migration.mapping import CLAIMS, CLAIMS_V2
+from actingweb.migration.mapping import CLAIMS, CLAIMS_V2, PROPERTIES
 from actingweb.migration.target.connection import Connection, lift_timeouts
+from actingweb.migration.target.staging import LOOKUP_KEY
 
 __all__ = ["Moved", "Progress", "Share"]
 
@@ -67,6 +68,10 @@ WHERE reason IS NULL AND table_name = ANY(%(claims)s) AND marked_at <= %(before)
 _CLAIMS = [mapping.name for mapping in CLAIMS]
 _LOOK_UPS = "SELECT lookup_key, actor_id FROM {schema}.property_lookup"
 _LOOK_UPS_AT_ONCE = 10_000
+_WITHOUT_LOOK_UP = """
+name = ANY({names}) AND value <> ''
+AND NOT EXISTS (SELECT FROM {schema}.property_lookup AS look_up WHERE look_up.lookup_key = {lookup_key})
+"""
 _MARKERS_PER_SHARD = 4
 _MOST_MARKERS = 100
 _MARKER_PAUSE = 1.0
@@ -171,21 +176,26 @@ class Share(Worker):
                 if not progress.done:
                     return progress
                 moved = self._move(connection, ownership, since)
-            self._mark_look_ups(connection, ownership)
+            self._mark_unclaimed(connection, ownership)
             return moved
 
-    def _mark_look_ups(self, connection: Connection, before: Ownership) -> None:
-        """Mark the look-ups of the actors that PostgreSQL has taken over.
+    def _mark_unclaimed(self, connection: Connection, before: Ownership) -> None:
+        """Let the look-ups of values that nobody claims follow the rule of the side that has taken over.
 
-        Some are of values that nobody had claimed in DynamoDB, which has to find them too from now on.
+        PostgreSQL has rows for values that nobody had claimed in DynamoDB, which has to find them too from now on. In
+        DynamoDB nobody may claim a value that was given up in PostgreSQL; then its row names the smallest id.
         """
-        if before.moving_to is None or before.moving_to < before.boundary:
-            return
-        with connection.transaction(), connection.cursor("look_ups") as cursor:
-            cursor.execute(self.state.sql(_LOOK_UPS))
-            while rows := cursor.fetchmany(_LOOK_UPS_AT_ONCE):
-                moved = [RowKey(CLAIMS_V2.name, key) for key, actor_id in rows if before.is_moving(actor_id)]
-                marks.append(self.state, connection, moved)
+        with connection.transaction():
+            if before.moving_to is not None and before.moving_to > before.boundary:
+                with connection.cursor("look_ups") as cursor:
+                    cursor.execute(self.state.sql(_LOOK_UPS))
+                    while rows := cursor.fetchmany(_LOOK_UPS_AT_ONCE):
+                        moved = [RowKey(CLAIMS_V2.name, key) for key, actor_id in rows if before.is_moving(actor_id)]
+                        marks.append(self.state, connection, moved)
+            else:
+                names = list(self.state.read(connection).indexed_properties)
+                without = self.state.sql(_WITHOUT_LOOK_UP, names=sql.Literal(names), lookup_key=LOOKUP_KEY)
+                dirty.mark_rows(self.state, connection, PROPERTIES, without)
 
     def abort(self) -> None:
         """End a move without moving the boundary; nothing happens if there is none."""
