@@ -32,7 +32,6 @@ _REFUSED = frozenset({"ValidationException", "ValidationError", "ItemCollectionS
 _NO_TABLE = "DynamoDB has no such table: run `migrate prepare` again"
 _REFUSED_ITEM = "DynamoDB refuses the item"
 
-_TABLES = "SELECT name, dynamodb_table FROM {state}.tables WHERE present"
 _COUNT = "UPDATE {state}.tables SET applied_back = applied_back + %(count)s WHERE name = %(table)s"
 
 
@@ -123,9 +122,8 @@ class _Batch:
     claimed: list[Claim] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # The names of the DynamoDB tables that exist. Not a `cached_property`: on Python 3.11, all instances wait for
-        # the one that computes it.
-        self._tables: dict[str, str] = dict(self.connection.execute(self.applier.state.sql(_TABLES)).fetchall())
+        # Not a `cached_property`: on Python 3.11, all instances wait for the one that computes it.
+        self._tables = self.applier.state.dynamodb_tables(self.connection)
 
     def apply(self, keys: set[RowKey]) -> None:
         """Make the items of locked keys equal."""

@@ -17,7 +17,7 @@ from actingweb.migration.jobs import validate as job
 from actingweb.migration.jobs.differences import Difference, Kind, Report, ValidationResult
 from actingweb.migration.jobs.known_rows import AcceptedRows
 from actingweb.migration.live.dynamodb import Requests
-from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
+from actingweb.migration.live.keys import BY_NAME, RowKey, arrays, is_marker
 from actingweb.migration.live.lookup_repair import Holder
 from actingweb.migration.live.rejects import identities
 from actingweb.migration.live.settling import Settling, Sight
@@ -169,7 +169,7 @@ class LiveComparison:
         with connection.transaction():
             for table, count in left.items():
                 connection.execute(self.state.sql(_STORE), {"table": table, "count": count, "began": began})
-            unequal = _stored({key for key in settled.different if not marked.get(key)} | settled.unsettled)
+            unequal = arrays({key for key in settled.different if not marked.get(key)} | settled.unsettled)
             connection.execute(self.state.sql(_SETTLE_CONFLICTS), {"began": began, **unequal})
             covered = sorted(left.keys() - open_)
             connection.execute(self.state.sql(_CLOSE_GAPS), {"began": began, "tables": covered})
@@ -280,8 +280,3 @@ def _key_of(difference: Difference) -> RowKey | None:
         return RowKey.of_row(mapping, tuple(key[name] for name in mapping.record.key))
     texts = [key.get(name) for name in mapping.layout.key_names]
     return RowKey(mapping.name, *texts) if all(isinstance(text, str) for text in texts) else None  # type: ignore[arg-type]
-
-
-def _stored(keys: Iterable[RowKey]) -> dict[str, list[str]]:
-    stored = [key.stored for key in keys]
-    return {name: [key[index] for key in stored] for index, name in enumerate(("tables", "hashes", "ranges"))}

@@ -10,7 +10,7 @@ from typing import LiteralString, NamedTuple
 
 from psycopg import sql
 
-from actingweb.migration.live.keys import RowKey, hash_expression, range_expression
+from actingweb.migration.live.keys import RowKey, arrays, hash_expression, range_expression
 from actingweb.migration.live.state import State
 from actingweb.migration.mapping import TableMapping
 from actingweb.migration.target.connection import Connection
@@ -79,10 +79,10 @@ def mark(state: State, connection: Connection, keys: Iterable[RowKey]) -> int:
     than marks of keys that sort behind these, or two of them can wait for each other.
     """
     # Sorted as the database sorts them, so that two that mark cannot wait for each other.
-    stored = sorted({key.stored for key in keys})
-    if stored:
-        connection.execute(state.sql(_MARK + _ON_CONFLICT), _arrays(stored))
-    return len(stored)
+    marked = sorted(set(keys), key=lambda key: key.stored)
+    if marked:
+        connection.execute(state.sql(_MARK + _ON_CONFLICT), arrays(marked))
+    return len(marked)
 
 
 def mark_rows(state: State, connection: Connection, mapping: TableMapping, condition: sql.Composable) -> int:
@@ -115,13 +115,13 @@ def lock_rejects(state: State, connection: Connection, tables: Sequence[str], li
 
 def clear(state: State, connection: Connection, keys: Iterable[RowKey]) -> None:
     """Take the marks of locked keys away. Raise `psycopg.Error`."""
-    connection.execute(state.sql(_CLEAR), _arrays([key.stored for key in keys]))
+    connection.execute(state.sql(_CLEAR), arrays(keys))
 
 
 def postpone(state: State, connection: Connection, rejects: Sequence[Rejected]) -> None:
     """Leave locked keys dirty, with the reason, and let them be tried again after a pause. Raise `psycopg.Error`."""
     if rejects:
-        values = _arrays([key.stored for key, _ in rejects]) | {"reasons": [reason for _, reason in rejects]}
+        values = arrays(key for key, _ in rejects) | {"reasons": [reason for _, reason in rejects]}
         connection.execute(state.sql(_POSTPONE), values)
 
 
@@ -135,8 +135,3 @@ def wake(state: State, connection: Connection, hashes: Sequence[str]) -> None:
 
 def _keys(connection: Connection, statement: sql.Composed, values: dict[str, object]) -> list[RowKey]:
     return [RowKey.of_stored(*row) for row in connection.execute(statement, values)]
-
-
-def _arrays(stored: Sequence[tuple[str, str, str]]) -> dict[str, list[str]]:
-    tables, hashes, ranges = (list(column) for column in zip(*stored, strict=True)) if stored else ([], [], [])
-    return {"tables": tables, "hashes": hashes, "ranges": ranges}

@@ -5,7 +5,7 @@ the item with a key on one side, and all rows with that key on the other.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import sql
@@ -14,7 +14,17 @@ from actingweb.db.dynamodb.items import Item
 from actingweb.db.dynamodb.layouts import DELIMITER
 from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
 
-__all__ = ["BY_NAME", "MARKER", "RowKey", "hash_expression", "is_marker", "is_storable", "range_expression", "row_keys"]
+__all__ = [
+    "BY_NAME",
+    "MARKER",
+    "RowKey",
+    "arrays",
+    "hash_expression",
+    "is_marker",
+    "is_storable",
+    "range_expression",
+    "row_keys",
+]
 
 MARKER = "_actingweb_marker_"
 """What the hash key of a marker row begins with: a row that is written to see it arrive, and is never moved."""
@@ -69,6 +79,12 @@ class RowKey(NamedTuple):
         """The key attributes, for a request."""
         names = self.mapping.layout.key_names
         return {name: {"S": text} for name, text in zip(names, (self.hash, self.range), strict=False)}
+
+
+def arrays(keys: Iterable[RowKey]) -> dict[str, list[str]]:
+    """Return the parameters `tables`, `hashes` and `ranges` of a statement, which are keys as the schema has them."""
+    stored = [key.stored for key in keys]
+    return {name: [key[index] for key in stored] for index, name in enumerate(("tables", "hashes", "ranges"))}
 
 
 def is_marker(key: RowKey) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from actingweb.migration.live.keys import RowKey
+from actingweb.migration.live.keys import RowKey, arrays
 from actingweb.migration.live.state import State
 from actingweb.migration.target.connection import Connection
 
@@ -61,7 +61,7 @@ def lock_keys(state: State, connection: Connection, keys: Iterable[RowKey]) -> s
 
 def append(state: State, connection: Connection, keys: Iterable[RowKey]) -> None:
     """Mark rows that nobody has changed. Raise `psycopg.Error`."""
-    connection.execute(state.sql(_APPEND, keys=_KEYS), _arrays(list(keys)))
+    connection.execute(state.sql(_APPEND, keys=_KEYS), arrays(keys))
 
 
 def delete(state: State, connection: Connection, picked: Sequence[Mark]) -> None:
@@ -88,20 +88,15 @@ def _delete(state: State, connection: Connection, picked: Sequence[Mark], kept: 
     if not picked and not kept:
         return set()
     numbers = {"ids": [mark.number for mark in picked], "kept": [mark.number for mark in kept]}
-    keys = _arrays(list({mark.key for mark in (*picked, *kept)}))
+    keys = arrays({mark.key for mark in (*picked, *kept)})
     rows = connection.execute(state.sql(_DELETE, keys=_KEYS), numbers | keys).fetchall()
     return {RowKey.of_stored(*key) for *key, accepted in rows if accepted}
 
 
 def marked(state: State, connection: Connection, keys: Iterable[RowKey]) -> set[RowKey]:
     """Return those of the keys that have a mark. Raise `psycopg.Error`."""
-    rows = connection.execute(state.sql(_MARKED, keys=_KEYS), _arrays(list(keys)))
+    rows = connection.execute(state.sql(_MARKED, keys=_KEYS), arrays(keys))
     return {RowKey.of_stored(*row) for row in rows}
-
-
-def _arrays(keys: Sequence[RowKey]) -> dict[str, list[str]]:
-    stored = [key.stored for key in keys]
-    return {name: [key[index] for key in stored] for index, name in enumerate(("tables", "hashes", "ranges"))}
 
 
 def _number(state: State, key: RowKey) -> int:

@@ -16,7 +16,7 @@ from actingweb.migration.live import items as postgresql
 from actingweb.migration.live.conflicts import differ, digest
 from actingweb.migration.live.dynamodb import Requests, read_items
 from actingweb.migration.live.items import layout_of
-from actingweb.migration.live.keys import RowKey
+from actingweb.migration.live.keys import RowKey, arrays
 from actingweb.migration.live.lookup_repair import Holder, LookUpRepair
 from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side, read_ownership
 from actingweb.migration.live.state import State
@@ -30,7 +30,6 @@ _POLL_SECONDS = 0.5
 
 _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _NOW = "SELECT clock_timestamp()"
-_TABLES = "SELECT name, dynamodb_table FROM {state}.tables WHERE present"
 # The moment up to which all shards of a table were read: an empty batch, or the creation of the last record, tells.
 _READ_UP_TO = """
 SELECT table_name, min(coalesce(greatest(caught_up_at, oldest_unread_at), to_timestamp(0))) FROM {state}.shards
@@ -162,7 +161,7 @@ class Settling:
         """Read keys on both sides: PostgreSQL first, so that what is newer in DynamoDB is seen again later."""
         ownership = read_ownership(self.state, self.connection)
         waiting = self._waiting(keys)
-        tables = dict(self.connection.execute(self.state.sql(_TABLES)).fetchall())
+        tables = self.state.dynamodb_tables(self.connection)
         rows = postgresql.read_items(self.state, self.connection, [key for key in keys if key.mapping not in CLAIMS])
         items = self._items(rows, tables)
         found = {}
@@ -206,8 +205,7 @@ class Settling:
 
     def _waiting(self, keys: Iterable[RowKey]) -> dict[RowKey, _Mark]:
         """Return the marks of keys in both directions; where there are several, one that is no reject."""
-        stored = [key.stored for key in keys]
-        given = {name: [key[index] for key in stored] for index, name in enumerate(("tables", "hashes", "ranges"))}
+        given = arrays(keys)
         found: dict[RowKey, _Mark] = {}
         for table in ("dirty", "marks"):
             statement = self.state.sql(_WAITING, marks=sql.Identifier(table))

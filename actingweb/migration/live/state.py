@@ -104,6 +104,7 @@ _EXISTS = "SELECT to_regclass(%(name)s) IS NOT NULL"
 _SET_PHASE = "UPDATE {state}.migration SET phase = %(phase)s"
 # An advisory lock is fair, unlike a lock on a row: who waits for it gets it before those who come later.
 _LOCK: LiteralString = "SELECT pg_advisory_xact_lock{}(hashtextextended(%(name)s, 20261127))"
+_TABLES = "SELECT name, dynamodb_table FROM {state}.tables WHERE present"
 _AUDIT = "INSERT INTO {state}.audit (by, event, details) VALUES (%(by)s, %(event)s, %(details)s)"
 
 _NONE = "there is no live migration of schema {}: run `migrate prepare` first"
@@ -246,6 +247,10 @@ class State:
         with connection.transaction():
             connection.execute(self.sql(_SET_PHASE), {"phase": phase})
             self.audit(connection, by, phase, {})
+
+    def dynamodb_tables(self, connection: Connection) -> dict[str, str]:
+        """Return the names of the DynamoDB tables that exist, by the names of their mappings."""
+        return dict(connection.execute(self.sql(_TABLES)).fetchall())
 
     def audit(self, connection: Connection, by: str, event: str, details: dict[str, Any]) -> None:
         """Record an event in the audit trail. `details` has no stored value."""
