@@ -1,7 +1,8 @@
 """A seeded scheduler: threads of which only one runs at a time, and any can be killed between two of its steps.
 
 A task passes the baton at each switch point: after each request to DynamoDB and each statement of PostgreSQL. A task
-that waits for a lock in PostgreSQL, as the server says, passes it too. So the same seed gives the same history.
+that waits for a lock in PostgreSQL, as the server says, passes it too. So the same seed gives the same history, until
+two tasks wait at once: PostgreSQL lets either be the first to lock a row that was changed meanwhile.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ class Scheduler:
         """`is_blocked` tells whether a server process of PostgreSQL waits for a lock of another."""
         self.random = random
         self.trace: list[str] = []
+        self._contended: int | None = None
         self._is_blocked = is_blocked
         self._tasks: list[Task] = []
 
@@ -117,6 +119,11 @@ class Scheduler:
         task.arrived.wait(PATIENCE)
         self._tasks.append(task)
         return task
+
+    @property
+    def predictable(self) -> list[str]:
+        """The part of the trace that the seed alone decides: up to the first step after which two tasks waited."""
+        return self.trace[: self._contended]
 
     @property
     def ready(self) -> list[Task]:
@@ -136,6 +143,8 @@ class Scheduler:
         self._settle(task)
         for other in [other for other in self._tasks if not other.arrived.is_set()]:
             self._settle(other)
+        if self._contended is None and len(self._tasks) - len(self.ready) > 1:
+            self._contended = len(self.trace)
         for ended in [other for other in self._tasks if other.ended]:
             self._tasks.remove(ended)
             ended.join()

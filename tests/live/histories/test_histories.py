@@ -32,5 +32,5 @@ def test_a_history_is_the_same_for_the_same_seed(found: Environment) -> None:
     for _ in range(2):
         history = KINDS["forward"](found, 1)
         history.run()
-        traces.append(history.scheduler.trace)
+        traces.append(history.scheduler.predictable)
     assert traces[0] == traces[1]
