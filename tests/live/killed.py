@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import actingweb.migration
 from actingweb.db.settings import Settings
@@ -20,26 +17,11 @@ from actingweb.migration.live.scanner import Scanner
 from actingweb.migration.live.state import State
 from actingweb.migration.source.endpoint import Endpoint
 from actingweb.migration.target.connection import Target
+from tests.countdown import Countdown
 
 _PACKAGE = Path(actingweb.migration.__path__[0])
 _WATCHED = {str(path) for room in ("live", "target") for path in (_PACKAGE / room).glob("*.py")}
 _QUIET_ROUNDS = 20
-
-
-class _Countdown:
-    """A trace function that kills the process when the engine comes to its n-th line; `lines` are left."""
-
-    def __init__(self, lines: int) -> None:
-        self.lines = lines
-
-    def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename not in _WATCHED:
-            return None
-        if event == "line":
-            self.lines -= 1
-            if self.lines == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self
 
 
 def migrate(environment: Mapping[str, str], options: Preparation, holder: str, lines: int) -> None:
@@ -48,7 +30,7 @@ def migrate(environment: Mapping[str, str], options: Preparation, holder: str, l
     state = State(Target(Settings.from_environment(environment).postgresql))
     endpoint = Endpoint(environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"], None, 4)
     requests = DynamoDB(endpoint)
-    sys.settrace(_Countdown(lines))
+    sys.settrace(Countdown(_WATCHED, lines))
     prepare(state, requests, options, lambda _: None)
     scanner = Scanner(state, requests, state.connect, holder)
     reader = ShardReader(state, requests, state.connect, holder, pause=0)

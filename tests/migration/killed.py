@@ -11,37 +11,20 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from actingweb.migration.jobs import export
 from actingweb.migration.source import manifest
+from tests.countdown import Countdown
 from tests.migration.deployment import SmallPages
 
 _WATCHED = {export.__file__, manifest.__file__}
 _LINES = 400
 
 
-class _Countdown:
-    """A trace function that kills the process when the writing code comes to its n-th line; `lines` are left."""
-
-    def __init__(self, lines: int) -> None:
-        self.lines = lines
-
-    def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename not in _WATCHED:
-            return None
-        if event == "line":
-            self.lines -= 1
-            if self.lines == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self
-
-
 def _export(directory: Path, lines: int) -> None:
     export._CHECKPOINT_SECONDS = 0.0
     source = SmallPages(None, None, os.environ["AWS_DB_HOST"], None, 3)
-    sys.settrace(_Countdown(lines))
+    sys.settrace(Countdown(_WATCHED, lines))
     export.export_tables(source, directory, resume=True)
 
 
