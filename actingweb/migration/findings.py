@@ -7,7 +7,7 @@ from typing import Any
 
 from actingweb.migration.errors import ExitCode
 
-__all__ = ["Finding", "Level", "exit_code", "good", "stopper", "unchecked", "warning"]
+__all__ = ["Finding", "Level", "clock", "exit_code", "good", "stopper", "unchecked", "warning"]
 
 
 class Level(StrEnum):
@@ -60,6 +60,22 @@ def unchecked(side: str, check: str, reason: str) -> Finding:
     return Finding(side, check, Level.WARNING, f"could not check: {reason}")
 
 
+def clock(side: str, began: float, ended: float, sent: float | None) -> Finding:
+    """Return the finding about a server's clock.
+
+    `sent` is when it sent a response, in whole epoch seconds by its clock, to a request that `began` and `ended` at
+    these moments by this machine's; None if it does not tell.
+    """
+    if sent is None:
+        return unchecked(side, "clock", "the responses have no date")
+    difference = max(began - sent - 1, sent - ended, 0.0)
+    text = f"differs by {difference:.0f} s from this machine's"
+    if difference > _CLOCK_SECONDS:
+        return warning(side, "clock", text, "synchronise this machine's by NTP: signatures are valid for five minutes")
+    return good(side, "clock", text)
+
+
+_CLOCK_SECONDS = 5.0
 _CODES = {"dynamodb": ExitCode.SOURCE, "postgresql": ExitCode.TARGET}
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from statistics import median
 from typing import Any
 
@@ -13,17 +12,17 @@ from actingweb.db.dynamodb.layouts import ACTORS, ATTRIBUTES, Layout, required_l
 from actingweb.db.dynamodb.table_check import Description, Problem, describe, is_denied, probe, problems_in, ttl_enabled
 from actingweb.db.dynamodb.tables import names_of, table_of
 from actingweb.db.dynamodb.transport import RequestFailed, Transport
+from actingweb.db.dynamodb.wire.failures import sent_at
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.faults import Fault
 from actingweb.db.settings import Settings
-from actingweb.migration.findings import Finding, good, stopper, unchecked, warning
+from actingweb.migration.findings import Finding, clock, good, stopper, unchecked, warning
 
 __all__ = ["findings"]
 
 _SIDE = "dynamodb"
 _TRIPS = 5
 _SLOW = 0.05
-_CLOCK_SECONDS = 5.0
 _WHERE = "check AWS_DB_PREFIX, AWS_DEFAULT_REGION and the account of the credentials"
 _NAMES_SHOWN = 5
 
@@ -104,17 +103,8 @@ def _latency(transport: Transport) -> Iterator[Finding]:
         yield good(_SIDE, "latency", text)
     # Only errors tell their date, and a key without attributes is one.
     seconds, error = _request(transport, {})
-    ended, date = time.time(), _date_of(error)
-    if date is None:
-        yield unchecked(_SIDE, "clock", "the responses have no date")
-        return
-    # The date has whole seconds; it is from some moment between request and response.
-    difference = max(ended - seconds - date - 1, date - ended, 0.0)
-    text = f"differs by {difference:.0f} s from this machine's"
-    if difference > _CLOCK_SECONDS:
-        yield warning(_SIDE, "clock", text, "synchronise this machine's by NTP: signatures are valid for five minutes")
-    else:
-        yield good(_SIDE, "clock", text)
+    ended = time.time()
+    yield clock(_SIDE, ended - seconds, ended, sent_at(error))
 
 
 def _request(transport: Transport, key: dict[str, Any]) -> tuple[float, Exception | None]:
@@ -127,14 +117,6 @@ def _request(transport: Transport, key: dict[str, Any]) -> tuple[float, Exceptio
         # A response too, for example if the table does not exist.
         error = failure.error
     return time.perf_counter() - began, error
-
-
-def _date_of(error: Exception | None) -> float | None:
-    """Return when the server sent an error, by its own clock."""
-    try:
-        return parsedate_to_datetime(getattr(error, "date", None) or "").timestamp()
-    except ValueError:
-        return None
 
 
 def _tables(settings: Settings, found: Tables) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from actingweb.db.dynamodb.tables import names_of
 from actingweb.migration.errors import SourceError
-from actingweb.migration.findings import Finding, good, stopper, unchecked, warning
+from actingweb.migration.findings import Finding, clock, good, stopper, unchecked, warning
 from actingweb.migration.mapping import CLAIMS, CLAIMS_V1, CLAIMS_V2, MAPPINGS, TableMapping
 from actingweb.migration.plan.facts import TableFacts
 from actingweb.migration.source.endpoint import AccessDeniedError, Json
@@ -17,7 +17,6 @@ from actingweb.migration.source.scan import DynamoDBSource
 __all__ = ["SIDE", "findings"]
 
 SIDE = "dynamodb"
-_CLOCK_SECONDS = 5.0
 _NAMES_SHOWN = 5
 _NEEDED = frozenset({"BatchGetItem", "Scan"})
 _NOT_REQUIRED = "a table that the application has not created yet is looked for during the migration"
@@ -54,16 +53,8 @@ def findings(source: DynamoDBSource, tables: dict[str, TableFacts], *, writes: b
 def _clock(source: DynamoDBSource, existing: dict[TableMapping, Json]) -> Finding:
     name = next(iter(existing.values()))["TableName"]
     began = time.time()
-    date = source.endpoint.date(name)
-    ended = time.time()
-    if date is None:
-        return unchecked(SIDE, "clock", "the responses have no date")
-    # The date has whole seconds; it is from some moment between request and response.
-    difference = max(began - date - 1, date - ended, 0.0)
-    text = f"differs by {difference:.0f} s from this machine's"
-    if difference > _CLOCK_SECONDS:
-        return warning(SIDE, "clock", text, "synchronise this machine's by NTP: signatures are valid for five minutes")
-    return good(SIDE, "clock", text)
+    sent = source.endpoint.date(name)
+    return clock(SIDE, began, time.time(), sent)
 
 
 def _missing(source: DynamoDBSource, existing: dict[TableMapping, Json]) -> Iterator[Finding]:

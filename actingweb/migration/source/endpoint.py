@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -20,6 +19,7 @@ from actingweb.db.dynamodb.region import region_of
 from actingweb.db.dynamodb.transport import client_class
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
+from actingweb.db.dynamodb.wire.failures import sent_at
 from actingweb.db.dynamodb.wire.messages import DYNAMODB, Api, decoded
 from actingweb.db.dynamodb.wire.service import Service
 from actingweb.db.exceptions import ConfigurationError, DbThrottledError
@@ -142,11 +142,7 @@ class Endpoint:
 
         Only errors tell it, so a table is asked for an item without naming a key.
         """
-        outcome = self._try("GetItem", {"TableName": table, "Key": {}}, 0.0)
-        try:
-            return parsedate_to_datetime(getattr(outcome, "date", None) or "").timestamp()
-        except ValueError:
-            return None
+        return sent_at(self._try("GetItem", {"TableName": table, "Key": {}}, 0.0))
 
     def _try(self, operation: str, request: Json, spent: float) -> Json | Exception:
         try:

@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire.connections import Connections, Limits
-from actingweb.db.dynamodb.wire.failures import ServiceError
+from actingweb.db.dynamodb.wire.failures import ServiceError, sent_at
 from actingweb.db.dynamodb.wire.messages import (
     DYNAMODB,
     Answer,
@@ -150,12 +149,10 @@ class Client:
 
     def _learn_clock(self, error: ServiceError, assumed: float) -> bool:
         """Take over the service's clock if the one that was assumed can be why it refused; tell whether it was."""
-        if error.code not in self.clock_codes or error.date is None:
+        moment = sent_at(error)
+        if error.code not in self.clock_codes or moment is None:
             return False
-        try:
-            ahead = parsedate_to_datetime(error.date).timestamp() - time.time()
-        except (TypeError, ValueError, OverflowError):
-            return False
+        ahead = moment - time.time()
         if abs(ahead - assumed) <= _TOLERATED_SECONDS:
             return False
         self._ahead = ahead

@@ -4,6 +4,7 @@ Their texts quote neither requests nor answers.
 """
 
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ServiceError",
     "TlsError",
     "WireError",
+    "sent_at",
 ]
 
 
@@ -106,3 +108,14 @@ class ServiceError(WireError):
         self.reasons = list(reasons)
         self.item = item
         self.date = date
+
+
+def sent_at(error: object) -> float | None:
+    """Return when the service sent an error, in epoch seconds by its own clock; None if it does not tell.
+
+    The date has whole seconds.
+    """
+    try:
+        return parsedate_to_datetime(getattr(error, "date", None) or "").timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
