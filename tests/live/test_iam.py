@@ -153,6 +153,7 @@ def move(session: Session) -> None:
         change(session, "DELETE FROM {schema}.actors WHERE id <> 'third'")
         switch(session, COMMANDS, Switching(False, 1000, PATIENCE), None, back=False)
         switch(session, COMMANDS, Switching(True, 1000, PATIENCE), None, back=True)
+        wait_for(session, _is_quiet)
 
 
 def change(session: Session, *statements: LiteralString) -> None:
@@ -163,7 +164,7 @@ def change(session: Session, *statements: LiteralString) -> None:
 
 
 def _is_quiet(status: Status) -> bool:
-    return not sum(table.marks for table in status.tables)
+    return not sum(table.dirty + table.marks for table in status.tables)
 
 
 def test_the_way_to_dynamodb(sides: Sides, proxy: SpoilingProxy, ddb: DynamoDBClient, set_env: SetEnv) -> None:

@@ -18,7 +18,7 @@ ROOMS = {
     "source": set[str](),
     "target": set[str](),
     "jobs": {"source", "target"},
-    "plan": {"source", "target"},
+    "plan": {"live", "source", "target"},
     "live": {"jobs", "source", "target"},
     "cli": {"jobs", "live", "plan", "source", "target"},
 }

@@ -6,6 +6,8 @@ from itertools import islice
 
 from actingweb.migration.documents import content_of
 from actingweb.migration.findings import Finding, good, unchecked, warning
+from actingweb.migration.live.dynamodb import DynamoDB, read_items
+from actingweb.migration.live.keys import RowKey
 from actingweb.migration.mapping import ACTORS, CLAIMS, PROPERTIES, TableMapping
 from actingweb.migration.plan.facts import TableFacts
 from actingweb.migration.plan.source import SIDE
@@ -15,7 +17,6 @@ from actingweb.migration.source.scan import DynamoDBSource
 __all__ = ["findings"]
 
 _SEGMENTS = 8
-_KEYS_AT_ONCE = 100
 _OWNERLESS = frozenset({"actors", "attributes"})
 _REASONS_SHOWN = 3
 _LEFT = "it is not moved; the way back leaves it in DynamoDB as it is"
@@ -73,17 +74,9 @@ def _noteworthy(table: TableFacts, of: str) -> Iterator[tuple[str, str]]:
 
 
 def _orphans(source: DynamoDBSource, conversion: Conversion) -> int:
-    owners = sorted({row[0] for row, _ in conversion.rows})
-    known: set[str] = set()
-    name = source.table_name(ACTORS)
-    for start in range(0, len(owners), _KEYS_AT_ONCE):
-        keys = [{"id": {"S": owner}} for owner in owners[start : start + _KEYS_AT_ONCE]]
-        request = {name: {"Keys": keys, "ConsistentRead": True, "ProjectionExpression": "id"}}
-        while request:
-            answer = source.endpoint.call("BatchGetItem", {"RequestItems": request})
-            known |= {item["id"]["S"] for item in answer.get("Responses", {}).get(name, [])}
-            request = answer.get("UnprocessedKeys") or {}
-    return sum(row[0] not in known for row, _ in conversion.rows)
+    owners = {RowKey(ACTORS.name, row[0]) for row, _ in conversion.rows}
+    known = read_items(DynamoDB(source.endpoint), source.table_name(ACTORS), sorted(owners), whole=True).found
+    return sum(RowKey(ACTORS.name, row[0]) not in known for row, _ in conversion.rows)
 
 
 def _shared(conversion: Conversion, indexed_properties: Sequence[str]) -> int:
