@@ -9,6 +9,7 @@ from psycopg import sql
 
 from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.live.dynamodb import Requests
+from actingweb.migration.live.rights import require_rights
 from actingweb.migration.live.state import FROM_DYNAMODB, State
 from actingweb.migration.live.tables import Found, SourceTables, open_table, store_table
 from actingweb.migration.mapping import ACTORS, CLAIMS, LOOK_UPS, MAPPINGS, TableMapping
@@ -16,8 +17,6 @@ from actingweb.migration.target.connection import Connection, target_errors
 
 __all__ = ["Preparation", "prepare"]
 
-_MAY_CREATE = "has_database_privilege(current_database(), 'CREATE') OR to_regnamespace({}) IS NOT NULL"
-_MAY_UPDATE = "has_table_privilege({}, 'UPDATE')"
 _HAS_ROWS = "SELECT EXISTS (SELECT FROM {schema}.{table})"
 _BEGUN = "SELECT EXISTS (SELECT FROM {state}.segments WHERE checkpoint IS NOT NULL OR done)"
 
@@ -61,7 +60,10 @@ def prepare(
     """
     tables = SourceTables(requests, options.prefix, sleep)
     with state.connect() as connection, target_errors():
-        _check(state, connection)
+        state.target.check(connection)
+        written = (*(mapping.table for mapping in MAPPINGS), LOOK_UPS)
+        names = [sql.Identifier(state.target.schema, table) for table in written]
+        require_rights(connection, state.name, "UPDATE", names)
         found = {mapping: tables.find(mapping) for mapping in (*MAPPINGS, *CLAIMS)}
         _check_source(tables, found, options)
         _create(state, connection, options)
@@ -75,19 +77,6 @@ def prepare(
                 progress(f"{mapping.name}: switching the stream of {table.name} on")
             shards = open_table(state, connection, tables, table, options.segments)
             progress(f"{mapping.name}: the stream of {table.name} is enabled, with {shards} shards")
-
-
-def _check(state: State, connection: Connection) -> None:
-    state.target.check(connection)
-    may_create = sql.SQL(_MAY_CREATE).format(state.name)
-    checks: list[tuple[str, sql.Composable]] = [(f'create schema "{state.name}" in the database', may_create)]
-    for table in (*(mapping.table for mapping in MAPPINGS), LOOK_UPS):
-        name = sql.Identifier(state.target.schema, table).as_string()
-        checks.append((f"update {name}", sql.SQL(_MAY_UPDATE).format(name)))
-    statement = sql.SQL("SELECT {}").format(sql.SQL(", ").join(test for _, test in checks))
-    for (right, _), allowed in zip(checks, connection.execute(statement).fetchone() or (), strict=True):
-        if not allowed:
-            raise UsageError(f"the role may not {right}")
 
 
 def _check_source(tables: SourceTables, found: dict[TableMapping, Found | None], options: Preparation) -> None:

@@ -12,6 +12,7 @@ from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.items import Json
 from actingweb.migration.live.ownership import EVERYTHING, Side
+from actingweb.migration.live.rights import require_rights
 from actingweb.migration.live.state import FROM_DYNAMODB, FROM_POSTGRESQL, State
 from actingweb.migration.live.tables import Found, SourceTables, open_table, store_shards, store_table
 from actingweb.migration.live.triggers import MARKED, install_triggers, mark_all
@@ -21,8 +22,6 @@ from actingweb.migration.target.connection import Connection, target_errors
 __all__ = ["WayBack", "open_way_back", "prepare_from_postgresql"]
 
 _POLLS, _POLL_SECONDS = 1200, 0.5
-_MAY_CREATE = "has_database_privilege(current_database(), 'CREATE') OR to_regnamespace({}) IS NOT NULL"
-_MAY_TRIGGER = "has_table_privilege({}, 'TRIGGER')"
 _TAKE_ALL = "UPDATE {state}.migration SET boundary = %(boundary)s, system_owner = %(owner)s WHERE phase = 'prepared'"
 _IS_MARKED = "SELECT scanned FROM {state}.tables WHERE name = %(name)s"
 _IS_PRESENT = "SELECT present FROM {state}.tables WHERE name = %(name)s"
@@ -66,7 +65,8 @@ def prepare_from_postgresql(
     """
     with state.connect() as connection, target_errors():
         state.target.check(connection)
-        _check_rights(state, connection)
+        names = [sql.Identifier(state.target.schema, mapping.record.table) for mapping in MARKED]
+        require_rights(connection, state.name, "TRIGGER", names)
         _create(state, connection, options)
         tables = SourceTables(requests, options.prefix, sleep)
         _require_empty(state, connection, tables)
@@ -193,18 +193,6 @@ def _create(state: State, connection: Connection, options: WayBack) -> None:
             by=options.by,
         )
         connection.execute(state.sql(_TAKE_ALL), {"boundary": EVERYTHING, "owner": Side.POSTGRESQL})
-
-
-def _check_rights(state: State, connection: Connection) -> None:
-    may_create = sql.SQL(_MAY_CREATE).format(state.name)
-    checks: list[tuple[str, sql.Composable]] = [(f'create schema "{state.name}" in the database', may_create)]
-    for mapping in MARKED:
-        name = sql.Identifier(state.target.schema, mapping.record.table).as_string()
-        checks.append((f"create triggers on {name}", sql.SQL(_MAY_TRIGGER).format(name)))
-    statement = sql.SQL("SELECT {}").format(sql.SQL(", ").join(test for _, test in checks))
-    for (right, _), allowed in zip(checks, connection.execute(statement).fetchone() or (), strict=True):
-        if not allowed:
-            raise UsageError(f"the role may not {right}")
 
 
 def _require_empty(state: State, connection: Connection, tables: SourceTables) -> None:
