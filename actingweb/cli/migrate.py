@@ -5,25 +5,20 @@ from pathlib import Path
 import typer
 
 from actingweb.cli.format import FORMAT
+from actingweb.cli.migrate_command import Action, Shared, command
 from actingweb.cli.migrate_options import (
     EXIT_CODES,
     Accepted,
     AnyInputDir,
-    Database,
     DeleteExtra,
     Format,
-    Host,
     ImportRejects,
     InputDir,
-    Json,
     KnownRejects,
     Limit,
-    LogLevel,
     MaxRejects,
     OutputDir,
     Page,
-    Password,
-    Port,
     Prefix,
     Profile,
     Rcu,
@@ -39,7 +34,6 @@ from actingweb.cli.migrate_options import (
     Skip,
     Source,
     Tables,
-    User,
     WayBack,
 )
 
@@ -57,39 +51,31 @@ _SEGMENTS = 4
 migrate = typer.Typer(help=_ABOUT, epilog=EXIT_CODES, **FORMAT)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def plan(
+    shared: Shared,
     aws_profile: Profile = None,
     region: Region = None,
     table_prefix: Prefix = None,
     rcu: Rcu = None,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
     sample_rows: SampleRows = 1000,
     way_back: WayBack = False,
     report: Page = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Examine both sides before a migration, and estimate what it takes. Nothing is written.
 
     Each finding is ok, a warning, or stops you, with what to do.
     """
     from actingweb.migration.cli import plan as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
     source = DynamoDBFlags(aws_profile, region, table_prefix, _SEGMENTS, rcu)
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    run("plan", lambda _: job.plan(source, flags, sample_rows, report, writes=way_back, as_json=json), json, log_level)
+    return lambda _: job.plan(source, shared.flags, sample_rows, report, writes=way_back, as_json=shared.json)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate, postgresql=False)
 def export(
+    _: Shared,
     output_dir: OutputDir,
     aws_profile: Profile = None,
     region: Region = None,
@@ -98,53 +84,42 @@ def export(
     rcu: Rcu = None,
     tables: Tables = None,
     resume: Resume = False,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Write the rows of DynamoDB to JSON files."""
     from actingweb.migration.cli import export as job
-    from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
     source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
-    run("export", lambda display: job.export(source, output_dir, resume, display), json, log_level)
+    return lambda display: job.export(source, output_dir, resume, display)
 
 
-@migrate.command("import", epilog=EXIT_CODES)
+@command(migrate)
 def import_(
+    shared: Shared,
     input_dir: InputDir,
     format_: Format = "files",
     table_prefix: Prefix = None,
     tables: Tables = None,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
     skip_duplicates: Skip = False,
     max_rejects: MaxRejects = None,
     restart: Restart = False,
     rejects_dir: ImportRejects = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Load exported files into PostgreSQL. After an interruption, the same command continues.
 
     Rows that PostgreSQL cannot store go to the reject files.
     """
     from actingweb.migration.cli import load as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import FilesFlags
 
     files = FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     load_flags = job.LoadFlags(skip_duplicates, max_rejects, restart)
-    run("import", lambda display: job.import_(files, flags, load_flags, rejects_dir, display), json, log_level)
+    return lambda display: job.import_(files, shared.flags, load_flags, rejects_dir, display)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def validate(
+    shared: Shared,
     input_dir: AnyInputDir = None,
     format_: Format = "files",
     source: Source = "files",
@@ -154,11 +129,6 @@ def validate(
     segments: Segments = _SEGMENTS,
     rcu: Rcu = None,
     tables: Tables = None,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
     report: Report = Path("differences.ndjson"),
     limit: Limit = 20,
     show_values: ShowValues = False,
@@ -166,82 +136,54 @@ def validate(
     accept_rejects: Accepted = None,
     repair: Repair = False,
     delete_extra: DeleteExtra = False,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Compare every row and column of PostgreSQL with the files, or with DynamoDB. Write nothing without --repair.
 
     With --source dynamodb, while a live migration exists, both sides may be in use: what differs is looked at again
     until no change under way can explain it, and --repair lets `sync` make it equal to what the owner of the row has.
     """
     from actingweb.migration.cli import validate as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags
 
     files = None if input_dir is None else FilesFlags(input_dir, format_ == "dynamodb-export", table_prefix, tables)
     live = None if source == "files" else DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     report_flags = job.ReportFlags(report, limit, show_values, rejects_dir, accept_rejects or ())
     repair_flags = job.RepairFlags(repair, delete_extra)
-    run(
-        "validate",
-        lambda display: job.validate(files, live, flags, report_flags, repair_flags, display),
-        json,
-        log_level,
-    )
+    return lambda display: job.validate(files, live, shared.flags, report_flags, repair_flags, display)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def copy(
+    shared: Shared,
     aws_profile: Profile = None,
     region: Region = None,
     table_prefix: Prefix = None,
     segments: Segments = _SEGMENTS,
     rcu: Rcu = None,
     tables: Tables = None,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
     rejects_dir: RejectsDir = Path("rejects"),
     skip_duplicates: Skip = False,
     max_rejects: MaxRejects = None,
     restart: Restart = False,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Load the rows of DynamoDB directly into PostgreSQL. After an interruption, the same command continues."""
     from actingweb.migration.cli import load as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
     source = DynamoDBFlags(aws_profile, region, table_prefix, segments, rcu, tables)
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     load_flags = job.LoadFlags(skip_duplicates, max_rejects, restart)
-    run("copy", lambda display: job.copy(source, flags, load_flags, rejects_dir, display), json, log_level)
+    return lambda display: job.copy(source, shared.flags, load_flags, rejects_dir, display)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def replay(
+    shared: Shared,
     rejects_dir: RejectsDir,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Load rejected rows whose documents have been corrected in the reject files.
 
     Rows that still cannot be loaded stay there.
     """
     from actingweb.migration.cli import load as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
 
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    run("replay", lambda display: job.replay(rejects_dir, flags, display), json, log_level)
+    return lambda display: job.replay(rejects_dir, shared.flags, display)

@@ -6,20 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 from actingweb.cli.migrate import migrate
+from actingweb.cli.migrate_command import Action, Shared, command
 from actingweb.cli.migrate_options import (
-    EXIT_CODES,
-    Database,
-    Host,
-    Json,
-    LogLevel,
     Page,
-    Password,
-    Port,
     Prefix,
     Profile,
     Region,
     Segments,
-    User,
 )
 
 __all__ = ["migrate"]
@@ -98,8 +91,9 @@ _MaxDirty = Annotated[int, typer.Option(min=0, help="How many changes may be wai
 _Timeout = Annotated[float, typer.Option(min=1, help="For how many seconds to wait while writes are stopped.")]
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def prepare(
+    shared: Shared,
     aws_profile: Profile = None,
     region: Region = None,
     table_prefix: Prefix = None,
@@ -107,14 +101,7 @@ def prepare(
     enable_streams: _EnableStreams = False,
     on_conflict: _OnConflict = "owner",
     from_: _From = "dynamodb",
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Begin a live migration: store which streams are read, and from where.
 
     Writes a schema of its own, named after that of the application with the suffix _migration, into the PostgreSQL
@@ -124,35 +111,21 @@ def prepare(
     application, and marks every row: sync then copies them to DynamoDB.
     """
     from actingweb.migration.cli import live as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
     from actingweb.migration.cli.sources import DynamoDBFlags
 
     source = DynamoDBFlags(aws_profile, region, table_prefix, segments, None)
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     if from_ == "postgresql":
-        run("prepare", lambda _: job.prepare_way_back(source, flags, on_conflict=on_conflict), json, log_level)
-    run(
-        "prepare",
-        lambda _: job.prepare_migration(source, flags, enable_streams=enable_streams, on_conflict=on_conflict),
-        json,
-        log_level,
-    )
+        return lambda _: job.prepare_way_back(source, shared.flags, on_conflict=on_conflict)
+    return lambda _: job.prepare_migration(source, shared.flags, enable_streams=enable_streams, on_conflict=on_conflict)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate, lines=False)
 def sync(
+    shared: Shared,
     aws_profile: Profile = None,
     workers: _Workers = 2,
     until_caught_up: _UntilCaughtUp = False,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Load the tables and keep both sides equal, until it is stopped. Any number of processes may run.
 
     Writes the rows of the application's tables in PostgreSQL, its progress in the schema of the migration and, once
@@ -160,93 +133,60 @@ def sync(
     order, with exit code 0.
     """
     from actingweb.migration.cli import live as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
     from actingweb.migration.live.sync import Workers
 
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     threads = Workers(workers, workers, workers, workers)
-    run(
-        "sync",
-        lambda _: job.sync_sides(aws_profile, flags, threads, until_caught_up=until_caught_up, as_json=json),
-        json,
-        log_level,
-        lines=False,
+    return lambda _: job.sync_sides(
+        aws_profile, shared.flags, threads, until_caught_up=until_caught_up, as_json=shared.json
     )
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate, lines=False)
 def status(
+    shared: Shared,
     follow: _Follow = False,
     serve: _Serve = None,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Show what a live migration has done, what is left, and whether it is safe to cut over. Writes nothing."""
     from actingweb.migration.cli import live as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
 
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
     if serve is not None:
-        run("status", lambda _: job.serve_status(flags, serve), json, log_level, lines=False)
-    run("status", lambda _: job.show_status(flags, follow=follow), json, log_level, lines=False)
+        return lambda _: job.serve_status(shared.flags, serve)
+    return lambda _: job.show_status(shared.flags, follow=follow)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def rejects(
+    shared: Shared,
     output: _Output = None,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Show the rows that a live migration could not move so far, with the reasons. Writes nothing but the list.
 
     Each is tried again by itself, at once when it changes. Those that are not to be moved are accepted with `accept`.
     """
     from actingweb.migration.cli import live_rejects as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
 
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    run("rejects", lambda _: job.list_rejects(flags, output), json, log_level)
+    return lambda _: job.list_rejects(shared.flags, output)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def accept(
+    shared: Shared,
     files: _AcceptedFiles,
     undo: _Undo = False,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Accept that rejected rows are not moved: they hold up no share, cutover or rollback, and are no differences.
 
     Writes to the schema of the migration. If an accepted row changes it is tried again, and moved if that is possible.
     """
     from actingweb.migration.cli import live_rejects as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
 
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    run("accept", lambda _: job.accept_rejects(flags, files, undo=undo), json, log_level)
+    return lambda _: job.accept_rejects(shared.flags, files, undo=undo)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def share(
+    shared: Shared,
     percentage: _Percent = None,
     aws_profile: Profile = None,
     fence_command: _FenceCommand = None,
@@ -255,14 +195,7 @@ def share(
     fenced: _Fenced = False,
     timeout: _Timeout = 600.0,
     abort: _Abort = False,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Move actors from one side to the other, so that PostgreSQL owns this share of them. Both sides are in use.
 
     Writes the owners in the schema of the migration and, before the first share, triggers on the tables of the
@@ -271,18 +204,17 @@ def share(
     """
     from actingweb.migration.cli import live_switch as job
     from actingweb.migration.cli.live import Session
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
 
-    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    session = Session(shared.flags, aws_profile)
     commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
     if abort:
-        run("share", lambda _: job.abort_share(session, commands), json, log_level)
-    run("share", lambda _: job.move_share(session, job.percent(percentage or ""), commands, timeout), json, log_level)
+        return lambda _: job.abort_share(session, commands)
+    return lambda _: job.move_share(session, job.percent(percentage or ""), commands, timeout)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def cutover(
+    shared: Shared,
     aws_profile: Profile = None,
     fence_command: _FenceCommand = None,
     open_fence_command: _OpenFenceCommand = None,
@@ -294,14 +226,7 @@ def cutover(
     timeout: _Timeout = 600.0,
     abort: _Abort = False,
     report: Page = None,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Switch to the other side: stop the writes, apply what is left, compare, and change the owner.
 
     Writes the owners in the schema of the migration and, on the way to PostgreSQL, triggers on the tables of the
@@ -310,24 +235,18 @@ def cutover(
     """
     from actingweb.migration.cli import live_switch as job
     from actingweb.migration.cli.live import Session
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
 
-    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    session = Session(shared.flags, aws_profile)
     commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
     switching = job.Switching(quick, max_dirty, timeout, quiet_seconds)
     if abort:
-        run("cutover", lambda _: job.abort_switch(session, commands, back=False), json, log_level)
-    run(
-        "cutover",
-        lambda _: job.switch(session, commands, switching, report, back=False),
-        json,
-        log_level,
-    )
+        return lambda _: job.abort_switch(session, commands, back=False)
+    return lambda _: job.switch(session, commands, switching, report, back=False)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def rollback(
+    shared: Shared,
     aws_profile: Profile = None,
     fence_command: _FenceCommand = None,
     open_fence_command: _OpenFenceCommand = None,
@@ -338,14 +257,7 @@ def rollback(
     timeout: _Timeout = 600.0,
     abort: _Abort = False,
     report: Page = None,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """Switch back to the side that the migration comes from, with all that was written since the cutover.
 
     Writes the owners in the schema of the migration and, on the way to PostgreSQL, marker items in DynamoDB, which are
@@ -354,47 +266,26 @@ def rollback(
     """
     from actingweb.migration.cli import live_switch as job
     from actingweb.migration.cli.live import Session
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
 
-    session = Session(PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password), aws_profile)
+    session = Session(shared.flags, aws_profile)
     commands = job.Commands(fence_command, open_fence_command, flip_command, fenced)
     switching = job.Switching(quick, max_dirty, timeout)
     if abort:
-        run("rollback", lambda _: job.abort_switch(session, commands, back=True), json, log_level)
-    run(
-        "rollback",
-        lambda _: job.switch(session, commands, switching, report, back=True),
-        json,
-        log_level,
-    )
+        return lambda _: job.abort_switch(session, commands, back=True)
+    return lambda _: job.switch(session, commands, switching, report, back=True)
 
 
-@migrate.command(epilog=EXIT_CODES)
+@command(migrate)
 def finish(
+    shared: Shared,
     aws_profile: Profile = None,
     disable_streams: _DisableStreams = False,
     force: _Force = False,
-    pg_host: Host = None,
-    pg_port: Port = None,
-    pg_database: Database = None,
-    pg_user: User = None,
-    pg_password: Password = None,
-    json: Json = False,
-    log_level: LogLevel = "WARNING",
-) -> None:
+) -> Action:
     """End a live migration: remove its triggers and its schema. Both sides keep their rows.
 
     There is no way back afterwards. In DynamoDB it changes nothing but, with --disable-streams, the streams.
     """
     from actingweb.migration.cli import live as job
-    from actingweb.migration.cli.options import PostgresFlags
-    from actingweb.migration.cli.run import run
 
-    flags = PostgresFlags(pg_host, pg_port, pg_database, pg_user, pg_password)
-    run(
-        "finish",
-        lambda _: job.finish_migration(aws_profile, flags, disable_streams=disable_streams, confirmed=force),
-        json,
-        log_level,
-    )
+    return lambda _: job.finish_migration(aws_profile, shared.flags, disable_streams=disable_streams, confirmed=force)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from actingweb.migration.cli.meter import Meter
 
-__all__ = ["Display", "Rows", "print_error", "print_json", "print_rows", "restore_terminal", "set_up_log"]
+__all__ = ["Display", "Rows", "print_error", "print_json", "print_rows", "restore_terminal", "set_up_log", "table_of"]
 
 Rows = list[Mapping[str, Any]]
 """The rows of a table. All have the same keys, which are the headings; None is an empty cell."""
@@ -129,12 +129,17 @@ def print_json(summary: Mapping[str, Any]) -> None:
 
 def print_rows(title: str, rows: Rows) -> None:
     """Print a table to stdout."""
+    Console(soft_wrap=True).print(table_of(title, rows))
+
+
+def table_of(title: str, rows: Rows) -> Table:
+    """Return a table with the keys of the rows as headings."""
     table = Table(title=title, title_justify="left")
     for heading in rows[0] if rows else ():
         table.add_column(heading, justify="left" if heading == "table" else "right")
     for row in rows:
         table.add_row(*map(_cell, row.values()))
-    Console(soft_wrap=True).print(table)
+    return table
 
 
 def _cell(value: Any) -> str:

@@ -8,10 +8,9 @@ from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from actingweb.migration.cli.display import Rows
+from actingweb.migration.cli.display import Rows, table_of
 from actingweb.migration.live.status import Status, TableStatus
 
 __all__ = ["LiveDisplay", "table_rows"]
@@ -88,11 +87,7 @@ def _line(status: Status) -> str:
 
 
 def _drawn(status: Status) -> Group:
-    rows = table_rows(status)
-    drawn = Table(title=_line(status), title_justify="left")
-    for heading in rows[0] if rows else ():
-        drawn.add_column(heading, justify="left" if heading == "table" else "right")
-    for row in rows:
-        drawn.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
     gate = status.gate()
-    return Group(drawn, Text(gate.line, style="green" if gate.is_open else "yellow"))
+    return Group(
+        table_of(_line(status), table_rows(status)), Text(gate.line, style="green" if gate.is_open else "yellow")
+    )
