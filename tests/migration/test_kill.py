@@ -165,8 +165,21 @@ def filled(ddb: "DynamoDBClient", dynamodb_tables: DynamoDBTables) -> Iterator[N
     dynamodb_tables.wipe()
 
 
+BUSY = """
+SELECT EXISTS (SELECT FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = %s AND pid <> pg_backend_pid())
+"""
+
+
 def is_loaded(target: Target) -> bool:
-    """Tell whether all is done: loading again would be a second load, of duplicates."""
+    """Tell whether all is done: loading again would be a second load, of duplicates.
+
+    The server may still be at the last statement of a process that was killed.
+    """
+    with target.connect() as connection:
+        while connection.execute(BUSY, [target.schema]).fetchone() == (True,):
+            time.sleep(0.01)
     return not table_exists(target, "migration_progress") and stored(target) == expected(GOOD)
 
 
