@@ -34,6 +34,7 @@ PURPOSES = {
     "pytest": "runs the tests",
     "pytest-timeout": "ends a test that hangs",
     "pytest-xdist": "runs tests in several processes",
+    "python-hcl2": "reads the Terraform files of `deploy/` in tests",
     "rich": "progress of the migration tool",
     "ruamel-yaml": "reads the files of `deploy/` in tests",
     "ruff": "style",

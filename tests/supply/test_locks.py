@@ -46,6 +46,21 @@ def test_the_lock_of_ci_holds_each_direct_dependency_in_its_range(extra: str) ->
         assert requirement.specifier.contains(locked[name], prereleases=True), f"{requirement}: make lock"
 
 
-def test_make_venv_takes_the_locks_where_ci_is_set() -> None:
+def test_ci_and_the_image_take_the_locks() -> None:
     script = (ROOT / "scripts" / "make_venv").read_text()
-    assert {lock.stem for lock in LOCKS} == set(re.findall(r"install_locked ([a-z]+) ", script))
+    image = (ROOT / "deploy" / "Dockerfile").read_text()
+    of_ci = set(re.findall(r"install_locked ([a-z]+) ", script))
+    of_image = set(re.findall(r"--require-hashes .*requirements/([a-z]+)\.txt", image))
+    assert of_image == {"build", "image"}
+    assert {lock.stem for lock in LOCKS} == of_ci | of_image
+
+
+def test_the_image_has_what_ci_has() -> None:
+    tested = set(map(str, pinned(ROOT / "requirements/ci.txt")))
+    assert set(map(str, pinned(ROOT / "requirements/image.txt"))) <= tested
+
+
+def test_the_image_has_what_the_wheel_needs() -> None:
+    locked = {canonicalize_name(one.name) for one in pinned(ROOT / "requirements/image.txt")}
+    needed = [one for extra in ("", "postgresql", "metrics") for one in direct()[extra]]
+    assert {canonicalize_name(one.name) for one in needed} <= locked
