@@ -11,7 +11,7 @@ PARALLEL = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: test test-botocore test-live test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-all bench-growth bench-requests bench-imports \
-	bench-latency bench-live bench-migration test-dependencies test-faults test-framework test-server licences lock clean
+	bench-latency bench-live bench-migration test-dependencies test-deploy test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
 	PYTHON="$(PYTHON)" scripts/make_venv
@@ -84,6 +84,10 @@ bench-live: .venv/ready
 
 test-dependencies: .venv/ready
 	scripts/test_dependencies
+
+# hadolint, checkov, cfn-lint, Terraform, and the steps of the Dockerfile; installs them in build/deploy/.
+test-deploy: .venv/ready
+	$(BIN)/python -m pytest tests/deploy tests/deploy/checks.py
 
 test-botocore: .venv/ready
 	AWS_DB_TRANSPORT=botocore $(BIN)/python -m pytest -q tests/dynamodb tests/contract tests/faults -k dynamodb

@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,15 +27,19 @@ Probe = tuple[int, dict[str, Any]]
 
 
 class Running:
-    """The application in a process of its own."""
+    """The application in a process of its own.
+
+    Attributes:
+        port: where it listens, on 127.0.0.1.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.process = process
-        self._port = port
+        self.port = port
 
     def get(self, path: str) -> Probe:
         """Return the status and the answer. Raise `OSError` if it does not listen."""
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -51,12 +56,15 @@ class Running:
 
 
 @contextmanager
-def running(environment: Mapping[str, str]) -> Iterator[Running]:
+def running(
+    environment: Mapping[str, str],
+    command: Sequence[str] = (sys.executable, "web_application.py"),
+    directory: Path = ROOT / "examples",
+) -> Iterator[Running]:
     """Run the application with settings, and end it as Kubernetes and Compose do."""
     port = free_port()
-    command = [sys.executable, "examples/web_application.py"]
-    variables = {"PATH": os.environ["PATH"], "PORT": str(port), "PYTHONPATH": str(ROOT), **environment}
-    with subprocess.Popen(command, cwd=ROOT, env=variables, stderr=subprocess.DEVNULL) as process:
+    variables = {"PATH": os.environ["PATH"], "PORT": str(port), **environment}
+    with subprocess.Popen(command, cwd=directory, env=variables, stderr=subprocess.DEVNULL) as process:
         try:
             application = Running(process, port)
             wait_until(application.listens)
