@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from actingweb.db import DbSchemaError, load_backend, transaction
+from actingweb.db import DbSchemaError, health, load_backend, transaction
 from actingweb.db.postgresql.connection import close_pool, get_connection
 from actingweb.db.postgresql.revision import EARLIER, HEAD
 from actingweb.db.registry import Backend
@@ -98,6 +98,17 @@ def test_a_newer_revision_that_has_only_more_is_no_error(place: Place, library: 
     place.execute("ALTER TABLE trusts ADD more text DEFAULT 'x'")
     place.execute("CREATE TABLE more (id text)")
     call(library)
+
+
+def test_a_newer_revision_is_ready_if_it_lacks_nothing(place: Place, library: Backend) -> None:
+    make_newer(place)
+    place.execute("ALTER TABLE trusts ADD more text DEFAULT 'x'")
+    found = health(ready=True)
+    assert (found["status"], found["schema"]) == ("ok", {"revision": "ffffeeeedddd", "needed": HEAD})
+    place.execute("ALTER TABLE trusts DROP COLUMN secret")
+    found = health(ready=True)
+    assert (found["status"], found["error"]) == ("error", "DbSchemaError")
+    assert "a newer release made it" in found["reason"]
 
 
 def make_newer(place: Place) -> None:

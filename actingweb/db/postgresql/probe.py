@@ -24,9 +24,11 @@ def health(*, ready: bool) -> dict[str, Any]:
         with_retries(connected, lambda connection, _: connection.command(b"SELECT 1"), repeatable=True)
         return {}
     is_read_only, state = with_retries(connected, _read_state, repeatable=True)
-    if not state.is_current or state.hazard is not None or state.lacking:
+    # Processes of the previous release serve calls on, while a later one takes their place.
+    has_layout = (state.is_current or state.is_newer) and not state.lacking
+    if not has_layout or state.hazard is not None:
         raise Fault(DbSchemaError, state.problem)
-    return {"read_only": is_read_only, "schema": {"revision": HEAD, "needed": HEAD}}
+    return {"read_only": is_read_only, "schema": {"revision": ", ".join(sorted(state.revisions)), "needed": HEAD}}
 
 
 def _read_state(connection: PooledConnection, pool: Pool) -> tuple[bool, SchemaState]:

@@ -98,6 +98,12 @@ class SchemaState(NamedTuple):
         return bool(self.revisions) and self.is_ancient
 
     @property
+    def is_newer(self) -> bool:
+        """Whether a later release upgraded the schema."""
+        unknown = bool(self.revisions) and not (self.revisions & _KNOWN)
+        return unknown and self._has_present_layout and not self.is_ancient
+
+    @property
     def hazard(self) -> str | None:
         """Why statements could succeed on the schema and do the wrong thing, and what to do; None if they could not."""
         if (found := hazard_of(self.facts)) is not None:
