@@ -20,6 +20,7 @@ from actingweb.db import get_actor, get_attribute, get_property, get_trust, load
 from actingweb.db.postgresql.schema import build_metadata
 from actingweb.embedded.postgres import PostgresServer
 from testbed.servers import DynamoDBTables
+from tests import forked
 from tests.conftest import SetEnv
 from tests.guide.blocks import Block, blocks
 from tests.guide.reader import SUPERUSER_PASSWORD, name_superuser, superuser_conninfo
@@ -73,19 +74,23 @@ class Operator:
             "PG_DB_PASSWORD": password,
         }
 
-    def run(self, commands: str, settings: Mapping[str, str] | None = None) -> str:
-        """Run commands in a shell; return what they print."""
+    def run(self, commands: str) -> None:
+        """Run commands in a shell, on the server of the test instead of that of the page."""
         commands = re.sub("^export PGHOST=.*\n", "", commands)
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
-            cwd=self.home,
-            env=self.environment | dict(settings or {}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        shell = ["bash", "-euo", "pipefail", "-c", commands]
+        done = subprocess.run(shell, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+
+    def run_tool(self, commands: str, settings: Mapping[str, str]) -> str:
+        """Run lines of `[NAME=VALUE] actingweb-db ...`; return what they print."""
+        printed = ""
+        for line in commands.splitlines():
+            before, _, arguments = line.partition("actingweb-db ")
+            variables = {**self.environment, **settings, **dict(one.split("=") for one in before.split())}
+            done = forked.run(["-m", "actingweb_db", *arguments.split()], self.home, variables)
+            assert done.returncode == 0, done.stdout + done.stderr
+            printed += done.stdout
+        return printed
 
     def rows(self, database: str) -> dict[str, list[tuple[Any, ...]]]:
         """Return all rows of all tables."""
@@ -107,7 +112,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         with psycopg.connect(superuser_conninfo(server)) as connection:
             for role, password in (("actingweb", APPLICATION), ("actingweb_migration", MIGRATION)):
                 connection.execute(SQL("ALTER ROLE {} PASSWORD {}").format(Identifier(role), Literal(password)))
-        operator.run("actingweb-db schema upgrade", operator.settings("actingweb_migration", MIGRATION))
+        operator.run_tool("actingweb-db schema upgrade", operator.settings("actingweb_migration", MIGRATION))
         yield operator
 
 
@@ -141,7 +146,7 @@ def test_a_dump_restores_every_row_and_right(operator: Operator, set_env: SetEnv
     operator.run("dropdb --username=postgres --force actingweb")
     operator.run(block("restore").text)
     assert operator.rows("restored") == before
-    shown = operator.run(block("check").text, operator.settings("actingweb", APPLICATION))
+    shown = operator.run_tool(block("check").text, operator.settings("actingweb", APPLICATION))
     assert "with every table, column and index of this release" in shown
     set_env(**operator.settings("actingweb", APPLICATION, "restored"))
     write_an_actor("bob")
@@ -161,11 +166,11 @@ def test_an_export_of_dynamodb_is_loaded_into_postgresql(
 ) -> None:
     set_env(**dynamodb_tables.environment, DATABASE_BACKEND="dynamodb")
     write_an_actor("carol")
-    operator.run(block("export").text, dynamodb_tables.environment)
+    operator.run_tool(block("export").text, dynamodb_tables.environment)
     dynamodb_tables.wipe()
     operator.run("createdb --username=postgres --owner=actingweb_migration --template=template0 --locale=C imported")
     settings = operator.settings("actingweb_migration", MIGRATION, "imported")
-    operator.run(block("import").text, settings)
+    operator.run_tool(block("import").text, settings)
     set_env(**settings)
     assert get_property(load_backend()).get_actor_id_from_property("email", "carol@example.com") == "carol"
     set_env()
