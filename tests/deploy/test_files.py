@@ -201,8 +201,9 @@ class TestKubernetes:
         found = [document for name in KUBERNETES for document in documents(name)]
         labels = [document["spec"]["template"]["metadata"]["labels"] for document in found if _has_pods(document)]
         policies = [document["spec"] for document in found if document["kind"] == "NetworkPolicy"]
-        assert {} in [policy["podSelector"] for policy in policies]
-        assert all(policy["podSelector"].get("matchLabels") in [*labels, None] for policy in policies)
+        ((chosen,),) = (_expressions(policy) for policy in policies if _expressions(policy))
+        assert chosen == {"key": "app", "operator": "In", "values": sorted(label["app"] for label in labels)}
+        assert all(policy["podSelector"]["matchLabels"] in labels for policy in policies if not _expressions(policy))
         (service,) = (document["spec"] for document in found if document["kind"] == "Service")
         assert service["selector"] in labels
         ports = [port["name"] for port in application()["containers"][0]["ports"]]
@@ -212,6 +213,11 @@ class TestKubernetes:
         found = [document for name in KUBERNETES for document in documents(name)]
         names = {document["metadata"].get("namespace") for document in found if document["kind"] != "Namespace"}
         assert names == {"actingweb"}
+
+
+def _expressions(policy: Document) -> list[Document]:
+    found: list[Document] = policy["podSelector"].get("matchExpressions", [])
+    return found
 
 
 def _has_pods(document: Document) -> bool:
