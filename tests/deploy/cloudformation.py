@@ -13,6 +13,7 @@ from ruamel.yaml.constructor import SafeConstructor
 __all__ = ["resources"]
 
 _LOOP = "Fn::ForEach::"
+_FUNCTION = f"(?!{_LOOP})(Ref|Fn::)"
 
 
 class _Constructor(SafeConstructor):
@@ -50,7 +51,7 @@ class _Stack:
             return [self.resolved(item, names) for item in node]
         if not isinstance(node, dict):
             return node
-        if len(node) == 1 and next(iter(node)).startswith(("Ref", "Fn::")) and _LOOP not in next(iter(node)):
+        if len(node) == 1 and re.match(_FUNCTION, next(iter(node))):
             ((function, argument),) = node.items()
             return self._call(function, argument, names)
         pairs = (pair for key, value in node.items() for pair in self._entries(key, value, names))

@@ -196,10 +196,15 @@ def test_both_have_the_same_alarms_on_every_table_and_operation(module: Module) 
     assert len(terraform) == len(cloudformation) == 3 * len(needed())
     alarms = {alarm["alarm_name"]: _in_the_other_words(alarm) for alarm in terraform.values()}
     assert alarms == {alarm["AlarmName"]: alarm for alarm in cloudformation}
-    for alarm in cloudformation:
+
+
+def test_an_alarm_watches_every_operation_of_its_table() -> None:
+    found = resources(TEMPLATE, {"Prefix": PREFIX, "AlarmTopicArn": TOPIC}).values()
+    for alarm in (one["Properties"] for one in found if "Metrics" in one["Properties"]):
         watched = [_dimensions(query) for query in alarm["Metrics"] if "MetricStat" in query]
         assert {one["Operation"] for one in watched} == operations()
-        assert len({one["TableName"] for one in watched}) == 1
+        (table,) = {one["TableName"] for one in watched}
+        assert alarm["AlarmName"].startswith(f"{PREFIX}-{table.removeprefix(f'{PREFIX}_')}-")
 
 
 def _dimensions(query: Facts) -> dict[str, str]:

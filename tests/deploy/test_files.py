@@ -197,15 +197,16 @@ class TestKubernetes:
         assert sleep == "sleep"
         assert pod["terminationGracePeriodSeconds"] >= int(pause) + longest_call()
 
-    def test_the_service_and_the_policies_name_pods_that_exist(self) -> None:
-        found = [document for name in KUBERNETES for document in documents(name)]
-        labels = [document["spec"]["template"]["metadata"]["labels"] for document in found if _has_pods(document)]
-        policies = [document["spec"] for document in found if document["kind"] == "NetworkPolicy"]
+    def test_the_policies_name_the_pods(self) -> None:
+        labels = _labels()
+        policies = _specs("NetworkPolicy")
         ((chosen,),) = (_expressions(policy) for policy in policies if _expressions(policy))
         assert chosen == {"key": "app", "operator": "In", "values": sorted(label["app"] for label in labels)}
         assert all(policy["podSelector"]["matchLabels"] in labels for policy in policies if not _expressions(policy))
-        (service,) = (document["spec"] for document in found if document["kind"] == "Service")
-        assert service["selector"] in labels
+
+    def test_the_service_names_pods_and_a_port(self) -> None:
+        (service,) = _specs("Service")
+        assert service["selector"] in _labels()
         ports = [port["name"] for port in application()["containers"][0]["ports"]]
         assert [port["targetPort"] for port in service["ports"]] == ports
 
@@ -220,5 +221,10 @@ def _expressions(policy: Document) -> list[Document]:
     return found
 
 
-def _has_pods(document: Document) -> bool:
-    return "template" in document.get("spec", {})
+def _specs(kind: str) -> list[Document]:
+    found = (document for name in KUBERNETES for document in documents(name))
+    return [document["spec"] for document in found if document["kind"] == kind]
+
+
+def _labels() -> list[dict[str, str]]:
+    return [spec["template"]["metadata"]["labels"] for kind in ("Deployment", "Job") for spec in _specs(kind)]
