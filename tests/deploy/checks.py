@@ -169,15 +169,13 @@ class Provider:
 
     def _complaints(self, owner: str, prefix: str, body: dict[str, Any]) -> Iterator[str]:
         required, known = self._arguments(owner)
-        dynamic = {name: facts["content"] for block in body.get("dynamic", []) for name, facts in block.items()}
-        given = {**{key: value for key, value in body.items() if key not in META}, **dynamic}
+        given = _with_dynamic_blocks(body)
         yield from (f"{owner} has no {name}" for name in given.keys() - known)
         yield from (f"{owner} needs {name}" for name in required - given.keys())
         for name, value in given.items():
             block = prefix + name.title().replace("_", "")
             if block in self._classes:
-                # Those of a `dynamic` block come on top of those that are written out.
-                for content in [*value, *(body.get(name, []) if name in dynamic else [])]:
+                for content in value:
                     yield from self._complaints(block, block, content)
 
     def _arguments(self, name: str) -> tuple[set[str], set[str]]:
@@ -186,6 +184,15 @@ class Provider:
         arguments = next(node.args for node in functions if node.name == "__init__")
         pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         return {one.arg for one, default in pairs if default is None}, {one.arg for one in arguments.kwonlyargs}
+
+
+def _with_dynamic_blocks(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments and blocks of a resource, with one block for each that is `dynamic`."""
+    given = {key: value for key, value in body.items() if key not in META}
+    for dynamic in body.get("dynamic", []):
+        for name, facts in dynamic.items():
+            given[name] = [*given.get(name, []), *facts["content"]]
+    return given
 
 
 class TestImage:
