@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from actingweb.migration.live.state import State
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
 from actingweb.migration.source.endpoint import Endpoint
+from actingweb.migration.target.connection import Connection
 from tests.migration.loads import Row, Rows, row_reader, stored
 from tests.support import new_id
 
@@ -44,6 +46,7 @@ class Sides:
     client: DynamoDBClient
     environment: Mapping[str, str]
     _open: list[Worker] = field(default_factory=list)
+    _connections: list[Connection] = field(default_factory=list)
 
     @property
     def prefix(self) -> str:
@@ -62,9 +65,9 @@ class Sides:
         defaults |= {"indexed_properties": ("email",), "segments": 2, "enable_streams": True}
         return Preparation(**(defaults | options))
 
-    def reader(self, holder: str = "reader") -> ShardReader:
-        """Return a reader that never pauses."""
-        return self.opened(ShardReader(self.state, self.requests, self.state.connect, holder, pause=0))
+    def reader(self, holder: str = "reader", pause: float = 0) -> ShardReader:
+        """Return a reader, by default one that never pauses; one that runs in a thread should."""
+        return self.opened(ShardReader(self.state, self.requests, self.state.connect, holder, pause))
 
     def scanner(self, holder: str = "scanner") -> Scanner:
         """Return a scanner."""
@@ -88,13 +91,12 @@ class Sides:
         reader, marker = self.reader(), MARKER + new_id("")
         tables = [BY_NAME[name] for (name,) in self.select("SELECT name FROM {state}.tables WHERE present")]
         rows = {mapping: dict.fromkeys(mapping.layout.key_names, marker) for mapping in tables}
-        for mapping, row in rows.items():
-            self.put(mapping, row)
+        keys = {mapping: item_of(row) for mapping, row in rows.items()}
+        self._write({mapping: {"PutRequest": {"Item": key}} for mapping, key in keys.items()})
         total = 0
         while self.value(_UNSEEN, marker=marker):
             total += reader.step()
-        for mapping, row in rows.items():
-            self.delete(mapping, row)
+        self._write({mapping: {"DeleteRequest": {"Key": key}} for mapping, key in keys.items()})
         return total
 
     def catch_up(self) -> None:
@@ -123,9 +125,8 @@ class Sides:
             connection.execute(self.state.sql("UPDATE {state}.dirty SET due_at = now()"))
 
     def select(self, statement: Any, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement."""
-        with self.state.connect() as connection:
-            return connection.execute(self.state.sql(statement), parameters).fetchall()
+        """Return the rows of a statement, which runs in a connection that is kept."""
+        return self._connection().execute(self.state.sql(statement), parameters).fetchall()
 
     def value(self, statement: Any, **parameters: Any) -> Any:
         """Return the only value of a statement."""
@@ -135,13 +136,13 @@ class Sides:
     def put(self, mapping: TableMapping, *documents: Document) -> None:
         """Store the items of documents, one by one."""
         for document in documents:
-            self.client.put_item(TableName=self.table(mapping), Item=item_of(document))
+            self.requests.call("PutItem", {"TableName": self.table(mapping), "Item": item_of(document)})
 
     def delete(self, mapping: TableMapping, *documents: Document) -> None:
         """Delete the items that have the keys of documents."""
         for document in documents:
             key = {name: document[name] for name in mapping.layout.key_names}
-            self.client.delete_item(TableName=self.table(mapping), Key=item_of(key))
+            self.requests.call("DeleteItem", {"TableName": self.table(mapping), "Key": item_of(key)})
 
     def table(self, mapping: TableMapping) -> str:
         """Return the name of a table in DynamoDB."""
@@ -172,15 +173,33 @@ class Sides:
 
     def documents(self, mapping: TableMapping) -> list[Document]:
         """Return the documents of a table of DynamoDB."""
-        pages = self.client.get_paginator("scan").paginate(TableName=self.table(mapping), ConsistentRead=True)
-        return [document_of(item) for page in pages for item in page["Items"]]
+        request = {"TableName": self.table(mapping), "ConsistentRead": True}
+        found: list[Document] = []
+        while True:
+            page = json.loads(self.requests.call("Scan", request)["Body"])
+            found += map(document_of, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return found
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def close(self) -> None:
         """Close the workers, and drop the state."""
         for worker in self._open:
             worker.close()
-        with self.state.connect() as connection:
-            self.state.drop(connection)
+        self.state.drop(self._connection())
+        for connection in self._connections:
+            connection.close()
+
+    def _connection(self) -> Connection:
+        """Return the connection that is kept, a new one if a test has ended it."""
+        if not self._connections or self._connections[-1].closed:
+            self._connections.append(self.state.connect())
+        return self._connections[-1]
+
+    def _write(self, writes: Mapping[TableMapping, Any]) -> None:
+        """Write one item in each of some tables."""
+        requests = {self.table(mapping): [write] for mapping, write in writes.items()}
+        self.requests.call("BatchWriteItem", {"RequestItems": requests})
 
     def _expected(self, mapping: TableMapping, rejected: Sequence[Row]) -> list[Row]:
         size = len(mapping.record.key)

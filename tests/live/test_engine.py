@@ -19,7 +19,7 @@ def run(work: Callable[[], object], stop: threading.Event, failures: list[BaseEx
     try:
         while not stop.is_set():
             if not work():
-                stop.wait(0.01)
+                stop.wait(0.05)
     except BaseException as error:  # noqa: BLE001 - raised again by the test
         failures.append(error)
 
@@ -30,7 +30,7 @@ def test_all_kinds_of_rows_under_load(sides: Sides, tmp_path: Path) -> None:
     workload.begin()
     sides.prepare()
     stop, failures = threading.Event(), list[BaseException]()
-    readers = [sides.reader("one"), sides.reader("two")]
+    readers = [sides.reader(name, pause=0.1) for name in ("one", "two")]
     appliers = [sides.applier(), sides.applier(batch=3)]
     steps = [sides.scanner().step, *(reader.step for reader in readers), *(applier.step for applier in appliers)]
     threads = [threading.Thread(target=run, args=(step, stop, failures)) for step in steps]

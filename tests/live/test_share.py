@@ -30,6 +30,8 @@ from tests.support import wait_until
 
 SUSPENSIONS = MAPPINGS[-1]
 ACTORS = [f"actor{number}" for number in range(24)]
+WRITES = 20
+"""How often each application writes between two moves, at least, however fast the machine is."""
 MAILS = [f"{number}@example.com" for number in range(8)]
 
 
@@ -102,6 +104,7 @@ class Application:
         self._balancer = balancer
         self._random = random.Random(seed)
         self._actor_ids = actor_ids
+        self.writes = 0
         self.known: dict[tuple[str, str], str | None] = {(actor_id, "name"): "0" for actor_id in actor_ids}
 
     def step(self) -> None:
@@ -117,6 +120,13 @@ class Application:
             backend.DbProperty.DbProperty().set(actor_id, name, value)
             time.sleep(0.01)
             self.known[actor_id, name] = value or None
+            self.writes += 1
+
+
+def let_write(applications: list[Application]) -> None:
+    """Wait until each application has written some more."""
+    enough = [(application, application.writes + WRITES) for application in applications]
+    wait_until(lambda: all(application.writes >= writes for application, writes in enough))
 
 
 def move(share: Share, balancer: Balancer, percent: str) -> Moved:
@@ -148,7 +158,7 @@ def running(*works: Callable[[], object]) -> Iterator[None]:
                 # A deadlock, which a worker survives by its next step.
                 idle = True
             if idle:
-                stop.wait(0.01)
+                stop.wait(0.05)
 
     with ThreadPoolExecutor(len(works)) as threads:
         futures = [threads.submit(run, work) for work in works]
@@ -190,7 +200,8 @@ def test_shares_move_to_and_fro_under_load(synced: Sides) -> None:
     balancer = Balancer()
     applications = [Application(balancer, ACTORS[start::3], start) for start in range(3)]
     back = [back_applier(synced).step, back_applier(synced).step]
-    works = [synced.reader("one").step, synced.reader("two").step, synced.applier().step, synced.applier(batch=5).step]
+    readers = [synced.reader(name, pause=0.1) for name in ("one", "two")]
+    works = [*(reader.step for reader in readers), synced.applier().step, synced.applier(batch=5).step]
     share = share_of(synced)
     with running(*works, *back, *(application.step for application in applications)):
         for percent in ("10", "50", "100", "50", "100", "0"):
@@ -198,6 +209,7 @@ def test_shares_move_to_and_fro_under_load(synced: Sides) -> None:
             assert moved.percent == Decimal(percent)
             assert moved.pause > 0
             assert ownership_of(synced) == balancer.ownership
+            let_write(applications)
     settle(synced)
     known = {key: value for one in applications for key, value in one.known.items() if value is not None}
     properties = {(item["id"], item["name"]): item["value"] for item in synced.documents(PROPERTIES)}
