@@ -1,5 +1,7 @@
 """Statements use their indexes (5.2)."""
 
+from collections.abc import Iterator
+
 import pytest
 from psycopg import sql
 
@@ -10,6 +12,7 @@ from actingweb.db.postgresql.rows import select_many_statement
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.records import PropertyRecord, TrustRecord
 from actingweb.db.registry import Backend
+from testbed.servers import PostgresTables
 
 from .conftest import PgConnection
 
@@ -21,9 +24,24 @@ KEY = {"id": "a1", "name": "n5", "value": "v5", "names": NAMES, "lookup_key": "k
 BOUNDS = {"id": "a1", "lower": "n1", "upper": "n11"}
 
 
-@pytest.fixture(autouse=True)
-def rows(backend: Backend, actor_id: str, pg: PgConnection) -> None:
-    """Store enough rows of enough actors that the planner prefers an index to a scan."""
+@pytest.fixture(scope="module")
+def filled(postgres_tables: PostgresTables) -> Iterator[PgConnection]:
+    """Return a connection with a transaction that no one else sees, with enough rows of enough actors.
+
+    With those the planner prefers an index to a scan.
+    """
+    with postgres_tables.connect() as connection, connection.transaction(force_rollback=True):
+        _fill(connection)
+        yield connection
+
+
+@pytest.fixture
+def pg(backend: Backend, filled: PgConnection) -> PgConnection:
+    """Return that connection, with the settings of its backend."""
+    return filled
+
+
+def _fill(pg: PgConnection) -> None:
     pg.execute(
         f"INSERT INTO actors (id, creator, passphrase) SELECT 'a' || n, '', '' FROM generate_series(1, {ROWS}) n"
     )
