@@ -18,6 +18,7 @@ import pytest
 _DIRECTORY = Path(__file__).parent
 # A parallel run gives out whole modules: those that take longest are not left for its end.
 _LONG = (
+    "live",
     "conformance",
     "guide",
     "migration",
@@ -38,6 +39,7 @@ _NOT_QUICK = (
     "embedded",
     "faults",
     "guide",
+    "live",
     "migration",
     "schema",
     "supply",
