@@ -152,12 +152,13 @@ class Sides:
         """Create a table in DynamoDB."""
         names = mapping.layout.key_names
         kinds = ("HASH", "RANGE")
-        self.client.create_table(
-            TableName=self.table(mapping),
-            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, kinds, strict=False)],  # type: ignore[typeddict-item]
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        definition = {
+            "TableName": self.table(mapping),
+            "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, kinds, strict=False)],
+            "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in names],
+            "BillingMode": "PAY_PER_REQUEST",
+        }
+        self.requests.call("CreateTable", definition)
 
     def stored(self) -> Rows:
         """Return the rows of PostgreSQL, in the order of their keys."""
@@ -218,14 +219,14 @@ def sides_of(state: State, environment: Mapping[str, str], client: DynamoDBClien
     with ExitStack() as stack:
         endpoint = Endpoint(environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"], None, 16)
         sides = Sides(state, DynamoDB(endpoint), client, environment)
-        stack.callback(_delete_tables, client, sides.prefix)
+        stack.callback(_delete_tables, sides)
         for mapping in (*MAPPINGS, CLAIMS[0]):
             sides.create(mapping)
         stack.callback(sides.close)
         yield sides
 
 
-def _delete_tables(client: DynamoDBClient, prefix: str) -> None:
-    for name in client.list_tables()["TableNames"]:
-        if name.startswith(f"{prefix}_"):
-            client.delete_table(TableName=name)
+def _delete_tables(sides: Sides) -> None:
+    for name in sides.requests.call("ListTables", {})["TableNames"]:
+        if name.startswith(f"{sides.prefix}_"):
+            sides.requests.call("DeleteTable", {"TableName": name})
