@@ -1,4 +1,4 @@
-"""DynamoDB Local: what each operation sends, and its time beside floor, SDK and baseline; decoding, threads, export."""
+"""DynamoDB Local: each operation beside the floor, the SDK and the baseline; decoding, many threads, and an export."""
 
 from __future__ import annotations
 
@@ -7,172 +7,150 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from actingweb.db.dynamodb.items import decode
 from actingweb.db.dynamodb.layouts import required_layouts
 from actingweb.db.dynamodb.stored_types import reader_of
-from actingweb.db.dynamodb.wire.messages import decoded, encoded
-from benchmarks.baseline import Baseline, baseline, worker
-from benchmarks.floor import BotocoreFloor, DynamoDBFloor, record
-from benchmarks.interleave import Times, interleave, runner
+from actingweb.db.dynamodb.wire.messages import decoded
+from actingweb.db.records import Record
+from benchmarks.contenders import BOTOCORE, FLOOR, Targets, Worker, baseline_python, compare, interleave, worker
+from benchmarks.floor import fetch, record
 from benchmarks.machine import own_processors, pin
 from benchmarks.migration_data import fill_tables
-from benchmarks.results import Section, ratios
-from benchmarks.servers import dynamodb_server, use
-from testbed.operations.calls import Classes, load_classes
-from testbed.operations.timed import Operation, row_by_row
-from testbed.recorder import Request
+from benchmarks.results import Section, ratio
+from benchmarks.servers import dynamodb_server, tables
+from benchmarks.sizes import Sizes
+from testbed.operations.calls import Classes, load_classes, timed
+from testbed.operations.operation import Operation
 
-__all__ = ["measure"]
-
-_RATIO, _CPU_RATIO, _BOTOCORE_RATIO, _DECODING_RATIO, _BATCH_RATIO = 1.3, 1.5, 0.4, 1.5, 5.0
-_BASELINE_RATIO, _BASELINE_RATIO_OF_MANY, _CROWD_RATIO, _EXPORT_RATIO = 2.5, 1.5, 2.5, 1.5
-_THREADS, _CROWDED = 16, ("property get", "property set")
-_SLOWER = 10
-"""A request takes about so many times as long as a round trip to PostgreSQL."""
+_ONE_REQUEST = {
+    "ours / floor": {"most": 1.3},
+    "processor time, ours / floor": {"most": 1.5},
+    "ours / botocore": {"most": 0.4},
+    "processor time, ours / botocore": {"most": 0.4},
+}
+"""The targets of reads and writes of one row by one request."""
+_BASELINE = {"baseline / ours": {"least": 2.5}}
+"""The target of every operation of one request."""
+_BASELINE_OF_MANY = {"baseline / ours": {"least": 1.5}}
+_MANY = ("indexed property set", "subscription create", "subscription suspend", "attribute compare-and-swap")
+"""Operations of which we or the baseline send several requests, and which are to be faster than the baseline's."""
+_DECODING, _EXPORT, _CROWD = 1.5, 1.5, 2.5
+_THREADS, _BY_THREADS = 16, ("property get", "property set")
 _BEFORE = "367b952"
 """The last commit whose requests were sent by botocore's client."""
-_BEFORE_BASELINE = ("indexed property set", "subscription create", "subscription suspend", "attribute compare-and-swap")
-"""Operations of which we or the baseline send several requests, and which are to be faster than the baseline's."""
 
 
-def measure(python: Path | None, rounds: int, operations: list[Operation], missing: list[str], rows: int) -> Section:
-    """Measure one thread, then many, then an export of so many rows, client and server on a processor each."""
+def measure(sizes: Sizes) -> Iterator[Section]:
+    """Measure one thread, then many, then decoding and an export, client and server on a processor each."""
     section = Section("dynamodb", "DynamoDB Local")
-    section.notes += [
-        "DynamoDB Local shows what library and protocol cost, not what AWS does.",
-        "DynamoDB does not say what a refused transaction consumes: a first request that is refused counts as 0.",
-    ]
+    section.notes.append("DynamoDB Local shows what library and protocol cost, not what AWS does.")
     with own_processors() as processors, ExitStack() as stack:
         pin(processors[-1:])
-        tables = stack.enter_context(dynamodb_server())
+        server = stack.enter_context(dynamodb_server())
         pin(processors[:1])
         if len(processors) > 1 and not os.environ.get("AWS_DB_HOST"):
             section.notes.append("Client and server each have a processor of their own.")
-        environment = stack.enter_context(tables("ours"))
-        use(environment)
-        classes = load_classes("dynamodb", cascades=False)
-        other = stack.enter_context(baseline(python, "dynamodb", stack.enter_context(tables("baseline"))))
-        for operation in operations:
-            _measure(section, operation, classes, environment, other, rounds)
-        _compare_batches(section, classes, operations, rounds)
-        if other is not None:
-            crowd = [operation for operation in operations if operation.name in _CROWDED]
-            _compare_crowds(section, crowd, environment, other, rounds)
-            section.notes += other.notes()
-        section.notes += missing
-        _export(section, stack.enter_context(tables("export")), rows, max(3, rounds // 2))
-    return section
+        baseline, ours = (stack.enter_context(tables(server, name)).environment for name in ("baseline", "ours"))
+        workers = {
+            "floor": stack.enter_context(worker("dynamodb", ours, FLOOR)),
+            "botocore": stack.enter_context(worker("dynamodb", ours, BOTOCORE)),
+            "ours": stack.enter_context(worker("dynamodb", ours)),
+        }
+        if (python := baseline_python(section)) is not None:
+            workers["baseline"] = stack.enter_context(worker("dynamodb", baseline, python=python))
+        rounds = max(3, sizes.rounds // 2)
+        for operation, times in compare(section, sizes.operations, workers, rounds, calls=_calls):
+            times.report(section, operation, _targets(operation))
+        if python is not None:
+            _compare_crowds(section, workers, sizes)
+        _compare_decoding(section, sizes)
+        stack.enter_context(tables(server, "export"))
+        _compare_exports(section, sizes)
+        yield section
 
 
-def _measure(
-    section: Section,
-    operation: Operation,
-    classes: Classes,
-    environment: dict[str, str],
-    other: Baseline | None,
-    rounds: int,
-) -> None:
-    count = max(1, operation.count // _SLOWER)
-    recorded = record(operation, classes, count).calls
-    operation.store(classes, count)
-    floor = DynamoDBFloor(environment)
-    units = floor.capacity(recorded[0])
-    operation.store(classes, count)
-    ready = bool if operation.repeats else partial(operation.store, classes, count)
-    contenders = {
-        "floor": runner(ready, partial(floor.calls, recorded)),
-        "botocore": runner(ready, partial(BotocoreFloor(environment).calls, recorded)),
-        "ours": runner(ready, partial(operation.calls, classes, count)),
-    }
-    if other is not None and (run := other.contender(operation, count, other.near)) is not None:
-        contenders["baseline"] = run
-    # The operation on a thousand rows takes a minute.
-    times = interleave(contenders, rounds if operation.count > 1 else max(3, rounds // 3))
-    requests = sum(map(len, recorded)) / count
-    section.add_row(times.row(operation))
-    section.table.append({"operation": operation.name, "requests": requests, "capacity": units})
-    _judge(section, operation, times, requests)
-    whole_rows = not any("ProjectionExpression" in request for _, request in recorded[0])
-    if operation.kind == "rows" and operation.repeats and whole_rows:
-        _judge_decoding(section, operation, recorded[0], floor, rounds)
+def _calls(operation: Operation) -> int:
+    """Return how many calls a round has: a request takes ten times as long as a round trip to PostgreSQL."""
+    return max(1, operation.count // 10)
 
 
-def _judge(section: Section, operation: Operation, times: Times, requests: float) -> None:
-    row, alone = section.rows[-1], requests == 1
-    if alone and operation.kind != "rows":
-        section.judge(operation.name, "ours / floor", row.ratio, most=_RATIO)
-        section.judge(operation.name, "processor time, ours / floor", row.cpu, most=_CPU_RATIO)
-        section.judge(operation.name, "ours / botocore", times.ratio("ours", "botocore"), most=_BOTOCORE_RATIO)
-        cpu = ratios(times.cpu["ours"], times.cpu["botocore"])
-        section.judge(operation.name, "processor time, ours / botocore", cpu, most=_BOTOCORE_RATIO)
-    if alone or operation.name in _BEFORE_BASELINE:
-        least = _BASELINE_RATIO if alone else _BASELINE_RATIO_OF_MANY
-        section.judge(operation.name, "baseline / ours", row.baseline_ratio, least=least)
+def _targets(operation: Operation) -> Targets:
+    if operation.requests == 1:
+        return _BASELINE if operation.kind == "rows" else {**_BASELINE, **_ONE_REQUEST}
+    return _BASELINE_OF_MANY if operation.name in _MANY else {}
 
 
-def _judge_decoding(
-    section: Section, operation: Operation, requests: list[Request], floor: DynamoDBFloor, rounds: int
-) -> None:
-    """Compare how answers become records with the least that makes them: `json.loads`, and each column read."""
-    answers = []
-    for name, request in requests:
-        (record,) = {one.record for one in required_layouts(True) if request["TableName"].endswith(f"_{one.suffix}")}
-        columns = [(column, *reader_of(record, column)) for column in record.fields]
-        answers.append((record, columns, floor.fetch(name, encoded(request))))
-
-    def ours() -> None:
-        for record, _, text in answers:
-            for item in decoded(text)["Items"]:
-                decode(record, item)
-
-    def least() -> None:
-        for record, columns, text in answers:
-            for item in json.loads(text)["Items"]:
-                record.make([read(item[name][stored]) if name in item else None for name, stored, read in columns])
-
-    contenders = {"ours": runner(bool, lambda: [ours] * 100), "floor": runner(bool, lambda: [least] * 100)}
-    times = interleave(contenders, rounds)
-    section.judge(operation.name, "decoding, ours / floor", times.ratio("ours", "floor"), most=_DECODING_RATIO)
-
-
-def _compare_batches(section: Section, classes: Classes, operations: list[Operation], rounds: int) -> None:
-    """Compare deletes of many rows with the same, row by row."""
-    for operation, single in row_by_row():
-        if operation in operations:
-            ways = {"many": operation, "single": single}
-            contenders = {
-                name: runner(partial(one.store, classes, 1), partial(one.calls, classes, 1))
-                for name, one in ways.items()
-            }
-            faster = interleave(contenders, rounds).ratio("single", "many")
-            section.judge(operation.name, "row by row / at once", faster, least=_BATCH_RATIO)
-
-
-def _compare_crowds(
-    section: Section, operations: list[Operation], environment: dict[str, str], other: Baseline, rounds: int
-) -> None:
-    """Compare the throughput of many threads, each contender in a process of its own."""
-    with worker(sys.executable, environment, "dynamodb") as ours:
-        for operation in operations:
-            for process in (ours, other.near):
-                process.store(operation.name, operation.count)
-            found = [
-                [process.rate(operation.name, operation.count, _THREADS, 0.5) for process in (ours, other.near)]
-                for _ in range(-1, rounds)
+def _compare_crowds(section: Section, workers: Mapping[str, Worker], sizes: Sizes) -> None:
+    """Compare the throughput of many threads."""
+    pair = [workers[name] for name in ("ours", "baseline")]
+    for operation in sizes.operations:
+        if operation.name in _BY_THREADS:
+            for one in pair:
+                one.store(operation, operation.count)
+            runs = [
+                [one.crowd(operation, _THREADS, sizes.crowd_seconds)["rate"] for one in pair]
+                for _ in range(-1, max(3, sizes.rounds // 2))
             ]
-            faster = ratios(*zip(*found[1:], strict=True))
             subject = f"{operation.name}, {_THREADS} threads"
-            section.judge(subject, "operations/s, ours / baseline", faster, least=_CROWD_RATIO)
+            faster = ratio(*zip(*runs[1:], strict=True))
+            section.judge(subject, "operations/s, ours / baseline", faster, least=_CROWD)
 
 
-def _export(section: Section, environment: dict[str, str], rows: int, rounds: int) -> None:
+def _compare_decoding(section: Section, sizes: Sizes) -> None:
+    """Compare how answers become records with the least that makes them: `json.loads`, and each column read."""
+    classes = load_classes("dynamodb", cascades=False)
+    for operation in sizes.operations:
+        if operation.kind == "rows" and operation.repeats:
+            answers = _answers(operation, classes)
+            ways = {"ours": partial(_decode, answers), "floor": partial(_decode_least, answers)}
+            contenders = {name: partial(timed, [way] * 100) for name, way in ways.items()}
+            times = interleave(contenders, max(3, sizes.rounds // 2))
+            section.judge(operation.name, "decoding, ours / floor", times.compared("ours / floor"), most=_DECODING)
+
+
+class _Answer(NamedTuple):
+    """The text of an answer, the record of its rows, and each column with the type and the reader of its attribute."""
+
+    record: type[Record]
+    columns: list[tuple[str, str, Callable[[Any], Any]]]
+    text: bytes
+
+
+def _answers(operation: Operation, classes: Classes) -> list[_Answer]:
+    """Return the answers to an operation's requests for whole rows."""
+    answers = []
+    (requests,) = record(operation, classes, 1)
+    for name, request in requests:
+        if "ProjectionExpression" not in request:
+            (kind,) = {one.record for one in required_layouts(True) if request["TableName"].endswith(f"_{one.suffix}")}
+            columns = [(column, *reader_of(kind, column)) for column in kind.fields]
+            answers.append(_Answer(kind, columns, fetch(name, request)))
+    return answers
+
+
+def _decode(answers: list[_Answer]) -> None:
+    """Make records as this library does."""
+    for answer in answers:
+        for item in decoded(answer.text)["Items"]:
+            decode(answer.record, item)
+
+
+def _decode_least(answers: list[_Answer]) -> None:
+    """Make records in the least that it takes."""
+    for kind_of_row, columns, text in answers:
+        for item in json.loads(text)["Items"]:
+            kind_of_row.make([read(item[name][kind]) if name in item else None for name, kind, read in columns])
+
+
+def _compare_exports(section: Section, sizes: Sizes) -> None:
     """Compare the rows that an export reads in a second of processor time with those of one by botocore's client."""
-    use(environment)
-    fill_tables(rows, 200)
+    fill_tables(sizes.exported, 200)
     own = Path(__file__).parent.parent
     with tempfile.TemporaryDirectory() as before:
         archive = subprocess.run(["git", "archive", _BEFORE, "actingweb"], cwd=own, stdout=subprocess.PIPE, check=False)
@@ -180,9 +158,9 @@ def _export(section: Section, environment: dict[str, str], rows: int, rounds: in
             section.notes.append("The export is left out: this tree has no history.")
             return
         subprocess.run(["tar", "-x", "-C", before], input=archive.stdout, check=True)
-        rates = [[_exported(own), _exported(Path(before))] for _ in range(rounds)]
-    faster = ratios(*zip(*rates, strict=True))
-    section.judge(f"export of {rows:,} rows", "rows / s of processor, ours / before", faster, least=_EXPORT_RATIO)
+        rates = [[_exported(own), _exported(Path(before))] for _ in range(max(3, sizes.rounds // 4))]
+    faster = ratio(*zip(*rates, strict=True))
+    section.judge(f"export of {sizes.exported:,} rows", "rows / s of processor, ours / before", faster, least=_EXPORT)
 
 
 def _exported(tree: Path) -> float:

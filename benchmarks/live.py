@@ -24,10 +24,9 @@ from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.cli.sources import DynamoDBFlags
 from benchmarks.machine import peak_mib
 from benchmarks.migration_data import fill_tables
-from benchmarks.results import Section, figure
-from benchmarks.servers import dynamodb_in_use, postgres_server, use
-
-__all__ = ["measure"]
+from benchmarks.results import Section
+from benchmarks.servers import dynamodb_server, postgres_server, schema, tables
+from benchmarks.sizes import Sizes
 
 Connection = psycopg.Connection[Any]
 
@@ -60,8 +59,9 @@ class _Load(Commands):
         self.threads.shutdown()
 
 
-def measure(rows: int, seconds: float) -> Section:
-    """Load rows, change a fifth while `sync` is stopped, write for so long, cut over, change a fifth in PostgreSQL."""
+def measure(sizes: Sizes) -> Iterator[Section]:
+    """Load rows, change a fifth while `sync` is stopped, write for a while, cut over, change a fifth in PostgreSQL."""
+    rows = sizes.followed
     section = Section("live", f"Live migration of {rows:,} rows, and back")
     section.notes += [
         "A fifth of the rows changes on one side while `migrate sync` is stopped, then it catches up.",
@@ -69,24 +69,23 @@ def measure(rows: int, seconds: float) -> Section:
         "DynamoDB Local and its streams stand in for those of AWS.",
         f"The load average of the machine was {os.getloadavg()[0]:.0f} before.",
     ]
-    with postgres_server() as server, dynamodb_in_use("live"):
-        use(server.environment)
+    with postgres_server() as server, dynamodb_server() as other, schema(server) as made, tables(other):
         session, peaks = Session(PostgresFlags()), list[float]()
         fill_tables(rows, _VALUE_BYTES)
         prepare_migration(DynamoDBFlags(None, None, None, 4, None), session.flags, enable_streams=True)
-        with server.target.connect(os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"]) as connection:
+        with made.connect() as connection:
             with _sync(peaks):
                 _follow(section, session, "rows scanned", "read")
             fill_tables(rows, _VALUE_BYTES, letter="y", share=_CHANGED)
             with _sync(peaks):
                 _follow(section, session, "keys applied, forward", "applied", _WRITES_A_SECOND)
-                _write_and_cut_over(section, session, connection, seconds)
+                _write_and_cut_over(section, session, connection, sizes.load_seconds)
             connection.execute(_CHANGE, [int(rows * _CHANGED)])
             with _sync(peaks):
                 _follow(section, session, "keys applied, backward", "applied_back", _WRITES_A_SECOND)
         finish_migration(None, session.flags, disable_streams=False, confirmed=True)
-    section.judge("migrate sync", "peak MiB", figure([max(peaks)]), most=_MEMORY_MIB)
-    return section
+    section.judge("migrate sync", "peak MiB", max(peaks), most=_MEMORY_MIB)
+    yield section
 
 
 @contextmanager
@@ -113,8 +112,8 @@ def _follow(section: Section, session: Session, what: str, counter: str, least: 
         is_done = status.gate(max_dirty=0).is_open and not any(table.lag for table in status.tables)
         is_done = is_done and after > before and now > ended + _QUIET_SECONDS
     took = ended - max(moment for moment, done in polls if done == before)
-    section.table.append({"what": what, "count": after - before, "seconds": took, "a second": (after - before) / took})
-    section.judge(what, "keys/s", figure([(after - before) / took]) if least else None, least=least)
+    section.add({"what": what, "count": after - before, "seconds": took, "a second": (after - before) / took})
+    section.judge(what, "keys/s", (after - before) / took if least else None, least=least)
 
 
 def _write_and_cut_over(section: Section, session: Session, connection: Connection, seconds: float) -> None:
@@ -134,11 +133,11 @@ def _write_and_cut_over(section: Section, session: Session, connection: Connecti
     finally:
         load.stop_writes("")
     pause, compared = facts["pause"], facts["steps"]["compare"]
-    lag = {"what": "lag of a write, median", "seconds": statistics.median(lags), "at most": max(lags)}
-    section.table += [{"what": "writes", "count": len(load.writes), "a second": rate}, lag]
-    section.table.append({"what": "pause of writes", "seconds": pause, "of it comparing": compared})
-    section.judge("a write under load", "longest lag, seconds", figure([max(lags)]), most=_LAG_SECONDS)
-    section.judge("cutover", "pause of writes, seconds", figure([pause]), most=_PAUSE_SECONDS)
+    section.add({"what": "writes", "count": len(load.writes), "a second": rate})
+    section.add({"what": "lag of a write, median", "seconds": statistics.median(lags), "at most": max(lags)})
+    section.add({"what": "pause of writes", "seconds": pause, "of it comparing": compared})
+    section.judge("a write under load", "longest lag, seconds", max(lags), most=_LAG_SECONDS)
+    section.judge("cutover", "pause of writes, seconds", pause, most=_PAUSE_SECONDS)
 
 
 def _set(name: str, value: str) -> None:

@@ -9,11 +9,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = [
-    *("describe_machine", "huge_pages", "memory_mib", "note", "own_processors", "peak_mib", "pin"),
-    *("resident_mib", "share_processor"),
-]
-
 
 def describe_machine() -> dict[str, str]:
     """Return processor, memory, system and Python version of the machine, and today's date."""
@@ -21,7 +16,7 @@ def describe_machine() -> dict[str, str]:
         "processor": f"{os.cpu_count()} x {_processor()}",
         "memory": f"{memory_mib() / 1024:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        "python": f"Python {platform.python_version()}",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
     }
 
@@ -41,9 +36,9 @@ def peak_mib(process: int | str = "self") -> float:
     return _number(f"/proc/{process}/status", "VmHWM") / 1024
 
 
-def resident_mib() -> float:
-    """Return the resident memory of this process, in MiB."""
-    return _number("/proc/self/status", "VmRSS") / 1024
+def resident_mib(process: int | str = "self") -> float:
+    """Return the resident memory of a process, in MiB."""
+    return _number(f"/proc/{process}/status", "VmRSS") / 1024
 
 
 def share_processor(*processes: int) -> bool:

@@ -1,13 +1,19 @@
-"""The steps of the migration's benchmark. Each takes the directory of the files and returns how many rows it did."""
+"""The steps of the migration's benchmark. Each takes the directory of the files and returns how many rows it did.
 
+`python -m benchmarks.migration_steps STEP DIRECTORY` does one of them, and prints rows, seconds and peak memory.
+"""
+
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO, LiteralString
 
 import boto3
 from botocore.config import Config
-from psycopg import sql
+from psycopg import Copy, sql
 
 from actingweb.db.settings import get_settings
 from actingweb.migration.batches import Batch
@@ -19,49 +25,41 @@ from actingweb.migration.jobs.validate import validate as run_validation
 from actingweb.migration.mapping import MAPPINGS, TableMapping
 from actingweb.migration.source.export_dir import ExportDirectory
 from actingweb.migration.source.scan import DynamoDBSource
-from actingweb.migration.target.connection import Target
-
-__all__ = ["STEPS"]
+from actingweb.migration.target.connection import Target, column_names
+from benchmarks.machine import peak_mib
 
 _SEGMENTS = 4
 _BLOCK = 256 * 1024
 
 
-def _copy_of(mapping: TableMapping, direction: sql.SQL) -> sql.Composed:
-    columns = sql.SQL(", ").join(map(sql.Identifier, mapping.record.fields))
-    return _target().sql(
-        "COPY {schema}.{table} ({columns}) {direction}",
-        table=sql.Identifier(mapping.name),
-        columns=columns,
-        direction=direction,
-    )
+def _copy_tables(
+    directory: Path, direction: LiteralString, mode: str, move: Callable[[IO[bytes], Copy], object]
+) -> int:
+    """Run a COPY for each table, move its text from or to a file, and return how many rows there were."""
+    rows, target = 0, _target()
+    with target.connect() as connection, connection.cursor() as cursor:
+        for mapping in MAPPINGS:
+            names = {"table": sql.Identifier(mapping.name), "columns": column_names(mapping.record.fields)}
+            statement = target.sql("COPY {schema}.{table} ({columns}) {to}", **names, to=sql.SQL(direction))
+            with (directory / f"{mapping.name}.copy").open(mode) as file, cursor.copy(statement) as copy:
+                move(file, copy)
+            rows += cursor.rowcount
+    return rows
 
 
 def _copy_out(directory: Path) -> int:
     """Write the rows of the tables as the text of a COPY."""
-    with _target().connect() as connection, connection.cursor() as cursor:
-        for mapping in MAPPINGS:
-            with (
-                (directory / f"{mapping.name}.copy").open("wb") as file,
-                cursor.copy(_copy_of(mapping, sql.SQL("TO STDOUT"))) as copy,
-            ):
-                file.writelines(copy)
-    return 0
+    return _copy_tables(directory, "TO STDOUT", "wb", lambda file, copy: file.writelines(copy))
 
 
 def _copy_in(directory: Path) -> int:
     """COPY the rows straight into the tables, from text that is ready."""
-    rows = 0
-    with _target().connect() as connection, connection.cursor() as cursor:
-        for mapping in MAPPINGS:
-            with (
-                (directory / f"{mapping.name}.copy").open("rb") as file,
-                cursor.copy(_copy_of(mapping, sql.SQL("FROM STDIN"))) as copy,
-            ):
-                while block := file.read(_BLOCK):
-                    copy.write(block)
-            rows += cursor.rowcount
-    return rows
+
+    def move(file: IO[bytes], copy: Copy) -> None:
+        while block := file.read(_BLOCK):
+            copy.write(block)
+
+    return _copy_tables(directory, "FROM STDIN", "rb", move)
 
 
 def _import(directory: Path) -> int:
@@ -108,7 +106,7 @@ def _validate(directory: Path) -> int:
     return sum(rows.values())
 
 
-STEPS: dict[str, Callable[[Path], int]] = {
+_STEPS: dict[str, Callable[[Path], int]] = {
     "text for COPY": _copy_out,
     "plain COPY": _copy_in,
     "import": _import,
@@ -133,3 +131,9 @@ def _options(directory: Path) -> LoadOptions:
 
 def _written(summary: LoadSummary) -> int:
     return sum(counts.written for counts in summary.counts.values())
+
+
+if __name__ == "__main__":
+    began = time.perf_counter()
+    done = _STEPS[sys.argv[1]](Path(sys.argv[2]))
+    print(done, time.perf_counter() - began, peak_mib())

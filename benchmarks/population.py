@@ -14,8 +14,6 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-__all__ = ["ROWS_PER_ACTOR", "add_expired", "populate", "warm"]
-
 ROWS_PER_ACTOR = 36
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -24,11 +22,6 @@ _ROWS = Path(__file__).with_suffix(".sql")
 _NUMBERED: LiteralString = (
     "CREATE TEMPORARY TABLE numbered AS "
     "SELECT n, md5(n::text)::uuid::text AS id FROM generate_series(0, %(last)s::bigint) AS n"
-)
-_EXPIRED: LiteralString = (
-    "INSERT INTO attributes (id, bucket, name, data, timestamp, ttl_timestamp) "
-    "SELECT md5((n %% %(actors)s)::text)::uuid::text, 'expired', 'n-' || n, '{\"state\": \"old\", \"tries\": 1}', "
-    "'2026-01-02Z', 1000000000 + n FROM generate_series(0, %(last)s::bigint) AS n"
 )
 # In the order in which they are dropped: foreign keys first. They are added in the reverse order.
 _CONSTRAINTS: LiteralString = (
@@ -53,12 +46,6 @@ def populate(connection: Connection, actors: int) -> None:
             connection.execute(_ROWS.read_bytes())
     connection.execute("DROP TABLE numbered")
     connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.SQL(", ").join(_tables(connection))))
-
-
-def add_expired(connection: Connection, actors: int, rows: int) -> None:
-    """Store `rows` expired attributes, numbered from 0, in the bucket `expired` of the first `actors` actors."""
-    connection.execute(_EXPIRED, {"actors": actors, "last": rows - 1})
-    connection.execute("VACUUM ANALYZE attributes")
 
 
 def warm(connection: Connection) -> None:

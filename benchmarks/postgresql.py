@@ -1,104 +1,105 @@
-"""PostgreSQL, one thread: the floor, this library and the baseline, on loopback and over a network of 1 ms."""
+"""PostgreSQL: the floor, this library and the baseline, on loopback, over a network of 1 ms, and by many threads."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
+from statistics import median
 
-from benchmarks.baseline import Baseline, BaselineError, Worker, baseline, upgrade
-from benchmarks.floor import PostgresFloor, record
-from benchmarks.interleave import Contender, Times, interleave, runner
-from benchmarks.machine import own_processors, share_processor
-from benchmarks.results import Section
-from benchmarks.servers import CALLS, NETWORK_SECONDS, PostgresServer, network, use
-from testbed.operations.calls import load_classes
-from testbed.operations.timed import Operation
+from benchmarks.contenders import FLOOR, TIMED, Targets, Worker, baseline_python, compare, upgrade_baseline, worker
+from benchmarks.results import Section, figure, ratio
+from benchmarks.servers import (
+    NETWORK_SECONDS,
+    calls_far,
+    database,
+    network,
+    postgres_server,
+    schema,
+    share_processors,
+)
+from benchmarks.sizes import Sizes
 
-__all__ = ["measure"]
+_THREADS, _CROWD, _CONNECTIONS = (1, 4, 16), 64, 10
+_BY_THREADS = ("property get", "property set")
+_NEAR: dict[str, Targets] = {
+    "read": {
+        "ours − floor, µs": {"most": 12},
+        "processor time, ours / floor": {"most": 1.4},
+        "baseline / ours": {"least": 2.5},
+    },
+    "write": {"ours − floor, µs": {"most": 15}},
+    "rows": {},
+}
+"""The targets on loopback, by the kind of the operation."""
+_FAR: Targets = {"ours / floor": {"most": 1.1}}
+_FAR_BASELINE: dict[str, Targets] = {
+    "read": {"baseline / ours": {"least": 3.5}},
+    "indexed property set": {"baseline / ours": {"least": 6.0}},
+}
+_THROUGHPUT, _WORST = 0.85, 3.0
 
-_READ_OVER, _WRITE_OVER, _CPU_RATIO = 12, 15, 1.4
-_BASELINE_READS, _BASELINE_NETWORK_READS, _BASELINE_NETWORK_INDEXED = 2.5, 3.5, 6.0
-_NETWORK_RATIO = 1.10
 
-
-def measure(
-    server: PostgresServer, python: Path | None, rounds: int, operations: list[Operation], missing: list[str]
-) -> Iterator[Section]:
-    """Yield the section on loopback, then that over a network."""
+def measure(sizes: Sizes) -> Iterator[Section]:
+    """Yield the sections on loopback, over a network, and on many threads."""
     near = Section("postgresql", "PostgreSQL on loopback, one thread")
     near.notes.append("Client and server share one processor, where the system has a say in it.")
     far = Section("network", f"PostgreSQL over a network of {NETWORK_SECONDS * 1000:g} ms, one thread")
     far.notes.append("A relay on loopback holds back each direction by half of that.")
-    classes = load_classes("postgresql")
-    recordings = {operation.name: record(operation, classes, operation.count) for operation in operations}
-    with ExitStack() as stack:
-        port = stack.enter_context(network(*server.address))
-        keeper = PostgresFloor(stack.enter_context(server.connect()))
-        floor = PostgresFloor(stack.enter_context(server.connect(port)))
-        other = _baseline(stack, server, python, port, missing := missing.copy())
+    with postgres_server() as server, ExitStack() as stack:
+        tables = stack.enter_context(schema(server))
+        environments = {"floor": tables.environment, "ours": tables.environment}
+        if (python := baseline_python(near)) is not None:
+            environments["baseline"] = stack.enter_context(database(server))
+            upgrade_baseline(python, environments["baseline"])
 
-        def contenders(
-            operation: Operation, count: int, floor: PostgresFloor, process: Worker | None
-        ) -> dict[str, Contender]:
-            stored, calls = recordings[operation.name]
-            keeper.replay(stored)
-            ready = bool if operation.repeats else partial(keeper.replay, stored)
-            found = {
-                "floor": runner(ready, partial(floor.calls, calls[:count])),
-                "ours": runner(ready, partial(operation.calls, classes, count)),
-            }
-            run = other and process and other.contender(operation, count, process)
-            return {**found, "baseline": run} if run else found
+        def start(name: str, relay: Mapping[str, str], keeper: Worker | None = None) -> Worker:
+            table, cascades = (FLOOR if name == "floor" else TIMED), name != "baseline"
+            other = None if cascades else python
+            settings = {**environments[name], **relay}
+            return stack.enter_context(
+                worker("postgresql", settings, table, python=other, cascades=cascades, keeper=keeper)
+            )
 
-        use(server.environment)
-        with own_processors():
+        here = {name: start(name, {}) for name in environments}
+        relay = stack.enter_context(network(server))
+        there = {name: start(name, relay, here[name]) for name in environments}
+        share = partial(share_processors, server, here.values())
+        for operation, times in compare(near, sizes.operations, here, sizes.rounds, ready=share):
+            times.report(near, operation, _NEAR[operation.kind])
+        yield near
+        for operation, times in compare(far, sizes.operations, there, max(3, sizes.rounds // 2), calls=calls_far):
+            read_or_name = operation.kind if operation.kind == "read" else operation.name
+            times.report(far, operation, {**_FAR, **_FAR_BASELINE.get(read_or_name, {})})
+        yield far
+        yield _measure_threads(tables.environment, sizes)
+
+
+def _measure_threads(environment: Mapping[str, str], sizes: Sizes) -> Section:
+    """Measure throughput beside the floor, and what 64 threads wait for 10 connections."""
+    section = Section("threads", "PostgreSQL, many threads")
+    section.notes.append("Threads share Python's interpreter lock, the floor's as well as ours.")
+    rounds, seconds = max(3, sizes.rounds // 3), sizes.crowd_seconds
+    operations = [operation for operation in sizes.operations if operation.name in _BY_THREADS]
+    for threads in _THREADS:
+        pool = {"PG_POOL_MIN_SIZE": "1", "PG_POOL_MAX_SIZE": str(threads)}
+        with worker("postgresql", {**environment, **pool}) as ours, worker("postgresql", environment, FLOOR) as floor:
             for operation in operations:
-                found = contenders(operation, operation.count, keeper, other.near if other else None)
-                classes.DbActor().get(actor_id="nobody")  # connects
-                share_processor(*server.sessions(), *([other.near.pid] if other else []), os.getpid())
-                _judge_loopback(near, operation, interleave(found, rounds))
-        use({**server.environment, "PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(port)})
-        for operation in operations:
-            found = contenders(operation, min(CALLS, operation.count), floor, other.far if other else None)
-            _judge_network(far, operation, interleave(found, max(3, rounds // 2)))
-        use(server.environment)
-        for section in (near, far):
-            section.notes += [*missing, *(other.notes() if other else ())]
-            yield section
-
-
-def _baseline(
-    stack: ExitStack, server: PostgresServer, python: Path | None, port: int, missing: list[str]
-) -> Baseline | None:
-    """Return the baseline on a database of its own, near and behind a port; or None."""
-    environment = stack.enter_context(server.database())
-    try:
-        if python is not None:
-            upgrade(python, environment)
-    except BaselineError as error:
-        missing.append(f"The baseline is left out: {error}")
-        return None
-    far = {**environment, "PG_DB_PORT": str(port)}
-    return stack.enter_context(baseline(python, "postgresql", environment, far))
-
-
-def _judge_loopback(section: Section, operation: Operation, times: Times) -> None:
-    row = section.add_row(times.row(operation))
-    if row.kind in ("read", "write"):
-        most = _READ_OVER if row.kind == "read" else _WRITE_OVER
-        section.judge(row.operation, "ours − floor, µs", times.over(), most=most)
-    if row.kind == "read":
-        section.judge(row.operation, "processor time, ours / floor", row.cpu, most=_CPU_RATIO)
-        section.judge(row.operation, "baseline / ours", row.baseline_ratio, least=_BASELINE_READS)
-
-
-def _judge_network(section: Section, operation: Operation, times: Times) -> None:
-    row = section.add_row(times.row(operation))
-    section.judge(row.operation, "ours / floor", row.ratio, most=_NETWORK_RATIO)
-    if row.kind == "read":
-        section.judge(row.operation, "baseline / ours", row.baseline_ratio, least=_BASELINE_NETWORK_READS)
-    elif row.operation == "indexed property set":
-        section.judge(row.operation, "baseline / ours", row.baseline_ratio, least=_BASELINE_NETWORK_INDEXED)
+                floor.store(operation, operation.count)
+                # The first warms up.
+                runs = [
+                    (floor.crowd(operation, threads, seconds)["rate"], ours.crowd(operation, threads, seconds)["rate"])
+                    for _ in range(-1, rounds)
+                ][1:]
+                least, own = zip(*runs, strict=True)
+                faster = ratio(own, least)
+                medians = {"floor": median(least), "ours": median(own), "ours / floor": faster.median}
+                section.add({"operation": operation.name, "threads": threads, **medians})
+                subject = f"{operation.name}, {threads} threads"
+                section.judge(subject, "operations/s, ours / floor", faster, least=_THROUGHPUT)
+    with worker("postgresql", {**environment, "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}) as ours:
+        found = [ours.crowd(operations[0], _CROWD, 2 * seconds) for _ in range(min(5, rounds))]
+    subject = f"{_CROWD} threads on {_CONNECTIONS} connections"
+    section.judge(subject, "p99 / median of the latency", figure([run["p99 / median"] for run in found]), most=_WORST)
+    section.judge(subject, "operations that failed", sum(run["failed"] for run in found), most=0)
+    return section

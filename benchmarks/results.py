@@ -1,4 +1,4 @@
-"""What the sections of the benchmark found: figures, their targets, and the JSON file that keeps them."""
+"""What every measurement yields: sections of rows, and of figures with their targets; and the file that keeps them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.machine import describe_machine, note
 
-__all__ = ["Figure", "Row", "Section", "Verdict", "figure", "ratios", "read_sections", "write_sections"]
-
 _ORDER = (
     *("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests"),
     *("growth", "growth network", "bulk", "migration", "live"),
 )
-"""The names of all sections, in the order of the page."""
+"""The names of the sections that are kept, in the order of the page."""
 
 
 class Figure(NamedTuple):
@@ -36,50 +34,52 @@ def figure(values: Sequence[float]) -> Figure:
     return Figure(median, low, high)
 
 
-def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> Figure:
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Figure:
     """Return what the ratio of two contenders was, round by round."""
     return figure([one / other for one, other in zip(numerators, denominators, strict=True)])
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A figure and its target: at least `least`, at most `most`."""
+def number(value: float) -> str:
+    """Return a number as text, with as many digits as it is worth."""
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
-    subject: str
+
+def operands(measure: str) -> tuple[str, str, str, str]:
+    """Return what a measure compares, as `processor time, ours / floor` or `ours − floor, µs`.
+
+    These are "CPU " for processor time, else ""; one contender; "/" or "−"; and the other contender.
+    """
+    compared = measure.removeprefix("processor time, ")
+    sign = "−" if "−" in compared else "/"
+    one, _, other = compared.removesuffix(", µs").partition(f" {sign} ")
+    return ("" if compared == measure else "CPU "), one, sign, other
+
+
+@dataclass
+class Target:
+    """A measure that is to be at least `least` and at most `most`, and its figure for each subject."""
+
     measure: str
-    figure: Figure
-    least: float | None = None
-    most: float | None = None
+    least: float | None
+    most: float | None
+    figures: dict[str, Figure] = field(default_factory=dict)
 
     @property
-    def target(self) -> str:
+    def bounds(self) -> str:
         """The bounds as text."""
         bounds = ((self.least, "≥"), (self.most, "≤"))
         return ", ".join(f"{sign} {bound:g}" for bound, sign in bounds if bound is not None)
 
-    @property
-    def met(self) -> bool:
-        """Whether the median is within its bounds."""
-        value = self.figure.median
+    def is_met(self, subject: str) -> bool:
+        """Tell whether the median of this subject is within the bounds."""
+        value = self.figures[subject].median
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
-
-@dataclass(frozen=True)
-class Row:
-    """One operation: microseconds a call of each contender, and how they compare.
-
-    Attributes:
-        ratio: ours to the floor.
-        cpu: the same of the client's processor time.
-        baseline_ratio: the baseline to ours.
-    """
-
-    operation: str
-    kind: str
-    times: dict[str, Figure]
-    ratio: Figure
-    cpu: Figure
-    baseline_ratio: Figure | None = None
+    def missed(self) -> dict[str, Figure]:
+        """Return the figures of the subjects that miss the target."""
+        return {subject: found for subject, found in self.figures.items() if not self.is_met(subject)}
 
 
 @dataclass
@@ -87,8 +87,9 @@ class Section:
     """One part of the report.
 
     Attributes:
+        rows: what was measured, a dict of texts, numbers and figures each; the first value says of what. Names that
+            begin with "CPU " are processor time, which the page leaves out.
         notes: sentences on how it was measured, or what was left out.
-        table: other figures, a row each.
         machine: where and when it was measured.
         settings: how much was measured.
     """
@@ -96,59 +97,59 @@ class Section:
     name: str
     title: str
     notes: list[str] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    table: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
     machine: dict[str, str] = field(default_factory=describe_machine)
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def add_row(self, row: Row) -> Row:
-        """Add and return a row, and print it on stderr."""
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a row, and print it on stderr."""
         self.rows.append(row)
-        note(f"{row.operation:<36} {', '.join(f'{name} {one.median:,.0f}' for name, one in row.times.items())} µs")
-        return row
+        texts = [value if isinstance(value, str) else f"{name} {_text(value)}" for name, value in row.items()]
+        note(", ".join(texts))
 
     def judge(
-        self, subject: str, measure: str, found: Figure | None, *, least: float | None = None, most: float | None = None
+        self,
+        subject: str,
+        measure: str,
+        found: Figure | float | None,
+        *,
+        least: float | None = None,
+        most: float | None = None,
     ) -> None:
         """Compare a figure, if there is one, with its target."""
-        if found is not None:
-            self.verdicts.append(Verdict(subject, measure, found, least, most))
+        if found is None:
+            return
+        target = next(
+            (one for one in self.targets if (one.measure, one.least, one.most) == (measure, least, most)), None
+        )
+        if target is None:
+            target = Target(measure, least, most)
+            self.targets.append(target)
+        target.figures[subject] = found if isinstance(found, Figure) else figure([found])
+
+
+def _text(value: Any) -> str:
+    return number(value.median if isinstance(value, Figure) else value)
 
 
 def read_sections(directory: Path) -> list[Section]:
     """Return the sections that the JSON file in this directory has."""
     path = directory / "bench.json"
-    content = json.loads(path.read_text()) if path.exists() else {}
-    return [
-        Section(**{**one, "rows": _typed(Row, one["rows"]), "verdicts": _typed(Verdict, one["verdicts"])})
-        for one in content.values()
-    ]
+    content = json.loads(path.read_text(), object_hook=_with_figures) if path.exists() else {}
+    return [Section(**{**one, "targets": [Target(**target) for target in one["targets"]]}) for one in content.values()]
 
 
-def _typed(kind: Any, rows: list[dict[str, Any]]) -> list[Any]:
-    return [kind(**_figures(row)) for row in rows]
-
-
-def _figures(value: Any) -> Any:
-    """Return a value with figures instead of lists."""
-    if isinstance(value, dict):
-        return {name: _figures(one) for name, one in value.items()}
-    return Figure(*value) if isinstance(value, list) else value
+def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with figures instead of lists of numbers."""
+    lists = {name: one for name, one in values.items() if isinstance(one, list) and one}
+    return values | {name: Figure(*one) for name, one in lists.items() if isinstance(one[0], int | float)}
 
 
 def write_sections(directory: Path, sections: Iterable[Section]) -> None:
-    """Write these sections into the JSON file, beside those of earlier runs: a row a line, of four digits."""
+    """Write these sections into the JSON file, beside those of earlier runs: an object a line, four digits a number."""
     measured = {section.name: section for section in [*read_sections(directory), *sections]}
-    parts = [f"{json.dumps(name)}: {{\n{_text(measured[name])}\n}}" for name in _ORDER if name in measured]
+    kept = {name: asdict(measured[name]) for name in _ORDER if name in measured}
+    rounded = json.loads(json.dumps(kept), parse_float=lambda text: float(f"{float(text):.4g}"))
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "bench.json").write_text("{" + ",\n".join(parts) + "}\n")
-
-
-def _text(section: Section) -> str:
-    values = json.loads(json.dumps(asdict(section)), parse_float=lambda text: float(f"{float(text):.4g}"))
-    parts = []
-    for name in ("rows", "verdicts", "table"):
-        rows = [{key: value for key, value in row.items() if value is not None} for row in values.pop(name)]
-        parts.append(f'"{name}": [' + ",".join(f"\n{json.dumps(row, ensure_ascii=False)}" for row in rows) + "]")
-    return ",\n".join([json.dumps(values, ensure_ascii=False)[1:-1], *parts])
+    (directory / "bench.json").write_text(json.dumps(rounded, ensure_ascii=False).replace(' {"', '\n{"') + "\n")

@@ -1,25 +1,28 @@
 """A process that runs operations as it is told: one JSON object a line on stdin, one answer a line on stdout.
 
 Runs by `python -P` in the environment of whoever is measured, so it uses the standard library and `testbed/operations`
-only. `{"do": "store", "run" or "rate", "operation": name, "count": calls}`; "run" is answered with the seconds that
-each call took on average, and those of processor time, "rate" with the calls a second that so many "threads" make in so
-many "seconds". An operation that cannot be run is answered with its "error".
+only. `{"do": "store", "run" or "crowd", "operation": name, "count": calls}`; "run" is answered with the seconds and the
+seconds of processor time that a call took on average, "crowd" with what `crowd` returns for so many "threads" and
+"seconds". "memory" is answered with the bytes that are "traced", which needs PYTHONTRACEMALLOC. An operation that
+cannot be run is answered with its "error".
 """
 
+import gc
 import importlib
 import json
 import logging
 import os
+import statistics
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle
+from itertools import chain, cycle
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
 Call = Callable[[], Any]
 
 
@@ -38,61 +41,63 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = _answer(classes, operations[request.pop("operation")], **request)
+            answer = _answer(classes, operations.get(request.pop("operation")), **request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
             answer = {"error": f"{type(error).__name__}: {error}"[:300]}
         answers.write(json.dumps(answer) + "\n")
 
 
-def _answer(classes: Any, operation: Any, do: str, count: int, **crowd: Any) -> dict[str, Any]:
+def _answer(classes: Any, operation: Any, do: str, count: int, threads: int = 0, seconds: float = 0) -> dict[str, Any]:
+    if do == "memory":
+        gc.collect()
+        return {"traced": tracemalloc.get_traced_memory()[0]}
     if do == "store":
         operation.store(classes, count)
         return {}
     calls = operation.calls(classes, count)
-    if do == "rate":
-        return {"rate": rate(apart([calls] * crowd["threads"]), crowd["seconds"])}
-    seconds, cpu = importlib.import_module("operations.calls").timed(calls)
-    return {"seconds": seconds, "cpu": cpu}
+    if do == "crowd":
+        return crowd(calls, threads, seconds)
+    wall, cpu = importlib.import_module("operations.calls").timed(calls)
+    return {"seconds": wall, "cpu": cpu}
 
 
-def apart(calls: Sequence[Sequence[Call]]) -> list[list[Call]]:
-    """Let each begin at another row, so that they do not wait for one another's locks."""
-    starts = [number * len(each) // len(calls) for number, each in enumerate(calls)]
-    return [[*each[start:], *each[:start]] for each, start in zip(calls, starts, strict=True)]
+def crowd(calls: Sequence[Call], threads: int, seconds: float) -> dict[str, Any]:
+    """Let threads repeat the calls for so long.
 
+    Returns:
+        The calls a second as "rate", the 99th percentile of their latency divided by the median as "p99 / median", and
+        how many calls "failed".
+    """
+    stop, ready = threading.Event(), threading.Barrier(threads + 1)
+    failed: list[Exception] = []
 
-def rate(calls: Sequence[Sequence[Call]], seconds: float) -> float:
-    """Return how many calls a second the threads make, each of them its own."""
-
-    def work(each: Sequence[Call], stop: threading.Event) -> int:
-        for done, call in enumerate(cycle(each), 1):
-            call()
-            if stop.is_set():
-                return done
-        return 0
-
-    counts, took = in_threads(work, calls, seconds)
-    return sum(counts) / took
-
-
-def in_threads(
-    work: Callable[[Sequence[Call], threading.Event], T], calls: Sequence[Sequence[Call]], seconds: float
-) -> tuple[list[T], float]:
-    """Work on each sequence of calls in a thread for so long; return what came of it, and the seconds that it took."""
-    stop, ready = threading.Event(), threading.Barrier(len(calls) + 1)
-
-    def run(each: Sequence[Call]) -> T:
+    def work(number: int) -> list[float]:
+        # Each begins at another row, so that they do not wait for one another's locks.
+        start = number * len(calls) // threads
+        own, latencies = [*calls[start:], *calls[:start]], []
+        own[0]()  # connects
         ready.wait()
-        return work(each, stop)
+        for call in cycle(own):
+            began = time.perf_counter()
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - it is counted
+                failed.append(error)
+            latencies.append(time.perf_counter() - began)
+            if stop.is_set():
+                break
+        return latencies
 
-    with ThreadPoolExecutor(len(calls)) as threads:
-        results = [threads.submit(run, each) for each in calls]
+    with ThreadPoolExecutor(threads) as pool:
+        results = pool.map(work, range(threads))
         ready.wait()
         began = time.perf_counter()
         time.sleep(seconds)
         stop.set()
         took = time.perf_counter() - began
-    return [result.result() for result in results], took
+        latencies = list(chain.from_iterable(results))
+    worst = statistics.quantiles(latencies, n=100)[98] / statistics.median(latencies)
+    return {"rate": len(latencies) / took, "p99 / median": worst, "failed": len(failed)}
 
 
 if __name__ == "__main__":

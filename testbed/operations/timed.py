@@ -1,106 +1,19 @@
 """The operations that are timed: `TIMED` on rows that they create, `GROWTH` on the rows of `benchmarks.population`.
 
-Each call of `GROWTH` uses another actor, drawn at random. The variable named by `ACTORS` has the number of actors.
+Each call of `GROWTH` uses another actor of the population, drawn at random. The names of rows are those that it has.
 """
 
-import hashlib
-import os
-import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import Any
 
 from .calls import ID, Actor, Call, Prepare, do, each, filled, names
+from .operation import Operation, PopulationOperation
 
-__all__ = ["ACTORS", "GROWTH", "TIMED", "Operation", "drawn", "population_actor", "row_by_row"]
-
-ACTORS = "BENCH_ACTORS"
-
-_random = random.Random()
-
-
-def population_actor(number: int) -> Actor:
-    """Return an actor of the population."""
-    return Actor(_uuid(str(number)), f"user{number}@example.com")
-
-
-def _uuid(text: str) -> str:
-    digits = hashlib.md5(text.encode()).hexdigest()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def drawn(count: int) -> list[Actor]:
-    """Return `count` different actors of the population, drawn at random."""
-    return [population_actor(number) for number in _random.sample(range(int(os.environ[ACTORS])), count)]
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation that is timed, with actors of its own.
-
-    Attributes:
-        kind: "read" or "write" for one row, "rows" for many rows.
-        count: the most calls of a round; on DynamoDB a tenth of it.
-        rows: calls that store the rows which a call needs, whether or not an earlier call has changed them.
-        repeats: whether the calls do not change the rows that they need, so that `store` is called only once.
-        creates: whether the calls create rows, which `rows` then delete.
-        shared: whether all calls of a round use the same actor.
-    """
-
-    name: str
-    kind: str
-    count: int
-    call: Prepare
-    rows: tuple[Prepare, ...] = ()
-    repeats: bool = True
-    creates: bool = False
-    shared: bool = False
-
-    def store(self, db: Any, count: int) -> None:
-        """Store the rows that `count` calls need."""
-        for actor in self._actors(count):
-            db.DbActor().create(actor_id=actor.id, creator=actor.address, passphrase="a passphrase")
-            self.make(db, actor)
-
-    def make(self, db: Any, actor: Actor) -> None:
-        """Store the rows of one actor."""
-        for prepare in self.rows:
-            prepare(db, actor)()
-
-    def calls(self, db: Any, count: int) -> list[Call]:
-        """Return `count` calls."""
-        calls = [self.call(db, actor) for actor in self._actors(count)]
-        return calls * count if self.shared else calls
-
-    def _actors(self, count: int) -> list[Actor]:
-        ids = [_uuid(f"{self.name} {number}") for number in range(1 if self.shared else count)]
-        return [Actor(actor_id, f"{actor_id}@example.com") for actor_id in ids]
-
-
-class _OfPopulation(Operation):
-    """An operation on actors of the population, which have the rows that repeatable calls need."""
-
-    def store(self, db: Any, count: int) -> None:
-        if self.repeats:
-            return
-        if self.creates:
-            for actor in _draws.get(self.name, ()):
-                self.make(db, actor)
-        _draws[self.name] = drawn(count)
-        if not self.creates:
-            for actor in _draws[self.name]:
-                self.make(db, actor)
-
-    def calls(self, db: Any, count: int) -> list[Call]:
-        return [self.call(db, actor) for actor in (drawn(count) if self.repeats else _draws[self.name])]
-
-
-_draws: dict[str, list[Actor]] = {}
-"""The actors of the calls of this round, by the name of the operation."""
+__all__ = ["GROWTH", "TIMED", "batches", "operations"]
 
 _VALUE = "v" * 100
-_OLD, _NEW = {"state": "old", "tries": 1}, {"state": "new", "tries": 2}
+_OLD, _CHANGED = {"state": "old", "tries": 1}, {"state": "new", "tries": 2}
 _TIME = "2026-01-02T03:04:05+00:00"
 _FRIEND = {
     "baseuri": "https://peer.example.com/",
@@ -112,8 +25,42 @@ _FRIEND = {
 }
 
 
+def _read(name: str, call: Prepare, *rows: Prepare, **more: Any) -> Operation:
+    """Return a read of one row."""
+    return Operation(name, call, rows, kind="read", **more)
+
+
+def _list(name: str, call: Prepare, *rows: Prepare, **more: Any) -> Operation:
+    """Return a read of many rows."""
+    return Operation(name, call, rows, kind="rows", shared=True, **more)
+
+
+def _change(name: str, call: Prepare, *rows: Prepare, **more: Any) -> Operation:
+    """Return a write that can be repeated on the same row."""
+    return Operation(name, call, rows, kind="write", **more)
+
+
+def _create(name: str, call: Prepare, *remove: Prepare, **more: Any) -> Operation:
+    """Return a write of a new row, with the calls that remove it."""
+    return Operation(name, call, remove, kind="write", repeats=False, creates=True, **more)
+
+
+def _use_up(name: str, call: Prepare, *rows: Prepare, **more: Any) -> Operation:
+    """Return a write that has nothing to do before its row is stored again."""
+    return Operation(name, call, rows, kind="write", repeats=False, **more)
+
+
+def _wipe(name: str, call: Prepare, *rows: Prepare, **more: Any) -> Operation:
+    """Return a delete of many rows."""
+    return Operation(name, call, rows, kind="rows", repeats=False, **more)
+
+
 def _set(name: str, value: str = _VALUE, actor_id: str = ID) -> Prepare:
     return do("DbProperty.set", actor_id=actor_id, name=name, value=value)
+
+
+def _find(address: str) -> Prepare:
+    return do("DbProperty.get_actor_id_from_property", name="email", value=address)
 
 
 def _trust(peer: object, actor_id: str = ID) -> Prepare:
@@ -133,45 +80,26 @@ def _diffs(subid: str, count: int, actor_id: str = ID) -> tuple[Prepare, ...]:
     return tuple(_diff(subid, seqnr, actor_id) for seqnr in range(1, count + 1))
 
 
-def _find(address: str) -> Prepare:
-    return do("DbProperty.get_actor_id_from_property", name="email", value=address)
+def batches(rows: int) -> int:
+    """Return how many requests delete so many rows on DynamoDB."""
+    return ceil(rows / 25)
 
 
-def _read(name: str, count: int, call: Prepare, *rows: Prepare, shared: bool = False) -> Operation:
-    return Operation(name, "read", count, call, rows, shared=shared)
-
-
-def _list(name: str, count: int, call: Prepare, *rows: Prepare) -> Operation:
-    return Operation(name, "rows", count, call, rows, shared=True)
-
-
-def _change(name: str, count: int, call: Prepare, *rows: Prepare, repeats: bool = True) -> Operation:
-    return Operation(name, "write", count, call, rows, repeats)
-
-
-def _create(name: str, count: int, call: Prepare, *remove: Prepare) -> Operation:
-    return Operation(name, "write", count, call, remove, repeats=False, creates=True)
-
-
-def _delete(name: str, count: int, call: Prepare, *rows: Prepare) -> Operation:
-    return Operation(name, "write", count, call, rows, repeats=False)
-
-
-def _wipe(name: str, count: int, call: Prepare, *rows: Prepare) -> Operation:
-    return Operation(name, "rows", count, call, rows, repeats=False)
-
-
-_TO_DELETE = "new-{id}"
-_NEW_ACTOR = do("DbActor.create", actor_id=_TO_DELETE, creator="new-{address}", passphrase="a passphrase")
-_DELETE_ACTOR = do("DbActor.delete", load=(_TO_DELETE,))
+_OTHER = "new-{id}"
+"""Another actor, which an operation creates or deletes."""
+_NEW_ACTOR = do("DbActor.create", actor_id=_OTHER, creator="new-{address}", passphrase="a passphrase")
+_DELETE_ACTOR = do("DbActor.delete", load=(_OTHER,))
 _DELETE_TRUST = do("DbTrust.delete", load=(ID, "peer-new"))
-_KEY = {"peerid": "peer-1", "subid": "s-new"}
-_NEW_SUBSCRIPTION = do("DbSubscription.create", actor_id=ID, **_KEY, granularity="high", target="properties")
+_TRUSTEE = do("DbPeerTrustee.create", ID, "peer-1", "type")
+_SUSPENDED = do("DbSubscriptionSuspension.suspend", "properties", "p-00")
+_SUBSCRIPTION = do("DbSubscription.create", actor_id=ID, peerid="peer-1", subid="s-1")
+_NEW_SUBSCRIPTION = do(
+    "DbSubscription.create", actor_id=ID, peerid="peer-1", subid="s-new", granularity="high", target="properties"
+)
 _CLEAR = do("DbSubscriptionDiffList.delete", load=(ID, "s-new"))
-_SWAP = {"expected": "old", "value": "new"}
 
 
-def _operations(
+def operations(
     *,
     ranged: int,
     prefixed: int,
@@ -183,115 +111,139 @@ def _operations(
     diffs: int,
     cleared: int,
 ) -> tuple[Operation, ...]:
-    """Return the operations. Those on many rows use this many. One with a count of 0 is not in `TIMED`."""
+    """Return the operations that may be timed. Those on many rows use this many."""
     ends = {"lower": "p-00", "upper": names("p", ranged)[-1]}
     batch = names("batch", deleted)
     expired = {"bucket": "expired-{id}", "data": 1, "ttl_seconds": -7200}
     return (
-        _read("actor get", 400, do("DbActor.get", ID)),
-        _read("actor get by creator", 0, do("DbActor.get_by_creator", "{address}")),
-        _create("actor create", 300, _NEW_ACTOR, _DELETE_ACTOR),
-        _change("actor modify", 300, do("DbActor.modify", passphrase="another passphrase", load=(ID,))),
-        _delete("actor delete", 200, _DELETE_ACTOR, _NEW_ACTOR),
-        _read("property get", 400, do("DbProperty.get", ID, "p-07"), _set("p-07")),
-        _create("property create", 0, _set("new"), _set("new", "")),
-        _change("property set", 300, _set("p-07", "w" * 100), _set("p-07")),
-        _delete("property delete", 0, _set("new", ""), _set("new")),
-        _delete("indexed property set", 100, _set("externalUserId", "new {id}"), _set("externalUserId", "old {id}")),
-        _delete(
-            "property compare-and-swap",
-            300,
-            do("DbProperty.set_if_value_equals", actor_id=ID, name="p-08", **_SWAP),
-            _set("p-08", "old"),
+        _read("actor get", do("DbActor.get", ID), count=400),
+        _read("actor get by creator", do("DbActor.get_by_creator", "{address}")),
+        _create("actor create", _NEW_ACTOR, _DELETE_ACTOR, count=300),
+        _change("actor modify", do("DbActor.modify", passphrase="another passphrase", load=(ID,)), count=300),
+        _use_up("actor delete", _DELETE_ACTOR, _NEW_ACTOR, count=200),
+        _read("property get", do("DbProperty.get", ID, "p-07"), _set("p-07"), count=400),
+        _create("property create", _set("new"), _set("new", "")),
+        _change("property set", _set("p-07", "w" * 100), _set("p-07"), count=300),
+        _use_up("property delete", _set("new", ""), _set("new")),
+        _use_up(
+            "indexed property set",
+            _set("externalUserId", "new {id}"),
+            _set("externalUserId", "old {id}"),
+            requests=2,
+            count=100,
         ),
-        _read("reverse look-up, hit", 400, _find("{address}"), _set("email", "{address}")),
-        _read("reverse look-up, miss", 400, _find("absent-{address}"), _set("email", "{address}")),
+        _use_up(
+            "property compare-and-swap",
+            do("DbProperty.set_if_value_equals", actor_id=ID, name="p-08", expected="old", value="new"),
+            _set("p-08", "old"),
+            count=300,
+        ),
+        _read("reverse look-up, hit", _find("{address}"), _set("email", "{address}"), requests=2, count=400),
+        _read("reverse look-up, miss", _find("absent-{address}"), _set("email", "{address}"), count=400),
         _list(
             f"property range of {ranged}",
-            100,
             do("DbProperty.get_range", actor_id=ID, **ends),
             *each(names("p", ranged), _set),
+            count=100,
         ),
         _list(
             f"property prefix of {prefixed}",
-            100,
             do("DbProperty.get_prefix", actor_id=ID, prefix="p-"),
             *each(names("p", prefixed), _set),
+            count=100,
         ),
         _read(
             "property last in range",
-            400,
             do("DbProperty.get_last_in_range", actor_id=ID, **ends),
             *each(names("p", ranged), _set),
+            count=400,
             shared=True,
         ),
-        _list(f"property list of {listed}", 200, do("DbPropertyList.fetch", ID), *each(names("p", listed), _set)),
+        _list(
+            f"property list of {listed}",
+            do("DbPropertyList.fetch", ID),
+            *each(names("p", listed), _set),
+            requests=2,
+            count=200,
+        ),
         _wipe(
             f"property batch delete of {deleted}",
-            10,
             do("DbProperty.batch_delete", actor_id=ID, names=batch),
             *each(batch, _set),
+            requests=batches(deleted),
+            count=10,
         ),
-        _read("trust get", 300, do("DbTrust.get", actor_id=ID, peerid="peer-1"), _trust(1)),
-        _read("trust get by token", 300, do("DbTrust.get", actor_id=ID, token="token-1-{id}"), _trust(1)),
-        _create("trust create", 200, _trust("new"), _DELETE_TRUST),
-        _change("trust modify", 200, do("DbTrust.modify", desc="an old friend", load=(ID, "peer-1")), _trust(1)),
-        _delete("trust delete", 0, _DELETE_TRUST, _trust("new")),
-        _list(f"trust list of {trusts}", 100, do("DbTrustList.fetch", ID), *each(range(trusts), _trust)),
-        _read("peer trustee get", 0, do("DbPeerTrustee.get", actor_id=ID, peerid="peer-1")),
-        _read("attribute get", 400, do("DbAttribute.get_attr", ID, "sessions", "n-1"), _attribute("sessions", 1)),
-        _change("attribute set", 300, _attribute("sessions", 2), _attribute("sessions", 2)),
-        _delete(
+        _read("trust get", do("DbTrust.get", actor_id=ID, peerid="peer-1"), _trust(1), count=300),
+        _read(
+            "trust get by token", do("DbTrust.get", actor_id=ID, token="token-1-{id}"), _trust(1), requests=2, count=300
+        ),
+        _create("trust create", _trust("new"), _DELETE_TRUST, count=200),
+        _change("trust modify", do("DbTrust.modify", desc="an old friend", load=(ID, "peer-1")), _trust(1), count=200),
+        _use_up("trust delete", _DELETE_TRUST, _trust("new")),
+        _list(f"trust list of {trusts}", do("DbTrustList.fetch", ID), *each(range(trusts), _trust), count=100),
+        _read("peer trustee get", do("DbPeerTrustee.get", actor_id=ID, peerid="peer-1"), _TRUSTEE),
+        _read("attribute get", do("DbAttribute.get_attr", ID, "sessions", "n-1"), _attribute("sessions", 1), count=400),
+        _change("attribute set", _attribute("sessions", 2), _attribute("sessions", 2), count=300),
+        _use_up(
             "attribute compare-and-swap",
-            300,
-            do("DbAttribute.conditional_update_attr", ID, "sessions", "n-1", old_data=_OLD, new_data=_NEW),
+            do("DbAttribute.conditional_update_attr", ID, "sessions", "n-1", old_data=_OLD, new_data=_CHANGED),
             _attribute("sessions", 1),
+            requests=2,
+            count=300,
         ),
         _list(
             f"attribute bucket of {bucket}",
-            100,
             do("DbAttribute.get_bucket", ID, "sessions"),
             *each(range(bucket), partial(_attribute, "sessions")),
+            count=100,
         ),
         _wipe(
             f"attribute chain delete of {chain}",
-            10,
             do("DbAttribute.delete_by_chain", actor_id=ID, buckets=["chain"], chain_id="c"),
             *each(range(chain), partial(_attribute, "chain", data={"chain_id": "c"})),
+            requests=2 + batches(chain),
+            count=10,
         ),
         _wipe(
             f"attribute purge of {chain} expired",
-            0,
             do("DbAttribute.delete_expired", buckets=["expired-{id}"]),
             *each(range(chain), lambda n: do("DbAttribute.set_attr", actor_id=ID, name=f"n-{n}", **expired)),
+            requests=0,
         ),
-        _read("subscription get", 0, do("DbSubscription.get", ID, "peer-1", "s-1")),
-        _create("subscription create", 200, _NEW_SUBSCRIPTION, do("DbSubscription.delete", load=(ID, *_KEY.values()))),
-        _change("subscription increment", 0, do("DbSubscription.increment_seqnr", load=(ID, "peer-1", "s-1"))),
-        _read("subscription suspended?", 0, do("DbSubscriptionSuspension.is_suspended", "properties", "p-00")),
+        _read("subscription get", do("DbSubscription.get", ID, "peer-1", "s-1"), _SUBSCRIPTION),
+        _create(
+            "subscription create",
+            _NEW_SUBSCRIPTION,
+            do("DbSubscription.delete", load=(ID, "peer-1", "s-new")),
+            count=200,
+        ),
+        _change(
+            "subscription increment", do("DbSubscription.increment_seqnr", load=(ID, "peer-1", "s-1")), _SUBSCRIPTION
+        ),
+        _read("subscription suspended?", do("DbSubscriptionSuspension.is_suspended", "properties", "p-00"), _SUSPENDED),
         _create(
             "subscription suspend",
-            200,
             do("DbSubscriptionSuspension.suspend", "trust"),
             do("DbSubscriptionSuspension.resume", "trust"),
+            count=200,
         ),
-        _create("diff create", 300, _diff("s-new", 9), _CLEAR),
+        _create("diff create", _diff("s-new", 9), _CLEAR, count=300),
         _read(
             "diff get oldest",
-            300,
             do("DbSubscriptionDiff.get", actor_id=ID, subid="s-1"),
             *_diffs("s-1", diffs),
+            count=300,
             shared=True,
         ),
-        _list(f"diff list of {diffs}", 100, do("DbSubscriptionDiffList.fetch", ID, "s-1"), *_diffs("s-1", diffs)),
-        _wipe(f"diff clear of {cleared}", 10, _CLEAR, *_diffs("s-new", cleared)),
+        _list(f"diff list of {diffs}", do("DbSubscriptionDiffList.fetch", ID, "s-1"), *_diffs("s-1", diffs), count=100),
+        _wipe(f"diff clear of {cleared}", _CLEAR, *_diffs("s-new", cleared), requests=1 + batches(cleared), count=10),
     )
 
 
 def _delete_large(db: Any, actor: Actor) -> Call:
     loaded = db.DbActor()
-    loaded.get(actor_id=filled(_TO_DELETE, actor))
-    return lambda: _delete_with_rows(db, loaded, filled(_TO_DELETE, actor))
+    loaded.get(actor_id=filled(_OTHER, actor))
+    return lambda: _delete_with_rows(db, loaded, filled(_OTHER, actor))
 
 
 def _delete_with_rows(db: Any, loaded: Any, actor_id: str) -> object:
@@ -303,46 +255,27 @@ def _delete_with_rows(db: Any, loaded: Any, actor_id: str) -> object:
     return loaded.delete()
 
 
-TIMED: tuple[Operation, ...] = (
+TIMED = (
     *(
         operation
-        for operation in _operations(
+        for operation in operations(
             ranged=100, prefixed=100, listed=20, deleted=100, trusts=20, bucket=50, chain=50, diffs=50, cleared=50
         )
         if operation.count
     ),
     _wipe(
         "actor with 1,000 rows deleted",
-        1,
         _delete_large,
         _NEW_ACTOR,
-        *each(range(700), lambda n: _set(f"p-{n}", actor_id=_TO_DELETE)),
-        *each(range(100), lambda n: _trust(n, _TO_DELETE)),
-        *_diffs("s", 200, _TO_DELETE),
+        *each(range(700), lambda n: _set(f"p-{n}", actor_id=_OTHER)),
+        *each(range(100), lambda n: _trust(n, _OTHER)),
+        *_diffs("s", 200, _OTHER),
+        count=1,
     ),
 )
-GROWTH: tuple[Operation, ...] = tuple(
-    _OfPopulation(**{**vars(operation), "count": 10 if operation.kind == "rows" and not operation.repeats else 100})
-    for operation in _operations(
+GROWTH = tuple(
+    PopulationOperation(**{**vars(one), "count": 10 if one.kind == "rows" and not one.repeats else 100})
+    for one in operations(
         ranged=10, prefixed=18, listed=20, deleted=10, trusts=2, bucket=4, chain=10, diffs=3, cleared=10
     )
 )
-
-
-def row_by_row() -> Iterable[tuple[Operation, Operation]]:
-    """Yield operations that delete many rows, each with the one that deletes the same rows one by one."""
-    attribute = partial(do, "DbAttribute.delete_attr", ID, "chain")
-    singles = {
-        "property batch delete of 100": each(names("batch", 100), lambda name: _set(name, "")),
-        "attribute chain delete of 50": each(range(50), lambda number: attribute(f"n-{number}")),
-        "diff clear of 50": each(
-            range(1, 51), lambda seqnr: do("DbSubscriptionDiff.delete", load=(ID, "s-new", seqnr))
-        ),
-    }
-    for operation in TIMED:
-        if operation.name in singles:
-            yield operation, replace(operation, call=_in_turn(singles[operation.name]))
-
-
-def _in_turn(prepares: Sequence[Prepare]) -> Prepare:
-    return lambda db, actor: lambda: [prepare(db, actor)() for prepare in prepares]

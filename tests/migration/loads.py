@@ -1,7 +1,7 @@
 """Input for loads, and what is in the target after them."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, LiteralString
@@ -12,11 +12,12 @@ from actingweb.migration.columns import row_model, to_tuples
 from actingweb.migration.documents import Document
 from actingweb.migration.jobs.load import import_files
 from actingweb.migration.jobs.load_options import LoadOptions, LoadSummary
-from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
+from actingweb.migration.mapping import MAPPINGS, TableMapping
 from actingweb.migration.source.export_dir import ExportDirectory
 from actingweb.migration.target.connection import Target
+from testbed.documents import Documents as Documents
+from testbed.documents import write_input as write_input
 
-Documents = Mapping[str, Iterable[Document]]
 Row = tuple[Any, ...]
 Rows = dict[str, list[Row]]
 
@@ -82,20 +83,6 @@ ACTOR: Document = {"id": "a1", "passphrase": "p"}
 def properties(count: int, actor: str = "a1") -> list[Document]:
     """Return properties of an actor."""
     return [{"id": actor, "name": f"name {number}", "value": str(number)} for number in range(count)]
-
-
-def write_input(directory: Path, documents: Documents, indent: int | None = None) -> Path:
-    """Write one file a table, as the export does, or with `indent` as by hand; return the directory.
-
-    There is a file of claims only if the documents have them, as in an export of an earlier release.
-    """
-    directory.mkdir(exist_ok=True)
-    for mapping in (*MAPPINGS, *(mapping for mapping in CLAIMS if mapping.name in documents)):
-        content = list(documents.get(mapping.name, ()))
-        lines = "".join(f"{',' if number else ''}\n{json.dumps(document)}" for number, document in enumerate(content))
-        text = f"[{lines}\n]\n" if indent is None else json.dumps(content, indent=indent)
-        (directory / f"{mapping.name}.json").write_text(text)
-    return directory
 
 
 def load(target: Target, directory: Path, **options: Any) -> LoadSummary:

@@ -2,32 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from actingweb.migration.documents import item_of
-from actingweb.migration.mapping import CLAIMS, CLAIMS_V1, MAPPINGS
+from actingweb.migration.mapping import CLAIMS_V1
 from actingweb.migration.source.scan import DynamoDBSource
-from tests.migration.loads import Documents
+from testbed.documents import put_documents as put_documents
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-_PUTS_PER_REQUEST = 25
 
 
 def source_of(environment: Mapping[str, str], segments: int = 2) -> DynamoDBSource:
     """Return the tables that settings name as a source; the process's environment has the credentials."""
     region, host = environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"]
     return DynamoDBSource(environment["AWS_DB_PREFIX"], region, host, None, segments=segments)
-
-
-def put_documents(client: "DynamoDBClient", prefix: str, documents: Documents) -> None:
-    """Store the items of documents."""
-    for mapping in (*MAPPINGS, *CLAIMS):
-        puts: list[Any] = [{"PutRequest": {"Item": item_of(document)}} for document in documents.get(mapping.name, ())]
-        for start in range(0, len(puts), _PUTS_PER_REQUEST):
-            batch = puts[start : start + _PUTS_PER_REQUEST]
-            client.batch_write_item(RequestItems={f"{prefix}_{mapping.layout.suffix}": batch})
 
 
 @contextmanager

@@ -1,0 +1,42 @@
+"""Memory after many calls by ten threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from benchmarks.contenders import worker
+from benchmarks.results import Section
+from benchmarks.servers import dynamodb_server, postgres_server, schema, tables
+from benchmarks.sizes import Sizes
+
+_THREADS, _PARTS = 10, 5
+_LIMITS = {"traced MiB": 1.0, "resident MiB": 5.0}
+
+
+def measure(sizes: Sizes) -> Iterator[Section]:
+    """Make the calls on each database."""
+    section = Section("memory", "Memory after many calls")
+    section.notes.append(
+        "Ten threads on ten connections, all operations that leave as many rows as they find. Growth is from the end "
+        "of the first fifth of the calls to the end of the last; traced is what Python allocated and still holds."
+    )
+    with postgres_server() as server, schema(server) as made:
+        _measure(section, "postgresql", made.environment, sizes)
+    with dynamodb_server() as other, tables(other) as named:
+        _measure(section, "dynamodb", named.environment, sizes)
+    yield section
+
+
+def _measure(section: Section, database: str, environment: Mapping[str, str], sizes: Sizes) -> None:
+    lasting = [operation for operation in sizes.operations if operation.repeats]
+    samples, calls = [], 0.0
+    with worker(database, {**environment, "PYTHONTRACEMALLOC": "1"}) as process:
+        for operation in lasting:
+            process.store(operation, operation.count)
+        for _ in range(_PARTS):
+            for operation in lasting:
+                calls += sizes.crowd_seconds * process.crowd(operation, _THREADS, sizes.crowd_seconds)["rate"]
+            samples.append(process.memory())
+            section.add({"database": database, "calls": round(calls), **samples[-1]})
+    for measure, most in _LIMITS.items():
+        section.judge(database, f"growth, {measure}", samples[-1][measure] - samples[0][measure], most=most)
