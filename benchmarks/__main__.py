@@ -6,8 +6,6 @@ is these four, also write them, and `docs/performance.md` with its plots. Server
 else private ones are started. A million actors take 10 GB of disk meanwhile.
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import sys

@@ -1,7 +1,5 @@
 """Cold start: from the start of the interpreter to the first answer, and the memory then, beside the drivers alone."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -22,10 +20,6 @@ _DRIVERS = {"postgresql": ("psycopg",), "dynamodb": ("pynamodb", "botocore")}
 _RATIOS = {"postgresql": 1.25, "dynamodb": 0.6}
 _IMPORTS = ("psycopg, psycopg_pool", "actingweb.db.postgresql.property")
 _IMPORT_RATIO = 1.5
-
-
-class ColdStartError(RuntimeError):
-    """A program did not give the stored value."""
 
 
 class _Start(NamedTuple):
@@ -82,7 +76,7 @@ def _started(program: str, environment: Mapping[str, str]) -> _Start:
         answer = process.stdout.readline()
         ms = 1000 * (time.perf_counter() - began)
         if answer != "first\n":
-            raise ColdStartError(f"{program} answered {answer!r}")
+            raise RuntimeError(f"{program} answered {answer!r}")
         facts = Path("/proc", str(process.pid))
         sockets = sum(os.readlink(file).startswith("socket:") for file in (facts / "fd").iterdir())
         return _Start(ms, len([*(facts / "task").iterdir()]), sockets, resident_mib(process.pid))

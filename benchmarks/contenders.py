@@ -63,9 +63,9 @@ class Worker:
         answer = self._ask("run", operation, count)
         return answer["seconds"], answer["cpu"]
 
-    def crowd(self, operation: Operation, threads: int, seconds: float) -> dict[str, float]:
-        """Let threads repeat the calls of an operation for so long; return what `benchmarks.worker.crowd` does."""
-        return self._ask("crowd", operation, operation.count, threads=threads, seconds=seconds)
+    def crowd(self, operation: Operation, count: int, threads: int, seconds: float) -> dict[str, float]:
+        """Let threads repeat so many calls for so long; return what `benchmarks.worker.crowd` does."""
+        return self._ask("crowd", operation, count, threads=threads, seconds=seconds)
 
     def memory(self) -> dict[str, float]:
         """Return what Python allocated in the process and still holds, and its resident memory, in MiB."""
@@ -229,3 +229,17 @@ def compare(
         ready()
         # An operation on a thousand rows takes long.
         yield operation, interleave(contenders, rounds if operation.count > 1 else max(3, rounds // 3))
+
+
+def crowd_rates(
+    workers: Mapping[str, Worker], operation: Operation, threads: int, seconds: float, rounds: int
+) -> dict[str, list[float]]:
+    """Let threads of each worker repeat an operation, in turn; return the calls a second of each, round by round.
+
+    The rows are there. One round before the others warms up.
+    """
+    runs = [
+        {name: one.crowd(operation, operation.count, threads, seconds)["rate"] for name, one in workers.items()}
+        for _ in range(-1, rounds)
+    ][1:]
+    return {name: [run[name] for run in runs] for name in workers}

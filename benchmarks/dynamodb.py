@@ -1,7 +1,5 @@
 """DynamoDB Local: each operation beside the floor, the SDK and the baseline; decoding, many threads, and an export."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -16,9 +14,19 @@ from typing import Any, NamedTuple
 from actingweb.db.dynamodb.items import decode
 from actingweb.db.dynamodb.layouts import required_layouts
 from actingweb.db.dynamodb.stored_types import reader_of
-from actingweb.db.dynamodb.wire.messages import decoded
+from actingweb.db.dynamodb.wire.messages import decoded, encoded
 from actingweb.db.records import Record
-from benchmarks.contenders import BOTOCORE, FLOOR, Targets, Worker, baseline_python, compare, interleave, worker
+from benchmarks.contenders import (
+    BOTOCORE,
+    FLOOR,
+    Targets,
+    Worker,
+    baseline_python,
+    compare,
+    crowd_rates,
+    interleave,
+    worker,
+)
 from benchmarks.floor import fetch, record
 from benchmarks.machine import own_processors, pin
 from benchmarks.migration_data import fill_tables
@@ -68,7 +76,7 @@ def measure(sizes: Sizes) -> Iterator[Section]:
         for operation, times in compare(section, sizes.operations, workers, rounds, calls=_calls):
             times.report(section, operation, _targets(operation))
         if python is not None:
-            _compare_crowds(section, workers, sizes)
+            _compare_crowds(section, {name: workers[name] for name in ("ours", "baseline")}, sizes)
         _compare_decoding(section, sizes)
         stack.enter_context(tables(server, "export"))
         _compare_exports(section, sizes)
@@ -88,17 +96,13 @@ def _targets(operation: Operation) -> Targets:
 
 def _compare_crowds(section: Section, workers: Mapping[str, Worker], sizes: Sizes) -> None:
     """Compare the throughput of many threads."""
-    pair = [workers[name] for name in ("ours", "baseline")]
     for operation in sizes.operations:
         if operation.name in _BY_THREADS:
-            for one in pair:
+            for one in workers.values():
                 one.store(operation, operation.count)
-            runs = [
-                [one.crowd(operation, _THREADS, sizes.crowd_seconds)["rate"] for one in pair]
-                for _ in range(-1, max(3, sizes.rounds // 2))
-            ]
+            rates = crowd_rates(workers, operation, _THREADS, sizes.crowd_seconds, max(3, sizes.rounds // 2))
+            faster = ratio(rates["ours"], rates["baseline"])
             subject = f"{operation.name}, {_THREADS} threads"
-            faster = ratio(*zip(*runs[1:], strict=True))
             section.judge(subject, "operations/s, ours / baseline", faster, least=_CROWD)
 
 
@@ -130,7 +134,7 @@ def _answers(operation: Operation, classes: Classes) -> list[_Answer]:
         if "ProjectionExpression" not in request:
             (kind,) = {one.record for one in required_layouts(True) if request["TableName"].endswith(f"_{one.suffix}")}
             columns = [(column, *reader_of(kind, column)) for column in kind.fields]
-            answers.append(_Answer(kind, columns, fetch(name, request)))
+            answers.append(_Answer(kind, columns, fetch(name, encoded(request))))
     return answers
 
 

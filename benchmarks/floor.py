@@ -3,8 +3,6 @@
 The tables `FLOOR`, `BOTOCORE` and `GROWTH` are run by `benchmarks.worker`, as the operations themselves are.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import os
@@ -22,23 +20,11 @@ from psycopg import RawCursor
 
 from actingweb.db.dynamodb.wire.messages import Target, encoded, headers_of
 from actingweb.db.dynamodb.wire.signature import Signer
-from testbed.operations.calls import Actor, Call, Classes, filled
+from testbed.operations.calls import Call, Classes
 from testbed.operations.operation import Operation, drawn
-from testbed.operations.timed import GROWTH as GROWN
 from testbed.operations.timed import TIMED
 from testbed.recorder import Statement, Trip, recorded_requests, recorded_trips
 from testbed.servers import DynamoDBTarget, PostgresTarget
-
-_ANYBODY = Actor("{id}", "{address}")
-_FLOOR_OF_GROWTH = (
-    *("actor get", "actor get by creator", "actor modify", "property get", "property set", "attribute get"),
-    "diff get oldest",
-)
-"""Operations of one statement whose values contain the actor's id or address as it is."""
-
-
-class RecordingError(RuntimeError):
-    """An operation did not do what it is measured for."""
 
 
 def record(operation: Operation, db: Classes, count: int) -> list[list[Any]]:
@@ -53,7 +39,7 @@ def record(operation: Operation, db: Classes, count: int) -> list[list[Any]]:
         for call in operation.calls(db, count):
             taken()
             if call() is False:
-                raise RecordingError(f"{operation.name} answered False")
+                raise RuntimeError(f"{operation.name} answered False")
             recorded.append([*taken()])
     return recorded
 
@@ -82,24 +68,16 @@ _recorded: dict[tuple[str, int], list[list[Any]]] = {}
 
 
 class _FloorOfGrowth(NamedTuple):
-    """An operation whose calls send its statement, recorded on an actor whose name stands for that of any other."""
+    """An operation of `GROWTH` in bare SQL, with the actor's id as `$1`."""
 
     name: str
-    operation: Operation
+    sql: str
 
     def store(self, db: Classes, count: int) -> None:
         """Do nothing: the population has the rows."""
 
-    def calls(self, db: Classes, count: int) -> list[Call]:
-        actor = db.DbActor()
-        actor.create(actor_id=_ANYBODY.id, creator=_ANYBODY.address, passphrase="a passphrase")
-        self.operation.make(db, _ANYBODY)
-        call = self.operation.call(db, _ANYBODY)
-        with recorded_trips() as taken:
-            call()
-            ((statement,),) = taken()
-        actor.delete()
-        return [partial(_run, [Statement(statement.sql, filled(statement.values, one))]) for one in drawn(count)]
+    def calls(self, _: Classes, count: int) -> list[Call]:
+        return [partial(_run, [Statement(self.sql, (actor.id,))]) for actor in drawn(count)]
 
 
 class _Held(threading.local):
@@ -125,9 +103,10 @@ def _run(trip: Trip) -> None:
     if len(trip) > 1:
         _run_pipeline(held.connection, trip)
         return
-    held.cursor.execute(*trip[0])
-    if held.cursor.rownumber is not None:
-        held.cursor.fetchall()
+    cursor = held.cursor
+    cursor.execute(*trip[0])
+    if cursor.rownumber is not None:
+        cursor.fetchall()
 
 
 def _run_pipeline(connection: psycopg.Connection[Any], trip: Trip) -> None:
@@ -140,42 +119,31 @@ def _run_pipeline(connection: psycopg.Connection[Any], trip: Trip) -> None:
             cursor.fetchall()
 
 
-class _HttpClient:
-    """Signs requests and sends them by `http.client`, on one connection, to the server that the settings name."""
-
-    def __init__(self) -> None:
-        host = urlsplit(os.environ["AWS_DB_HOST"]).netloc
-        keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
-        self._connection = HTTPConnection(host)
-        self._target = Target(host)
-        self._signer = Signer(*keys, os.environ.get("AWS_SESSION_TOKEN"), os.environ["AWS_DEFAULT_REGION"])
-
-    def fetch(self, name: str, body: bytes) -> bytes:
-        """Send a request and return the text of its answer, which may refuse a transaction."""
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        headers = headers_of(self._target, self._signer, name, body, now)
-        try:
-            self._connection.request("POST", "/", body, dict(headers))
-            return self._connection.getresponse().read()
-        except (ConnectionResetError, BrokenPipeError):
-            # The server closes what was idle for long, as while others took their turn.
-            self._connection.close()
-            return self.fetch(name, body)
-
-
 @cache
-def _http_client() -> _HttpClient:
-    return _HttpClient()
+def _http() -> tuple[HTTPConnection, Target, Signer]:
+    """Return a connection to the server that the settings name, and what signs requests to it."""
+    host = urlsplit(os.environ["AWS_DB_HOST"]).netloc
+    keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    signer = Signer(*keys, os.environ.get("AWS_SESSION_TOKEN"), os.environ["AWS_DEFAULT_REGION"])
+    return HTTPConnection(host), Target(host), signer
 
 
-def fetch(name: str, request: dict[str, Any]) -> bytes:
-    """Send a request and return the text of its answer."""
-    return _http_client().fetch(name, encoded(request))
+def fetch(name: str, body: bytes) -> bytes:
+    """Sign a request and send it by `http.client`; return the text of its answer, which may refuse a transaction."""
+    connection, target, signer = _http()
+    headers = headers_of(target, signer, name, body, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+    try:
+        connection.request("POST", "/", body, dict(headers))
+        return connection.getresponse().read()
+    except (ConnectionResetError, BrokenPipeError):
+        # The server closes what was idle for long, as while others took their turn.
+        connection.close()
+        return fetch(name, body)
 
 
 def _signed(name: str, request: dict[str, Any]) -> Call:
-    client, body = _http_client(), encoded(request)
-    return lambda: json.loads(client.fetch(name, body))
+    body = encoded(request)
+    return lambda: json.loads(fetch(name, body))
 
 
 @cache
@@ -214,4 +182,12 @@ def _in_turn(calls: list[Call]) -> Call:
 
 FLOOR = tuple(_Floor(one.name, one, _signed) for one in TIMED)
 BOTOCORE = tuple(_Floor(one.name, one, _by_botocore) for one in TIMED)
-GROWTH = tuple(_FloorOfGrowth(one.name, one) for one in GROWN if one.name in _FLOOR_OF_GROWTH)
+GROWTH = (
+    _FloorOfGrowth("actor modify", "UPDATE actors SET passphrase = 'another passphrase' WHERE id = $1"),
+    _FloorOfGrowth("property get", "SELECT value FROM properties WHERE id = $1 AND name = 'p-07'"),
+    _FloorOfGrowth(
+        "property set",
+        "INSERT INTO properties (id, name, value) VALUES ($1, 'p-07', repeat('w', 100)) "
+        "ON CONFLICT (id, name) DO UPDATE SET value = excluded.value",
+    ),
+)

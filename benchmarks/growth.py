@@ -1,7 +1,5 @@
 """PostgreSQL: what each operation takes with a thousand actors, and with as many as a large application has."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +15,7 @@ from benchmarks.floor import GROWTH as FLOORS
 from benchmarks.machine import huge_pages, memory_mib, note
 from benchmarks.population import ROWS_PER_ACTOR, populate, warm
 from benchmarks.results import Section
-from benchmarks.servers import NETWORK_SECONDS, calls_far, network, postgres_server, schema, share_processors
+from benchmarks.servers import postgres_server, schema, share_processors
 from benchmarks.sizes import Sizes
 from testbed.operations.operation import ACTORS, Operation
 from testbed.operations.timed import GROWTH as OPERATIONS
@@ -31,7 +29,7 @@ _WITH_FLOOR = {one.name for one in FLOORS}
 
 
 def measure(sizes: Sizes) -> Iterator[Section]:
-    """Yield the section on latency with more and more actors, then that over a network."""
+    """Measure with more and more actors."""
     buffers = memory_mib() * _BUFFERS
     with (
         nullcontext(False) if names_postgres(os.environ) else huge_pages(buffers) as huge,
@@ -54,7 +52,6 @@ def measure(sizes: Sizes) -> Iterator[Section]:
         settings = {actors: {**one.environment, ACTORS: str(actors)} for actors, one in grown.items()}
         _measure_near(near, server, settings, sizes.rounds)
         yield near
-        yield _measure_far(server, {actors: settings[actors] for actors in (_SMALLEST, sizes.actors)}, sizes.rounds)
 
 
 def _settings(buffers: float) -> dict[str, str]:
@@ -105,19 +102,7 @@ def _measure_near(
             for operation, times in compare(section, [one], workers, rounds, ready=share):
                 _report(section, operation, times)
     section.notes.append("Clients and their sessions of the server share one processor, where the system allows it.")
-    section.notes.append("Floor: the same statement on one held psycopg connection; its growth is PostgreSQL's own.")
-
-
-def _measure_far(server: PostgresTarget, settings: Mapping[int, Mapping[str, str]], rounds: int) -> Section:
-    """Measure the fewest and the most actors through a relay that adds the time of a network."""
-    title = "PostgreSQL over a network of {:g} ms, {:,} to {:,} actors".format(NETWORK_SECONDS * 1000, *settings)
-    section = Section("growth network", title)
-    with ExitStack() as stack:
-        relay = stack.enter_context(network(server))
-        workers = _start(stack, {actors: {**one, **relay} for actors, one in settings.items()}, GROWTH)
-        for operation, times in compare(section, OPERATIONS, workers, max(3, rounds // 2), calls=calls_far):
-            _report(section, operation, times)
-    return section
+    section.notes.append("Floor: bare SQL on one held psycopg connection; its growth is PostgreSQL's own.")
 
 
 def _start(stack: ExitStack, settings: Mapping[int, Mapping[str, str]], table: str) -> dict[str, Worker]:

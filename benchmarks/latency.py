@@ -4,8 +4,9 @@ DynamoDB Local tells what the library and the protocol cost, not what AWS does.
 """
 
 from collections.abc import Iterator
+from statistics import median
 
-from benchmarks.contenders import compare, worker
+from benchmarks.contenders import compare, crowd_rates, worker
 from benchmarks.results import Section
 from benchmarks.servers import calls_far, dynamodb_server, postgres_server, schema, tables
 from benchmarks.sizes import Sizes
@@ -38,9 +39,9 @@ def measure(sizes: Sizes) -> Iterator[Section]:
         for operation, times in compare(section, reads, workers, sizes.rounds, calls=calls_far):
             section.add({"operation": _READS[operation.name], **times.medians(1000)})
         (write,) = (operation for operation in TIMED if operation.name == "property set")
-        rates = {}
-        for name, one in workers.items():
+        for one in workers.values():
             one.store(write, write.count)
-            rates[name] = one.crowd(write, _THREADS, _SECONDS)["rate"]
-        section.add({"operation": f"Property writes by {_THREADS} threads, a second", **rates})
+        rates = crowd_rates(workers, write, _THREADS, _SECONDS, rounds=1)
+        medians = {name: median(each) for name, each in rates.items()}
+        section.add({"operation": f"Property writes by {_THREADS} threads, a second", **medians})
     yield section

@@ -1,7 +1,5 @@
 """The live migration from DynamoDB to PostgreSQL and back: catch-up, lag under load, pause of writes and memory."""
 
-from __future__ import annotations
-
 import os
 import statistics
 import subprocess

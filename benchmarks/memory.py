@@ -1,7 +1,5 @@
 """Memory after many calls by ten threads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from benchmarks.contenders import worker
@@ -9,7 +7,7 @@ from benchmarks.results import Section
 from benchmarks.servers import dynamodb_server, postgres_server, schema, tables
 from benchmarks.sizes import Sizes
 
-_THREADS, _PARTS = 10, 5
+_THREADS, _ACTORS, _PARTS = 10, 10, 5
 _LIMITS = {"traced MiB": 1.0, "resident MiB": 5.0}
 
 
@@ -28,14 +26,15 @@ def measure(sizes: Sizes) -> Iterator[Section]:
 
 
 def _measure(section: Section, database: str, environment: Mapping[str, str], sizes: Sizes) -> None:
+    seconds = sizes.crowd_seconds / 2
     lasting = [operation for operation in sizes.operations if operation.repeats]
     samples, calls = [], 0.0
     with worker(database, {**environment, "PYTHONTRACEMALLOC": "1"}) as process:
         for operation in lasting:
-            process.store(operation, operation.count)
+            process.store(operation, _ACTORS)
         for _ in range(_PARTS):
             for operation in lasting:
-                calls += sizes.crowd_seconds * process.crowd(operation, _THREADS, sizes.crowd_seconds)["rate"]
+                calls += seconds * process.crowd(operation, _ACTORS, _THREADS, seconds)["rate"]
             samples.append(process.memory())
             section.add({"database": database, "calls": round(calls), **samples[-1]})
     for measure, most in _LIMITS.items():

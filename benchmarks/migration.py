@@ -5,8 +5,6 @@ scan by boto3; all of it with a tenth of the rows too, and with few items of the
 its own, whose peak memory is measured.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """The plots of the page: SVG, the same for the same figures."""
 
-from __future__ import annotations
-
 import statistics
 from pathlib import Path
 from typing import Any

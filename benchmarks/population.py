@@ -4,8 +4,6 @@ Every actor has 20 properties, two of them indexed, 2 trusts, a peer trustee, a 
 and 4 attributes. The ids look like UUIDs, so they are in random order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,16 +21,14 @@ _NUMBERED: LiteralString = (
     "CREATE TEMPORARY TABLE numbered AS "
     "SELECT n, md5(n::text)::uuid::text AS id FROM generate_series(0, %(last)s::bigint) AS n"
 )
-# In the order in which they are dropped: foreign keys first. They are added in the reverse order.
-_CONSTRAINTS: LiteralString = (
-    "SELECT relname, conname, ' ' || pg_get_constraintdef(pg_constraint.oid) FROM pg_constraint "
-    "JOIN pg_class ON pg_class.oid = conrelid "
-    "WHERE connamespace = current_schema()::regnamespace AND contype IN ('p', 'f') ORDER BY contype, conname"
-)
-_INDEXES: LiteralString = (
-    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
-    "AND indexname NOT IN (SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace)"
-)
+_KEYS: LiteralString = """
+SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', relname, conname),
+    format('ALTER TABLE %I ADD CONSTRAINT %I %s', relname, conname, pg_get_constraintdef(pg_constraint.oid))
+FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+WHERE connamespace = current_schema()::regnamespace AND contype IN ('p', 'f') ORDER BY contype, conname"""
+_INDEXES: LiteralString = """
+SELECT format('DROP INDEX %I', indexname), indexdef FROM pg_indexes WHERE schemaname = current_schema()
+AND indexname NOT IN (SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace)"""
 
 
 def populate(connection: Connection, actors: int) -> None:
@@ -65,23 +61,15 @@ def warm(connection: Connection) -> None:
 @contextmanager
 def _keys_made_last(connection: Connection) -> Iterator[None]:
     """Drop keys and indexes during the block: building them from all rows at once takes a tenth of the time."""
-    constraints = connection.execute(_CONSTRAINTS).fetchall()
-    indexes = connection.execute(_INDEXES).fetchall()
-    for table, name, _ in constraints:
-        connection.execute(_on(table, "DROP CONSTRAINT", name))
-    for name, _ in indexes:
-        connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+    # Foreign keys are dropped first, and made last.
+    changes = [change for query in (_KEYS, _INDEXES) for change in connection.execute(query).fetchall()]
+    for drop, _ in changes:
+        connection.execute(drop)
     yield
-    for _, definition in indexes:
-        connection.execute(definition)
-    for table, name, definition in reversed(constraints):
-        connection.execute(_on(table, "ADD CONSTRAINT", name) + sql.SQL(definition))
+    for _, make in reversed(changes):
+        connection.execute(make)
 
 
 def _tables(connection: Connection) -> list[sql.Identifier]:
     found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
     return [sql.Identifier(name) for (name,) in found]
-
-
-def _on(table: str, change: LiteralString, constraint: str) -> sql.Composed:
-    return sql.SQL("ALTER TABLE {} {} {}").format(sql.Identifier(table), sql.SQL(change), sql.Identifier(constraint))

@@ -1,13 +1,21 @@
 """PostgreSQL: the floor, this library and the baseline, on loopback, over a network of 1 ms, and by many threads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from statistics import median
 
-from benchmarks.contenders import FLOOR, TIMED, Targets, Worker, baseline_python, compare, upgrade_baseline, worker
+from benchmarks.contenders import (
+    FLOOR,
+    TIMED,
+    Targets,
+    Worker,
+    baseline_python,
+    compare,
+    crowd_rates,
+    upgrade_baseline,
+    worker,
+)
 from benchmarks.results import Section, figure, ratio
 from benchmarks.servers import (
     NETWORK_SECONDS,
@@ -86,19 +94,14 @@ def _measure_threads(environment: Mapping[str, str], sizes: Sizes) -> Section:
         with worker("postgresql", {**environment, **pool}) as ours, worker("postgresql", environment, FLOOR) as floor:
             for operation in operations:
                 floor.store(operation, operation.count)
-                # The first warms up.
-                runs = [
-                    (floor.crowd(operation, threads, seconds)["rate"], ours.crowd(operation, threads, seconds)["rate"])
-                    for _ in range(-1, rounds)
-                ][1:]
-                least, own = zip(*runs, strict=True)
-                faster = ratio(own, least)
-                medians = {"floor": median(least), "ours": median(own), "ours / floor": faster.median}
+                rates = crowd_rates({"floor": floor, "ours": ours}, operation, threads, seconds, rounds)
+                faster = ratio(rates["ours"], rates["floor"])
+                medians = {**{name: median(each) for name, each in rates.items()}, "ours / floor": faster.median}
                 section.add({"operation": operation.name, "threads": threads, **medians})
                 subject = f"{operation.name}, {threads} threads"
                 section.judge(subject, "operations/s, ours / floor", faster, least=_THROUGHPUT)
     with worker("postgresql", {**environment, "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}) as ours:
-        found = [ours.crowd(operations[0], _CROWD, 2 * seconds) for _ in range(min(5, rounds))]
+        found = [ours.crowd(operations[0], operations[0].count, _CROWD, 2 * seconds) for _ in range(min(5, rounds))]
     subject = f"{_CROWD} threads on {_CONNECTIONS} connections"
     section.judge(subject, "p99 / median of the latency", figure([run["p99 / median"] for run in found]), most=_WORST)
     section.judge(subject, "operations that failed", sum(run["failed"] for run in found), most=0)

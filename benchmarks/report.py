@@ -3,8 +3,6 @@
 In the page, what follows a comment as `<!-- table NAME -->`, to the next empty line, is made of the figures.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path

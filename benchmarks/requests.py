@@ -1,7 +1,5 @@
 """Requests to DynamoDB and round trips to PostgreSQL of each operation, beside what the contract allows."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What every measurement yields: sections of rows, and of figures with their targets; and the file that keeps them."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from collections.abc import Iterable, Sequence
@@ -13,7 +11,7 @@ from benchmarks.machine import describe_machine, note
 
 _ORDER = (
     *("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests"),
-    *("growth", "growth network", "bulk", "migration", "live"),
+    *("growth", "migration", "live"),
 )
 """The names of the sections that are kept, in the order of the page."""
 
@@ -53,7 +51,7 @@ def operands(measure: str) -> tuple[str, str, str, str]:
     """
     compared = measure.removeprefix("processor time, ")
     sign = "−" if "−" in compared else "/"
-    one, _, other = compared.removesuffix(", µs").partition(f" {sign} ")
+    one, _, other = compared.removesuffix(", µs").removesuffix(" actors").partition(f" {sign} ")
     return ("" if compared == measure else "CPU "), one, sign, other
 
 

@@ -4,8 +4,6 @@
 a process of its own, so that it takes no processor time from the client. It ends when its stdin ends.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import subprocess
