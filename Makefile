@@ -71,7 +71,7 @@ bench-requests: .venv/ready
 	$(BIN)/python -m benchmarks requests
 
 bench-imports: .venv/ready
-	$(BIN)/python -m benchmarks cold_start
+	$(BIN)/python -m benchmarks imports
 
 bench-latency: .venv/ready
 	$(BIN)/python -m benchmarks latency
