@@ -172,10 +172,6 @@ class Times:
         for measure, bounds in targets.items():
             section.judge(operation.name, measure, self.compared(measure), **bounds)
 
-    def medians(self, unit: float) -> dict[str, float]:
-        """Return the median that a call of each contender took, in units of which a second has so many."""
-        return {name: figure(each).median * unit for name, each in self.wall.items()}
-
 
 def _microseconds(times: Mapping[str, list[float]]) -> dict[str, Figure]:
     return {name: figure([seconds * 1e6 for seconds in each]) for name, each in times.items()}

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
+from statistics import median
 from typing import Any
 
 import psycopg
@@ -15,7 +16,7 @@ from benchmarks.floor import GROWTH as FLOORS
 from benchmarks.machine import huge_pages, memory_mib, note
 from benchmarks.population import ROWS_PER_ACTOR, populate, warm
 from benchmarks.results import Section
-from benchmarks.servers import postgres_server, schema, share_processors
+from benchmarks.servers import postgres_server, schema, share_processor
 from benchmarks.sizes import Sizes
 from testbed.operations.operation import ACTORS, Operation
 from testbed.operations.timed import GROWTH as OPERATIONS
@@ -96,7 +97,7 @@ def _measure_near(
     with ExitStack() as stack:
         ours = _start(stack, settings, GROWTH)
         floors = {f"floor {name}": one for name, one in _start(stack, settings, FLOOR_OF_GROWTH).items()}
-        share = partial(share_processors, server, [*ours.values(), *floors.values()])
+        share = partial(share_processor, server, [*ours.values(), *floors.values()])
         for one in OPERATIONS:
             workers = {**ours, **floors} if one.name in _WITH_FLOOR else ours
             for operation, times in compare(section, [one], workers, rounds, ready=share):
@@ -115,7 +116,7 @@ def _start(stack: ExitStack, settings: Mapping[int, Mapping[str, str]], table: s
 
 def _report(section: Section, operation: Operation, times: Times) -> None:
     """Add a row with the medians, and judge the growth."""
-    medians = {name: found for name, found in times.medians(1e6).items() if not name.startswith("floor")}
+    medians = {name: median(each) * 1e6 for name, each in times.wall.items() if not name.startswith("floor")}
     fewest, *_, most = medians
     row: dict[str, Any] = {"operation": operation.name, "kind": operation.kind, **medians}
     if (growth := times.compared(f"floor {most} / floor {fewest}")) is not None:

@@ -41,20 +41,6 @@ def resident_mib(process: int | str = "self") -> float:
     return _number(f"/proc/{process}/status", "VmRSS") / 1024
 
 
-def share_processor(*processes: int) -> bool:
-    """Run processes on one processor; return whether that is possible here.
-
-    A client and its server exchange messages much faster on one processor than on two. So that the choice of the system
-    does not change the figures, both run on the same one.
-    """
-    try:
-        for process in processes:
-            os.sched_setaffinity(process, {max(os.sched_getaffinity(0))})
-    except (AttributeError, OSError):
-        return False
-    return True
-
-
 def pin(processors: Iterable[int]) -> None:
     """Run this process, and those that it starts from now on, on these processors only, if any are given."""
     if chosen := set(processors):

@@ -24,9 +24,10 @@ from benchmarks.servers import (
     network,
     postgres_server,
     schema,
-    share_processors,
+    share_processor,
 )
 from benchmarks.sizes import Sizes
+from testbed.operations.timed import TIMED as TIMED_OPERATIONS
 
 _THREADS, _CROWD, _CONNECTIONS = (1, 4, 16), 64, 10
 _BY_THREADS = ("property get", "property set")
@@ -72,7 +73,7 @@ def measure(sizes: Sizes) -> Iterator[Section]:
         here = {name: start(name, {}) for name in environments}
         relay = stack.enter_context(network(server))
         there = {name: start(name, relay, here[name]) for name in environments}
-        share = partial(share_processors, server, here.values())
+        share = partial(share_processor, server, here.values())
         for operation, times in compare(near, sizes.operations, here, sizes.rounds, ready=share):
             times.report(near, operation, _NEAR[operation.kind])
         yield near
@@ -88,7 +89,7 @@ def _measure_threads(environment: Mapping[str, str], sizes: Sizes) -> Section:
     section = Section("threads", "PostgreSQL, many threads")
     section.notes.append("Threads share Python's interpreter lock, the floor's as well as ours.")
     rounds, seconds = max(3, sizes.rounds // 3), sizes.crowd_seconds
-    operations = [operation for operation in sizes.operations if operation.name in _BY_THREADS]
+    operations = [operation for operation in TIMED_OPERATIONS if operation.name in _BY_THREADS]
     for threads in _THREADS:
         pool = {"PG_POOL_MIN_SIZE": "1", "PG_POOL_MAX_SIZE": str(threads)}
         with worker("postgresql", {**environment, **pool}) as ours, worker("postgresql", environment, FLOOR) as floor:

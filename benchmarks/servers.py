@@ -20,7 +20,6 @@ from actingweb.db.postgresql.connection import close_pool
 from actingweb.db.postgresql.migrate import upgrade
 from actingweb.embedded.postgres import postgres_environment
 from benchmarks.contenders import Worker
-from benchmarks.machine import share_processor
 from testbed.operations.operation import Operation
 from testbed.servers import DynamoDBTables, DynamoDBTarget, PostgresTables, PostgresTarget, dynamodb_target
 from testbed.tcp_proxy import TcpProxy
@@ -92,14 +91,19 @@ def database(server: PostgresTarget) -> Iterator[dict[str, str]]:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def share_processors(server: PostgresTarget, workers: Iterable[Worker]) -> bool:
-    """Run workers and the server's sessions of local clients on one processor; return whether that is possible."""
+def share_processor(server: PostgresTarget, workers: Iterable[Worker]) -> None:
+    """Run workers and the server's sessions of local clients on one processor, where that is possible.
+
+    A client and its server exchange messages much faster on one processor than on two. So that the choice of the system
+    does not change the figures, both run on the same one.
+    """
     query = (
         "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' "
         "AND inet_server_addr() <<= '127.0.0.0/8'"
     )
-    with server.connect() as connection:
-        return share_processor(*(one.pid for one in workers), *(pid for (pid,) in connection.execute(query)))
+    with server.connect() as connection, suppress(AttributeError, OSError):
+        for process in (*(one.pid for one in workers), *(pid for (pid,) in connection.execute(query))):
+            os.sched_setaffinity(process, {max(os.sched_getaffinity(0))})
 
 
 @contextmanager
