@@ -69,7 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
             if options.command in _WRITTEN and not options.only:
                 update_report(options.docs, [section])
     missed = print_sections(sections)
-    return int(missed > 0 and options.command == "requests")
+    if options.command == "requests":
+        return int(missed > 0)
+    print("The exit status is 0, whether targets are met or not: times depend on the machine.")
+    return 0
 
 
 if __name__ == "__main__":

@@ -94,20 +94,20 @@ def worker(
     table: str = TIMED,
     *,
     python: Path | None = None,
-    cascades: bool = False,
     keeper: Worker | None = None,
 ) -> Iterator[Worker]:
     """Yield a process that runs the operations of a table.
 
     Args:
         table: the module and the variable that has it.
-        python: of another environment than this one.
-        cascades: whether `DbActor.delete` also deletes the actor's other rows.
+        python: of another environment than this one, as the baseline's.
     """
     settings = {**environment, "DATABASE_BACKEND": database}
     if python is None:
         settings["PYTHONPATH"] = str(_WORKER.parents[1])
-    command = [python or sys.executable, "-P", _WORKER, database, "cascades" if cascades else "lists", table]
+    # Only here and on PostgreSQL, `DbActor.delete` also deletes the actor's other rows.
+    deletes = "cascades" if python is None and database == "postgresql" else "lists"
+    command = [python or sys.executable, "-P", _WORKER, database, deletes, table]
     with subprocess.Popen(
         command,
         env=bare_environment(settings),

@@ -20,7 +20,7 @@ from benchmarks.servers import postgres_server, schema, share_processor
 from benchmarks.sizes import Sizes
 from testbed.operations.operation import ACTORS, Operation
 from testbed.operations.timed import GROWTH as OPERATIONS
-from testbed.servers import PostgresTables, PostgresTarget
+from testbed.servers import PostgresTables
 
 _SMALLEST = 1000
 _RATIO = 1.3
@@ -30,29 +30,37 @@ _WITH_FLOOR = {one.name for one in FLOORS}
 
 
 def measure(sizes: Sizes) -> Iterator[Section]:
-    """Measure with more and more actors."""
+    """Measure with more and more actors, beside the floor."""
     buffers = memory_mib() * _BUFFERS
     with (
         nullcontext(False) if names_postgres(os.environ) else huge_pages(buffers) as huge,
         postgres_server(_settings(buffers)) as server,
         ExitStack() as stack,
     ):
-        near = Section("growth", f"PostgreSQL, {_SMALLEST:,} to {sizes.actors:,} actors")
-        near.notes += [
+        section = Section("growth", f"PostgreSQL, {_SMALLEST:,} to {sizes.actors:,} actors")
+        section.notes += [
             f"Each actor has {ROWS_PER_ACTOR - 1} rows, 20 of them properties, together as after a migration.",
             "Each call is on another actor, drawn at random.",
             "Each size has a client process and a schema of its own, and they take turns.",
+            "Clients and their sessions of the server share one processor, where the system allows it.",
+            "Floor: bare SQL on one held psycopg connection; its growth is PostgreSQL's own.",
             *(["The server's memory is in huge pages."] if huge else []),
         ]
         grown = {actors: stack.enter_context(schema(server, f"grown{actors}")) for actors in _steps(sizes.actors)}
-        near.notes += [_fill(tables, actors) for actors, tables in grown.items()]
+        section.notes += [_fill(tables, actors) for actors, tables in grown.items()]
         # What is stored is not to be on its way to the disk while calls are measured.
         with server.connect() as connection, suppress(psycopg.Error):
             connection.execute("CHECKPOINT")
         os.sync()
         settings = {actors: {**one.environment, ACTORS: str(actors)} for actors, one in grown.items()}
-        _measure_near(near, server, settings, sizes.rounds)
-        yield near
+        ours = _start(stack, settings, GROWTH)
+        floors = {f"floor {name}": one for name, one in _start(stack, settings, FLOOR_OF_GROWTH).items()}
+        share = partial(share_processor, server, [*ours.values(), *floors.values()])
+        for one in OPERATIONS:
+            workers = {**ours, **floors} if one.name in _WITH_FLOOR else ours
+            for operation, times in compare(section, [one], workers, sizes.rounds, ready=share):
+                _report(section, operation, times)
+        yield section
 
 
 def _settings(buffers: float) -> dict[str, str]:
@@ -90,28 +98,9 @@ def _fill(tables: PostgresTables, actors: int) -> str:
     return f"{text}."
 
 
-def _measure_near(
-    section: Section, server: PostgresTarget, settings: Mapping[int, Mapping[str, str]], rounds: int
-) -> None:
-    """Measure on loopback; beside it the floor."""
-    with ExitStack() as stack:
-        ours = _start(stack, settings, GROWTH)
-        floors = {f"floor {name}": one for name, one in _start(stack, settings, FLOOR_OF_GROWTH).items()}
-        share = partial(share_processor, server, [*ours.values(), *floors.values()])
-        for one in OPERATIONS:
-            workers = {**ours, **floors} if one.name in _WITH_FLOOR else ours
-            for operation, times in compare(section, [one], workers, rounds, ready=share):
-                _report(section, operation, times)
-    section.notes.append("Clients and their sessions of the server share one processor, where the system allows it.")
-    section.notes.append("Floor: bare SQL on one held psycopg connection; its growth is PostgreSQL's own.")
-
-
 def _start(stack: ExitStack, settings: Mapping[int, Mapping[str, str]], table: str) -> dict[str, Worker]:
     """Start a worker for each number of actors."""
-    return {
-        f"{actors:,}": stack.enter_context(worker("postgresql", one, table, cascades=True))
-        for actors, one in settings.items()
-    }
+    return {f"{actors:,}": stack.enter_context(worker("postgresql", one, table)) for actors, one in settings.items()}
 
 
 def _report(section: Section, operation: Operation, times: Times) -> None:

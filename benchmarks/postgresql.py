@@ -63,12 +63,9 @@ def measure(sizes: Sizes) -> Iterator[Section]:
             upgrade_baseline(python, environments["baseline"])
 
         def start(name: str, relay: Mapping[str, str], keeper: Worker | None = None) -> Worker:
-            table, cascades = (FLOOR if name == "floor" else TIMED), name != "baseline"
-            other = None if cascades else python
+            table, other = (FLOOR if name == "floor" else TIMED), (python if name == "baseline" else None)
             settings = {**environments[name], **relay}
-            return stack.enter_context(
-                worker("postgresql", settings, table, python=other, cascades=cascades, keeper=keeper)
-            )
+            return stack.enter_context(worker("postgresql", settings, table, python=other, keeper=keeper))
 
         here = {name: start(name, {}) for name in environments}
         relay = stack.enter_context(network(server))

@@ -45,8 +45,8 @@ def test_contenders_take_turns(tables: PostgresTables) -> None:
     operations = [one for one in OPERATIONS if one.name in ("property get", "diff clear of 50")]
     section = Section("latency", "Two operations")
     with (
-        worker("postgresql", tables.environment, FLOOR, cascades=True) as floor,
-        worker("postgresql", tables.environment, TIMED, cascades=True) as ours,
+        worker("postgresql", tables.environment, FLOOR) as floor,
+        worker("postgresql", tables.environment, TIMED) as ours,
     ):
         for operation, times in compare(
             section, operations, {"floor": floor, "ours": ours}, rounds=2, calls=lambda _: 3
