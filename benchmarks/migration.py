@@ -65,9 +65,8 @@ def measure(sizes: Sizes) -> Iterator[Section]:
         # How DynamoDB Local slows down says nothing of the tool.
         if name in _IN_FILES:
             section.judge(name, "rows/s, all rows / a tenth", whole[name].rate / tenth[name].rate, least=1 - _SAME)
-        section.judge(name, "peak MiB with items of 400 KB", large[name].peak, most=_MEMORY_MIB)
-        measure = "peak with items of 400 KB / with usual ones"
-        section.judge(name, measure, large[name].peak / peak, most=1 + _SAME)
+        section.judge(f"{name}, items of 400 KB", "peak MiB", large[name].peak, most=_MEMORY_MIB)
+        section.judge(name, "peak, items of 400 KB / usual ones", large[name].peak / peak, most=1 + _SAME)
     yield section
 
 

@@ -13,7 +13,7 @@ _ORDER = (
     *("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests"),
     *("growth", "migration", "live"),
 )
-"""The names of the sections that are kept, in the order of the page."""
+"""The names of the sections in the order of the page."""
 
 
 class Figure(NamedTuple):
@@ -147,7 +147,7 @@ def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
 def write_sections(directory: Path, sections: Iterable[Section]) -> None:
     """Write these sections into the JSON file, beside those of earlier runs: an object a line, four digits a number."""
     measured = {section.name: section for section in [*read_sections(directory), *sections]}
-    kept = {name: asdict(measured[name]) for name in _ORDER if name in measured}
+    kept = {name: asdict(measured[name]) for name in dict.fromkeys((*_ORDER, *measured)) if name in measured}
     rounded = json.loads(json.dumps(kept), parse_float=lambda text: float(f"{float(text):.4g}"))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "bench.json").write_text(json.dumps(rounded, ensure_ascii=False).replace(' {"', '\n{"') + "\n")
