@@ -232,8 +232,10 @@ def crowd_rates(
 ) -> dict[str, list[float]]:
     """Let threads of each worker repeat an operation, in turn; return the calls a second of each, round by round.
 
-    The rows are there. One round before the others warms up.
+    One round before the others warms up.
     """
+    for one in workers.values():
+        one.store(operation, operation.count)
     runs = [
         {name: one.crowd(operation, operation.count, threads, seconds)["rate"] for name, one in workers.items()}
         for _ in range(-1, rounds)

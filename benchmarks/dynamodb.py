@@ -98,8 +98,6 @@ def _compare_crowds(section: Section, workers: Mapping[str, Worker], sizes: Size
     """Compare the throughput of many threads."""
     for operation in sizes.operations:
         if operation.name in _BY_THREADS:
-            for one in workers.values():
-                one.store(operation, operation.count)
             rates = crowd_rates(workers, operation, _THREADS, sizes.crowd_seconds, max(3, sizes.rounds // 2))
             faster = ratio(rates["ours"], rates["baseline"])
             subject = f"{operation.name}, {_THREADS} threads"

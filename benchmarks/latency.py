@@ -44,8 +44,6 @@ def measure(sizes: Sizes) -> Iterator[Section]:
                 }
             )
         (write,) = (operation for operation in TIMED if operation.name == "property set")
-        for one in workers.values():
-            one.store(write, write.count)
         rates = crowd_rates(workers, write, _THREADS, _SECONDS, rounds=1)
         medians = {name: median(each) for name, each in rates.items()}
         section.add({"operation": f"Property writes by {_THREADS} threads, a second", **medians})

@@ -26,8 +26,6 @@ from benchmarks.results import Section
 from benchmarks.servers import dynamodb_server, postgres_server, schema, tables
 from benchmarks.sizes import Sizes
 
-Connection = psycopg.Connection[Any]
-
 _WRITES_A_SECOND, _LAG_SECONDS, _PAUSE_SECONDS, _MEMORY_MIB = 500, 10, 10, 256
 _THREADS, _VALUE_BYTES, _CHANGED = 8, 200, 0.2
 _POLL_SECONDS, _QUIET_SECONDS = 0.05, 2.0
@@ -114,7 +112,9 @@ def _follow(section: Section, session: Session, what: str, counter: str, least: 
     section.judge(what, "keys/s", (after - before) / took if least else None, least=least)
 
 
-def _write_and_cut_over(section: Section, session: Session, connection: Connection, seconds: float) -> None:
+def _write_and_cut_over(
+    section: Section, session: Session, connection: psycopg.Connection[Any], seconds: float
+) -> None:
     load, lags = _Load(None, None, None, fenced=True), list[float]()
     get_actor(load_backend("dynamodb")).create(actor_id="live", creator="live@example.com", passphrase="a passphrase")
     began = time.monotonic()

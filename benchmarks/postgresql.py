@@ -91,7 +91,6 @@ def _measure_threads(environment: Mapping[str, str], sizes: Sizes) -> Section:
         pool = {"PG_POOL_MIN_SIZE": "1", "PG_POOL_MAX_SIZE": str(threads)}
         with worker("postgresql", {**environment, **pool}) as ours, worker("postgresql", environment, FLOOR) as floor:
             for operation in operations:
-                floor.store(operation, operation.count)
                 rates = crowd_rates({"floor": floor, "ours": ours}, operation, threads, seconds, rounds)
                 faster = ratio(rates["ours"], rates["floor"])
                 medians = {**{name: median(each) for name, each in rates.items()}, "ours / floor": faster.median}
