@@ -47,6 +47,7 @@ test-server: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/python scripts/generate_aio.py --check
 	$(BIN)/mypy --strict $(SOURCES)
 
 duplicates: .venv/ready

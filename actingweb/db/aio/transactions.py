@@ -1,0 +1,153 @@
+"""Where the calls of a task are made: in any thread, or in that of the transaction that the task has begun."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from contextvars import Context, ContextVar, copy_context
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from actingweb.db import transactions
+from actingweb.db.aio.workers import Followers, Job, workers_of
+from actingweb.db.exceptions import DbNotSupportedError
+from actingweb.db.settings import get_settings
+
+__all__ = ["run", "transaction"]
+
+T = TypeVar("T")
+
+_OTHER_TASK = (
+    "a transaction belongs to the asyncio task that began it: begin another one in this task; asyncio.gather, and "
+    "asyncio.wait_for before Python 3.12, make their calls in tasks of their own"
+)
+
+
+async def run(database: str, call: Callable[[], T]) -> T:
+    """Make a call to a backend in a thread: in that of the open transaction, if there is one. See `Workers.run`."""
+    block = _open_block(database)
+    return await (workers_of(database).run(call) if block is None else block.run(call))
+
+
+@asynccontextmanager
+async def transaction(config: Any = None) -> AsyncIterator[None]:
+    """Make the calls of an `async with` block one transaction: at its end all their writes are stored, or none.
+
+    `actingweb.db.transaction` describes it. The block holds a thread and a connection, and all calls of its task use
+    them; a call of another task that begins in the block raises `DbNotSupportedError`.
+
+    If the task is cancelled in the block, nothing of the block is stored: the transaction is rolled back, which the
+    cancelled task does not wait for. If it is cancelled at the end of the block, the transaction may be committed.
+
+    Args:
+        config: the application's configuration; by default the backend is that of DATABASE_BACKEND.
+
+    Raises:
+        DbError: see `actingweb.db.transaction`.
+    """
+    database = get_settings().database_backend if config is None else config.database
+    outer = _open_block(database)
+    block = outer or _Block(database)
+    begun = _Transaction(config)
+    try:
+        try:
+            await block.run(begun.begin)
+        except BaseException:
+            block.hand_over(begun.abandon)
+            raise
+        token = _current.set(block)
+        try:
+            yield
+        except Exception as error:
+            await block.run(partial(begun.end, error))
+            raise
+        except BaseException:
+            block.hand_over(begun.abandon)
+            raise
+        finally:
+            _current.reset(token)
+        await block.run(begun.end)
+    finally:
+        if outer is None:
+            block.leave()
+
+
+class _Transaction:
+    """A transaction of the layer. Its methods are called in the thread that it belongs to."""
+
+    def __init__(self, config: Any) -> None:
+        self._config = config
+        self._manager: AbstractContextManager[None] | None = None
+
+    def begin(self) -> None:
+        manager = transactions.transaction(self._config)
+        manager.__enter__()
+        self._manager = manager
+
+    def end(self, error: Exception | None = None) -> None:
+        """Commit; after an error roll back."""
+        self._leave(error)
+
+    def abandon(self) -> None:
+        """Roll back, if it was begun at all."""
+        self._leave(asyncio.CancelledError())
+
+    def _leave(self, error: BaseException | None) -> None:
+        manager, self._manager = self._manager, None
+        if manager is not None:
+            manager.__exit__(None if error is None else type(error), error, None)
+
+
+class _Block:
+    """The thread of a transaction, which makes the calls of the block one after the other."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+        self.outer = _current.get()
+        self.task = asyncio.current_task()
+        self._context = copy_context()
+        self._calls: Followers = SimpleQueue()
+        self._has_thread = False
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Make a call in the thread; the first takes the thread. See `Workers.run`."""
+        if not self._has_thread:
+            self._has_thread = True
+            return await workers_of(self.database).run(call, self._context, self._calls)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._calls.put(Job(partial(_in_context, copy_context(), call), self._context, future))
+        del call
+        try:
+            return await future
+        finally:
+            # What it raises refers to this frame.
+            del future
+
+    def hand_over(self, call: Callable[[], None]) -> None:
+        """Let the thread make a call whose outcome nobody waits for."""
+        self._calls.put(Job(call, self._context, None))
+
+    def leave(self) -> None:
+        """Free the thread after the calls that it has still to make."""
+        self._calls.put(None)
+
+
+def _in_context(context: Context, call: Callable[[], T]) -> T:
+    """Make a call with the variables of a context. The transaction itself is a variable of the present one."""
+    for variable, value in context.items():
+        if variable.get(context) is not value:
+            variable.set(value)
+    return call()
+
+
+_current: ContextVar[_Block | None] = ContextVar("block", default=None)
+
+
+def _open_block(database: str) -> _Block | None:
+    """Return the task's open transaction on a backend. Raise `DbNotSupportedError` if it is another task's."""
+    block = _current.get()
+    while block is not None and block.database != database:
+        block = block.outer
+    if block is not None and block.task is not asyncio.current_task():
+        raise DbNotSupportedError("transaction", reason=_OTHER_TASK)
+    return block
