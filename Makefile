@@ -10,7 +10,7 @@ PARALLEL = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 # Tests start many processes, which are faster with compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test test-botocore test-live test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-all bench-growth bench-requests bench-imports \
+.PHONY: test test-aio test-botocore test-live test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-aio bench-all bench-growth bench-requests bench-imports \
 	bench-latency bench-live bench-migration test-dependencies test-deploy test-faults test-framework test-server licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
@@ -61,6 +61,9 @@ demo-live: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks run
+
+bench-aio: .venv/ready
+	$(BIN)/python -m benchmarks aio
 
 bench-all: .venv/ready
 	$(BIN)/python -m benchmarks all

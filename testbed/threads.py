@@ -19,8 +19,9 @@ from typing import Any
 PATIENCE = 120.0
 """Seconds after which a test stops waiting and fails; far more than a busy machine takes."""
 
-# The threads of psycopg's pool, which the backend keeps from one test to the next.
+# The threads of psycopg's pool and of `actingweb.db.aio`, which are kept from one test to the next.
 _POOL_THREADS = ("-scheduler", "-worker-")
+_AIO_THREAD = "actingweb-aio"
 
 
 class HelperThreads:
@@ -112,4 +113,5 @@ def threads_left(before: Collection[threading.Thread], seconds: float = 30.0) ->
 
 
 def _of_a_pool(thread: threading.Thread) -> bool:
-    return thread.name.startswith("pool-") and any(part in thread.name for part in _POOL_THREADS)
+    of_psycopg = thread.name.startswith("pool-") and any(part in thread.name for part in _POOL_THREADS)
+    return of_psycopg or thread.name == _AIO_THREAD

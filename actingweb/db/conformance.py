@@ -11,6 +11,8 @@ A test that uses the fixture `backend` runs once on each backend that has what t
 * `requires(...)`: capabilities of the backend, or facilities of its harness.
 * `lacks(...)`: capabilities that the backend must not have.
 * `@pytest.mark.backends("postgresql")`: these backends only, as the test is about one engine.
+* `@pytest.mark.aio`: the test also runs on `actingweb.db.aio`: the objects of `backend` then make their calls by it.
+  With `--aio` all tests run on it, and on it only, except those with `@pytest.mark.no_aio`.
 
 The fixtures are `backend`, `harness` (that of `backend`), `environment` and `harnesses` (all, by name).
 """
@@ -23,6 +25,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from actingweb.db.aio.portal import synchronous
 from actingweb.db.capabilities import Capability
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.settings import reset_settings
@@ -175,7 +178,9 @@ def lacks(*capabilities: Capability) -> pytest.MarkDecorator:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option and the ini value."""
     what = "classes that prepare backends for tests, each as module:class"
-    parser.getgroup("actingweb.db").addoption("--backend-harness", action="append", metavar="CLASS", help=what)
+    group = parser.getgroup("actingweb.db")
+    group.addoption("--backend-harness", action="append", metavar="CLASS", help=what)
+    group.addoption("--aio", action="store_true", help="run the tests of backends on actingweb.db.aio")
     parser.addini("backend_harnesses", what, "linelist")
 
 
@@ -184,7 +189,7 @@ _HARNESSES = pytest.StashKey[Harnesses]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the harnesses and register the marks."""
-    for mark in ("requires(*needs)", "lacks(*capabilities)", "backends(*names)"):
+    for mark in ("requires(*needs)", "lacks(*capabilities)", "backends(*names)", "aio", "no_aio"):
         config.addinivalue_line("markers", f"{mark}: see actingweb.db.conformance")
     paths = config.getoption("--backend-harness") or config.getini("backend_harnesses")
     config.stash[_HARNESSES] = Harnesses([_harness(path) for path in paths])
@@ -204,13 +209,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         needs = _Needs(metafunc)
         names: list[Any] = list(metafunc.config.stash[_HARNESSES].fitting(needs))
+        names = _interfaces(metafunc, names)
         none = pytest.param(None, marks=pytest.mark.skip(reason=str(needs)), id="none")
         metafunc.parametrize("backend", names or [none], indirect=True)
 
 
+class _Asynchronous(str):
+    """The name of a backend for a test that runs on `actingweb.db.aio`."""
+
+
+def _interfaces(metafunc: pytest.Metafunc, names: list[str]) -> list[Any]:
+    """Return the parameters of a test that runs on these backends."""
+    asynchronous = [pytest.param(_Asynchronous(name), id=f"{name}-aio") for name in names]
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if metafunc.config.getoption("--aio"):
+        return [] if "no_aio" in marks else asynchronous
+    return [*names, *asynchronous] if "aio" in marks else names
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that use no backend if the command line names a harness."""
-    if config.getoption("--backend-harness"):
+    """Deselect the tests that use no backend if the command line names a harness or `actingweb.db.aio`."""
+    if config.getoption("--backend-harness") or config.getoption("--aio"):
         others = [item for item in items if "backend" not in getattr(item, "fixturenames", ())]
         items[:] = [item for item in items if item not in set(others)]
         config.hook.pytest_deselected(items=others)
@@ -238,10 +257,10 @@ def backend(request: pytest.FixtureRequest, harnesses: Harnesses, environment: p
     for name, value in harnesses.environment(request.param).items():
         environment.setenv(name, value)
     reset_settings()
-    loaded = load_backend(request.param)
+    loaded = load_backend(str(request.param))
     copies = _copies(request.param)
     before = [_contents(module) for module, _ in copies]
-    yield loaded
+    yield synchronous(loaded) if isinstance(request.param, _Asynchronous) else loaded
     harnesses[request.param].wipe()
     for (module, other), contents in zip(copies, before, strict=True):
         _refuse_state(module, other, contents)

@@ -28,6 +28,8 @@ from tests.conftest import SetEnv
 
 from .support.entities import OWNED, refusal
 
+pytestmark = pytest.mark.aio
+
 
 @pytest.fixture
 def actor(backend: Backend) -> DbActorProtocol:

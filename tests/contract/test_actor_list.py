@@ -11,6 +11,8 @@ from tests.conftest import SetEnv
 
 from .support.entities import AWKWARD_TEXTS, refusal
 
+pytestmark = pytest.mark.aio
+
 
 @pytest.fixture
 def actors(backend: Backend) -> DbActorListProtocol:

@@ -32,8 +32,9 @@ LONGEST_FUNCTION = 60
 LONG_LISTS = {"policy/trust.py create", "policy/trust.py modify"}
 BARE = ("Exception", "BaseException")
 # A command turns whatever stops it into a text and an exit status; what an application's own function raises can hold
-# the password, and becomes a text too. The health check makes everything an answer, which says that it is an error.
-COMMANDS = {"verify_tables.py", "password.py", "healthcheck.py"}
+# the password, and becomes a text too. The health check makes everything an answer, which says that it is an error. What
+# a call in another thread raises is raised where it is awaited.
+COMMANDS = {"verify_tables.py", "password.py", "healthcheck.py", "workers.py"}
 DELETED = [
     ("dynamodb/trust.py", "DbTrust", "_upsert"),
     ("postgresql/trust.py", "DbTrust", "_upsert"),

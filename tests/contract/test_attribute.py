@@ -24,6 +24,7 @@ def _get(attribute: DbAttributeProtocol, name: str = "n") -> Any:
     return None if entry is None else entry["data"]
 
 
+@pytest.mark.aio
 class TestGetAndSet:
     @pytest.mark.parametrize("read", READS)
     def test_a_stored_attribute_is_read_back(self, backend: Backend, attribute: DbAttributeProtocol, read: str) -> None:

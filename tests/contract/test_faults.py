@@ -31,6 +31,8 @@ from .support.signatures import MODULES
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+pytestmark = pytest.mark.aio
+
 Outcomes = dict[str, object]
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 

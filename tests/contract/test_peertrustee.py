@@ -10,6 +10,8 @@ from actingweb.db import get_peer_trustee
 from actingweb.db.protocols import DbPeerTrusteeProtocol
 from actingweb.db.registry import Backend
 
+pytestmark = pytest.mark.aio
+
 
 @pytest.fixture
 def trustee(backend: Backend) -> DbPeerTrusteeProtocol:

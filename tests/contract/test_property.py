@@ -13,6 +13,8 @@ from actingweb.db.registry import Backend
 from tests.contract.support.property_tables import properties
 from tests.support import new_id
 
+pytestmark = pytest.mark.aio
+
 NFC, NFD = "\u00e9", "e\u0301"
 AWKWARD_TEXTS = [
     "100%",

@@ -21,6 +21,7 @@ MODULES = {
 }
 
 
+@pytest.mark.no_aio
 @pytest.mark.parametrize(("attribute", "module"), MODULES.items())
 def test_the_modules_hang_on_the_backend(attribute: str, module: str, backend: Backend) -> None:
     found = getattr(backend, attribute)
@@ -33,6 +34,7 @@ def test_the_nine_modules_are_importable_under_actingweb_db(backend: Backend) ->
         assert importlib.import_module(f"actingweb.db.{backend.database}.{module}")
 
 
+@pytest.mark.no_aio
 def test_without_a_name_the_backend_of_the_environment_is_loaded(backend: Backend) -> None:
     assert load_backend().database == backend.database
     assert load_backend().DbActor is backend.DbActor

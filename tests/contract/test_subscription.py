@@ -121,6 +121,7 @@ class TestCreate:
         assert get_subscription_diff(backend).get(actor_id, "s", 1)
 
 
+@pytest.mark.aio
 class TestModify:
     def test_zero_and_false_are_written(self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str) -> None:
         sub.create(actor_id, "p", "s", target="t", seqnr=5, callback=True)
@@ -175,6 +176,7 @@ class TestModify:
         assert _stored(backend, actor_id)["sequence"] == 5
 
 
+@pytest.mark.aio
 class TestIncrement:
     def test_it_returns_the_new_number(self, backend: Backend, sub: DbSubscriptionProtocol, actor_id: str) -> None:
         sub.create(actor_id, "p", "s", seqnr=5)

@@ -14,6 +14,8 @@ from actingweb.db.registry import Backend
 
 from .support.entities import refusal
 
+pytestmark = pytest.mark.aio
+
 
 @pytest.fixture
 def diff(backend: Backend) -> DbSubscriptionDiffProtocol:

@@ -15,6 +15,8 @@ from tests.support import race
 
 from .support.entities import AWKWARD_TEXTS, refusal
 
+pytestmark = pytest.mark.aio
+
 
 @pytest.fixture
 def suspension(backend: Backend, actor_id: str) -> SubscriptionSuspensionProtocol:

@@ -270,6 +270,7 @@ def test_every_read_of_a_base_table_is_strong(backend: Backend, actor_id: str, r
     assert [read for read in reads if "IndexName" not in read and not read.get("ConsistentRead")] == []
 
 
+@pytest.mark.no_aio  # it makes the object, which looks for the table, at its first call
 @pytest.mark.backends("dynamodb")
 @pytest.mark.parametrize("strong", [True, False])
 def test_consistent_read_chooses_for_a_range_and_a_prefix(

@@ -20,6 +20,7 @@ def test_the_error_names_what_to_use_instead(backend: Backend) -> None:
         transaction(backend)
 
 
+@pytest.mark.no_aio  # tests/aio has those of the asynchronous interface
 @requires(Capability.TRANSACTIONS)
 def test_the_configuration_names_the_backend(backend: Backend, actor_id: str) -> None:
     with transaction(backend):

@@ -237,6 +237,7 @@ class TestModify:
         assert {name: result[name] for name in OPTIONAL_TEXTS} == {name: f"new {name}" for name in OPTIONAL_TEXTS}
 
 
+@pytest.mark.aio
 class TestToken:
     def test_a_token_finds_the_trust_and_loads_it(
         self, backend: Backend, trust: DbTrustProtocol, actor_id: str

@@ -11,6 +11,7 @@ from actingweb.db.aio.transactions import run
 
 __all__ = ["asynchronous"]
 
+_MOST_AHEAD = 1000
 _IN_USE = "another call on this object has not ended: make an object for each task"
 
 
@@ -106,13 +107,13 @@ def _method(name: str, declared: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _stream(name: str, declared: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an asynchronous generator that reads as many rows ahead as one page has."""
+    """Return an asynchronous generator that reads a page ahead, or a part of a large one."""
 
     @wraps(declared)
     async def stream(self: _Object, page_size: int = 500) -> AsyncGenerator[Any, None]:
         rows: Iterator[Any] = await self._run(_Call(self._held, name, (page_size,), {}))
         # The method itself raises the error for a page size that is none.
-        size = page_size if isinstance(page_size, int) and page_size > 0 else 1
+        size = max(1, min(page_size, _MOST_AHEAD)) if isinstance(page_size, int) else 1
         while page := await self._run(lambda: list(islice(rows, size))):
             for row in page:
                 yield row

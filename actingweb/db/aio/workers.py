@@ -55,13 +55,15 @@ class Job:
         self.followers = followers
 
     def make(self) -> None:
-        """Make the call in the current thread, and wake the coroutine."""
+        """Make the call in the current thread."""
         call, self._call = self._call, None
         try:
             self._result = None if call is None else self._context.run(call)
         except BaseException as error:  # noqa: BLE001 - it is raised where the call is awaited
             self._error = error
-        del call
+
+    def deliver(self) -> None:
+        """Give the outcome to the coroutine, if one waits."""
         if self.future is not None:
             loop = self.future.get_loop()
             try:
@@ -71,7 +73,7 @@ class Job:
                     raise
 
     def _settle(self) -> None:
-        """Give the outcome to the future, in the thread of its loop."""
+        """Settle the future, in the thread of its loop."""
         future, error = self.future, self._error
         if future is not None and not future.done():
             if error is None:
@@ -168,10 +170,23 @@ class Workers:
             following: Job | None = job
             del job
             while following is not None:
-                _make(following)
-                following = self._next(inbox)
+                following = self._make(following, inbox)
         with self._lock:
             self._count -= 1
+
+    def _make(self, job: Job, inbox: Followers) -> Job | None:
+        """Make a job and those that follow it; return what `_next` returns."""
+        job.make()
+        if job.followers is None:
+            # The thread is free before the coroutine goes on, so that its next call finds it.
+            following = self._next(inbox)
+            job.deliver()
+            return following
+        job.deliver()
+        for follower in iter(job.followers.get, None):
+            follower.make()
+            follower.deliver()
+        return self._next(inbox)
 
     def _next(self, inbox: Followers) -> Job | None:
         """Return the job that has waited longest; without one, wait for the next in `inbox`, and return None."""
@@ -192,13 +207,6 @@ class Workers:
     def _expire(self, job: Job) -> None:
         if self._withdraw(job) and job.future is not None and not job.future.done():
             job.future.set_exception(DbTimeoutError("connect", reason=_BUSY))
-
-
-def _make(job: Job) -> None:
-    job.make()
-    if job.followers is not None:
-        for follower in iter(job.followers.get, None):
-            follower.make()
 
 
 _workers: dict[str, tuple[Settings, Workers]] = {}

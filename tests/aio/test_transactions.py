@@ -1,0 +1,226 @@
+"""`async with transaction()`: one thread and one connection for the block, whatever ends it."""
+
+# ruff: noqa: PT012 - what is tested is how a block ends
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from actingweb.db import DbError, DbNotSupportedError, DbUnknownActorError, aio, get_property, get_property_list
+from actingweb.db.aio import transactions
+from actingweb.db.capabilities import Capability
+from actingweb.db.conformance import lacks
+from actingweb.db.registry import Backend
+from tests.conftest import SetEnv
+
+from .stepping import Reached, cancelled_at
+
+postgresql = pytest.mark.backends("postgresql")
+VARIABLE: ContextVar[str] = ContextVar("variable", default="")
+
+
+@lacks(Capability.TRANSACTIONS)
+def test_a_backend_without_transactions_says_so(backend: Backend) -> None:
+    async def main() -> None:
+        with pytest.raises(DbNotSupportedError, match="set_many"):
+            async with aio.transaction(backend):
+                pytest.fail("the block began")
+        assert await aio.get_actor(backend).get("a") is None
+
+    asyncio.run(main())
+
+
+async def write(backend: Backend, actor_id: str, *names: str) -> None:
+    for name in names:
+        assert await aio.get_property(backend).set(actor_id, name, "1")
+
+
+def stored(backend: Backend, actor_id: str) -> set[str]:
+    return {*(get_property_list(backend).fetch(actor_id) or {})}
+
+
+@postgresql
+def test_all_is_stored_at_the_end_of_the_block(backend: Backend, actor_id: str) -> None:
+    async def main() -> None:
+        async with aio.transaction():
+            await write(backend, actor_id, "color")
+            assert await aio.get_property(backend).get(actor_id, "color") == "1"
+            assert await asyncio.to_thread(stored, backend, actor_id) == set()
+            assert [row["id"] async for row in aio.get_actor_list(backend).iterate()] == [actor_id]
+
+    asyncio.run(main())
+    assert stored(backend, actor_id) == {"color"}
+
+
+@postgresql
+def test_blocks_in_blocks_are_undone_alone(backend: Backend, actor_id: str) -> None:
+    async def main() -> None:
+        async with aio.transaction(backend):
+            await write(backend, actor_id, "outer")
+            with pytest.raises(DbUnknownActorError):
+                async with aio.transaction(backend):
+                    await write(backend, actor_id, "inner")
+                    await write(backend, "nobody", "inner")
+            async with aio.transaction(backend):
+                await write(backend, actor_id, "second")
+
+    asyncio.run(main())
+    assert stored(backend, actor_id) == {"outer", "second"}
+
+
+@postgresql
+def test_an_exception_undoes_all_and_is_raised(backend: Backend, actor_id: str) -> None:
+    error = ZeroDivisionError()
+
+    async def main() -> None:
+        async with aio.transaction(backend):
+            await write(backend, actor_id, "color")
+            raise error
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        asyncio.run(main())
+    assert raised.value is error
+    assert stored(backend, actor_id) == set()
+
+
+@postgresql
+def test_a_failure_that_is_kept_inside_stores_nothing(backend: Backend, actor_id: str) -> None:
+    async def main() -> None:
+        async with aio.transaction(backend):
+            await write(backend, actor_id, "color")
+            with pytest.raises(DbUnknownActorError):
+                await write(backend, "nobody", "color")
+
+    with pytest.raises(DbError, match="nothing of the block is stored"):
+        asyncio.run(main())
+    assert stored(backend, actor_id) == set()
+
+
+@postgresql
+def test_calls_of_other_tasks_in_the_block_are_refused(backend: Backend, actor_id: str) -> None:
+    async def main() -> None:
+        async with aio.transaction(backend):
+            for coroutine in (write(backend, actor_id, "color"), nested(backend)):
+                with pytest.raises(DbNotSupportedError, match="asyncio task that began it"):
+                    await asyncio.create_task(coroutine)
+            await write(backend, actor_id, "size")
+
+    asyncio.run(main())
+    assert stored(backend, actor_id) == {"size"}
+
+
+async def nested(backend: Backend) -> None:
+    async with aio.transaction(backend):
+        pytest.fail("the block began")
+
+
+@postgresql
+def test_transactions_of_several_tasks_are_apart(backend: Backend, actor_id: str, set_env: SetEnv) -> None:
+    """More of them than there are connections: the others wait for one."""
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="3")
+
+    async def one(number: int) -> None:
+        async with aio.transaction(backend):
+            threads = {await transactions.run("postgresql", threading.get_ident)}
+            await write(backend, actor_id, f"p{number}")
+            threads.add(await transactions.run("postgresql", threading.get_ident))
+            assert len(threads) == 1
+            if number % 2:
+                raise ZeroDivisionError
+
+    async def main() -> None:
+        await asyncio.gather(*(one(number) for number in range(12)), return_exceptions=True)
+
+    asyncio.run(main())
+    assert stored(backend, actor_id) == {f"p{number}" for number in range(0, 12, 2)}
+
+
+@postgresql
+def test_calls_in_the_block_see_the_context_variables_of_the_task(backend: Backend) -> None:
+    async def main() -> None:
+        async with aio.transaction(backend):
+            for value in ("a", "b"):
+                VARIABLE.set(value)
+                assert await transactions.run("postgresql", VARIABLE.get) == value
+
+    asyncio.run(main())
+
+
+@postgresql
+def test_a_cancelled_block_stores_nothing_and_frees_its_connection(
+    backend: Backend, actor_id: str, set_env: SetEnv
+) -> None:
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1")
+
+    async def block(inside: asyncio.Event) -> None:
+        async with aio.transaction(backend):
+            await write(backend, actor_id, "color")
+            inside.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        inside = asyncio.Event()
+        task = asyncio.create_task(block(inside))
+        await inside.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await aio.get_property(backend).get(actor_id, "color") is None
+
+    asyncio.run(main())
+
+
+@postgresql
+def test_a_block_cancelled_at_any_point_is_stored_whole_or_not_at_all(
+    backend: Backend, actor_id: str, set_env: SetEnv
+) -> None:
+    """Cancelled as soon as it waits; with one connection, which the next block needs."""
+    set_env(PG_POOL_MIN_SIZE="1", PG_POOL_MAX_SIZE="1")
+
+    async def block(number: int) -> None:
+        async with aio.transaction(backend):
+            await write(backend, actor_id, f"a{number}")
+            async with aio.transaction(backend):
+                await write(backend, actor_id, f"b{number}")
+
+    assert run_cancelled(block) == 6
+    found = stored(backend, actor_id)
+    # Begin, write, begin, write, end, and the end of the whole, which may have been stored.
+    for number in range(1, 6):
+        assert not {f"a{number}", f"b{number}"} & found
+    assert {f"a{number}" in found for number in (6, 7)} >= {True}
+    assert ("a6" in found) is ("b6" in found)
+
+
+def run_cancelled(make: Any) -> int:
+    """Cancel what `make(number)` returns at its `number`-th wait, for each number; return how many there are."""
+
+    async def step(coroutine: Coroutine[Any, Any, None], number: int) -> None:
+        await cancelled_at(coroutine, number)
+
+    number = 0
+    while True:
+        number += 1
+        try:
+            asyncio.run(step(make(number), number))
+        except Reached:
+            return number - 1
+
+
+@postgresql
+@pytest.mark.parametrize("value", ["1", "a@example.com"], ids=["plain", "indexed"])
+def test_a_sync_call_waits_for_no_transaction_of_the_loop(backend: Backend, actor_id: str, value: str) -> None:
+    """The transaction belongs to its thread; the loop's own synchronous calls are outside of it."""
+
+    async def main() -> None:
+        async with aio.transaction(backend):
+            await write(backend, actor_id, "color")
+            assert get_property(backend).get(actor_id, "color") is None
+
+    asyncio.run(main())
