@@ -96,6 +96,10 @@ test-deploy: .venv/ready
 test-botocore: .venv/ready
 	AWS_DB_TRANSPORT=botocore $(BIN)/python -m pytest -q tests/dynamodb tests/contract tests/faults -k dynamodb
 
+# Of the contract suite, `make test` runs only the tests marked aio on this interface too.
+test-aio: .venv/ready
+	$(BIN)/python -m pytest $(PARALLEL) --aio tests/contract tests/faults/test_model_under_faults.py
+
 # WITNESSES=moto: on this one only; UPDATE=1 writes the lists of what is expected to fail anew.
 test-witnesses: .venv/ready
 	PARALLEL="$(PARALLEL)" $(BIN)/python -m tests.witnesses.run $(WITNESSES) $(if $(UPDATE),--update)

@@ -85,18 +85,21 @@ def _protocols() -> str:
 
 def _accessors() -> str:
     source = ast.parse((_DB / "accessors.py").read_text())
-    functions = [node for node in source.body if isinstance(node, ast.FunctionDef)]
-    results = {node.name: ast.unparse(node.returns) for node in functions if node.returns}
-    for node in functions:
-        result = results[node.name]
-        if result.endswith("Protocol"):
-            arguments = ", ".join(each.arg for each in node.args.args)
-            made = f"asynchronous({_asynchronous(result)}, accessors.{node.name}, {arguments})"
-            node.returns = ast.Name(_asynchronous(result))
-            node.body[1:] = [_parsed(f"made: {_asynchronous(result)} = {made}"), _parsed("return made")]
-    names = sorted(_asynchronous(result) for result in results.values() if result.endswith("Protocol"))
-    head = _ACCESSORS.format(names=f"({', '.join(names)})")
+    functions = [_accessor(node) for node in source.body if isinstance(node, ast.FunctionDef)]
+    results = [ast.unparse(node.returns) for node in functions if node.returns]
+    head = _ACCESSORS.format(names=f"({', '.join(each for each in results if each.startswith('Async'))})")
     return head + "\n\n".join(ast.unparse(ast.fix_missing_locations(node)) for node in functions)
+
+
+def _accessor(node: ast.FunctionDef) -> ast.FunctionDef:
+    """Return the asynchronous form of an accessor; another function stays as it is."""
+    result = _asynchronous(ast.unparse(node.returns) if node.returns else "")
+    if result.startswith("Async"):
+        arguments = ", ".join(each.arg for each in node.args.args)
+        node.returns = ast.Name(result)
+        made = _parsed(f"made: {result} = asynchronous({result}, accessors.{node.name}, {arguments})")
+        node.body[1:] = [made, _parsed("return made")]
+    return node
 
 
 _MODULES: dict[str, Callable[[], str]] = {"protocols.py": _protocols, "accessors.py": _accessors}

@@ -32,8 +32,8 @@ LONGEST_FUNCTION = 60
 LONG_LISTS = {"policy/trust.py create", "policy/trust.py modify"}
 BARE = ("Exception", "BaseException")
 # A command turns whatever stops it into a text and an exit status; what an application's own function raises can hold
-# the password, and becomes a text too. The health check makes everything an answer, which says that it is an error. What
-# a call in another thread raises is raised where it is awaited.
+# the password, and becomes a text too. The health check makes everything an answer, which says that it is an error. A
+# thread hands what a call raises to the coroutine that awaits it.
 COMMANDS = {"verify_tables.py", "password.py", "healthcheck.py", "workers.py"}
 DELETED = [
     ("dynamodb/trust.py", "DbTrust", "_upsert"),

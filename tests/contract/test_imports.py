@@ -26,6 +26,7 @@ ENTITIES = (
 )
 COMMON = (
     "actingweb.db",
+    "actingweb.db.aio",
     "actingweb.db.exceptions",
     "actingweb.db.protocols",
     "actingweb.db.settings",

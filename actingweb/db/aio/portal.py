@@ -25,10 +25,10 @@ def synchronous(backend: Backend) -> Backend:
 
     The methods of its classes are plain methods, and block.
     """
-    fields: dict[str, Any] = backend._asdict()
-    return Backend(
-        **{name: _Module(backend.database, one) if name.startswith("Db") else one for name, one in fields.items()}
-    )
+    modules: dict[str, Any] = {
+        name: _Module(backend.database, module) for name, module in backend._asdict().items() if name.startswith("Db")
+    }
+    return backend._replace(**modules)
 
 
 class _Module:

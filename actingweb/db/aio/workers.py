@@ -113,13 +113,12 @@ class Workers:
             followers: jobs that have to be made by the same thread.
         """
         loop = asyncio.get_running_loop()
-        job = Job(call, context or copy_context(), loop.create_future(), followers)
-        future = job.future
+        future: asyncio.Future[T] = loop.create_future()
+        job = Job(call, context or copy_context(), future, followers)
         del call
         timer = None if self._hand_over(job) else loop.call_later(self._seconds, self._expire, job)
         try:
-            result: T = await future  # type: ignore[misc]
-            return result
+            return await future
         except asyncio.CancelledError:
             self._withdraw(job)
             raise
