@@ -96,9 +96,9 @@ test-deploy: .venv/ready
 test-botocore: .venv/ready
 	AWS_DB_TRANSPORT=botocore $(BIN)/python -m pytest -q tests/dynamodb tests/contract tests/faults -k dynamodb
 
-# Of the contract suite, `make test` runs only the tests marked aio on this interface too.
+# Of these, `make test` runs on this interface only the tests marked aio.
 test-aio: .venv/ready
-	$(BIN)/python -m pytest $(PARALLEL) --aio tests/contract tests/faults/test_model_under_faults.py
+	$(BIN)/python -m pytest $(PARALLEL) --aio tests/contract tests/faults
 
 # WITNESSES=moto: on this one only; UPDATE=1 writes the lists of what is expected to fail anew.
 test-witnesses: .venv/ready

@@ -44,12 +44,14 @@ _NOT_QUICK = (
     "schema",
     "supply",
 )
-# Modules that wait for time limits, race many threads, run the type checker or start servers of their own.
+# Modules that wait for time limits, race many threads, run the type checker or ruff, or start servers of their own.
 _SLOW = (
     "test_attribute_numbers.py",
     "test_distributed.py",
     "test_faults.py",
+    "test_generated.py",
     "test_model.py",
+    "test_page.py",
     "test_property_claim_races.py",
     "test_records.py",
     "test_refusals.py",

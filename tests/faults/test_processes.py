@@ -154,6 +154,7 @@ def test_threads_that_share_a_small_pool_get_no_wrong_row(
     assert get_pool().get_stats()["pool_size"] <= 3
 
 
+@pytest.mark.no_aio  # it is about the synchronous calls; tests/aio has the other
 def test_calls_inside_a_running_event_loop_do_not_deadlock(backend: Backend, amount: Amount) -> None:
     """They block the loop while they run, and that is all."""
     counter = make_counter(backend)

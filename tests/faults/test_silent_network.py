@@ -169,6 +169,7 @@ def test_a_new_connection_gives_up(
     assert get_property(backend).get(actor_id, "color") == "old"
 
 
+@pytest.mark.no_aio  # it is about the synchronous calls; tests/aio has the other
 def test_a_silence_in_a_transaction_undoes_it(
     backend: Backend, actor_id: str, network: TcpProxy, within: Within, pg: PgConnection
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_transaction_that_cannot_begin_gives_up(backend: Backend, network: Tcp
         pytest.fail("it has begun")
 
 
+@pytest.mark.no_aio  # it is about the synchronous calls; tests/aio has the other
 @pytest.mark.parametrize(("fault", "expected"), [(silence, "old"), (mute, "new")])
 def test_the_outcome_of_a_commit_without_an_answer_is_unknown(
     fault: Fault, expected: str, backend: Backend, actor_id: str, network: TcpProxy, within: Within, pg: PgConnection
