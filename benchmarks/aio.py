@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
@@ -16,6 +17,7 @@ from actingweb.db import accessors, aio, load_backend
 from actingweb.db.postgresql.connection import get_connection_string
 from actingweb.db.registry import Backend
 from benchmarks.machine import note
+from benchmarks.report import print_verdicts
 from benchmarks.results import Section, figure, ratios
 from benchmarks.servers import PostgresServer, dynamodb_in_use, network, postgres_server, use
 from benchmarks.tasks import Load, load
@@ -28,30 +30,27 @@ _AIOBOTOCORE = "aiobotocore==3.10.0"
 _TASKS, _JUDGED = (1, 16, 64, 256), (16, 64)
 _CONNECTIONS, _ACTORS = 16, 200
 _POSTGRESQL, _DYNAMODB, _LAG = 0.85, 2.0, 5.0
+_NOTE = f"PostgreSQL has {_CONNECTIONS} connections and a network of 1 ms, DynamoDB Local neither."
 
-Round = Callable[[int], Load]
-"""Lets so many tasks call for one round."""
+Round = Callable[[int], Load]  # lets so many tasks call
 
 
 def measure(server: PostgresServer, rounds: int, seconds: float) -> Section:
     """Measure both backends, each round and contender for so many seconds."""
-    section = Section("asyncio", "Coroutines")
-    section.notes.append(f"PostgreSQL has {_CONNECTIONS} connections and a network of 1 ms, DynamoDB Local neither.")
+    section = Section("asyncio", "Coroutines", [_NOTE])
     with network(*server.address) as port:
         size = {"PG_POOL_MIN_SIZE": str(_CONNECTIONS), "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}
         use({**server.environment, **size, "PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(port)})
-        config = _prepared("postgresql")
-        with recorded_trips() as taken:
-            accessors.get_property(config).get(actor_id="a0", name="color")
-        peer = _psycopg_round(taken()[0][0], seconds)
+        with recorded_trips() as trips:
+            config = _prepared("postgresql")
+        peer = _psycopg_round(trips()[-1][0], seconds)
         _compare(section, "PostgreSQL", _our_round(config, seconds), peer, "psycopg's pool", _POSTGRESQL, rounds)
     use(dict.fromkeys(size, "") | server.environment)
     with dynamodb_in_use("asyncio") as environment:
-        config = _prepared("dynamodb")
         with recorded_requests() as requests:
-            accessors.get_property(config).get(actor_id="a0", name="color")
+            config = _prepared("dynamodb")
         try:
-            with _aiobotocore(environment["AWS_DB_HOST"], requests()[0][1], seconds) as peer:
+            with _aiobotocore(environment["AWS_DB_HOST"], requests()[-1][1], seconds) as peer:
                 _compare(section, "DynamoDB", _our_round(config, seconds), peer, "aiobotocore", _DYNAMODB, rounds)
         except InstallationError as error:
             section.notes.append(f"aiobotocore is left out: {error}")
@@ -59,11 +58,12 @@ def measure(server: PostgresServer, rounds: int, seconds: float) -> Section:
 
 
 def _prepared(database: str) -> Backend:
-    """Store the rows that are read."""
+    """Store the rows that are read, and read one."""
     config = load_backend(database)
     for number in range(_ACTORS):
         accessors.get_actor(config).create(actor_id=f"a{number}", creator="c", passphrase="p")
         accessors.get_property(config).set(actor_id=f"a{number}", name="color", value="v" * 100)
+    accessors.get_property(config).get(actor_id="a0", name="color")
     return config
 
 
@@ -80,9 +80,8 @@ def _psycopg_round(statement: Statement, seconds: float) -> Round:
         connection.prepare_threshold = 0
 
     async def run(tasks: int) -> Load:
-        size = _CONNECTIONS
-        made = AsyncConnectionPool(get_connection_string(), min_size=size, configure=configure, open=False)
-        async with made as pool:
+        source = get_connection_string()
+        async with AsyncConnectionPool(source, min_size=_CONNECTIONS, configure=configure, open=False) as pool:
             await pool.wait()
 
             async def call(number: int) -> object:
@@ -101,38 +100,31 @@ def _psycopg_round(statement: Statement, seconds: float) -> Round:
 def _aiobotocore(host: str, request: object, seconds: float) -> Iterator[Round]:
     with cached_environment("aiobotocore-3.10.0", _AIOBOTOCORE) as python:
         command = [str(python), str(Path(__file__).with_name("tasks.py")), host, json.dumps(request)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            asked, answers = process.stdin, process.stdout
+        process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-            def run(tasks: int) -> Load:
-                print(tasks, seconds, file=asked, flush=True)
-                return Load(*json.loads(answers.readline()))
+        def run(tasks: int) -> Load:
+            print(tasks, seconds, file=process.stdin, flush=True)
+            return Load(*json.loads(process.stdout.readline()))
 
+        with process:
             yield run
-            asked.close()
 
 
 def _compare(section: Section, backend: str, ours: Round, peer: Round, name: str, least: float, rounds: int) -> None:
     for tasks in _TASKS:
         found = [(ours(tasks), peer(tasks)) for _ in range(rounds)]
         our_loads, peer_loads = zip(*found, strict=True)
-        ratio = ratios([one.rate for one in our_loads], [one.rate for one in peer_loads])
+        ratio = ratios(*([one.rate for one in loads] for loads in (our_loads, peer_loads)))
         subject = f"{backend}, {tasks} tasks"
         section.judge(subject, f"calls/s, ours / {name}", ratio, least=least if tasks in _JUDGED else None)
         section.judge(subject, "lag of the loop, ms", figure([one.lag for one in our_loads]), most=_LAG)
         for contender, loads in (("ours", our_loads), (name, peer_loads)):
-            medians = {
-                field: round(figure(values).median, 2) for field, *values in zip(Load._fields, *loads, strict=True)
-            }
-            section.table.append({"backend": backend, "tasks": tasks, "contender": contender, **medians})
+            medians = Load(*(round(figure(values).median, 2) for values in zip(*loads, strict=True)))
+            section.table.append({"backend": backend, "tasks": tasks, "contender": contender, **medians._asdict()})
             note(str(section.table[-1]))
 
 
 def main() -> int:
     """Measure, print the targets, and return 1 if one is missed."""
-    from benchmarks.report import print_verdicts
-
     with postgres_server() as server:
         return int(print_verdicts([measure(server, 5, 1.0)]) > 0)

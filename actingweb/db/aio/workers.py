@@ -36,6 +36,7 @@ class Job:
 
     Attributes:
         future: gets the outcome, unless nobody waits for it any more; None if nobody ever does.
+        followers: the jobs that the same thread makes next; None if any thread may make the next job.
     """
 
     __slots__ = ("_call", "_context", "_error", "_result", "followers", "future")
@@ -61,6 +62,8 @@ class Job:
             self._result = None if call is None else self._context.run(call)
         except BaseException as error:  # noqa: BLE001 - it is raised where the call is awaited
             self._error = error
+        # The error's traceback refers to this frame.
+        del call
 
     def deliver(self) -> None:
         """Give the outcome to the coroutine, if one waits."""
@@ -110,7 +113,7 @@ class Workers:
         Args:
             call: what is called.
             context: the context of the call; by default a copy of the current one.
-            followers: jobs that have to be made by the same thread.
+            followers: jobs that the same thread makes next.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
