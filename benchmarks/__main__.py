@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import cold_start, dynamodb, growth, latency, live, memory, migration, postgresql, requests
+from benchmarks import aio, cold_start, dynamodb, growth, latency, live, memory, migration, postgresql, requests
 from benchmarks.machine import note
 from benchmarks.report import print_sections, update_report, write_pages
 from benchmarks.results import Section
@@ -25,6 +25,7 @@ Measures = dict[str, Callable[[Sizes], Iterator[Section]]]
 _DOCS = Path(__file__).parent.parent / "docs"
 _RUN: Measures = {
     "postgresql": postgresql.measure,
+    "aio": aio.measure,
     "cold_start": cold_start.measure,
     "memory": memory.measure,
     "dynamodb": dynamodb.measure,

@@ -16,15 +16,12 @@ from psycopg_pool import AsyncConnectionPool
 from actingweb.db import accessors, aio, load_backend
 from actingweb.db.postgresql.connection import get_connection_string
 from actingweb.db.registry import Backend
-from benchmarks.machine import note
-from benchmarks.report import print_verdicts
-from benchmarks.results import Section, figure, ratios
-from benchmarks.servers import PostgresServer, dynamodb_in_use, network, postgres_server, use
+from benchmarks.results import Section, figure, ratio
+from benchmarks.servers import dynamodb_server, network, postgres_server, schema, tables, use
+from benchmarks.sizes import Sizes
 from benchmarks.tasks import Load, load
 from testbed.environments import InstallationError, cached_environment
 from testbed.recorder import Statement, recorded_requests, recorded_trips
-
-__all__ = ["main", "measure"]
 
 _AIOBOTOCORE = "aiobotocore==3.10.0"
 _TASKS, _JUDGED = (1, 16, 64, 256), (16, 64)
@@ -35,26 +32,25 @@ _NOTE = f"PostgreSQL has {_CONNECTIONS} connections and a network of 1 ms, Dynam
 Round = Callable[[int], Load]  # lets so many tasks call
 
 
-def measure(server: PostgresServer, rounds: int, seconds: float) -> Section:
-    """Measure both backends, each round and contender for so many seconds."""
-    section = Section("asyncio", "Coroutines", [_NOTE])
-    with network(*server.address) as port:
+def measure(sizes: Sizes) -> Iterator[Section]:
+    """Measure both backends."""
+    section, rounds, seconds = Section("aio", "Coroutines", [_NOTE]), max(3, sizes.rounds // 3), 2 * sizes.crowd_seconds
+    with postgres_server() as server, schema(server) as made, network(server) as relay:
         size = {"PG_POOL_MIN_SIZE": str(_CONNECTIONS), "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}
-        use({**server.environment, **size, "PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(port)})
+        use({**made.environment, **size, **relay})
         with recorded_trips() as trips:
             config = _prepared("postgresql")
         peer = _psycopg_round(trips()[-1][0], seconds)
         _compare(section, "PostgreSQL", _our_round(config, seconds), peer, "psycopg's pool", _POSTGRESQL, rounds)
-    use(dict.fromkeys(size, "") | server.environment)
-    with dynamodb_in_use("asyncio") as environment:
+    with dynamodb_server() as other, tables(other) as named:
         with recorded_requests() as requests:
             config = _prepared("dynamodb")
         try:
-            with _aiobotocore(environment["AWS_DB_HOST"], requests()[-1][1], seconds) as peer:
+            with _aiobotocore(named.environment["AWS_DB_HOST"], requests()[-1][1], seconds) as peer:
                 _compare(section, "DynamoDB", _our_round(config, seconds), peer, "aiobotocore", _DYNAMODB, rounds)
         except InstallationError as error:
             section.notes.append(f"aiobotocore is left out: {error}")
-    return section
+    yield section
 
 
 def _prepared(database: str) -> Backend:
@@ -114,17 +110,10 @@ def _compare(section: Section, backend: str, ours: Round, peer: Round, name: str
     for tasks in _TASKS:
         found = [(ours(tasks), peer(tasks)) for _ in range(rounds)]
         our_loads, peer_loads = zip(*found, strict=True)
-        ratio = ratios(*([one.rate for one in loads] for loads in (our_loads, peer_loads)))
+        faster = ratio(*([one.rate for one in loads] for loads in (our_loads, peer_loads)))
         subject = f"{backend}, {tasks} tasks"
-        section.judge(subject, f"calls/s, ours / {name}", ratio, least=least if tasks in _JUDGED else None)
+        section.judge(subject, f"calls/s, ours / {name}", faster, least=least if tasks in _JUDGED else None)
         section.judge(subject, "lag of the loop, ms", figure([one.lag for one in our_loads]), most=_LAG)
         for contender, loads in (("ours", our_loads), (name, peer_loads)):
             medians = Load(*(round(figure(values).median, 2) for values in zip(*loads, strict=True)))
-            section.table.append({"backend": backend, "tasks": tasks, "contender": contender, **medians._asdict()})
-            note(str(section.table[-1]))
-
-
-def main() -> int:
-    """Measure, print the targets, and return 1 if one is missed."""
-    with postgres_server() as server:
-        return int(print_verdicts([measure(server, 5, 1.0)]) > 0)
+            section.add({"backend": backend, "tasks": tasks, "contender": contender, **medians._asdict()})

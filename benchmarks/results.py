@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from benchmarks.machine import describe_machine, note
 
 _ORDER = (
-    *("postgresql", "network", "threads", "cold start", "memory", "dynamodb", "requests"),
+    *("postgresql", "network", "threads", "aio", "cold start", "memory", "dynamodb", "requests"),
     *("growth", "migration", "live"),
 )
 """The names of the sections in the order of the page."""

@@ -16,8 +16,6 @@ from importlib import import_module
 from itertools import count
 from typing import Any, NamedTuple
 
-__all__ = ["Load", "load"]
-
 _TICK = 0.002
 
 
