@@ -112,7 +112,8 @@ def _compare(section: Section, backend: str, ours: Round, peer: Round, name: str
         our_loads, peer_loads = zip(*found, strict=True)
         faster = ratio(*([one.rate for one in loads] for loads in (our_loads, peer_loads)))
         subject = f"{backend}, {tasks} tasks"
-        section.judge(subject, f"calls/s, ours / {name}", faster, least=least if tasks in _JUDGED else None)
+        if tasks in _JUDGED:
+            section.judge(subject, f"calls/s, ours / {name}", faster, least=least)
         section.judge(subject, "lag of the loop, ms", figure([one.lag for one in our_loads]), most=_LAG)
         for contender, loads in (("ours", our_loads), (name, peer_loads)):
             medians = Load(*(round(figure(values).median, 2) for values in zip(*loads, strict=True)))
