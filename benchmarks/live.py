@@ -61,7 +61,7 @@ def measure(sizes: Sizes) -> Iterator[Section]:
     section = Section("live", f"Live migration of {rows:,} rows, and back")
     section.notes += [
         "A fifth of the rows changes on one side while `migrate sync` is stopped, then it catches up.",
-        f"Before the cutover threads aim at {_WRITES_A_SECOND} writes a second; its pause has a full comparison.",
+        f"Before the cutover threads aim at {_WRITES_A_SECOND} writes a second. Its pause has a comparison of changes.",
         "DynamoDB Local and its streams stand in for those of AWS.",
         f"The load average of the machine was {os.getloadavg()[0]:.0f} before.",
     ]
@@ -130,7 +130,7 @@ def _write_and_cut_over(
         list(writers)  # raises what one of them raised
     finally:
         load.stop_writes("")
-    pause, compared = facts["pause"], facts["steps"]["compare"]
+    pause, compared = facts["pause"], facts["steps"]["compare again"]
     section.add({"what": "writes", "count": len(load.writes), "a second": rate})
     section.add({"what": "lag of a write, median", "seconds": statistics.median(lags), "at most": max(lags)})
     section.add({"what": "pause of writes", "seconds": pause, "of it comparing": compared})

@@ -79,7 +79,7 @@ _FlipCommand = Annotated[
 ]
 _Fenced = Annotated[bool, typer.Option("--fenced", help="Writes are stopped already: do not ask.")]
 _Abort = Annotated[bool, typer.Option("--abort", help="Give up what was begun: the owners stay as they are.")]
-_Quick = Annotated[bool, typer.Option("--quick", help="Do not compare all rows while writes are stopped.")]
+_Quick = Annotated[bool, typer.Option("--quick", help="Do not compare: rely on the last `validate`.")]
 _QuietSeconds = Annotated[
     float | None,
     typer.Option(
@@ -227,7 +227,7 @@ def cutover(
     abort: _Abort = False,
     report: Page = None,
 ) -> Action:
-    """Switch to the other side: stop the writes, apply what is left, compare, and change the owner.
+    """Switch to the other side: compare, stop the writes, apply and compare what has changed since, change the owner.
 
     Writes the owners in the schema of the migration and, on the way to PostgreSQL, triggers on the tables of the
     application and marker items in DynamoDB, which are deleted again. Interrupted anywhere, it can be run again; until

@@ -16,7 +16,8 @@ from actingweb.migration.cli.live import Session
 from actingweb.migration.cli.live_switch import Commands
 from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.errors import ExitCode, SourceError, UsageError
-from actingweb.migration.live.cutover import Cutover, CutoverError, DifferencesError, Options, side_after
+from actingweb.migration.live.changes import Compared
+from actingweb.migration.live.cutover import Comparisons, Cutover, CutoverError, DifferencesError, Options, side_after
 from actingweb.migration.live.finish import finish
 from actingweb.migration.live.items import Json
 from actingweb.migration.live.ownership import EVERYTHING, Side, boundary_of
@@ -32,7 +33,7 @@ from tests.live.sides import Sides
 from tests.support import wait_until
 
 ACTOR_IDS = [f"actor{number}" for number in range(8)]
-STEPS = ("check", "fence", "drain", "compare", "change owners", "flip")
+STEPS = ("check", "compare", "fence", "drain", "compare again", "change owners", "flip")
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ class Operator:
             "fence": lambda: self.fence(),
             "open_fence": lambda: self.events.append("open"),
             "flip": lambda: self.events.append(side_after(status_of(self._sides).migration, back=back)),
-            "compare": lambda: self.differences,
+            "compare": Comparisons(self._compare, lambda _: self._compare()),
         }
         return Cutover(
             self._sides.state,
@@ -104,6 +105,9 @@ class Operator:
             "test",
             self._say,
         )
+
+    def _compare(self) -> Compared:
+        return Compared(0, self.differences if self.events else 0, 0)
 
     def _say(self, line: str) -> None:
         if line == f"{self.fails} ...":
@@ -186,7 +190,7 @@ def test_what_keeps_a_switch_from_being_made(synced: Sides, tmp_path: Path) -> N
     assert owners(synced) == nothing
     # Differences.
     operator.fence, operator.differences = (lambda: operator.events.append("fence")), 3
-    with pytest.raises(DifferencesError, match="3 differences") as failure:
+    with pytest.raises(DifferencesError, match="3 rows differ") as failure:
         operator.cutover().run()
     assert failure.value.exit_code is ExitCode.DIFFERENCES
     assert owners(synced) == (SYNCING, 0, EVERYTHING)

@@ -23,6 +23,8 @@ from actingweb.migration.cli.serve import Monitor, address_of, serving
 from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import ExitCode, MigrationError
 from actingweb.migration.live.compare import LiveComparison
+from actingweb.migration.live.compare_changes import ChangesComparison
+from actingweb.migration.live.cutover import Comparisons
 from actingweb.migration.live.dynamodb import DynamoDB
 from actingweb.migration.live.finish import finish
 from actingweb.migration.live.prepare import Preparation, prepare
@@ -101,6 +103,14 @@ class Session:
 
         names = migration.indexed_properties
         return LiveComparison(self.state, self.requests(), self.state.connect, items_of, names, **options)
+
+    def comparisons(self) -> Comparisons:
+        """Return how a switch compares both sides. Raise `StateError` if there is no migration."""
+        everything = self.comparison()
+        changes = ChangesComparison(
+            self.state, self.requests(), self.state.connect, everything.indexed_properties, everything.grace
+        )
+        return Comparisons(lambda: everything.run().compared, changes.run)
 
     def status(self) -> Status:
         """Return the status. Raise `StateError` if there is no migration, `TargetError`."""

@@ -181,7 +181,7 @@ def switch(session: Session, commands: Commands, how: Switching, report: Path | 
         fence=lambda: commands.stop_writes("stop the application", nginx_split(before, after)),
         open_fence=commands.start_again,
         flip=lambda: commands.start(start, nginx_split(after, after)),
-        compare=None if how.quick else lambda: session.comparison().run().left,
+        compare=None if how.quick else session.comparisons(),
         max_dirty=how.max_dirty,
         quiet_seconds=how.quiet_seconds,
         timeout=how.timeout,

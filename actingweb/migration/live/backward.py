@@ -15,10 +15,19 @@ from actingweb.migration.live import claims, marks
 from actingweb.migration.live.claims import Claim, Verdict
 from actingweb.migration.live.conflicts import Conflict, differ, record_conflicts
 from actingweb.migration.live.dynamodb import read_items as read_stored
-from actingweb.migration.live.items import Json, Unstorable, Wanted, change, is_equal, layout_of, read_items
+from actingweb.migration.live.items import (
+    Json,
+    Unstorable,
+    Wanted,
+    change,
+    is_equal,
+    key_problem,
+    layout_of,
+    read_items,
+)
 from actingweb.migration.live.keys import RowKey
 from actingweb.migration.live.marks import Mark
-from actingweb.migration.live.ownership import Ownership, Side, read_ownership
+from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side, read_ownership
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES
 from actingweb.migration.source.endpoint import RequestError
@@ -127,6 +136,7 @@ class _Batch:
 
     def apply(self, keys: set[RowKey]) -> None:
         """Make the items of locked keys equal."""
+        keys = self._without_given_up(keys)
         present = {key for key in keys if key.table in self._tables}
         self.outcome.postponed |= dict.fromkeys(keys - present, _NO_TABLE)
         wanted = read_items(self.applier.state, self.connection, present)
@@ -136,6 +146,17 @@ class _Batch:
         writes = [write for key in sorted(read) for write in self._writes(key, wanted[key], stored.get(key))]
         self._forget_v1([stored[key] for key, *_ in writes if key.mapping is PROPERTIES and key in stored])
         self._send(writes + self._claim_writes())
+
+    def _without_given_up(self, keys: set[RowKey]) -> set[RowKey]:
+        """Let others get the look-ups of values that were given up, by the rule of DynamoDB; return the other keys.
+
+        Once PostgreSQL owns all actors nobody gets them, as the library has it there.
+        """
+        given_up = {key for key in keys if key.mapping is CLAIMS_V1}
+        self.outcome.done |= given_up
+        if self.ownership.boundary < EVERYTHING:
+            self.outcome.repaired |= {key for key in given_up if key_problem(key) is None}
+        return keys - given_up
 
     def _writes(self, key: RowKey, row: Wanted, item: Item | None) -> list[_Write]:
         """Return the write that makes an item equal, if one is needed. Claims are judged together, later."""

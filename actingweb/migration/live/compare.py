@@ -16,6 +16,8 @@ from typing import Any
 from actingweb.migration.jobs import validate as job
 from actingweb.migration.jobs.differences import Difference, Kind, Report, ValidationResult
 from actingweb.migration.jobs.known_rows import AcceptedRows
+from actingweb.migration.live import changes
+from actingweb.migration.live.changes import Compared
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.keys import BY_NAME, RowKey, arrays, is_marker
 from actingweb.migration.live.lookup_repair import Holder
@@ -66,6 +68,12 @@ class LiveResult:
         """The number of differences that were not repaired, and of rows that could not be judged."""
         return self.found.differences - self.found.repaired + self.unsettled
 
+    @property
+    def compared(self) -> Compared:
+        """The same in numbers."""
+        rows = sum(table.source or 0 for table in self.found.tables.values())
+        return Compared(rows, self.left - self.unsettled, self.unsettled)
+
 
 @dataclass
 class LiveComparison:
@@ -101,6 +109,7 @@ class LiveComparison:
         with TemporaryDirectory() as directory:
             with closing(self.connect()) as connection, target_errors():
                 began = _checked(read_status(self.state, connection))
+                recorded = changes.begin(self.state, connection)
             rows, candidates = self._candidates(Path(directory))
             # A new connection: the old one would have been idle for as long as all rows take.
             with closing(self.connect()) as connection, target_errors():
@@ -110,7 +119,10 @@ class LiveComparison:
                     key for key, found in settled.different.items() if repair and _can_mark(key, found, delete_extra)
                 ]
                 repaired = self._repair(settled, candidates.only(wrong))
-                self._record(connection, settled, {key: key in repaired for key in wrong}, began)
+                left = self._record(connection, settled, {key: key in repaired for key in wrong}, began)
+                if recorded is not None and not left and not candidates.certain:
+                    changes.record(self.state, connection, settled.unsettled)
+                    changes.equal(self.state, connection, recorded)
             path = self.report or Path(directory) / "report.ndjson"
             with Report(path, self.limit) as report:
                 report.tables |= rows.tables
@@ -151,12 +163,10 @@ class LiveComparison:
         settled.different |= again.different
         return wrong.keys() - again.different.keys() - again.unsettled
 
-    def _record(
-        self, connection: Connection, settled: Settling, marked: Mapping[RowKey, bool], began: datetime
-    ) -> None:
+    def _record(self, connection: Connection, settled: Settling, marked: Mapping[RowKey, bool], began: datetime) -> int:
         """Record the result in the state, and close the gaps that it covers: nothing differs that is not marked.
 
-        `marked` tells of the keys that were marked whether they are equal now.
+        `marked` tells of the keys that were marked whether they are equal now. Return how many differ.
         """
         left = dict.fromkeys(BY_NAME, 0)
         open_ = {key.table for key in settled.unsettled}
@@ -166,12 +176,17 @@ class LiveComparison:
                 open_ |= {key.table} if key not in marked else set()
         if CLAIMS_V2.name in open_:
             open_ |= {mapping.name for mapping in CLAIMS}
+        unequal = {key for key in settled.different if not marked.get(key)} | settled.unsettled
+        self._store(connection, began, left, sorted(left.keys() - open_), unequal)
+        return sum(left.values())
+
+    def _store(
+        self, connection: Connection, began: datetime, left: Mapping[str, int], covered: list[str], unequal: set[RowKey]
+    ) -> None:
         with connection.transaction():
             for table, count in left.items():
                 connection.execute(self.state.sql(_STORE), {"table": table, "count": count, "began": began})
-            unequal = arrays({key for key in settled.different if not marked.get(key)} | settled.unsettled)
-            connection.execute(self.state.sql(_SETTLE_CONFLICTS), {"began": began, **unequal})
-            covered = sorted(left.keys() - open_)
+            connection.execute(self.state.sql(_SETTLE_CONFLICTS), {"began": began, **arrays(unequal)})
             connection.execute(self.state.sql(_CLOSE_GAPS), {"began": began, "tables": covered})
 
 

@@ -1,5 +1,8 @@
 """The switch from one side to the other, in either direction, with nothing lost.
 
+Everything is compared while the application goes on, and what has changed since while it is stopped: so the pause does
+not grow with the data. `changes` tells why no difference is missed.
+
 Each step can fail or be interrupted, and the command can be run again: it goes on. Until the owners change, the side
 that counted before still counts, and `abort` lets it go on.
 """
@@ -12,6 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from actingweb.migration.errors import ExitCode, MigrationError, UsageError
+from actingweb.migration.live.changes import Compared
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.ownership import Side, boundary_of, percent_of
 from actingweb.migration.live.share import Moved, Progress, Share
@@ -29,6 +33,7 @@ from actingweb.migration.target.connection import Connection, target_errors
 
 __all__ = [
     "SHARES",
+    "Comparisons",
     "Cutover",
     "CutoverError",
     "DifferencesError",
@@ -45,6 +50,12 @@ SHARES = {Side.POSTGRESQL: Decimal(100), Side.DYNAMODB: Decimal(0)}
 _NAMES = {Side.POSTGRESQL: "PostgreSQL", Side.DYNAMODB: "DynamoDB"}
 _POLL_SECONDS = 0.2
 _SAY_SECONDS = 5.0
+_FEW_ROWS, _MOST_ROUNDS = 1_000, 10
+_LOOKED_AT = 10.0
+"""For how many seconds a row that changes is looked at while writes go on; it is compared once more afterwards."""
+
+_EVERYTHING = "everything is compared{}, as no comparison of the last 24 hours tells what can differ"
+_DIFFERENT = "{:,} rows differ, or may differ: run `migrate validate --source dynamodb --repair` and then this again{}"
 # The flip comes last.
 _IS_COMPLETED = """
 SELECT EXISTS (SELECT FROM {state}.audit WHERE event = %(event)s
@@ -63,6 +74,20 @@ class DifferencesError(CutoverError):
 
 
 @dataclass(frozen=True)
+class Comparisons:
+    """How to compare both sides.
+
+    Attributes:
+        everything: compares all rows.
+        changes: compares the rows that changed since they were equal, looking at each for so many seconds; None if that
+            is not known.
+    """
+
+    everything: Callable[[], Compared]
+    changes: Callable[[float], Compared | None]
+
+
+@dataclass(frozen=True)
 class Options:
     """How to switch.
 
@@ -72,8 +97,7 @@ class Options:
         fence: stops the writes of the application, and returns when none is under way any more.
         open_fence: lets the application write again, after an abort.
         flip: starts the application on the other side.
-        compare: compares both sides and returns the number of rows that differ or may differ; None to rely on an
-            earlier comparison.
+        compare: None to rely on an earlier comparison.
         max_dirty: how many changes may be waiting when the writes are stopped.
         quiet_seconds: see `Share`; it takes a comparison.
         timeout: for how many seconds changes are waited for while writes are stopped.
@@ -84,7 +108,7 @@ class Options:
     fence: Callable[[], None]
     open_fence: Callable[[], None]
     flip: Callable[[], None]
-    compare: Callable[[], int] | None
+    compare: Comparisons | None
     max_dirty: int = MAX_DIRTY
     quiet_seconds: float | None = None
     timeout: float = 600.0
@@ -128,7 +152,7 @@ class Cutover:
     steps: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self) -> Result:
-        """Make the switch: check the gate, stop the writes, wait for what was written, compare, change the owners.
+        """Make the switch: check, compare, stop the writes, drain, compare what has changed, change the owners.
 
         If the side owns all actors already, as after a share of 100%, writes go on, and both sides are compared. If the
         owners were changed by a run that was interrupted, only the application is started; if all was done, nothing is.
@@ -167,12 +191,16 @@ class Cutover:
             self._check(status)
             if not status.has_triggers:
                 self.options.open_way_back()
-        if status.migration.boundary != boundary_of(SHARES[side]):
-            return self._change_owners(side)
-        if self.options.back:
+        is_there = status.migration.boundary == boundary_of(SHARES[side])
+        if is_there and self.options.back:
             raise StateError(f"{_NAMES[side]} owns all actors already: there is nothing to roll back")
-        with self._step("compare"):
-            self._compare()
+        if self.options.compare is not None:
+            with self._step("compare"):
+                self._compare_first(self.options.compare)
+        if not is_there:
+            return self._change_owners(side)
+        with self._step("compare again"):
+            self._compare_again()
         with closing(self.connect()) as connection, target_errors():
             self.state.set_phase(connection, self._phase, self.by)
         return 0.0
@@ -185,8 +213,8 @@ class Cutover:
                 share.fence()
             with self._step("drain"):
                 self._wait(share, move=False)
-            with self._step("compare"):
-                self._compare()
+            with self._step("compare again"):
+                self._compare_again(" while writes are stopped", ", or --abort")
             with self._step("change owners"):
                 return self._wait(share, move=True)
 
@@ -230,10 +258,35 @@ class Cutover:
         moved = wait_for(share, self.options.timeout, self.say, move=move)
         return 0.0 if moved is None else moved.pause
 
-    def _compare(self) -> None:
-        if self.options.compare is not None and (differences := self.options.compare()):
-            repair = "run `migrate validate --source dynamodb --repair` and then this again, or --abort"
-            raise DifferencesError(f"{differences:,} differences: {repair}")
+    def _compare_first(self, compare: Comparisons) -> None:
+        """Compare while writes go on, until few rows are left that change meanwhile."""
+        if self.options.quiet_seconds is not None:
+            # A change that is told late is not recorded in time.
+            return
+        found = compare.changes(_LOOKED_AT)
+        if found is None:
+            self.say(_EVERYTHING.format(""))
+            _require_equal(compare.everything().different)
+            found = compare.changes(_LOOKED_AT)
+        for _ in range(_MOST_ROUNDS):
+            if found is None:
+                return
+            _require_equal(found.different)
+            self.say(f"{found.rows:,} rows that changed were compared")
+            if found.rows <= _FEW_ROWS:
+                return
+            found = compare.changes(_LOOKED_AT)
+
+    def _compare_again(self, when: str = "", otherwise: str = "") -> None:
+        """Compare what has changed, or everything if that is not known."""
+        compare, timeout = self.options.compare, self.options.timeout
+        if compare is None:
+            return
+        found = compare.changes(timeout) if self.options.quiet_seconds is None else None
+        if found is None:
+            self.say(_EVERYTHING.format(when))
+            found = compare.everything()
+        _require_equal(found.different + found.unsettled, otherwise)
 
     def _audit(self, event: str, details: dict[str, object]) -> None:
         with closing(self.connect()) as connection, target_errors():
@@ -245,6 +298,11 @@ class Cutover:
         began = time.monotonic()
         yield
         self.steps[name] = round(time.monotonic() - began, 3)
+
+
+def _require_equal(rows: int, otherwise: str = "") -> None:
+    if rows:
+        raise DifferencesError(_DIFFERENT.format(rows, otherwise))
 
 
 def side_after(migration: Migration, *, back: bool) -> Side:

@@ -44,10 +44,15 @@ SELECT table_name, hash, range FROM {state}.dirty
 WHERE reason IS NOT NULL AND due_at <= clock_timestamp() AND table_name = ANY(%(tables)s)
 ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
+# `changes` has the reason.
 _CLEAR = """
-DELETE FROM {state}.dirty
-WHERE (table_name, hash, range) IN (
-    SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[]))
+WITH cleared AS (
+    DELETE FROM {state}.dirty
+    WHERE (table_name, hash, range) IN (
+        SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[]))
+    RETURNING table_name, hash, range)
+INSERT INTO {state}.changed (table_name, hash, range)
+SELECT * FROM cleared WHERE EXISTS (SELECT FROM {state}.comparison)
 """
 _POSTPONE = """
 UPDATE {state}.dirty AS marked

@@ -16,6 +16,7 @@ from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
 
 __all__ = [
     "BY_NAME",
+    "ESCAPE",
     "MARKER",
     "RowKey",
     "arrays",
@@ -34,7 +35,8 @@ BY_NAME: Mapping[str, TableMapping] = {mapping.name: mapping for mapping in (*MA
 
 _UNSTORABLE = re.compile("[\\\\\x00\ud800-\udfff]")
 _ESCAPED = re.compile(r"\\(\\|[0-9a-f]{4})")
-_ESCAPE: LiteralString = "replace({}, chr(92), chr(92) || chr(92))"
+ESCAPE: LiteralString = "replace({}, chr(92), chr(92) || chr(92))"
+"""SQL for a text of PostgreSQL as the state schema stores it."""
 
 
 class RowKey(NamedTuple):
@@ -131,14 +133,14 @@ def _number(text: str) -> int | None:
 
 def hash_expression(mapping: TableMapping, row: LiteralString) -> sql.Composed:
     """Return SQL for the hash key, as the state schema stores it, of the row `row`."""
-    return sql.SQL(_ESCAPE).format(sql.Identifier(row, mapping.record.key[0]))
+    return sql.SQL(ESCAPE).format(sql.Identifier(row, mapping.record.key[0]))
 
 
 def range_expression(mapping: TableMapping, row: LiteralString) -> sql.Composed:
     """Return SQL for the range key, as the state schema stores it, of the row `row`."""
     parts = [sql.SQL("nullif({}::text, '')").format(sql.Identifier(row, name)) for name in mapping.record.key[1:]]
     joined = sql.SQL("concat_ws({}, {})").format(DELIMITER, sql.SQL(", ").join(parts))
-    return sql.SQL(_ESCAPE).format(joined) if parts else sql.SQL("{}").format("")
+    return sql.SQL(ESCAPE).format(joined) if parts else sql.SQL("{}").format("")
 
 
 def is_storable(text: str) -> bool:

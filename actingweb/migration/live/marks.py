@@ -24,10 +24,17 @@ _LOCK = "SELECT number FROM unnest(%(numbers)s::bigint[]) AS number WHERE pg_try
 _KEYS = sql.SQL("SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[])")
 _APPEND = "INSERT INTO {state}.marks (table_name, hash, range) {keys}"
 # A reason is only set by who holds the lock of the key, so those that are seen are older than what was read.
+# `changes` has the reason why they are recorded.
 _DELETE = """
-DELETE FROM {state}.marks
-WHERE id = ANY(%(ids)s) OR (reason IS NOT NULL AND id <> ALL(%(kept)s) AND (table_name, hash, range) IN ({keys}))
-RETURNING table_name, hash, range, accepted
+WITH deleted AS (
+    DELETE FROM {state}.marks
+    WHERE id = ANY(%(ids)s) OR (reason IS NOT NULL AND id <> ALL(%(kept)s) AND (table_name, hash, range) IN ({keys}))
+    RETURNING table_name, hash, range, accepted
+), recorded AS (
+    INSERT INTO {state}.changed (table_name, hash, range)
+    SELECT DISTINCT table_name, hash, range FROM deleted WHERE EXISTS (SELECT FROM {state}.comparison)
+)
+SELECT table_name, hash, range, accepted FROM deleted
 """
 # It doubles with each attempt, as the mark is twice as old then.
 _POSTPONE = """

@@ -298,6 +298,8 @@ class Share(Worker):
         moved = ownership.moved(ownership.moving_to or 0)
         values = {"boundary": moved.boundary, "owner": moved.system_owner}
         connection.execute(self.state.sql(_MOVE), values)
+        # What has to be equal depends on who owns it.
+        self.state.forget_comparison(connection)
         if self.moved_phase is not None:
             self.state.set_phase(connection, self.moved_phase, self.by)
         ((pause,),) = connection.execute(_PAUSE, {"since": since})

@@ -87,7 +87,12 @@ CREATE TABLE IF NOT EXISTS {state}.markers (
 CREATE TABLE IF NOT EXISTS {state}.samples (at timestamptz NOT NULL DEFAULT clock_timestamp(), "values" jsonb NOT NULL);
 CREATE TABLE IF NOT EXISTS {state}.claims_v2 (lookup_key text, property_name text, actor_id text);
 CREATE TABLE IF NOT EXISTS {state}.claims_v1 (property_name text, value text, actor_id text);
-CREATE TABLE IF NOT EXISTS {state}.claimed_names (name text PRIMARY KEY)
+CREATE TABLE IF NOT EXISTS {state}.claimed_names (name text PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS {state}.comparison (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one), began_at timestamptz NOT NULL, equal_at timestamptz);
+CREATE TABLE IF NOT EXISTS {state}.changed (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, table_name text NOT NULL, hash text NOT NULL,
+    range text NOT NULL)
 """
 _DROP = "DROP SCHEMA IF EXISTS {state} CASCADE"
 _INSERT = """
@@ -105,6 +110,7 @@ _SET_PHASE = "UPDATE {state}.migration SET phase = %(phase)s"
 # An advisory lock is fair, unlike a lock on a row: who waits for it gets it before those who come later.
 _LOCK: LiteralString = "SELECT pg_advisory_xact_lock{}(hashtextextended(%(name)s, 20261127))"
 _TABLES = "SELECT name, dynamodb_table FROM {state}.tables WHERE present"
+_FORGET_COMPARISON = "DELETE FROM {state}.comparison"
 _AUDIT = "INSERT INTO {state}.audit (by, event, details) VALUES (%(by)s, %(event)s, %(details)s)"
 
 _NONE = "there is no live migration of schema {}: run `migrate prepare` first"
@@ -251,6 +257,10 @@ class State:
     def dynamodb_tables(self, connection: Connection) -> dict[str, str]:
         """Return the names of the DynamoDB tables that exist, by the names of their mappings."""
         return dict(connection.execute(self.sql(_TABLES)).fetchall())
+
+    def forget_comparison(self, connection: Connection) -> None:
+        """Let the next comparison be one of everything, as not all changes since the last one are recorded."""
+        connection.execute(self.sql(_FORGET_COMPARISON))
 
     def audit(self, connection: Connection, by: str, event: str, details: dict[str, Any]) -> None:
         """Record an event in the audit trail. `details` has no stored value."""

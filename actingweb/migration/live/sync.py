@@ -18,6 +18,7 @@ from uuid import uuid4
 from psycopg.types.json import Jsonb
 
 from actingweb.migration.errors import MigrationError, SourceError, TargetError
+from actingweb.migration.live import changes
 from actingweb.migration.live.backward import BackwardApplier
 from actingweb.migration.live.dynamodb import Requests
 from actingweb.migration.live.forward import ForwardApplier
@@ -201,6 +202,7 @@ class Sync:
         stored = connection.execute(self.state.sql(_SAMPLE), {"values": Jsonb(values), "pause": _SAMPLE_SECONDS})
         if stored.rowcount:
             connection.execute(self.state.sql(_FORGET))
+            changes.trim(self.state, connection)
 
 
 def _close(connection: Connection | None) -> None:

@@ -171,6 +171,7 @@ def open_table(state: State, connection: Connection, tables: SourceTables, table
         replaced = connection.execute(state.sql(_IS_REPLACED), {"name": table.mapping.name, "arn": table.stream_arn})
         if replaced.rowcount:
             record_gap(state, connection, table.mapping.name, None, _REPLACED)
+        state.forget_comparison(connection)
         store_table(state, connection, table.mapping, table)
         first = _store_segments(state, connection, table.mapping, segments)
         store_shards(state, connection, table.mapping.name, str(table.stream_arn), shards, skip_closed=first)
@@ -210,6 +211,7 @@ def store_shards(
 def record_gap(state: State, connection: Connection, table: str, shard: str | None, reason: str) -> None:
     """Record that changes of a table may be missing, unless that is recorded and not settled. Raise `psycopg.Error`."""
     connection.execute(state.sql(_GAP), {"name": table, "shard": shard, "reason": reason})
+    state.forget_comparison(connection)
 
 
 def _types(definitions: Iterable[Json]) -> dict[str, str]:
