@@ -229,6 +229,25 @@ class TestRejects:
         assert sides.rejects() == {}
         assert sides.stored() == sides.expected()
 
+    def test_what_a_reject_was_before_is_gone(self, sides: Sides) -> None:
+        good = {"id": "a1", "bucket_name": "b:n", "bucket": "b", "name": "n", "data": "1"}
+        deep = {**good, "bucket_name": "b:m", "name": "m"}
+        sides.put(ACTORS, actor("a1"))
+        sides.put(ATTRIBUTES, good, deep)
+        sides.put(PROPERTIES, email("a1"))
+        begin(sides)
+        agree(sides)
+        sides.put(ATTRIBUTES, {**good, "data": '"\\u0000"'}, {**deep, "data": "[" * 20_000 + "]" * 20_000})
+        sides.put(PROPERTIES, {**email("a1"), "value": "\x00"})
+        sides.catch_up()
+        assert len(sides.rejects()) == 3
+        assert sides.stored()["attributes"] == sides.stored()["properties"] == []
+        assert sides.look_ups() == {}
+        sides.put(ATTRIBUTES, good, deep)
+        sides.put(PROPERTIES, email("a1"))
+        sides.catch_up()
+        agree(sides)
+
     def test_a_row_that_only_the_server_refuses(self, sides: Sides) -> None:
         """The nesting of JSON, for which the library has no limit of its own."""
         sides.put(ACTORS, actor("a1"))

@@ -205,11 +205,17 @@ class _Batch:
         if self.mapping is PROPERTIES:
             self._touch(keys, rows)
         if self.mapping is ACTORS:
-            self._delete_actors([key.hash for key in keys if key not in found and row_keys(key)])
-        else:
-            self._delete(keys, rows)
-        new = self._unknown_actors(rows) if self.mapping is ACTORS else set()
-        self._reject(self._upsert(self.mapping).upsert(rows))
+            self._apply_actors(keys, found, rows)
+            return
+        self._delete(keys, rows)
+        refused = self._upsert(self.mapping).upsert(rows)
+        self._reject(refused)
+        self._delete([self._documents[reject.document] for reject in refused], [])
+
+    def _apply_actors(self, keys: Sequence[RowKey], found: Mapping[RowKey, Item], rows: RowPairs) -> None:
+        self._delete_actors([key.hash for key in keys if key not in found and row_keys(key)])
+        new = self._unknown_actors(rows)
+        self._reject(self._upsert(ACTORS).upsert(rows))
         wake(self.applier.state, self.connection, sorted(new))
 
     def _converted(self, keys: Collection[RowKey], found: Mapping[RowKey, Item]) -> RowPairs:
@@ -254,10 +260,9 @@ class _Batch:
         self._look_ups.touch((row[1], row[2]) for row, _ in rows if row[1] in names)
 
     def _delete(self, keys: Sequence[RowKey], rows: RowPairs) -> None:
-        """Delete all rows that have one of the keys but are not among `rows`; leave those of rejects as they are."""
+        """Delete all rows that have one of the keys but are not among `rows`: also what a reject was before."""
         kept = {row[: len(self.mapping.record.key)] for row, _ in rows}
-        rejected = {key for key, _ in self.rejects}
-        gone = [row for key in keys if key not in rejected for row in row_keys(key)]
+        gone = [row for key in keys for row in row_keys(key)]
         self._upsert(self.mapping).delete([row for row in gone if row not in kept])
 
     def _delete_actors(self, ids: Sequence[str]) -> None:

@@ -177,8 +177,10 @@ class ForwardHistory(History):
         later, self.writes = self.writes // 2 + 10, self.writes // 2
         super().live()
         while self.rows("SELECT FROM {state}.tables WHERE present AND NOT scanned"):
-            self.writes = max(self.writes, 1)
-            self.act()
+            commits = self.scheduler.commits
+            while self.scheduler.commits == commits:
+                self.writes = max(self.writes, 1)
+                self.act()
         self.writes += later
         super().live()
 

@@ -27,6 +27,38 @@ class Killed(BaseException):
     """Raised in a task that is killed, from its switch point on."""
 
 
+class _Signal:
+    """A flag for which one thread waits at a time; an event of `threading` costs several times as much."""
+
+    def __init__(self) -> None:
+        self._unset = threading.Lock()
+        self._unset.acquire()
+
+    def is_set(self) -> bool:
+        """Tell whether it is set."""
+        return not self._unset.locked()
+
+    def set(self) -> None:
+        """Set it."""
+        if self._unset.locked():
+            self._unset.release()
+
+    def clear(self) -> None:
+        """Take it back."""
+        self._unset.acquire(blocking=False)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is set, for so many seconds at most; tell whether it is."""
+        if self._unset.acquire(timeout=timeout):
+            self._unset.release()
+            return True
+        return False
+
+
+_thread = threading.local()
+"""Has the `task` of a thread."""
+
+
 class Task:
     """A function in a thread of its own.
 
@@ -44,21 +76,17 @@ class Task:
         self.killed = False
         self.ended = False
         self.failure: BaseException | None = None
-        self.arrived = threading.Event()
+        self.arrived = _Signal()
         self.statement: int | None = None
         self.committed = False
         self.answered = False
         self.rest = 0
         self._function = function
-        self._baton = threading.Semaphore(0)
+        self._baton = threading.Lock()
+        self._baton.acquire()
         # A daemon, so that a task that hangs fails its test and no more.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
-
-    @property
-    def is_current(self) -> bool:
-        """Tell whether the calling thread is that of the task."""
-        return threading.current_thread() is self._thread
 
     def go(self) -> None:
         """Give the task the baton."""
@@ -85,6 +113,7 @@ class Task:
         self._thread.join(PATIENCE)
 
     def _run(self) -> None:
+        _thread.task = self
         with suppress(Killed):
             try:
                 self.pause()
@@ -103,12 +132,16 @@ class Scheduler:
     Attributes:
         random: decides which task is next.
         trace: the names of the tasks that were given the baton, in order.
+        commits: how many transactions were committed.
+        released: set when a transaction ends, or a part of it, which may have kept others waiting.
     """
 
     def __init__(self, random: Random, is_blocked: Callable[[int], bool]) -> None:
         """`is_blocked` tells whether a server process of PostgreSQL waits for a lock of another."""
         self.random = random
         self.trace: list[str] = []
+        self.commits = 0
+        self.released = False
         self._contended: int | None = None
         self._is_blocked = is_blocked
         self._tasks: list[Task] = []
@@ -141,8 +174,7 @@ class Scheduler:
         task.committed = task.answered = False
         task.go()
         self._settle(task)
-        for other in [other for other in self._tasks if not other.arrived.is_set()]:
-            self._settle(other)
+        self.settle_waiting()
         if self._contended is None and len(self._tasks) - len(self.ready) > 1:
             self._contended = len(self.trace)
         for ended in [other for other in self._tasks if other.ended]:
@@ -150,6 +182,13 @@ class Scheduler:
             ended.join()
             if ended.failure is not None:
                 raise ended.failure
+
+    def settle_waiting(self) -> None:
+        """Let those go on that waited for a lock which was released."""
+        while self.released:
+            self.released = False
+            for other in [other for other in self._tasks if not other.arrived.is_set()]:
+                self.released |= self._settle(other)
 
     def any_step(self) -> Task:
         """Let any of the ready tasks run to its next switch point."""
@@ -199,7 +238,7 @@ class Scheduler:
     @property
     def current(self) -> Task | None:
         """The task whose thread calls this, None if it is no task's."""
-        return next((task for task in self._tasks if task.is_current), None)
+        return getattr(_thread, "task", None)
 
     @contextmanager
     def statement(self, process: int) -> Iterator[None]:
@@ -214,14 +253,15 @@ class Scheduler:
                 if task is not None:
                     task.statement = None
 
-    def _settle(self, task: Task) -> None:
-        """Wait until a task is at a switch point, or waits for a lock."""
+    def _settle(self, task: Task) -> bool:
+        """Wait until a task is at a switch point, or waits for a lock; tell whether it is at one."""
         look = _FIRST_LOOK
         deadline = time.monotonic() + _PATIENCE
         while not task.arrived.wait(look):
             process = task.statement
             if process is not None and self._is_blocked(process):
-                return
+                return False
             if time.monotonic() > deadline:
                 raise TimeoutError(f"task {task.name} does not come to a switch point:\n{task.place()}")
             look = min(2 * look, _LONGEST_LOOK)
+        return True

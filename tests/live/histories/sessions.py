@@ -73,11 +73,23 @@ class ScheduledConnection(DirectConnection):
         """Do the same as psycopg's method, as a step of the task that calls it."""
         with self.scheduler.statement(self.process):
             before = self.pgconn.transaction_status
-            result = super().wait(gen, *args, **kwargs)
-            task = self.scheduler.current
-            if task is not None:
-                task.committed = before == INTRANS and self.pgconn.transaction_status == IDLE
-            return result
+            try:
+                return super().wait(gen, *args, **kwargs)
+            finally:
+                self._note(before, self.pgconn.transaction_status)
+
+    def _note(self, before: int, after: int) -> None:
+        task = self.scheduler.current
+        if task is not None:
+            task.committed = before == INTRANS and after == IDLE
+        self.scheduler.commits += before == INTRANS and after == IDLE
+        self.scheduler.released |= before == INTRANS != after
+
+    def _exec_command(self, command: Any, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        """Do the same as psycopg's method, which also ends a part of a transaction."""
+        result = yield from super()._exec_command(command, *args, **kwargs)
+        self.scheduler.released |= isinstance(command, bytes) and command.startswith(b"ROLLBACK TO")
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +120,8 @@ class ScheduledTarget(Target):
         for connection in self.opened.pop(task, []):
             connection.pgconn.finish()
             self.control.wait_for_end(connection.process)
+            self.scheduler.released = True
+        self.scheduler.settle_waiting()
 
     def close_all(self) -> None:
         """Close the connections of all tasks."""
