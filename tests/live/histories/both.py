@@ -13,7 +13,7 @@ from actingweb.db.dynamodb.items import Item
 from actingweb.db.utils import compute_lookup_key
 from actingweb.migration.live.backward import BackwardApplier
 from actingweb.migration.live.keys import RowKey
-from actingweb.migration.live.ownership import Ownership, Side, boundary_of, murmur2, read_ownership
+from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side, boundary_of, murmur2, read_ownership
 from actingweb.migration.live.share import Moved, Share
 from actingweb.migration.live.state import SYNCING, StateError
 from actingweb.migration.live.tables import SourceTables
@@ -292,7 +292,10 @@ class BothHistory(ForwardHistory):
             raise DivergedError(f"{mapping.name} in {side}: missing {wanted - found}, wrong {found - wanted}")
 
     def _check_claims(self) -> None:
-        """PostgreSQL gives the same answer to a look-up as DynamoDB, and names a holder if DynamoDB has no answer."""
+        """PostgreSQL gives the same answer to a look-up as DynamoDB, and names a holder if DynamoDB has no answer.
+
+        Once it owns all actors, nobody has to be found who did not claim the value.
+        """
         holders = {(row[1], row[2], row[0]) for key, row in self.last.items() if key.table == PROPERTIES.name}
         blue = {item["lookup_key"]["S"]: item["actor_id"]["S"] for item in self.source.items()[CLAIMS_V2]}
         green = {row[0]: row[2] for row in self.relational.rows(self.environment.control.connection, CLAIMS_V2)}
@@ -302,6 +305,9 @@ class BothHistory(ForwardHistory):
             valid = [claimant if (INDEXED, value, claimant) in holders else None for claimant in answers]
             if valid[1] != valid[0] is not None or (valid[1] is None is not answers[1]):
                 raise DivergedError(f"look-up of {value}: DynamoDB says {answers[0]}, PostgreSQL says {answers[1]}")
+            held = any(holder[:2] == (INDEXED, value) for holder in holders)
+            if held and valid[1] is None and self.ownership.boundary < EVERYTHING:
+                raise DivergedError(f"look-up of {value}: PostgreSQL finds nobody")
 
     def _check_marks(self) -> None:
         for table in ("dirty", "marks"):

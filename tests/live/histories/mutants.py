@@ -157,6 +157,11 @@ def _synced_writes_fire(stack: ExitStack) -> None:
     _edit(stack, worker, "_SESSION", b"sync = 'on'", b"sync = 'off'")
 
 
+def _given_up_in_silence(stack: ExitStack) -> None:
+    """Nobody is told which values properties give up in PostgreSQL."""
+    _edit(stack, triggers, "_GIVEN_UP", "old.value <> ''", "false")
+
+
 MUTANTS = [
     Mutant("position before keys", "forward", 23, _position_before_keys),
     Mutant("no lock", "forward", 5, _no_lock),
@@ -168,4 +173,5 @@ MUTANTS = [
     Mutant("mark per key", "backward", 0, _mark_per_key),
     Mutant("no owners", "both", 0, _no_owners),
     Mutant("synced writes fire", "both", 0, _synced_writes_fire),
+    Mutant("given up in silence", "both", 0, _given_up_in_silence),
 ]
