@@ -83,6 +83,26 @@ def test_from_the_first_comparison_to_the_cutover(sides: Sides, tool: Tool, tmp_
         assert "compare" in texts["td"]
 
 
+def test_a_repair_goes_through_the_migration(sides: Sides, tool: Tool, tmp_path: Path) -> None:
+    """Rows that were written past it might be overwritten, or never reach the other side."""
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "actors.json").write_text("")
+    for options in (
+        ["--source", "dynamodb", "--table-prefix", "other"],
+        ["--input-dir", "files", "--tables", "actors"],
+    ):
+        refused = run(tool, "validate", *options, "--repair")
+        assert refused["exit_code"] == ExitCode.USAGE
+        assert f"from the tables of prefix '{sides.prefix}': repair it only with --source dynamodb" in refused["error"]
+
+
+def test_lines_of_the_status_are_whole_without_a_terminal(tool: Tool) -> None:
+    lines = tool.having(COLUMNS="40").run("status").stdout.splitlines()
+    (heading,) = [line for line in lines if "of about" in line]
+    assert "compared" in heading
+    assert any("subscription_suspensions" in line for line in lines)
+
+
 def test_options_that_have_no_meaning_in_a_live_migration(tool: Tool) -> None:
     for options in (["--tables", "actors"], ["--show-values"], ["--rejects-dir", "."]):
         refused = run(tool, "validate", "--source", "dynamodb", *options)

@@ -16,7 +16,7 @@ from actingweb.migration.live.reader import ShardReader
 from actingweb.migration.live.state import State, StateError
 from actingweb.migration.live.streams import EXPIRED, TRIMMED, all_shards
 from actingweb.migration.mapping import ACTORS, CLAIMS_V1, CLAIMS_V2, PROPERTIES
-from actingweb.migration.source.endpoint import RequestError, TableNotFoundError
+from actingweb.migration.source.endpoint import AccessDeniedError, RequestError, TableNotFoundError
 from actingweb.migration.target.connection import Target
 from tests.live.sides import Sides
 from tests.migration.loads import ACTOR, properties
@@ -327,6 +327,31 @@ class TestDiscovering:
         sides.scan()
         sides.catch_up()
         assert sides.look_ups() == {key: "a1"}
+
+    def test_who_may_change_no_table_reports_one_that_appears(self, sides: Sides) -> None:
+        """As `sync` with the policy for it; `prepare` has one that allows it."""
+        sides.client.delete_table(TableName=sides.table(CLAIMS_V2))
+        sides.prepare()
+        sides.scan()
+
+        class ReadOnly:
+            def call(self, operation: str, request: Json) -> Json:
+                if operation == "UpdateTable":
+                    raise AccessDeniedError("not allowed")
+                return sides.requests.call(operation, request)
+
+            def streams_call(self, operation: str, request: Json) -> Json:
+                return sides.requests.streams_call(operation, request)
+
+        sides.create(CLAIMS_V2)
+        reader = sides.opened(ShardReader(sides.state, ReadOnly(), sides.state.connect, "reader"))
+        for _ in range(2):
+            assert reader.discover() == 0
+            assert gaps(sides) == [
+                (CLAIMS_V2.name, "the table appeared without a stream: run `migrate prepare --enable-streams` again")
+            ]
+        sides.prepare()
+        assert sides.select("SELECT present FROM {state}.tables WHERE name = 'property_lookup_v2'") == [(True,)]
 
     def test_a_stream_is_switched_off(self, sides: Sides) -> None:
         sides.put(ACTORS, ACTOR)

@@ -26,6 +26,7 @@ LINE_SECONDS = 12.0
 """How often there is a line where there is no terminal; at least every 15 seconds, also on a busy machine."""
 
 _stderr = Console(stderr=True)
+_WIDEST = 10_000
 
 
 class _RowsColumn(ProgressColumn):
@@ -128,8 +129,8 @@ def print_json(summary: Mapping[str, Any]) -> None:
 
 
 def print_rows(title: str, rows: Rows) -> None:
-    """Print a table to stdout."""
-    Console(soft_wrap=True).print(table_of(title, rows))
+    """Print a table to stdout, with whole lines if that is no terminal."""
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else _WIDEST).print(table_of(title, rows))
 
 
 def table_of(title: str, rows: Rows) -> Table:

@@ -29,7 +29,7 @@ from actingweb.migration.live.dynamodb import DynamoDB
 from actingweb.migration.live.finish import finish
 from actingweb.migration.live.prepare import Preparation, prepare
 from actingweb.migration.live.rejects import LiveReject, read_rejects
-from actingweb.migration.live.state import State, StateError
+from actingweb.migration.live.state import Migration, State, StateError
 from actingweb.migration.live.status import Status, read_status
 from actingweb.migration.live.sync import Sync, Workers
 from actingweb.migration.live.way_back import WayBack, prepare_from_postgresql
@@ -44,6 +44,7 @@ __all__ = [
     "live_session",
     "prepare_migration",
     "prepare_way_back",
+    "require_no_migration",
     "say",
     "serve_status",
     "show_status",
@@ -55,6 +56,10 @@ _SEGMENTS = 4
 # The engine itself repeats what fails; a request that hangs longer would hide that from the status.
 _RETRY_LIMITS = RetryLimits(throttled=60.0, failed=10.0)
 _REFRESH_SECONDS = 1.0
+_UNDER_WAY = (
+    "a live migration of this schema is under way, from the tables of prefix {!r}: {} only with --source dynamodb and "
+    "that prefix, or end the migration by `migrate finish`"
+)
 
 
 @dataclass(frozen=True)
@@ -138,14 +143,25 @@ class Session:
 def live_session(settings: Settings, flags: PostgresFlags, source: DynamoDBFlags) -> Session | None:
     """Return the session of the live migration from these tables into this schema; None if there is none."""
     session = Session(flags, source.profile)
+    migration = _migration(session)
+    prefix = settings.aws_db_prefix if source.prefix is None else source.prefix
+    return session if migration is not None and migration.prefix == prefix else None
+
+
+def require_no_migration(flags: PostgresFlags, what: str) -> None:
+    """Raise `StateError` if there is a live migration, whose `sync` alone may write rows; `what` would write them."""
+    if (migration := _migration(Session(flags))) is not None:
+        raise StateError(_UNDER_WAY.format(migration.prefix, what))
+
+
+def _migration(session: Session) -> Migration | None:
+    """Return the live migration of the schema, if there is one."""
     try:
         state = session.state
     except StateError:
         return None
     with closing(state.connect()) as connection, target_errors():
-        migration = state.read(connection) if state.exists(connection) else None
-    prefix = settings.aws_db_prefix if source.prefix is None else source.prefix
-    return session if migration is not None and migration.prefix == prefix else None
+        return state.read(connection) if state.exists(connection) else None
 
 
 def prepare_migration(

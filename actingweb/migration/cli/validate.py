@@ -9,7 +9,7 @@ from pathlib import Path
 from actingweb.db.settings import Settings
 from actingweb.migration.batches import Batch
 from actingweb.migration.cli.display import Display, Rows
-from actingweb.migration.cli.live import Session, live_session
+from actingweb.migration.cli.live import Session, live_session, require_no_migration
 from actingweb.migration.cli.options import PostgresFlags, read_settings, target_of
 from actingweb.migration.cli.results import NO_CLAIMS, Outcome, unknown_attributes
 from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags, tables_of
@@ -88,6 +88,8 @@ def validate(
         raise UsageError("name either --input-dir or --source dynamodb")
     if source is not None and (session := live_session(settings, flags, source)) is not None:
         return _validate_live(session, source, report_flags, repair_flags, display)
+    if repair_flags.repair:
+        require_no_migration(flags, "repair it")
     source_of, tables, place = _compared(settings, files, source, display)
     target = target_of(settings, flags)
     options = report_flags.options(settings, None if files is None else files.directory / "rejects")

@@ -1,5 +1,6 @@
 """Readers of stream shards, which mark the keys of changed rows."""
 
+import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +13,9 @@ from actingweb.migration.live.keys import BY_NAME, RowKey, is_marker
 from actingweb.migration.live.leases import SECONDS, release_lease, take_lease
 from actingweb.migration.live.state import Migration
 from actingweb.migration.live.streams import EXPIRED, TRIMMED, Records, Stream, describe_stream, first_iterator, records
-from actingweb.migration.live.tables import SourceTables, open_table, record_gap, store_shards
+from actingweb.migration.live.tables import Found, SourceTables, open_table, record_gap, store_shards
 from actingweb.migration.live.worker import Worker
-from actingweb.migration.source.endpoint import RequestError, TableNotFoundError
+from actingweb.migration.source.endpoint import AccessDeniedError, RequestError, TableNotFoundError
 from actingweb.migration.target.connection import Connection
 
 __all__ = ["ShardReader"]
@@ -56,11 +57,14 @@ WHERE (stream_arn, shard_id) = (%(arn)s, %(shard)s)
 """
 _TABLES = "SELECT name, stream_arn, present FROM {state}.tables ORDER BY name"
 
+_LOG = logging.getLogger(__name__)
+
 _DESCRIBING = "streams"
 _TRIMMED_RECORDS = "records were deleted before they were read: more than 24 hours passed"
 _READ_LATE = "a shard was not read for almost 24 hours: records may have been deleted before they were read"
 _DELETED_SHARD = "a shard was deleted before it was read to its end: more than 24 hours passed"
 _DELETED = "the table was deleted"
+_APPEARED = "the table appeared without a stream: run `migrate prepare --enable-streams` again"
 _SWITCHED_OFF = "the stream was switched off"
 
 
@@ -192,14 +196,25 @@ class ShardReader(Worker):
         table = tables.find(BY_NAME[name])
         allowed = bool(migration.options.get("enable_streams"))
         if table is None or not table.usable or (table.stream_arn is None and not allowed):
-            if present:
-                record_gap(self.state, connection, name, None, _DELETED if table is None else _SWITCHED_OFF)
+            self._without_stream(connection, name, table, present)
             return 0
         if table.stream_arn is None or table.stream_arn != arn:
-            return open_table(self.state, connection, tables, table, migration.options["segments"])
+            try:
+                return open_table(self.state, connection, tables, table, migration.options["segments"])
+            except AccessDeniedError as error:
+                _LOG.warning("%s; run `migrate prepare` again, with the rights that it has", error)
+                self._without_stream(connection, name, table, present)
+                return 0
         shards = describe_stream(self.requests, arn).shards
         with self.transaction(connection):
             return store_shards(self.state, connection, name, arn, shards)
+
+    def _without_stream(self, connection: Connection, name: str, table: Found | None, present: bool) -> None:
+        """Record that changes of a table may be missing, if it exists, or did so before."""
+        if present:
+            record_gap(self.state, connection, name, None, _DELETED if table is None else _SWITCHED_OFF)
+        elif table is not None and table.usable:
+            record_gap(self.state, connection, name, None, _APPEARED)
 
 
 def _progress(shard: _Shard, batch: Records) -> dict[str, Any]:
