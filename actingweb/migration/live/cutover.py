@@ -7,6 +7,7 @@ Each step can fail or be interrupted, and the command can be run again: it goes 
 that counted before still counts, and `abort` lets it go on.
 """
 
+import math
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -50,7 +51,7 @@ SHARES = {Side.POSTGRESQL: Decimal(100), Side.DYNAMODB: Decimal(0)}
 _NAMES = {Side.POSTGRESQL: "PostgreSQL", Side.DYNAMODB: "DynamoDB"}
 _POLL_SECONDS = 0.2
 _SAY_SECONDS = 5.0
-_FEW_ROWS, _MOST_ROUNDS = 1_000, 10
+_FEW_ROWS = 1_000
 _LOOKED_AT = 10.0
 """For how many seconds a row that changes is looked at while writes go on; it is compared once more afterwards."""
 
@@ -268,14 +269,14 @@ class Cutover:
             self.say(_EVERYTHING.format(""))
             _require_equal(compare.everything().different)
             found = compare.changes(_LOOKED_AT)
-        for _ in range(_MOST_ROUNDS):
-            if found is None:
-                return
+        rows = math.inf
+        while found is not None and rows > found.rows:
             _require_equal(found.different)
             self.say(f"{found.rows:,} rows that changed were compared")
-            if found.rows <= _FEW_ROWS:
-                return
-            found = compare.changes(_LOOKED_AT)
+            rows = found.rows
+            if rows > _FEW_ROWS:
+                # Those that are under way are left for the next time.
+                found = compare.changes(0)
 
     def _compare_again(self, when: str = "", otherwise: str = "") -> None:
         """Compare what has changed, or everything if that is not known."""

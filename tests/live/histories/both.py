@@ -43,6 +43,11 @@ def _actor_below(percent: int, above: int) -> str:
 ACTOR_IDS = [_actor_below(10, 0), _actor_below(50, 10), _actor_below(100, 50)]
 
 
+def _look_up(row: Row) -> str | None:
+    """Return the look-up key of the row of a property, None for another row."""
+    return compute_lookup_key(row[1], row[2]) if row[1:2] == (INDEXED,) else None
+
+
 class BothHistory(ForwardHistory):
     """A history of both directions.
 
@@ -81,6 +86,7 @@ class BothHistory(ForwardHistory):
             self.act()
         self.writes = self.random.randint(8, 20)
         super().live()
+        self._give_up()
 
     def prepare(self) -> None:
         super().prepare()
@@ -274,6 +280,35 @@ class BothHistory(ForwardHistory):
             store = self._store_green if other is Side.POSTGRESQL else self._store_blue
             if store(ATTRIBUTES, item, row, False):
                 self.strayed.add(RowKey.of_item(ATTRIBUTES, item))
+
+    def _give_up(self) -> None:
+        """Let an actor of PostgreSQL give up a value that another one has too, and that nobody claims then."""
+        rows = self.relational.rows(self.environment.control.connection, CLAIMS_V2)
+        claimants = {(row[2], row[0]) for row in rows if self._is_green(row[2])}
+        held = [key for key, row in sorted(self.last.items()) if (key.hash, _look_up(row)) in claimants]
+        others = [key.hash for key in sorted(self.last) if key.table == ACTORS.name]
+        others = [other for other in others if held and other != held[0].hash and not self.ownership.is_moving(other)]
+        if not others:
+            return
+        key, other = held[0], self.random.choice(others)
+        with suppress(psycopg.errors.LockNotAvailable):
+            self._put_property(other, self.last[key][2])
+            for _ in range(200):
+                self.scheduler.any_step()
+            if self._is_green(key.hash) and self._store(
+                Side.POSTGRESQL, PROPERTIES, self._stored_item(key), self.last[key], delete=True
+            ):
+                self._remember(key, None)
+
+    def _put_property(self, actor: str, value: str) -> None:
+        item = self.source.rows.property(actor, INDEXED, value)
+        row = row_of(PROPERTIES, item)
+        assert row is not None
+        if self._store(self.ownership.owner(actor), PROPERTIES, item, row, delete=False):
+            self._remember(RowKey.of_item(PROPERTIES, item), row)
+
+    def _is_green(self, actor: str) -> bool:
+        return self.ownership.owner(actor) is Side.POSTGRESQL and not self.ownership.is_moving(actor)
 
     # The end.
 
