@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -86,7 +86,6 @@ class BothHistory(ForwardHistory):
             self.act()
         self.writes = self.random.randint(8, 20)
         super().live()
-        self._give_up()
 
     def prepare(self) -> None:
         super().prepare()
@@ -293,12 +292,23 @@ class BothHistory(ForwardHistory):
         key, other = held[0], self.random.choice(others)
         with suppress(psycopg.errors.LockNotAvailable):
             self._put_property(other, self.last[key][2])
-            for _ in range(200):
-                self.scheduler.any_step()
+            self._until_arrived(RowKey(PROPERTIES.name, other, INDEXED))
             if self._is_green(key.hash) and self._store(
                 Side.POSTGRESQL, PROPERTIES, self._stored_item(key), self.last[key], delete=True
             ):
                 self._remember(key, None)
+
+    def _until_arrived(self, key: RowKey) -> None:
+        """Let the others go on until both sides have what was written last, or for a while."""
+        waiting: LiteralString = (
+            "SELECT FROM {state}.dirty WHERE hash = %(id)s UNION ALL SELECT FROM {state}.marks WHERE hash = %(id)s"
+        )
+        for _ in range(40):
+            for _ in range(50):
+                self.scheduler.any_step()
+            has_it = all(self._read(side, key) == self.last.get(key) for side in Side)
+            if has_it and not self.rows(waiting, {"id": key.hash}):
+                return
 
     def _put_property(self, actor: str, value: str) -> None:
         item = self.source.rows.property(actor, INDEXED, value)
@@ -313,6 +323,13 @@ class BothHistory(ForwardHistory):
     # The end.
 
     def check(self) -> None:
+        self._check_all()
+        # By now the actors have moved, and nobody else changes what is given up.
+        self._give_up()
+        self.settle()
+        self._check_all()
+
+    def _check_all(self) -> None:
         for mapping in MOVED[:-1]:
             wanted = {row for key, row in self.last.items() if key.table == mapping.name}
             stored = self.source.items()[mapping]
