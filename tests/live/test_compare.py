@@ -89,6 +89,22 @@ def forgotten(sides: Sides, mapping: TableMapping, *documents: dict[str, Any]) -
     )
 
 
+def test_a_value_that_is_given_up_finds_the_other_holder(shared: Sides) -> None:
+    """Each side owns some actors, and the one that gives the value up is PostgreSQL's."""
+    with at_work(shared):
+        for side, actor_id in ((Side.POSTGRESQL, GREEN[0]), (Side.DYNAMODB, BLUE[0])):
+            library = load_backend(side.value)
+            assert library.DbActor.DbActor().create(actor_id=actor_id, creator="c", passphrase="p")
+            assert library.DbProperty.DbProperty().set(actor_id, "email", "shared")
+            quiet(shared)
+        key = compute_lookup_key("email", "shared")
+        assert shared.look_ups() == {key: GREEN[0]}
+        assert load_backend("postgresql").DbProperty.DbProperty().set(GREEN[0], "email", None)
+        quiet(shared)
+        wait_until(lambda: shared.look_ups() == {key: BLUE[0]})
+        assert found(comparison(shared).run()) == []
+
+
 def test_writes_are_no_differences_and_differences_are_found_among_them(shared: Sides, tmp_path: Path) -> None:
     sides = shared
     blue = Workload(load_backend("dynamodb"), 1, ids=BLUE[1:])

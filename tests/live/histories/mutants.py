@@ -173,5 +173,5 @@ MUTANTS = [
     Mutant("mark per key", "backward", 0, _mark_per_key),
     Mutant("no owners", "both", 0, _no_owners),
     Mutant("synced writes fire", "both", 0, _synced_writes_fire),
-    Mutant("given up in silence", "both", 0, _given_up_in_silence),
+    Mutant("given up in silence", "both", 8, _given_up_in_silence),
 ]
