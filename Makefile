@@ -53,6 +53,17 @@ lint: .venv/ready
 duplicates: .venv/ready
 	$(BIN)/pylint actingweb
 
+# The tools of the documentation need other versions of some packages than those of the tests.
+build/docs-venv/ready: requirements/docs.txt
+	$(PYTHON) -m venv build/docs-venv
+	build/docs-venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		--requirement requirements/docs.txt
+	touch $@
+
+# build/docs/index.html, with a search that works without a network. A warning, as of a broken link or anchor, is an error.
+docs: build/docs-venv/ready
+	build/docs-venv/bin/python -m sphinx --quiet --fail-on-warning --keep-going --builder html docs build/docs
+
 demo: .venv/ready
 	$(BIN)/python -m examples.run_demo
 

@@ -15,10 +15,10 @@ from actingweb.db.registry import Backend
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "contract.md").read_text()
 
-_ENTITY = re.compile(r"^## 3\.\d+ (?P<cls>\w+).*\(module `(?P<module>\w+)`.*\n(?P<body>(?:(?!^#).*\n)*)", re.MULTILINE)
+_ENTITY = re.compile(r"^### 3\.\d+ (?P<cls>\w+).*\(module `(?P<module>\w+)`.*\n(?P<body>(?:(?!^#).*\n)*)", re.MULTILINE)
 _BLOCK = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"(?P<cls>Db\w+)(?:\([^)]*\))?[:,]|(?P<method>\w+)\((?P<parameters>[^()]*)\) ->")
-_SECTION = re.compile(r"^#{1,2} (\d+(?:\.\d+)?)\b", re.MULTILINE)
+_SECTION = re.compile(r"^#{2,3} (\d+(?:\.\d+)?)\b", re.MULTILINE)
 _CITATION = re.compile(
     r"^\"\"\".*\((\d(?:\.\d+)?)\)\.\"\"\"$|contract,? (?:section )?(\d\.\d+)(?: and (\d\.\d+))?", re.MULTILINE
 )

@@ -46,13 +46,16 @@ def test_the_lock_of_ci_holds_each_direct_dependency_in_its_range(extra: str) ->
         assert requirement.specifier.contains(locked[name], prereleases=True), f"{requirement}: make lock"
 
 
-def test_ci_and_the_image_take_the_locks() -> None:
+def test_ci_the_image_and_the_documentation_take_the_locks() -> None:
     script = (ROOT / "scripts" / "make_venv").read_text()
     image = (ROOT / "deploy" / "Dockerfile").read_text()
     of_ci = set(re.findall(r"install_locked ([a-z]+) ", script))
     of_image = set(re.findall(r"--require-hashes .*requirements/([a-z]+)\.txt", image))
     assert of_image == {"build", "image"}
-    assert {lock.stem for lock in LOCKS} == of_ci | of_image
+    # `make docs` has an environment of its own.
+    of_docs = set(re.findall(r"--requirement requirements/([a-z]+)\.txt", (ROOT / "Makefile").read_text()))
+    assert of_docs == {"docs"}
+    assert {lock.stem for lock in LOCKS} == of_ci | of_image | of_docs
 
 
 def test_the_image_has_what_ci_has() -> None:
@@ -64,3 +67,10 @@ def test_the_image_has_what_the_wheel_needs() -> None:
     locked = {canonicalize_name(one.name) for one in pinned(ROOT / "requirements/image.txt")}
     needed = [one for extra in ("", "postgresql", "metrics") for one in direct()[extra]]
     assert {canonicalize_name(one.name) for one in needed} <= locked
+
+
+def test_the_lock_of_the_documentation_holds_what_the_site_needs() -> None:
+    wanted = (ROOT / "docs" / "requirements.in").read_text().splitlines()
+    locked = {canonicalize_name(one.name) for one in pinned(ROOT / "requirements/docs.txt")}
+    assert {name for name in wanted if not name.startswith("#")} - locked == set()
+    assert {canonicalize_name(one.name) for one in direct()["postgresql"]} - locked == set(), "make lock"
