@@ -35,17 +35,51 @@ env -0 > "$READER_ENVIRONMENT"
 """
 
 
-class Reader:
+class Shell:
+    """A shell whose variables stay from one command to the next.
+
+    Attributes:
+        directory: where commands run.
+        environment: that of the shell, which commands change.
+    """
+
+    def __init__(self, directory: Path, environment: Mapping[str, str], exported: Path) -> None:
+        self.directory = directory
+        self._exported = exported
+        self.environment = {**environment, "READER_ENVIRONMENT": str(exported)}
+
+    def type(self, commands: str) -> str:
+        """Run commands in the shell and return what they print. Raise `AssertionError` if one fails."""
+        result = self.attempt(commands)
+        assert result.returncode == 0, f"{commands}\n{result.stdout}"
+        exported = self._exported.read_text().rstrip("\0").split("\0")
+        self.environment = {name: value for name, _, value in (line.partition("=") for line in exported)}
+        return result.stdout
+
+    def attempt(self, commands: str) -> subprocess.CompletedProcess[str]:
+        """Run commands that may fail."""
+        return subprocess.run(
+            ["bash", "-c", _SHELL % commands],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+
+
+class Reader(Shell):
     """Runs blocks as the guide says, on the servers of the test instead of those that it names.
 
     Attributes:
         directory: the top of the clone.
         export_directory: stands for /tmp/actingweb_export.
-        environment: that of the shell, which blocks change.
     """
 
     def __init__(self, home: Path, port: int, dynamodb: Mapping[str, str], programs: Path) -> None:
-        self.directory = home / "clone"
         self.export_directory = home / "export"
         self._replaced = {
             r"\b5432\b": str(port),
@@ -53,16 +87,15 @@ class Reader:
             r"/tmp/actingweb_final": str(home / "final"),
             r"/backups\b": str(home),
         }
-        self._exported = home / "environment"
-        self.environment = {
+        environment = {
             "HOME": str(home),
             "PATH": f"{home}/bin:{programs}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-            "PYTHONPATH": str(self.directory),
-            "READER_ENVIRONMENT": str(self._exported),
+            "PYTHONPATH": str(home / "clone"),
             "PGHOST": "127.0.0.1",
             "PGPORT": str(port),
             "PGPASSFILE": str(home / "pgpass"),
         }
+        super().__init__(home / "clone", environment, home / "environment")
         self._clone()
         poetry = home / "bin" / "poetry"
         poetry.parent.mkdir()
@@ -89,34 +122,12 @@ class Reader:
         """Run a block of commands, SQL or Python and return what it prints."""
         return self.type(self._commands(block))
 
-    def type(self, commands: str) -> str:
-        """Run commands in the shell and return what they print. Raise `AssertionError` if one fails."""
-        result = self.attempt(commands)
-        assert result.returncode == 0, f"{commands}\n{result.stdout}"
-        exported = self._exported.read_text().rstrip("\0").split("\0")
-        self.environment = {name: value for name, _, value in (line.partition("=") for line in exported)}
-        return result.stdout
-
     def stop_sync(self) -> None:
         """End the process that the guide starts in the background, if it still runs."""
         file = self.directory / "sync.pid"
         if file.exists():
             with suppress(ProcessLookupError):
                 os.kill(int(file.read_text()), signal.SIGKILL)
-
-    def attempt(self, commands: str) -> subprocess.CompletedProcess[str]:
-        """Run commands that may fail."""
-        return subprocess.run(
-            ["bash", "-c", _SHELL % commands],
-            cwd=self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
 
     def _commands(self, block: Block) -> str:
         text = self.text_of(block)
@@ -141,6 +152,12 @@ class Reader:
                 shutil.copytree(ROOT / name, self.directory / name)
             else:
                 shutil.copy(ROOT / name, self.directory)
+
+
+def prints(output: str, expected: str) -> bool:
+    """Tell if the lines expected are in the output in order; `...` is anything, a blank any number of them."""
+    lines = [r"\s+".join(map(re.escape, line.split())).replace(r"\.\.\.", ".*") for line in expected.splitlines()]
+    return re.search(".*".join(lines), output, re.DOTALL) is not None
 
 
 def name_superuser(server: PostgresServer) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
@@ -16,7 +15,7 @@ from tests.support import wait_until
 
 from .blocks import Block, blocks
 from .conftest import Desk
-from .reader import superuser_conninfo
+from .reader import prints, superuser_conninfo
 
 # The first test follows the whole guide.
 pytestmark = pytest.mark.timeout(1200)
@@ -39,12 +38,6 @@ def _steps() -> list[Block]:
     return [
         block for block in blocks() if not block.mark.startswith(_ELSEWHERE) and "Common issues" not in block.headings
     ]
-
-
-def prints(output: str, expected: str) -> bool:
-    """Tell if the lines expected are in the output in order; `...` is anything, a blank any number of them."""
-    lines = [r"\s+".join(map(re.escape, line.split())).replace(r"\.\.\.", ".*") for line in expected.splitlines()]
-    return re.search(".*".join(lines), output, re.DOTALL) is not None
 
 
 @pytest.fixture(scope="module")
