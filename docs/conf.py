@@ -18,8 +18,6 @@ exclude_patterns = ["_ext", "requirements.in"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_inline"]
 
-# A name in single backticks is code, in docstrings as in Markdown.
-default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True}

@@ -1,4 +1,4 @@
-"""What the site shows that is written elsewhere: pages of the repository's root, the help of the command line, figures."""
+"""What the site shows that is written elsewhere: pages of the root, the help of the command line, figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 from docutils import nodes
@@ -48,6 +47,11 @@ def _linked(found: re.Match[str], written_in: Path, shown_in: Path) -> str:
     return f"[{found['text']}]({os.path.relpath(target, shown_in)}{found['anchor'] or ''})"
 
 
+def _mark_code(_app: Sphinx, _what: str, _name: str, _object: object, _options: object, lines: list[str]) -> None:
+    """Make what docstrings have in single backticks code, before Napoleon takes a colon in it for its own."""
+    lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line) for line in lines]
+
+
 class CommandLine(SphinxDirective):
     """The help of each command of `actingweb-db`, as the command prints it."""
 
@@ -84,21 +88,24 @@ class Figures(SphinxDirective):
         file = DOCS / "performance" / "bench.json"
         self.env.note_dependency(str(file))
         results = json.loads(file.read_text())
-        lines = ["| operation | PostgreSQL, µs | DynamoDB Local, µs |", "|---|---:|---:|"]
-        times = {section: _medians(results[section]) for section in ("network", "dynamodb")}
+        sections = ("postgresql", "network", "dynamodb")
+        times = [{row["operation"]: row["times"]["ours"][0] for row in results[name]["rows"]} for name in sections]
+        units = {row["operation"]: row["capacity"] for row in results["dynamodb"]["table"]}
+        kinds = {row["operation"]: row["kind"] for row in results["dynamodb"]["rows"]}
+        lines = [
+            "| operation | PostgreSQL, loopback | PostgreSQL, network | DynamoDB Local | DynamoDB, units |",
+            "|---|---:|---:|---:|---:|",
+        ]
         for operation in self.content:
-            cells = [f"{times[section][operation]:,.0f}" for section in ("network", "dynamodb")]
+            cells = [f"{of[operation]:,.0f}" for of in times] + [f"{units[operation]:,g} {kinds[operation]}"]
             lines.append(f"| {operation} | {' | '.join(cells)} |")
         return self.parse_text_to_nodes("\n".join(lines))
-
-
-def _medians(section: dict[str, Any]) -> dict[str, float]:
-    return {row["operation"]: row["times"]["ours"][0] for row in section["rows"]}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.connect("source-read", _read)
+    app.connect("autodoc-process-docstring", _mark_code, priority=400)
     app.add_directive("command-line", CommandLine)
     app.add_directive("figures", Figures)
     return {"parallel_read_safe": True}

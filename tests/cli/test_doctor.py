@@ -21,7 +21,7 @@ CANARY = "Canary5519"
 POSTGRESQL = ("--backend", "postgresql")
 GREEN = "\x1b[32m"
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+SETTINGS = ROOT / "docs" / "settings.md"
 POSTGRES_CHECKS = {
     *("connection", "version", "latency", "tls", "pooler", "writes", "session", "connections", "clock", "engine"),
     *("encoding", "schema", "row security", "grants", "indexes", "constraints"),
@@ -72,8 +72,8 @@ class TestReport:
         assert (report.exit_code, report.level("backend")) == (0, "ok")
         assert "no health check of its own" in report.said("backend")
 
-    def test_every_setting_of_the_readme_is_looked_at(self) -> None:
-        settings = README.read_text().partition("## Settings")[2].partition("\n## ")[0]
+    def test_every_setting_of_the_page_is_looked_at(self) -> None:
+        settings = SETTINGS.read_text().partition("## Variables")[2].partition("\n## ")[0]
         named = {name for row in re.findall(r"^\| (.*?) \|", settings, re.M) for name in re.findall(r"`(\w+)`", row)}
         assert named == {name for side in VARIABLES.values() for name in side}
 
