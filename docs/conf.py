@@ -27,6 +27,7 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"actingweb-db {__version__}"
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"top_of_page_buttons": []}
