@@ -78,7 +78,7 @@ def test_each_class_has_its_line(error: str) -> None:
 def test_the_words_that_are_asked_about_are_those_of_reasons() -> None:
     questions = TROUBLESHOOTING.partition("## The words of an error")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (.*?) \|", questions, re.MULTILINE)
-    phrases = [phrase for cell in cells for phrase in re.findall("`([^`]+ [^`]+)`", cell)]
+    phrases = [phrase for cell in cells for phrase in re.findall("`([^`]+)`", cell) if " " in phrase]
     assert len(phrases) > 15
     plain = ERRORS.replace("`", "")
     assert [phrase for phrase in phrases if phrase not in plain] == []
