@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := actingweb actingweb_db testbed tests examples benchmarks $(wildcard scripts/*.py)
+# Sphinx, which they import, has an environment of its own.
+SITE := docs/conf.py docs/_ext
 
 # More than the cores of a small machine, since tests also wait: for locks, for time limits, for servers to start.
 WORKERS ?= 4
@@ -45,8 +47,8 @@ test-server: .venv/ready
 		$(if $(filter 1,$(CITUS)),tests/contract tests/schema/test_distributed.py,tests/contract tests/postgresql tests/schema)
 
 lint: .venv/ready
-	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES) $(SITE)
+	$(BIN)/ruff format --check $(SOURCES) $(SITE)
 	$(BIN)/python scripts/generate_aio.py --check
 	$(BIN)/mypy --strict $(SOURCES)
 

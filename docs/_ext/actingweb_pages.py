@@ -7,8 +7,8 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -72,7 +72,7 @@ class CommandLine(SphinxDirective):
         return sections
 
 
-def _commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     yield words
     for name, inner in getattr(command, "commands", {}).items():
         if not inner.hidden:

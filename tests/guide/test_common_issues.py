@@ -13,8 +13,7 @@ from tests.support import wait_until
 
 from .blocks import Block, section
 from .conftest import ALEMBIC, Desk, needs_jq
-from .reader import Reader, superuser_conninfo
-from .test_guide import prints
+from .reader import Reader, prints, superuser_conninfo
 
 _CONNECT = 'poetry run python -c \'import psycopg; psycopg.connect(host="127.0.0.1", dbname="actingweb", {})\''
 _TOOL = "poetry run python scripts/migrate_dynamodb_to_postgresql.py"
