@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import figures
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -85,21 +85,8 @@ class Figures(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        file = DOCS / "performance" / "bench.json"
-        self.env.note_dependency(str(file))
-        results = json.loads(file.read_text())
-        sections = ("postgresql", "network", "dynamodb")
-        times = [{row["operation"]: row["times"]["ours"][0] for row in results[name]["rows"]} for name in sections]
-        units = {row["operation"]: row["capacity"] for row in results["dynamodb"]["table"]}
-        kinds = {row["operation"]: row["kind"] for row in results["dynamodb"]["rows"]}
-        lines = [
-            "| operation | PostgreSQL, loopback | PostgreSQL, network | DynamoDB Local | DynamoDB, units |",
-            "|---|---:|---:|---:|---:|",
-        ]
-        for operation in self.content:
-            cells = [f"{of[operation]:,.0f}" for of in times] + [f"{units[operation]:,g} {kinds[operation]}"]
-            lines.append(f"| {operation} | {' | '.join(cells)} |")
-        return self.parse_text_to_nodes("\n".join(lines))
+        self.env.note_dependency(str(figures.FILE))
+        return self.parse_text_to_nodes(figures.table(self.content))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 
 from tests.guide.blocks import ROOT
 
@@ -35,3 +36,14 @@ def test_twenty_questions_are_answered() -> None:
 def test_a_page_of_the_root_is_linked_where_the_site_shows_it() -> None:
     for page in ("changelog", "contributing", "security"):
         assert f"(../{page.upper()}.md)" in (DOCS / f"{page}.md").read_text()
+
+
+def test_the_figures_that_pages_ask_for_are_there() -> None:
+    table = runpy.run_path(str(DOCS / "_ext" / "figures.py"))["table"]
+    asked = re.findall(
+        r"^```\{figures\}\n(.*?)^```$", (DOCS / "which-database.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    (operations,) = (names.splitlines() for names in asked)
+    rows = table(operations).splitlines()[2:]
+    shown = [re.fullmatch(r"\| (.*?) \|(?: [\d,]+ \|){3} [\d,.]+ \|", row) for row in rows]
+    assert [row and row[1] for row in shown] == operations
