@@ -19,6 +19,10 @@ PAGES = sorted((ROOT / "docs" / "how-to").glob("*.md"))
 _ALONE = ROOT / "docs" / "how-to" / "test-an-application.md"
 
 
+def _name(page: Path) -> str:
+    return page.stem
+
+
 def _typed(page: Path) -> list[Block]:
     return [block for block in blocks(page) if block.mark != "prints" and not block.mark.startswith("not run here")]
 
@@ -36,12 +40,27 @@ def reader_of_pages(reader: Reader) -> Iterator[Reader]:
     reader.type("dropdb -U postgres --if-exists restored")
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page != _ALONE and _typed(page)], ids=lambda page: page.stem
-)
+def _only_sets(page: Path) -> bool:
+    """Tell whether the commands of a page do no more than to set variables."""
+    lines = [line for block in _typed(page) if block.language == "bash" for line in block.text.splitlines()]
+    return all(line.startswith("export ") for line in lines)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != _ALONE and not _only_sets(page)], ids=_name)
 def test_what_the_page_tells_to_type(page: Path, reader_of_pages: Reader) -> None:
     wanted = [block for block in _typed(page) if block.language not in ("console", "ini")]
     _check(page, {block: reader_of_pages.run(block) for block in wanted})
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _typed(page) and _only_sets(page)], ids=_name)
+def test_what_the_page_sets_is_a_setting(page: Path, tmp_path: Path) -> None:
+    shell = Shell(tmp_path, {"PATH": "/usr/bin:/bin"}, tmp_path / "environment")
+    before = {*shell.environment, "PWD", "SHLVL", "_"}
+    for block in _typed(page):
+        if block.language == "bash":
+            shell.type(block.text)
+    settings = (ROOT / "docs" / "settings.md").read_text()
+    assert {name for name in {*shell.environment} - before if f"`{name}`" not in settings} == set()
 
 
 def test_the_tests_of_an_application_pass(tmp_path: Path) -> None:
@@ -71,7 +90,7 @@ def test_gunicorn_has_a_connection_for_each_thread() -> None:
     assert f"PG_POOL_MAX_SIZE={names['threads']}" in str(names["raw_env"])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_no_block_escapes(page: Path) -> None:
     shown = blocks(page)
     assert len(shown) == len(re.findall("^ *```[a-z]+$", page.read_text(), re.MULTILINE))
