@@ -58,7 +58,7 @@ class CommandLine(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from actingweb.cli.app import main
 
-        runner = CliRunner(env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
+        runner = CliRunner(env={"COLUMNS": "88", "TERMINAL_WIDTH": "88"})
         sections: list[nodes.Node] = []
         for words in _commands(get_command(main), ()):
             result = runner.invoke(main, [*words, "--help"], prog_name="actingweb-db")
