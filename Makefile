@@ -63,6 +63,7 @@ build/docs-venv/ready: requirements/docs.txt
 	touch $@
 
 # build/docs/index.html, with a search that works without a network. A warning, as of a broken link or anchor, is an error.
+.PHONY: docs
 docs: build/docs-venv/ready
 	build/docs-venv/bin/python -m sphinx --quiet --fail-on-warning --keep-going --builder html docs build/docs
 
