@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import re
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,10 +33,9 @@ def _check(page: Path, outputs: dict[Block, str]) -> None:
 
 
 @pytest.fixture
-def reader_of_pages(reader: Reader) -> Iterator[Reader]:
+def reader_of_pages(reader: Reader) -> Reader:
     reader.environment["DATABASE_BACKEND"] = "postgresql"
-    yield reader
-    reader.type("dropdb -U postgres --if-exists restored")
+    return reader
 
 
 def _only_sets(page: Path) -> bool:
