@@ -8,19 +8,14 @@ __all__ = ["FILE", "table"]
 
 FILE = Path(__file__).parents[1] / "performance" / "bench.json"
 
-_SECTIONS = ("postgresql", "network", "dynamodb")
+_SECTIONS = {"postgresql": "PostgreSQL, loopback", "network": "PostgreSQL, network", "dynamodb": "DynamoDB Local"}
 
 
 def table(operations: Iterable[str]) -> str:
-    """Return a Markdown table: microseconds of a call on each database, and the capacity units that it takes."""
+    """Return a Markdown table of the median microseconds that a call takes on each database."""
     results = json.loads(FILE.read_text())
-    times = [{row["operation"]: row["times"]["ours"][0] for row in results[name]["rows"]} for name in _SECTIONS]
-    units = {row["operation"]: row["capacity"] for row in results["dynamodb"]["table"]}
-    lines = [
-        "| operation | PostgreSQL, loopback | PostgreSQL, network | DynamoDB Local | DynamoDB, units |",
-        "|---|---:|---:|---:|---:|",
-    ]
+    medians = [{row["µs a call"]: row["ours"][0] for row in results[name]["rows"]} for name in _SECTIONS]
+    lines = [f"| operation | {' | '.join(_SECTIONS.values())} |", f"|---|{'---:|' * len(_SECTIONS)}"]
     for operation in operations:
-        cells = [f"{of[operation]:,.0f}" for of in times] + [f"{units[operation]:,g}"]
-        lines.append(f"| {operation} | {' | '.join(cells)} |")
+        lines.append(f"| {operation} | {' | '.join(f'{of[operation]:,.0f}' for of in medians)} |")
     return "\n".join(lines)
