@@ -223,7 +223,7 @@ def transport_to(region: str, host: str | None) -> Transport:
     return transport
 
 
-def pool_state() -> dict[str, int | None]:
+def pool_state() -> dict[str, int]:
     """Return how many connections the wire client has, without making one: see `actingweb.db.stats`."""
     size, idle, waiting, most = open_connections()
     return {"size": size, "idle": idle, "used": size - idle, "waiting": waiting, "min": 0, "max": most}
