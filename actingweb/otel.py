@@ -18,6 +18,7 @@ from opentelemetry.util.types import AttributeValue
 
 from actingweb.db import __version__
 from actingweb.db.observe import Call, Observer, Request, Server, add_observer, remove_observer
+from actingweb.db.settings import get_settings
 from actingweb.db.statistics import SECONDS, SYSTEMS, pool_states
 
 __all__ = ["OpenTelemetryObserver", "instrument", "uninstrument"]
@@ -78,10 +79,26 @@ class OpenTelemetryObserver(Observer):
         self._lost = count("actingweb.db.connections.lost", "{connection}", "Connections that were lost.")
         self._failed = count("actingweb.db.connections.failed", "{attempt}", "Connections that did not come about.")
         self._changes = count("actingweb.db.server_changes", "{change}", "Changes to another server, or to a standby.")
+        self._begin(get_settings().database_backend)
         gauge = meter.create_observable_up_down_counter
         gauge("db.client.connection.count", [_count], "{connection}", "Connections, by state.")
         for metric, name, unit, text in _FIGURES:
             gauge(f"db.client.connection.{metric}", [partial(_figure, name)], unit, text)
+
+    def _begin(self, backend: str) -> None:
+        """Add nothing to each counter that is known by its backend alone, so that the first event is an increase."""
+        counters = (
+            self._throttles,
+            self._unknown,
+            self._collisions,
+            self._opened,
+            self._lost,
+            self._failed,
+            self._changes,
+        )
+        for counter in counters:
+            counter.add(0, _of_backend(backend))
+        self._timeouts.add(0, _of_pool(backend))
 
     def call_began(self, call: Call) -> None:
         """Begin its span."""
@@ -136,9 +153,9 @@ class OpenTelemetryObserver(Observer):
         """Count it."""
         self._lost.add(1, _of_backend(server.backend))
 
-    def connection_failed(self, backend: str, error: str, reason: str) -> None:  # noqa: ARG002 - has names of settings
+    def connection_failed(self, backend: str, error: str, reason: str) -> None:  # noqa: ARG002 - the log of errors has them
         """Count it."""
-        self._failed.add(1, {**_of_backend(backend), "error.type": error})
+        self._failed.add(1, _of_backend(backend))
 
     def connection_waited(self, backend: str, seconds: float) -> None:
         """Record for how long."""

@@ -65,9 +65,7 @@ class PrometheusObserver(Observer):
             "actingweb_db_errors", "Public calls that raised.", _SYSTEM, _ERROR, "actingweb_db_call"
         )
         self._retries = self._counter("actingweb_db_retries", "Requests that were repeated.", _SYSTEM, _ERROR)
-        self._failed = self._counter(
-            "actingweb_db_connections_failed", "Connections that did not come about.", _SYSTEM, _ERROR
-        )
+        self._failed = self._counter("actingweb_db_connections_failed", "Connections that did not come about.")
         self._throttles = self._counter("actingweb_db_throttles", "Requests refused because there are too many.")
         self._unknown = self._counter("actingweb_db_unknown_outcomes", "Writes whose answer was lost.")
         self._collisions = self._counter("actingweb_db_lookup_collisions", "Values that another actor has claimed.")
@@ -100,9 +98,9 @@ class PrometheusObserver(Observer):
         """Count it."""
         self._lost.labels(_system(server.backend)).inc()
 
-    def connection_failed(self, backend: str, error: str, reason: str) -> None:  # noqa: ARG002 - has names of settings
+    def connection_failed(self, backend: str, error: str, reason: str) -> None:  # noqa: ARG002 - the log of errors has them
         """Count it."""
-        self._failed.labels(_system(backend), error).inc()
+        self._failed.labels(_system(backend)).inc()
 
     def connection_waited(self, backend: str, seconds: float) -> None:
         """Record for how long."""
@@ -138,9 +136,10 @@ class PrometheusObserver(Observer):
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         made = Counter(name, text, labels or (_SYSTEM,), registry=self._registry)
-        if not labels:
+        if _ERROR not in labels:
             # A sample of 0, so that the first event is an increase.
-            made.labels(_system(get_settings().database_backend))
+            backend = get_settings().database_backend
+            made.labels(_system(backend), *(backend for _ in labels[1:]))
         self.collectors.append(made)
         return made
 
