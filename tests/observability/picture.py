@@ -49,7 +49,7 @@ def _draw(server: Prometheus, end: float) -> None:
         ax.set_title(f"{panel['title']} ({panel['fieldConfig']['defaults']['unit']})", fontsize=10)
         ax.set_ylim(bottom=0)
         ax.set_xlabel("seconds", fontsize=7)
-        ax.legend(fontsize=6, loc="upper left")
+        ax.legend(fontsize=6, loc="upper left", frameon=True, framealpha=0.9, facecolor="white")
     plt.savefig(_ROOT / "docs/dashboard.png", dpi=70)
 
 
