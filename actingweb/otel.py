@@ -101,7 +101,10 @@ class OpenTelemetryObserver(Observer):
         self._timeouts.add(0, _of_pool(backend))
 
     def call_began(self, call: Call) -> None:
-        """Begin its span."""
+        """Begin its span, unless the application's own span is not recorded."""
+        current = trace.get_current_span()
+        if current is not trace.INVALID_SPAN and not current.is_recording() and current.get_span_context().is_valid:
+            return
         call.kept[self] = self._tracer.start_span(call.name, attributes=_of_backend(call.backend))
 
     def call_ended(self, call: Call) -> None:
@@ -118,7 +121,7 @@ class OpenTelemetryObserver(Observer):
     def request_began(self, request: Request) -> None:
         """Begin its span, if that of its call is recorded."""
         of_call: Span | None = None if request.call is None else request.call.kept.get(self)
-        if of_call is not None and not of_call.is_recording():
+        if request.call is not None and (of_call is None or not of_call.is_recording()):
             return
         facts = _of_request(request.server, request.operation, request.collection)
         request.kept[self] = self._tracer.start_span(

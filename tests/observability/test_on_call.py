@@ -17,6 +17,7 @@ from actingweb.db.postgresql import connection as pools
 from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.registry import Backend
 from testbed.dynamodb_proxy import failing, spoiling_proxy
+from testbed.tcp_proxy import tcp_proxy
 from tests.conftest import SetEnv
 from tests.contract.support.calls import ready
 from tests.postgresql.conftest import PgConnection, end_session
@@ -212,3 +213,21 @@ def test_a_backend_without_connections_has_the_counters(backend: Backend, new_ac
         get_property(backend).set(actor, "email", "joe@example.com")
     assert stats(backend)["backend"] == "memory"
     assert "size" not in stats(backend)
+
+
+@on_postgresql
+def test_a_fail_over_is_one_line_with_both_addresses(
+    backend: Backend, actor_id: str, pg: PgConnection, set_env: SetEnv, seen: Keeper, lines: Lines
+) -> None:
+    with tcp_proxy(pg.info.host, pg.info.port) as first, tcp_proxy(pg.info.host, pg.info.port) as second:
+        ports = f"{first.port},{second.port}"
+        set_env(PG_DB_HOST="127.0.0.1,127.0.0.1", PG_DB_PORT=ports, DB_SLOW_CALL_SECONDS="0")
+        get_actor(backend).get(actor_id)
+        first.stop()
+        assert get_actor(backend).get(actor_id) is not None
+    assert [line for line in lines() if "another server" in line] == [
+        "WARNING postgresql: connections to another server than before: 1; "
+        f"it was 127.0.0.1:{first.port} and is 127.0.0.1:{second.port}"
+    ]
+    assert "postgresql changed" in seen.others
+    assert stats(backend)["server_changes"] == 1

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -176,10 +177,12 @@ def test_what_happens_is_counted(backend: Backend, actor_id: str, proxy: TcpProx
     assert (failed.parent, facts(repeated)["actingweb.db.attempt"]) == (repeated.parent, 2)
 
 
-def test_a_call_that_is_not_sampled_has_metrics_only(backend: Backend, actor_id: str) -> None:
+@pytest.mark.parametrize("in_a_trace", [False, True])
+def test_a_call_that_is_not_sampled_has_metrics_only(in_a_trace: bool, backend: Backend, actor_id: str) -> None:
     sdk = Sdk(ALWAYS_OFF)
     try:
-        get_actor(backend).get(actor_id)
+        with sdk.tracers.get_tracer("application").start_as_current_span("GET /") if in_a_trace else nullcontext():
+            get_actor(backend).get(actor_id)
         assert sdk.spans() == []
         assert sdk.metrics()["db.client.operation.duration"]
     finally:
