@@ -221,7 +221,7 @@ def _set(observers: tuple[Observer, ...]) -> None:
 
 def _has(observer: Observer, name: str) -> bool:
     """Tell whether the observer does something in this method."""
-    return getattr(type(observer), name, None) is not getattr(Observer, name)
+    return getattr(type(observer), name, None) not in (None, getattr(Observer, name))
 
 
 def switch(change: Callable[[bool], None]) -> None:

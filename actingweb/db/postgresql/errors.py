@@ -251,14 +251,17 @@ def _meaning(error: Exception, code: str | None) -> Meaning:
 
 def _connect_meaning(error: Exception) -> Meaning:
     """Return the meaning of a rejected connection. If one of several servers had no free connection, that decides."""
+    text = str(error)
     codes = codes_of(error) or [code for code in [_code(error)] if code]
-    if "53300" in codes or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
+    if "53300" in codes or any(phrase in text for phrase in _NO_CONNECTION_LEFT):
         return BY_CONNECT_CODE["53300"]
-    if not codes:
-        return _meaning_of_text(str(error))
-    if codes[-1] == "28000" and _SEEKS_USER in str(error).rpartition("28000")[2]:
+    return _meaning_of_code(codes[-1], text) if codes else _meaning_of_text(text)
+
+
+def _meaning_of_code(code: str, text: str) -> Meaning:
+    if code == "28000" and _SEEKS_USER in text.rpartition(code)[2]:
         return _NO_USER
-    return _found(BY_CONNECT_CODE, codes[-1]) or _NO_CONNECTION
+    return _found(BY_CONNECT_CODE, code) or _NO_CONNECTION
 
 
 def _meaning_of_text(text: str) -> Meaning:
