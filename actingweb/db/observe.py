@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from threading import Lock, local
+from threading import RLock, local
 from time import monotonic
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -187,7 +187,8 @@ class _Thread(local):
 
 
 _thread = _Thread()
-_lock = Lock()
+# Reentrant, since a switch may import a module that has switches.
+_lock = RLock()
 _observers: tuple[Observer, ...] = ()
 _listeners: dict[str, tuple[Callable[..., None], ...]] = {}
 _failed: set[int] = set()
@@ -215,7 +216,7 @@ def _set(observers: tuple[Observer, ...]) -> None:
         name: tuple(getattr(observer, name) for observer in observers if _has(observer, name)) for name in names
     }
     if was_on != bool(observers):
-        for change in _switches:
+        for change in tuple(_switches):
             change(not was_on)
 
 
@@ -361,7 +362,7 @@ def note_retry() -> None:
 def _after_fork() -> None:
     # Another thread of the parent may have held it.
     global _lock
-    _lock = Lock()
+    _lock = RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -243,3 +243,25 @@ print(sorted(name for name in sys.modules if name.partition(".")[0] in ("opentel
 def test_nothing_of_it_is_imported_unless_it_is_asked_for(backend: Backend) -> None:
     told = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout
     assert told == "[]\n"
+
+
+FIRST = """
+from prometheus_client import REGISTRY
+from actingweb.prometheus import instrument
+instrument()
+import actingweb.db as db
+config = db.load_backend()
+db.get_actor(config).get("a")
+print(REGISTRY.get_sample_value("actingweb_db_connections_opened_total", {"db_system_name": SYSTEM}))
+print(sum(sample.value for family in REGISTRY.collect() for sample in family.samples
+          if sample.name == "db_client_operation_duration_seconds_count" and sample.labels["db_collection_name"]))
+"""
+
+
+def test_it_may_be_switched_on_before_the_backend_is_loaded(backend: Backend) -> None:
+    system = "postgresql" if backend.database == "postgresql" else "aws.dynamodb"
+    program = FIRST.replace("SYSTEM", repr(system))
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    opened, requests = map(float, told.split())
+    assert opened == 1
+    assert requests >= 1

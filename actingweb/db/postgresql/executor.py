@@ -10,6 +10,7 @@ import psycopg
 from actingweb.db.events import retried
 from actingweb.db.exceptions import DbConflictError, DbError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
+from actingweb.db.observe import observable
 from actingweb.db.postgresql.connection import acquire, report_loss
 from actingweb.db.postgresql.errors import concerns_others, fault_of, is_conflict, is_lost, is_rolled_back
 from actingweb.db.postgresql.pool import Pool
@@ -110,3 +111,6 @@ def _require_retry(failure: Exception, pool: Pool, repeatable: bool, attempt: in
     if attempt >= _CONNECTIONS or isinstance(failure, NoAnswerError):
         raise fault
     retried(BACKEND, fault.error.__name__)
+
+
+observable("actingweb.db.postgresql.observed")

@@ -16,7 +16,7 @@ from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 from actingweb.db import events
-from actingweb.db.observe import Server, observable
+from actingweb.db.observe import Server
 from actingweb.db.postgresql.adapters import LOADERS
 from actingweb.db.postgresql.connecting import connect
 from actingweb.db.postgresql.statement import Query
@@ -354,6 +354,3 @@ def _waiter(socket: int, *, writes: bool) -> Callable[[int], object]:
         return readable + writable
 
     return wait
-
-
-observable("actingweb.db.postgresql.observed")
