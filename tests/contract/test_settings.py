@@ -104,6 +104,8 @@ def value_of(attribute: str) -> Any:
 def test_a_variable_has_its_default_and_its_meaning(
     variable: str, attribute: str, default: Any, text: str, value: Any, environment: pytest.MonkeyPatch
 ) -> None:
+    environment.delenv(variable, raising=False)
+    reset_settings()
     assert value_of(attribute) == default
     environment.setenv(variable, text)
     reset_settings()

@@ -20,7 +20,7 @@ from actingweb import prometheus
 from actingweb.db.settings import Settings
 from actingweb.migration.live.state import State
 from actingweb.migration.target.connection import Target
-from benchmarks.servers import dynamodb_in_use, postgres_server, use
+from benchmarks.servers import dynamodb_server, postgres_server, schema, tables, use
 from testbed.dynamodb_proxy import spoiling_proxy
 from testbed.prometheus import HOW_TO_GET_IT, Prometheus, find_programs, serving
 from testbed.tcp_proxy import tcp_proxy
@@ -63,18 +63,22 @@ def main() -> int:
     if programs is None:
         print(HOW_TO_GET_IT, file=sys.stderr)
         return 1
-    with postgres_server() as postgres, dynamodb_in_use("picture"):
+    with postgres_server() as postgres, schema(postgres), dynamodb_server() as dynamodb, tables(dynamodb, "picture"):
+        own = {name: os.environ[name] for name in ("PG_DB_HOST", "PG_DB_PORT")}
         state = State(Target(Settings.from_environment(os.environ).postgresql))
         served.fill(state)
-        with tcp_proxy(*postgres.address) as tcp, spoiling_proxy(os.environ["AWS_DB_HOST"]) as http:
+        with (
+            tcp_proxy(own["PG_DB_HOST"], int(own["PG_DB_PORT"])) as tcp,
+            spoiling_proxy(os.environ["AWS_DB_HOST"]) as http,
+        ):
             through = {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": str(tcp.port), "AWS_DB_HOST": http.url}
-            use({**postgres.environment, **through, "DATABASE_BACKEND": "postgresql", "AWS_DB_MAX_ATTEMPTS": "3"})
+            use({**through, "DATABASE_BACKEND": "postgresql", "AWS_DB_MAX_ATTEMPTS": "3"})
             registry = CollectorRegistry()
             prometheus.instrument(registry)
             recordings = record(Work(tcp, http, state), registry, _STEPS, _STEP)
             end = time.time()
             prometheus.uninstrument()
-            use(postgres.environment)
+            use(own)
     with serving(programs, *recordings) as server:
         _draw(server, end)
     return 0
