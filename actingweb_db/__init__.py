@@ -1,9 +1,9 @@
 """Serves `actingweb.db` from this distribution, beside the ActingWeb framework or without it.
 
 The framework has a package `actingweb` too, with a storage layer of its own in `actingweb.db`. The files of this
-distribution therefore lie in a folder of their own, and a finder in front of `sys.meta_path` serves `actingweb.db`,
-`actingweb.cli`, `actingweb.embedded` and `actingweb.migration` from there. Where nothing else provides a package
-`actingweb`, the finder serves that one as well.
+distribution therefore lie in a folder of their own, and a finder in front of `sys.meta_path` serves `actingweb.db` and
+the other names of `_SERVED` from there. Where nothing else provides a package `actingweb`, the finder serves that one
+as well.
 
 `actingweb_db.pth` makes Python import this module at each start. Where no `.pth` file is read (`python -S`, AWS Lambda
 layers, zip applications, frozen applications), the application imports it before anything of `actingweb`. It raises
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["Finder"]
 
 _DISTRIBUTION = "actingweb-db"
-_SERVED = ("actingweb.cli", "actingweb.db", "actingweb.embedded", "actingweb.migration")
+_SERVED = (
+    "actingweb.cli",
+    "actingweb.db",
+    "actingweb.embedded",
+    "actingweb.migration",
+    "actingweb.otel",
+    "actingweb.prometheus",
+)
 
 
 class Finder:

@@ -14,7 +14,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import aio, cold_start, dynamodb, growth, latency, live, memory, migration, postgresql, requests
+from benchmarks import (
+    aio,
+    cold_start,
+    dynamodb,
+    growth,
+    latency,
+    live,
+    memory,
+    migration,
+    observers,
+    postgresql,
+    requests,
+)
 from benchmarks.machine import note
 from benchmarks.report import print_sections, update_report, write_pages
 from benchmarks.results import Section
@@ -32,7 +44,11 @@ _RUN: Measures = {
     "requests": requests.measure,
 }
 _LONG: Measures = {"growth": growth.measure, "migration": migration.measure, "live": live.measure}
-_PRINTED: Measures = {"latency": latency.measure, "imports": cold_start.measure_imports}
+_PRINTED: Measures = {
+    "latency": latency.measure,
+    "imports": cold_start.measure_imports,
+    "observers": observers.measure,
+}
 _WRITTEN = ("run", "all", *_LONG)
 _COMMANDS = {
     "run": _RUN,

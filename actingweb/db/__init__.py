@@ -36,10 +36,11 @@ from actingweb.db.exceptions import (
     DbUnknownActorError,
 )
 
-# `health` and `transaction` are public, but contract 2.2 leaves them out of `__all__`.
+# `health`, `stats` and `transaction` are public, but contract 2.2 leaves them out of `__all__`.
 from actingweb.db.healthcheck import health as health
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
+from actingweb.db.statistics import stats as stats
 from actingweb.db.transactions import transaction as transaction
 from actingweb.db.version import __version__ as __version__
 

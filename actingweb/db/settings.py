@@ -96,6 +96,7 @@ class Settings(_ReadOnly):
         aws_region: the value of AWS_DEFAULT_REGION or AWS_REGION; None if both are unset.
         aws_db_timeout: how many seconds one call may take with all its attempts; for a call on many rows, each page or
             batch of it.
+        slow_call_seconds: a call that takes as long is logged; 0 means that none is.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -111,6 +112,7 @@ class Settings(_ReadOnly):
         self.aws_db_timeout = env.get("AWS_DB_TIMEOUT", 10.0, read.seconds(0.001))
         self.aws_db_max_attempts = env.get("AWS_DB_MAX_ATTEMPTS", 4, read.count(1))
         self.aws_db_transport = env.get("AWS_DB_TRANSPORT", "wire", read.choice("wire", "botocore"))
+        self.slow_call_seconds = env.get("DB_SLOW_CALL_SECONDS", 1.0, read.seconds(0))
         self.use_property_lookup_table = env.get("USE_PROPERTY_LOOKUP_TABLE", True, parse_bool)
         self.indexed_properties: tuple[str, ...] = env.get("INDEXED_PROPERTIES", _INDEXED, read.names)
         self._is_read = True

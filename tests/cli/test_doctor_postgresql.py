@@ -26,7 +26,7 @@ class TestPostgreSQLConnection:
     def test_a_wrong_password(self, doctor: Doctor) -> None:
         report = doctor.having(PG_DB_USER=f"nobody{new_id()}", PG_DB_PASSWORD=CANARY).report(*POSTGRESQL)
         assert (report.exit_code, report.stopping()) == (7, ["connection"])
-        assert "it rejected the log-in" in report.said("connection")
+        assert "the password is wrong, or there is no such user" in report.said("connection")
         assert CANARY not in report.text
 
     def test_a_refused_port(self, doctor: Doctor) -> None:

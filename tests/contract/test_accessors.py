@@ -95,4 +95,4 @@ def test_every_name_in_all_can_be_imported() -> None:
     public = {
         name for name, value in vars(actingweb.db).items() if not name.startswith("_") and not inspect.ismodule(value)
     }
-    assert public == {*actingweb.db.__all__, "health", "transaction"}
+    assert public == {*actingweb.db.__all__, "health", "stats", "transaction"}

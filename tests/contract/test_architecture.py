@@ -33,8 +33,9 @@ LONG_LISTS = {"policy/trust.py create", "policy/trust.py modify"}
 BARE = ("Exception", "BaseException")
 # A command turns whatever stops it into a text and an exit status; what an application's own function raises can hold
 # the password, and becomes a text too. The health check makes everything an answer, which says that it is an error. A
-# thread hands what a call raises to the coroutine that awaits it.
-COMMANDS = {"verify_tables.py", "password.py", "healthcheck.py", "workers.py"}
+# thread hands what a call raises to the coroutine that awaits it. An observer that fails must not
+# break the call that it observes.
+COMMANDS = {"verify_tables.py", "password.py", "healthcheck.py", "observe.py", "workers.py"}
 DELETED = [
     ("dynamodb/trust.py", "DbTrust", "_upsert"),
     ("postgresql/trust.py", "DbTrust", "_upsert"),

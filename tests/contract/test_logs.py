@@ -18,10 +18,17 @@ Records = Callable[[], list[logging.LogRecord]]
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture, backend: Backend) -> Records:
-    """Return a function that returns what the package has logged since the test began."""
+    """Return a function that returns what the package has logged since the test began.
+
+    Without the lines for those on call, which tests/observability has.
+    """
     caplog.set_level(logging.DEBUG, "actingweb")
     caplog.clear()
-    return lambda: [record for record in caplog.records if record.name.startswith("actingweb.db")]
+    return lambda: [
+        record
+        for record in caplog.records
+        if record.name.startswith("actingweb.db") and record.name != "actingweb.db.events"
+    ]
 
 
 def loud(records: list[logging.LogRecord]) -> list[str]:

@@ -162,7 +162,8 @@ def documented() -> set[str]:
     tables = (*dynamodb._PHRASES, *dynamodb._CLASSES, *dynamodb._classes_of_sdk())
     verdicts = [*dynamodb._CODES.values(), *(verdict for _, verdict in tables)]
     return {
-        *(reason for _, reason in (*meanings, *postgresql.BY_CONNECT_CODE.values())),
+        *(reason for _, reason in (*meanings, *postgresql.BY_CONNECT_CODE.values(), postgresql._NO_USER)),
+        *(reason for _, (_, reason) in postgresql.BY_CONNECT_TEXT),
         *(verdict.reason for verdict in verdicts),
     }
 

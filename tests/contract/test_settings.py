@@ -20,6 +20,7 @@ VARIABLES: list[tuple[str, str, Any, str, Any]] = [
     ("AWS_DB_AUTO_CREATE_TABLES", "aws_db_auto_create_tables", True, "no", False),
     ("USE_PROPERTY_LOOKUP_TABLE", "use_property_lookup_table", True, "off", False),
     ("INDEXED_PROPERTIES", "indexed_properties", ("oauthId", "email", "externalUserId"), " a , b,,", ("a", "b")),
+    ("DB_SLOW_CALL_SECONDS", "slow_call_seconds", 1.0, "0", 0),
     ("AWS_DB_TIMEOUT", "aws_db_timeout", 10.0, "2.5", 2.5),
     ("AWS_DB_MAX_ATTEMPTS", "aws_db_max_attempts", 4, "1", 1),
     ("AWS_DB_TRANSPORT", "aws_db_transport", "wire", "botocore", "botocore"),
@@ -63,6 +64,7 @@ BAD_VALUES = [
     ("AWS_DB_MAX_ATTEMPTS", "0"),
     ("AWS_DB_MAX_ATTEMPTS", "1.5"),
     ("AWS_DB_TRANSPORT", "http"),
+    ("DB_SLOW_CALL_SECONDS", "-1"),
 ]
 BAD_POSTGRESQL_VALUES = [
     ("PG_DB_URL", f"mysql://user:{SECRET}@host/db"),
@@ -102,6 +104,8 @@ def value_of(attribute: str) -> Any:
 def test_a_variable_has_its_default_and_its_meaning(
     variable: str, attribute: str, default: Any, text: str, value: Any, environment: pytest.MonkeyPatch
 ) -> None:
+    environment.delenv(variable, raising=False)
+    reset_settings()
     assert value_of(attribute) == default
     environment.setenv(variable, text)
     reset_settings()

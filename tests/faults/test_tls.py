@@ -104,7 +104,7 @@ def read(backend: Backend) -> object:
 
 def refused(backend: Backend) -> None:
     """Check that the server is refused, by the application and by Alembic."""
-    with pytest.raises(DbConnectionError, match="no connection to the server"):
+    with pytest.raises(DbConnectionError, match="no connection to the server: TLS failed"):
         read(backend)
     with pytest.raises(Exception, match=r"certificate|SSL"):
         upgrade()

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.backends("postgresql")
 NO_CONNECTION_LEFT = "the server has no connection left"
 LOG_IN = "no connection to the server: it rejected the log-in"
 NOT_READY = "no connection to the server: it is starting, stopping or recovering"
+WRONG_PASSWORD = "no connection to the server: the password is wrong, or there is no such user"
 UNREACHABLE = "no connection to the server: check that it is running"
 NO_DATABASE = "no connection to the server: it has no database of that name"
 
@@ -37,7 +38,7 @@ MEANINGS: dict[str, tuple[type[DbError], str]] = {
     "53300": (DbThrottledError, NO_CONNECTION_LEFT),
     "57P03": (DbConnectionError, NOT_READY),
     "57P01": (DbConnectionError, NOT_READY),
-    "28P01": (DbConnectionError, LOG_IN),
+    "28P01": (DbConnectionError, WRONG_PASSWORD),
     "28000": (DbConnectionError, LOG_IN),
     "3D000": (DbConnectionError, NO_DATABASE),
     "42501": (DbConnectionError, "no connection to the server: the role may not use the database"),
@@ -186,8 +187,8 @@ def test_a_full_server_with_german_messages(backend: Backend, german: PostgresSe
                 DbConnectionError,
                 "no connection to the server: the role may not use the database",
             ),
-            ({"PG_DB_PASSWORD": "wrong"}, DbConnectionError, LOG_IN),
-            ({"PG_DB_USER": "nobody"}, DbConnectionError, LOG_IN),
+            ({"PG_DB_PASSWORD": "wrong"}, DbConnectionError, WRONG_PASSWORD),
+            ({"PG_DB_USER": "nobody"}, DbConnectionError, WRONG_PASSWORD),
             ({"PG_DB_NAME": "missing"}, DbConnectionError, NO_DATABASE),
         ]
         for changes, error, reason in cases:

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from tests.supply.packages import ROOT, allowed, direct, licence, needed
 
-__all__ = ["PAGE", "PURPOSES"]
+__all__ = ["PAGE", "PURPOSES", "USERS"]
 
 PAGE = ROOT / "docs" / "dependencies.md"
 PURPOSES = {
@@ -23,9 +23,12 @@ PURPOSES = {
     "kubernetes-validate": "checks the Kubernetes file of `deploy/`",
     "matplotlib": "draws what benchmarks measured",
     "mypy": "types",
+    "opentelemetry-api": "spans and metrics of the storage layer",
+    "opentelemetry-exporter-prometheus": "makes OpenTelemetry's metrics Prometheus', in tests",
+    "opentelemetry-sdk": "keeps spans and metrics in memory, in tests",
     "packaging": "reads requirements, for this page",
     "poetry-core": "builds the package",
-    "prometheus-client": "metrics of the migration tool",
+    "prometheus-client": "metrics of the migration tool and of the storage layer",
     "psycopg": "PostgreSQL's driver",
     "psycopg-pool": "its connection pool",
     "pydantic": "checks the rows of an export",
@@ -43,11 +46,15 @@ PURPOSES = {
     "typer": "the migration tool's command line",
     "uv": "lock files, environments of the lowest and the newest versions",
 }
+USERS = ("", "postgresql", "metrics", "otel", "prometheus", "embedded")
+"""What applications install."""
 _BEGIN, _END = "<!-- dependencies -->", "<!-- end of dependencies -->"
 _TITLES = {
     "": "Always installed",
     "postgresql": "Extra `postgresql`",
     "metrics": "Extra `metrics`",
+    "otel": "Extra `otel`",
+    "prometheus": "Extra `prometheus`",
     "embedded": "Extra `embedded`",
     "conformance": "Extra `conformance`, for backends of other packages",
     "dev": "Extra `dev`, for work on the package itself",
@@ -71,8 +78,8 @@ def lines() -> list[str]:
             cells = (name, f"`{allowed(requirement)}`", distribution.version, licence(distribution), PURPOSES[name])
             made.append(f"| {' | '.join(cells)} |")
         made.append("")
-    users = [requirement for extra in ("", "postgresql", "metrics", "embedded") for requirement in groups[extra]]
-    made += ["## What the first four bring with them", "", "| package | installed | licence |", "|---|---|---|"]
+    users = [requirement for extra in USERS for requirement in groups[extra]]
+    made += ["## What the first six bring with them", "", "| package | installed | licence |", "|---|---|---|"]
     named = {canonicalize_name(requirement.name) for requirement in users}
     for other, distribution in needed(users).items():
         if other not in named:

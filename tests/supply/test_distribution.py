@@ -189,7 +189,7 @@ def test_metadata(wheel: Path) -> None:
 
 
 def test_every_extra_that_is_documented_exists(wheel: Path) -> None:
-    assert {"all", "conformance", "embedded", "metrics", "postgresql"} <= set(
+    assert {"all", "conformance", "embedded", "metrics", "otel", "postgresql", "prometheus"} <= set(
         _metadata(wheel).get_all("Provides-Extra", [])
     )
 

@@ -9,7 +9,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from .packages import allowed, direct, licence, needed, stated
-from .report import PAGE, PURPOSES
+from .report import PAGE, PURPOSES, USERS
 
 PERMISSIVE = {
     "Apache Software License",
@@ -30,7 +30,7 @@ def names(extra: str) -> list[str]:
     return [canonicalize_name(requirement.name) for requirement in direct()[extra]]
 
 
-@pytest.mark.parametrize("extra", ["", "postgresql", "metrics", "embedded"])
+@pytest.mark.parametrize("extra", USERS)
 def test_what_a_user_installs_is_under_a_permissive_licence_or_a_known_lesser_one(extra: str) -> None:
     for name, distribution in needed(direct()[extra]).items():
         found = licence(distribution)
@@ -58,4 +58,4 @@ def test_each_dependency_has_its_purpose() -> None:
 
 def test_the_extra_all_is_all_that_users_may_want() -> None:
     extras = {extra: set(map(str, requirements)) for extra, requirements in stated().items()}
-    assert extras["all"] == extras["postgresql"] | extras["metrics"] | extras["embedded"]
+    assert extras["all"] == set().union(*(extras[extra] for extra in USERS if extra))

@@ -20,6 +20,7 @@ VARIABLES: Mapping[str, Mapping[str, str]] = {
         "DATABASE_BACKEND": "database_backend",
         "USE_PROPERTY_LOOKUP_TABLE": "use_property_lookup_table",
         "INDEXED_PROPERTIES": "indexed_properties",
+        "DB_SLOW_CALL_SECONDS": "slow_call_seconds",
     },
     "dynamodb": {
         "AWS_DB_PREFIX": "aws_db_prefix",

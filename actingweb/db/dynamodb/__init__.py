@@ -14,6 +14,7 @@ from actingweb.db.dynamodb.property_lookup import DbPropertyLookup
 from actingweb.db.dynamodb.subscription import DbSubscription, DbSubscriptionList
 from actingweb.db.dynamodb.subscription_diff import DbSubscriptionDiff, DbSubscriptionDiffList
 from actingweb.db.dynamodb.subscription_suspension import DbSubscriptionSuspension
+from actingweb.db.dynamodb.transport import pool_state
 from actingweb.db.dynamodb.trust import DbTrust, DbTrustList
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ __all__ = [
     "TrustModel",
     "auto_create_enabled",
     "health",
+    "pool_state",
     "reset_ensure_cache",
     "set_auto_create",
 ]

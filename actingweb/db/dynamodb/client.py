@@ -13,6 +13,8 @@ from actingweb.db.dynamodb.errors import CONDITION_FAILED, DENIED, NOT_FOUND
 from actingweb.db.dynamodb.items import Item
 from actingweb.db.dynamodb.tables import Table
 from actingweb.db.dynamodb.transport import RequestFailed
+from actingweb.db.dynamodb.wire.connections import BACKEND
+from actingweb.db.events import retried, throttled
 from actingweb.db.exceptions import DbConflictError, DbThrottledError
 from actingweb.db.faults import Fault
 
@@ -187,6 +189,8 @@ def _resend(table: Table, keys: list[Item], send: Callable[[list[Item]], list[It
     for repetition in range(table.max_retry_attempts):
         if not left:
             return
+        throttled(BACKEND)
+        retried(BACKEND, DbThrottledError.__name__)
         pause(repetition)
         left = send(left)
     if left:

@@ -169,6 +169,23 @@ _CLASSES: _Classes = (
     ),
     (wire.ProxyRefusedError, Classification(DbConnectionError, _PROXY)),
     (wire.ProxyError, Classification(DbConnectionError, _PROXY, transient=True)),
+    (
+        wire.NameNotFoundError,
+        Classification(
+            DbConnectionError,
+            "the endpoint cannot be reached, its name is not found: check AWS_DB_HOST, or AWS_DEFAULT_REGION for AWS "
+            "itself, and the name server",
+            transient=True,
+        ),
+    ),
+    (
+        wire.RefusedError,
+        Classification(
+            DbConnectionError,
+            "the endpoint cannot be reached, it refuses connections: check that it is running, and AWS_DB_HOST",
+            transient=True,
+        ),
+    ),
     (wire.NotConnectedError, Classification(DbConnectionError, _UNREACHABLE, transient=True)),
     (
         wire.ConnectionLostError,

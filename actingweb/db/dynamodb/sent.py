@@ -20,7 +20,7 @@ class Sent:
     @property
     def place(self) -> str:
         """The tables and the index of the request, in words. The error may concern any one of several tables."""
-        table = f"table {' or '.join(self._tables())}"
+        table = f"table {' or '.join(self.tables())}"
         return f"{self.index} of {table}" if self.index else table
 
     @property
@@ -30,7 +30,8 @@ class Sent:
         names = sorted(f"{kind}Item" for kind in kinds) or [self.operation]
         return ", ".join(f"dynamodb:{name}" for name in names)
 
-    def _tables(self) -> list[str]:
+    def tables(self) -> list[str]:
+        """Return the names of its tables, in order."""
         names = {self.request.get("TableName"), *self.request.get("RequestItems", ())}
         names |= {arguments["TableName"] for action in self._actions() for arguments in action.values()}
         return sorted(name for name in names if name)

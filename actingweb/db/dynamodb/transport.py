@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from actingweb.db.dynamodb import deadline
 from actingweb.db.dynamodb.errors import (
@@ -19,15 +20,17 @@ from actingweb.db.dynamodb.errors import (
 )
 from actingweb.db.dynamodb.sent import Sent
 from actingweb.db.dynamodb.wire.client import Client
-from actingweb.db.dynamodb.wire.connections import Limits
+from actingweb.db.dynamodb.wire.connections import BACKEND, Limits, open_connections
 from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.dynamodb.wire.variables import Variables
-from actingweb.db.exceptions import DbConflictError
+from actingweb.db.events import connection_lost, no_connection, retried
+from actingweb.db.exceptions import DbConflictError, DbConnectionError, DbThrottledError
 from actingweb.db.faults import Fault
+from actingweb.db.observe import Server, observable
 from actingweb.db.settings import get_settings
 from actingweb.db.threads import require_same_threads
 
-__all__ = ["RequestFailed", "Transport", "client_class", "forget_transports", "transport_to"]
+__all__ = ["RequestFailed", "Transport", "client_class", "forget_transports", "pool_state", "transport_to"]
 
 CONFLICT_ATTEMPTS = 5
 
@@ -79,6 +82,7 @@ class Transport:
     Attributes:
         broken: why no request can be sent, as when no credentials were found.
         made: when that became known, by `time.monotonic`.
+        server: the endpoint.
     """
 
     def __init__(self, region: str, host: str | None, seconds: float, attempts: int) -> None:
@@ -90,6 +94,7 @@ class Transport:
         self.broken: Exception | None = None
         try:
             self._client = _client_to(region, host, seconds / 2)
+            self.server = _server(self._client.url)
         except (OSError, ValueError) as error:
             self.broken = error
         except attempt_errors() as error:
@@ -111,17 +116,19 @@ class Transport:
         attempt = 0
         while True:
             attempt += 1
-            outcome = self._try(operation, request, self._wait(ends, repeatable))
+            outcome = self.attempt_once(operation, request, self._wait(ends, repeatable))
             if isinstance(outcome, dict):
                 return outcome, executed
             verdict = judge(outcome)
+            self._report(verdict)
             executed = executed or verdict.executed
             pause = random.uniform(0.5, 1.0) * min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE)
             if not self._can_help(verdict, attempt, repeatable) or not self._has_time(ends - pause):
                 raise RequestFailed(outcome, executed, Sent(operation, request))
+            retried(BACKEND, verdict.error.__name__)
             time.sleep(pause)
 
-    def _try(self, operation: str, request: dict[str, Any], seconds: float) -> dict[str, Any] | Exception:
+    def attempt_once(self, operation: str, request: dict[str, Any], seconds: float) -> dict[str, Any] | Exception:
         """Return the answer to one attempt, or why there is none."""
         try:
             return self._client.send(operation, request, Limits(self._connect_seconds, seconds))
@@ -129,6 +136,13 @@ class Transport:
             return error
         except attempt_errors() as error:
             return error
+
+    def _report(self, verdict: Classification) -> None:
+        """Take note of a failed attempt, if it says something about the connection or the load."""
+        if verdict.error is DbConnectionError and verdict.executed:
+            connection_lost(self.server)
+        elif verdict.error in (DbConnectionError, DbThrottledError):
+            no_connection(BACKEND, Fault(verdict.error, verdict.reason))
 
     def _obstacle(self, ends: float) -> Exception | None:
         """Return why the request cannot be sent at all."""
@@ -161,6 +175,11 @@ class Transport:
     def endpoint_url(self) -> str:
         """The URL that requests are sent to."""
         return self._client.url
+
+
+def _server(url: str) -> Server:
+    parts = urlsplit(url)
+    return Server(BACKEND, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
 def _client_to(region: str, host: str | None, search_seconds: float) -> Client:
@@ -204,6 +223,12 @@ def transport_to(region: str, host: str | None) -> Transport:
     return transport
 
 
+def pool_state() -> dict[str, int]:
+    """Return how many connections the wire client has, without making one: see `actingweb.db.stats`."""
+    size, idle, waiting, most = open_connections()
+    return {"size": size, "idle": idle, "used": size - idle, "waiting": waiting, "min": 0, "max": most}
+
+
 def forget_transports() -> None:
     """Make new transports for the next requests."""
     _transports.clear()
@@ -217,3 +242,4 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+observable("actingweb.db.dynamodb.observed")

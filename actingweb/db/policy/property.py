@@ -4,7 +4,9 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from actingweb.db.events import lookup_collided
 from actingweb.db.faults import input_error
+from actingweb.db.observe import backend_of
 from actingweb.db.policy.arguments import mapping, positive, stored_text, text, texts
 from actingweb.db.policy.entity import ActorOwnedEntity, EntityList
 from actingweb.db.policy.indexing import Claim, Indexing, Stored
@@ -302,6 +304,7 @@ class PropertyPolicy(ActorOwnedEntity[PropertyRecord], Indexing, DbPropertyProto
 
     def _report_collision(self, actor_id: str, name: str, claimant: str) -> None:
         """Log that another actor keeps its claim on the value that this actor stored."""
+        lookup_collided(backend_of(self))
         self.log.error("LOOKUP_COLLISION property %s of actor %s is claimed by actor %s", name, actor_id, claimant)
 
     def _bounds(self, actor_id: str | None, lower: str | None, upper: str | None) -> tuple[str, str, str] | None:

@@ -3,7 +3,9 @@
 from abc import abstractmethod
 from typing import ClassVar
 
+from actingweb.db.events import lookup_collided
 from actingweb.db.faults import Fault
+from actingweb.db.observe import backend_of
 from actingweb.db.policy.arguments import stored_text, text
 from actingweb.db.policy.entity import Entity
 from actingweb.db.policy.operation import operation
@@ -69,6 +71,7 @@ class PropertyLookupPolicy(Entity[PropertyLookupRecord]):
             self.log.error("LOOKUP_CREATE_FAILED property %s of actor %s", record.property_name, record.actor_id)
             raise
         if other is not None:
+            lookup_collided(backend_of(self))
             self.log.error(
                 "LOOKUP_COLLISION property %s of actor %s is claimed by actor %s",
                 record.property_name,

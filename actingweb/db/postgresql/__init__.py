@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actingweb.db.postgresql.actor import DbActorList as DbActorList
     from actingweb.db.postgresql.attribute import DbAttribute as DbAttribute
     from actingweb.db.postgresql.attribute import DbAttributeBucketList as DbAttributeBucketList
+    from actingweb.db.postgresql.connection import pool_state as pool_state
     from actingweb.db.postgresql.password import set_password_source as set_password_source
     from actingweb.db.postgresql.peertrustee import DbPeerTrustee as DbPeerTrustee
     from actingweb.db.postgresql.peertrustee import DbPeerTrusteeList as DbPeerTrusteeList
@@ -68,6 +69,7 @@ _MODULES = {
     "DbTrust": "trust",
     "DbTrustList": "trust",
     "health": "probe",
+    "pool_state": "connection",
     "set_password_source": "password",
 }
 

@@ -12,13 +12,14 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolClosed
 
-from actingweb.db.exceptions import DbError
+from actingweb.db.events import became_standby, no_connection
+from actingweb.db.exceptions import DbConnectionError, DbError, DbTimeoutError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.conninfo import connection_string
-from actingweb.db.postgresql.errors import connect_fault
+from actingweb.db.postgresql.errors import connect_fault, fault_of, is_of_standby
 from actingweb.db.postgresql.lending import Borrowed, lent
 from actingweb.db.postgresql.pool import Pool
-from actingweb.db.postgresql.pooled_connection import PooledConnection
+from actingweb.db.postgresql.pooled_connection import BACKEND, PooledConnection
 from actingweb.db.postgresql.schema_check import require_usable_schema
 from actingweb.db.settings import get_settings, reset_settings
 
@@ -31,6 +32,8 @@ __all__ = [
     "get_connection_string",
     "get_pool",
     "get_schema_name",
+    "pool_state",
+    "report_loss",
     "set_search_path",
 ]
 
@@ -60,6 +63,21 @@ def get_pool() -> Pool:
             if pool is None:
                 pool = _pool = Pool(get_settings().postgresql)
     return pool
+
+
+def pool_state() -> dict[str, int]:
+    """Return how many connections the pool has, without making one: see `actingweb.db.stats`."""
+    settings, pool = get_settings().postgresql, _pool
+    found = {} if pool is None else pool.get_stats()
+    size, idle = found.get("pool_size", 0), found.get("pool_available", 0)
+    return {
+        "size": size,
+        "idle": idle,
+        "used": size - idle,
+        "waiting": found.get("requests_waiting", 0),
+        "min": settings.pool_min_size,
+        "max": settings.pool_max_size,
+    }
 
 
 def close_pool() -> None:
@@ -106,7 +124,17 @@ def connected() -> tuple[Pool, PooledConnection]:
         except psycopg.Error as error:
             failure = error
             break
-    raise connect_fault(failure)
+    fault = connect_fault(failure)
+    no_connection(BACKEND, fault)
+    raise fault
+
+
+def report_loss(failure: Exception, connection: PooledConnection) -> None:
+    """Take note of a connection that cannot be used after the error of a statement."""
+    if is_of_standby(failure):
+        became_standby(connection.server)
+    elif fault_of(failure).error in (DbConnectionError, DbTimeoutError):
+        connection.report_loss()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Maps errors of the driver to errors of the library. In each table the most specific entry applies."""
 
+import re
+
 import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
 
@@ -23,6 +25,7 @@ from actingweb.db.postgresql.pooled_connection import NoAnswerError
 __all__ = [
     "BY_CLASS",
     "BY_CONNECT_CODE",
+    "BY_CONNECT_TEXT",
     "BY_SQLSTATE",
     "concerns_layout",
     "concerns_others",
@@ -31,6 +34,7 @@ __all__ = [
     "is_conflict",
     "is_forbidden",
     "is_lost",
+    "is_of_standby",
     "is_rolled_back",
 ]
 
@@ -86,7 +90,11 @@ _NO_CONNECTION: Meaning = (
 )
 _NO_LOG_IN: Meaning = (
     DbConnectionError,
-    "no connection to the server: it rejected the log-in, so check user and password, and the server's pg_hba.conf",
+    "no connection to the server: it rejected the log-in, so check user and database, and the server's pg_hba.conf",
+)
+_NO_USER: Meaning = (
+    DbConnectionError,
+    "no connection to the server: it has no user of that name who may log in, so check PG_DB_USER or the URL",
 )
 _NOT_READY: Meaning = (
     DbConnectionError,
@@ -95,6 +103,12 @@ _NOT_READY: Meaning = (
 
 BY_CONNECT_CODE: dict[str, Meaning] = {
     "28": _NO_LOG_IN,
+    # Most servers do not tell whether there is such a user, so that nobody can guess names.
+    "28P01": (
+        DbConnectionError,
+        "no connection to the server: the password is wrong, or there is no such user, so check PG_DB_USER and "
+        "PG_DB_PASSWORD, or the URL",
+    ),
     "3D000": (
         DbConnectionError,
         "no connection to the server: it has no database of that name, so check PG_DB_NAME or PG_DB_URL",
@@ -109,6 +123,37 @@ BY_CONNECT_CODE: dict[str, Meaning] = {
 }
 """For rejected connections, by SQLSTATE: the whole code, otherwise its prefix."""
 
+BY_CONNECT_TEXT: tuple[tuple[re.Pattern[str], Meaning], ...] = (
+    (
+        re.compile("translate host name|resolve host"),
+        (
+            DbConnectionError,
+            "no connection to the server: its name is not found, so check PG_DB_HOST or the URL, and the name server",
+        ),
+    ),
+    (
+        re.compile(r"\b(SSL|TLS)\b|certificate"),
+        (
+            DbConnectionError,
+            "no connection to the server: TLS failed, so check PG_DB_SSLMODE, PG_DB_SSLROOTCERT and the server's "
+            "certificate",
+        ),
+    ),
+    (
+        re.compile("Connection refused|No such file or directory"),
+        (
+            DbConnectionError,
+            "no connection to the server: it refuses connections, so check that it is running, and PG_DB_HOST and "
+            "PG_DB_PORT, or the URL",
+        ),
+    ),
+)
+"""For failures before the log-in, which have no SQLSTATE: words of libpq and of the operating system."""
+
+# Names of servers and files.
+_QUOTED = re.compile('"[^"]*"')
+# What PostgreSQL calls the function that looks for the user, in all languages.
+_SEEKS_USER = "InitializeSessionUserId"
 # The codes of statements that do not fit the layout. 23502: the table has a NOT NULL column unknown to this release.
 _OF_THE_LAYOUT = ("42", "3F", "23502")
 _FORBIDDEN = "42501"
@@ -170,6 +215,11 @@ def is_lost(error: Exception, connection: psycopg.Connection[tuple[object, ...]]
     return connection.closed if code is None else code.startswith(_LOST_CODES)
 
 
+def is_of_standby(error: Exception) -> bool:
+    """Tell whether the server has become a standby."""
+    return _code(error) == _READ_ONLY
+
+
 def concerns_others(error: Exception) -> bool:
     """Tell whether other connections may be lost too: the network failed, or the server has become a standby."""
     return _code(error) in (None, _READ_ONLY)
@@ -201,10 +251,24 @@ def _meaning(error: Exception, code: str | None) -> Meaning:
 
 def _connect_meaning(error: Exception) -> Meaning:
     """Return the meaning of a rejected connection. If one of several servers had no free connection, that decides."""
+    text = str(error)
     codes = codes_of(error) or [code for code in [_code(error)] if code]
-    if "53300" in codes or any(phrase in str(error) for phrase in _NO_CONNECTION_LEFT):
+    if "53300" in codes or any(phrase in text for phrase in _NO_CONNECTION_LEFT):
         return BY_CONNECT_CODE["53300"]
-    return (_found(BY_CONNECT_CODE, codes[-1]) if codes else None) or _NO_CONNECTION
+    return _meaning_of_code(codes[-1], text) if codes else _meaning_of_text(text)
+
+
+def _meaning_of_code(code: str, text: str) -> Meaning:
+    if code == "28000" and _SEEKS_USER in text.rpartition(code)[2]:
+        return _NO_USER
+    return _found(BY_CONNECT_CODE, code) or _NO_CONNECTION
+
+
+def _meaning_of_text(text: str) -> Meaning:
+    """Return what the last line means that is known; there are lines for each server that was tried."""
+    lines = [_QUOTED.sub("", line) for line in reversed(text.splitlines())]
+    found = (meaning for line in lines for words, meaning in BY_CONNECT_TEXT if words.search(line))
+    return next(found, _NO_CONNECTION)
 
 
 def _found(meanings: dict[str, Meaning], code: str) -> Meaning | None:

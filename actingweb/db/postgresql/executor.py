@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from actingweb.db.exceptions import DbError, DbOutcomeUnknownError
+from actingweb.db.events import retried
+from actingweb.db.exceptions import DbConflictError, DbError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
-from actingweb.db.postgresql.connection import acquire
+from actingweb.db.observe import observable
+from actingweb.db.postgresql.connection import acquire, report_loss
 from actingweb.db.postgresql.errors import concerns_others, fault_of, is_conflict, is_lost, is_rolled_back
 from actingweb.db.postgresql.pool import Pool
-from actingweb.db.postgresql.pooled_connection import NoAnswerError, Parameters, PooledConnection, Result
+from actingweb.db.postgresql.pooled_connection import BACKEND, NoAnswerError, Parameters, PooledConnection, Result
 from actingweb.db.postgresql.schema_check import with_schema_hint
 from actingweb.db.postgresql.statement import Statement
 from actingweb.db.postgresql.transaction import current
@@ -77,6 +79,7 @@ def with_retries(
             failure: Exception = error
             lost = is_lost(error, connection)
             if lost:
+                report_loss(error, connection)
                 connection.close()
         finally:
             pool.putconn(connection)
@@ -84,6 +87,7 @@ def with_retries(
         if lost:
             _require_retry(failure, pool, repeatable, attempt)
         elif is_conflict(failure) and attempt < _TRIES:
+            retried(BACKEND, DbConflictError.__name__)
             time.sleep(random.uniform(0, min(_SLOWEST_BACK_OFF, _BACK_OFF * 2**attempt)))
         else:
             raise with_schema_hint(failure, pool, _CHECK_SECONDS)
@@ -106,3 +110,7 @@ def _require_retry(failure: Exception, pool: Pool, repeatable: bool, attempt: in
         raise Fault(DbOutcomeUnknownError, _UNKNOWN, fault.cause)
     if attempt >= _CONNECTIONS or isinstance(failure, NoAnswerError):
         raise fault
+    retried(BACKEND, fault.error.__name__)
+
+
+observable("actingweb.db.postgresql.observed")

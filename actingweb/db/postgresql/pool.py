@@ -8,11 +8,12 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg_pool import PoolClosed
 
+from actingweb.db.events import connection_waited
 from actingweb.db.postgresql.adapters import ADAPTERS
 from actingweb.db.postgresql.conninfo import pool_string
 from actingweb.db.postgresql.password import fresh_password
 from actingweb.db.postgresql.pool_internals import CallerOpenedPool
-from actingweb.db.postgresql.pooled_connection import PooledConnection
+from actingweb.db.postgresql.pooled_connection import BACKEND, PooledConnection
 from actingweb.db.settings import PostgresSettings
 from actingweb.db.threads import require_same_threads
 
@@ -78,6 +79,7 @@ class Pool(CallerOpenedPool[PooledConnection]):
             connection = self._take() or self._borrow(timeout)
             if not connection.has_input() or self._answers(connection):
                 return connection
+            connection.report_loss()
             self.discard(connection)
 
     def putconn(self, conn: PooledConnection) -> None:
@@ -107,6 +109,10 @@ class Pool(CallerOpenedPool[PooledConnection]):
         super().drain()
         self._drained = monotonic()
         self._give_back()
+
+    def waited(self, seconds: float) -> None:
+        """Take note that a caller waited for a connection."""
+        connection_waited(BACKEND, seconds)
 
     def check(self) -> None:
         """Close the idle connections that do not answer."""

@@ -5,6 +5,7 @@ until its timeout and never gets the connect error. No public hook changes that.
 tests/postgresql/test_pool_internals.py checks that the installed release of psycopg_pool has all the names.
 """
 
+from time import monotonic
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
@@ -12,6 +13,9 @@ from psycopg_pool import ConnectionPool
 from psycopg_pool.pool import AddConnection, MaintenanceTask, ReturnConnection, ShrinkPool
 
 __all__ = ["PRIVATE_NAMES", "UNDOCUMENTED_NAMES", "CallerOpenedPool"]
+
+# Taking a connection out of psycopg_pool takes a few microseconds.
+_WAITED_SECONDS = 0.001
 
 C = TypeVar("C", bound=psycopg.Connection[Any])
 
@@ -64,11 +68,17 @@ class CallerOpenedPool(ConnectionPool[C]):
 
     def getconn(self, timeout: float | None = None) -> C:
         """Return a connection. Raise `psycopg.Error` if none can be opened, `PoolTimeout` if none is free in time."""
+        began = monotonic()
         try:
-            return super().getconn(timeout)
+            connection = super().getconn(timeout)
         except _Vacancy:
-            pass
-        return self._open_connection()
+            connection = None
+        if (seconds := monotonic() - began) > _WAITED_SECONDS:
+            self.waited(seconds)
+        return connection or self._open_connection()
+
+    def waited(self, seconds: float) -> None:
+        """Take note that a caller waited for a connection."""
 
     def discard(self, connection: C) -> None:
         """Close a connection instead of returning it with `putconn`. The next caller that needs one opens another."""

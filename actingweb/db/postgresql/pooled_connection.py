@@ -15,12 +15,16 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+from actingweb.db import events
+from actingweb.db.observe import Server
 from actingweb.db.postgresql.adapters import LOADERS
 from actingweb.db.postgresql.connecting import connect
 from actingweb.db.postgresql.statement import Query
 from actingweb.db.postgresql.watching import watch_silence
 
-__all__ = ["NoAnswerError", "Parameters", "PooledConnection", "Result"]
+__all__ = ["BACKEND", "NoAnswerError", "Parameters", "PooledConnection", "Result"]
+
+BACKEND = "postgresql"
 
 T = TypeVar("T")
 
@@ -58,11 +62,15 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
             server closed it or sent a notice.
         lender: the pool that lent the connection, None while it is idle.
         lent_at: when it was taken out of psycopg_pool, by the monotonic clock.
+        server: that it leads to, from `set_up` on.
     """
 
     silence = math.inf
     lender: object = None
     lent_at = 0.0
+    server: Server
+    _is_counted = False
+    _is_lost = False
     has_input: Callable[[], object]
     _await_input: Callable[[], object]
     _await_writable: Callable[[], object]
@@ -85,6 +93,18 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         self._names = {}
         self._room = 0
         self._numbers = count()
+        info = self.info
+        peer = f"{info.hostaddr or info.host}:{info.port}"
+        self.server = Server(BACKEND, info.host, info.port, info.dbname, peer)
+        self._is_counted = True
+        events.connection_opened(self.server)
+
+    def close(self) -> None:
+        """Do the same as psycopg's method, and count the connection as closed."""
+        was_counted, self._is_counted = self._is_counted, False
+        super().close()
+        if was_counted:
+            events.connection_closed(self.server)
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         """Do the same as psycopg's method; after `silence` seconds close the connection and raise `NoAnswerError`."""
@@ -93,6 +113,12 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     def _give_up(self) -> None:
         self.close()
         raise NoAnswerError(_SILENT)
+
+    def report_loss(self) -> None:
+        """Count the connection as lost, once."""
+        if not self._is_lost:
+            self._is_lost = True
+            events.connection_lost(self.server)
 
     def set_preparing(self, prepares: bool) -> None:
         """Set whether `run` and `run_all` prepare their statements. By default they do not."""

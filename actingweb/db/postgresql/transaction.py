@@ -10,12 +10,13 @@ from typing import TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from actingweb.db.events import outcome_unknown
 from actingweb.db.exceptions import DbConnectionError, DbError, DbNotSupportedError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
-from actingweb.db.postgresql.connection import acquire
+from actingweb.db.postgresql.connection import acquire, report_loss
 from actingweb.db.postgresql.errors import is_lost
 from actingweb.db.postgresql.pool import Pool
-from actingweb.db.postgresql.pooled_connection import PooledConnection
+from actingweb.db.postgresql.pooled_connection import BACKEND, PooledConnection
 from actingweb.db.postgresql.schema_check import with_schema_hint
 
 __all__ = ["Transaction", "current", "transaction"]
@@ -53,6 +54,7 @@ class Transaction:
         except (psycopg.Error, UnicodeEncodeError) as error:
             failure = error
             if is_lost(error, self.connection):
+                report_loss(error, self.connection)
                 self.connection.close()
         # Do not wait for another connection: none may become free before this one is returned.
         raise with_schema_hint(failure, self.pool, 0.0)
@@ -83,6 +85,8 @@ def transaction() -> Iterator[None]:
         return
     except Fault as fault:
         error = fault.to_public_error("transaction", None)
+        if fault.error is DbOutcomeUnknownError:
+            outcome_unknown(BACKEND)
     raise error
 
 

@@ -19,16 +19,22 @@ from actingweb.db.dynamodb.wire.failures import (
     ConnectionLostError,
     ConnectTimeoutError,
     GarbledAnswerError,
+    NameNotFoundError,
     NoAnswerError,
     NotConnectedError,
     ProxyError,
     ProxyRefusedError,
+    RefusedError,
     TlsError,
     WireError,
 )
 from actingweb.db.dynamodb.wire.messages import Answer
+from actingweb.db.events import connection_closed, connection_opened, connection_waited, pool_timed_out
+from actingweb.db.observe import Server
 
-__all__ = ["Connections", "Limits", "Proxy", "Route"]
+__all__ = ["BACKEND", "Connections", "Limits", "Proxy", "Route", "open_connections"]
+
+BACKEND = "dynamodb"
 
 _IDLE_SECONDS = 120.0
 """A network may forget a connection that was idle for longer, without a word to either end."""
@@ -85,8 +91,8 @@ class Connections:
         """Send a request and return its answer. Raise `WireError`."""
         deadline = time.monotonic() + limits.connect
         free = self._free
-        if not free.acquire(timeout=limits.connect):
-            raise ConnectTimeoutError
+        if not free.acquire(blocking=False):
+            self._wait(free, limits.connect)
         try:
             connection = self._take(deadline)
             try:
@@ -102,6 +108,20 @@ class Connections:
         finally:
             free.release()
 
+    def _wait(self, free: threading.Semaphore, seconds: float) -> None:
+        """Wait until another request may be sent. Raise `ConnectTimeoutError`."""
+        began = time.monotonic()
+        with self._lock:
+            self._waiting += 1
+        try:
+            if not free.acquire(timeout=seconds):
+                pool_timed_out(BACKEND)
+                raise ConnectTimeoutError
+        finally:
+            with self._lock:
+                self._waiting -= 1
+        connection_waited(BACKEND, time.monotonic() - began)
+
     def _take(self, deadline: float) -> "_Connection":
         while self._idle:
             try:
@@ -112,7 +132,13 @@ class Connections:
             if connection.is_alive():
                 return connection
             connection.close()
-        return _Connection(self.route, _connect(self.route, deadline), deadline)
+        connection = _Connection(self.route, _connect(self.route, deadline), deadline)
+        self._open.add(connection)
+        return connection
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Return how many connections are open, how many are idle, how many calls wait, and how many may be open."""
+        return len(self._open), len(self._idle), self._waiting, self._size
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -122,7 +148,10 @@ class Connections:
     def forget(self) -> None:
         """Leave all connections to the process that made them."""
         self._idle: list[_Connection] = []
+        self._open: WeakSet[_Connection] = WeakSet()
         self._free = threading.Semaphore(self._size)
+        self._waiting = 0
+        self._lock = threading.Lock()
 
 
 class _Connection:
@@ -137,12 +166,15 @@ class _Connection:
         self._socket = self._hold(link)
         self.is_reusable = False
         self._used = 0.0
+        self._server: Server | None = None
         try:
             if route.tls is not None:
                 self._secure(route, route.tls)
         except BaseException:
             self.close()
             raise
+        self._server = Server(BACKEND, route.hostname, route.port)
+        connection_opened(self._server)
 
     def exchange(self, request: bytes, deadline: float) -> Answer:
         """Send a request and return its answer. Raise `WireError`."""
@@ -179,6 +211,9 @@ class _Connection:
     def close(self) -> None:
         """Close the connection, which is also done when it is dropped."""
         self._finalizer()
+        server, self._server = self._server, None
+        if server is not None:
+            connection_closed(server)
 
     def _hold(self, link: socket.socket) -> socket.socket:
         # Not by `__del__`: the socket, collected together with this, would complain first that it was left open.
@@ -276,12 +311,17 @@ def _connect(route: Route, deadline: float) -> socket.socket:
             except TimeoutError:
                 failure = ConnectTimeoutError()
                 link.close()
+            except ConnectionRefusedError:
+                failure = RefusedError()
+                link.close()
             except OSError:
                 link.close()
             except BaseException:
                 link.close()
                 raise
-    except (OSError, UnicodeError):
+    except (socket.gaierror, UnicodeError):
+        failure = NameNotFoundError()
+    except OSError:
         pass
     if route.proxy is not None:
         failure = ProxyError("the proxy cannot be reached")
@@ -289,6 +329,13 @@ def _connect(route: Route, deadline: float) -> socket.socket:
 
 
 _all: WeakSet[Connections] = WeakSet()
+
+
+def open_connections() -> tuple[int, int, int, int]:
+    """Return the sum of `Connections.counts` in this process."""
+    counts = [connections.counts() for connections in list(_all)]
+    size, idle, waiting, most = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0, 0)
+    return size, idle, waiting, most
 
 
 def _after_fork() -> None:

@@ -12,11 +12,13 @@ __all__ = [
     "ConnectionLostError",
     "GarbledAnswerError",
     "InvalidCredentialsError",
+    "NameNotFoundError",
     "NoAnswerError",
     "NotConnectedError",
     "ProxyError",
     "ProxyRefusedError",
     "ProxyUrlError",
+    "RefusedError",
     "ServiceError",
     "TlsError",
     "WireError",
@@ -39,7 +41,15 @@ class InvalidCredentialsError(WireError):
 
 
 class NotConnectedError(WireError):
-    """No connection came about: the name has no address, or the host refuses or hangs up."""
+    """No connection came about: the host cannot be reached, or it hangs up."""
+
+
+class NameNotFoundError(NotConnectedError):
+    """The name of the host has no address."""
+
+
+class RefusedError(NotConnectedError):
+    """Nothing listens at the port."""
 
 
 class ConnectTimeoutError(WireError):

@@ -1,0 +1,238 @@
+"""OpenTelemetry: spans and metrics of the storage layer, by the stable conventions for database clients.
+
+    from actingweb.otel import instrument
+
+    instrument()
+
+A span of each public call, such as `DbProperty.set`, has a span of each request that it makes. No value, no key and no
+parameter is in a span or a metric. docs/monitoring.md describes each attribute and metric.
+"""
+
+from collections.abc import Iterable
+from functools import cache, partial
+
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
+from opentelemetry.util.types import AttributeValue
+
+from actingweb.db import __version__
+from actingweb.db.observe import Call, Observer, Request, Server, add_observer, remove_observer
+from actingweb.db.settings import get_settings
+from actingweb.db.statistics import SECONDS, SYSTEMS, pool_states
+
+__all__ = ["OpenTelemetryObserver", "instrument", "uninstrument"]
+
+Attributes = dict[str, AttributeValue]
+
+_NAME = "actingweb.db"
+_SCHEMA = "https://opentelemetry.io/schemas/1.30.0"
+
+_instrumented: list["OpenTelemetryObserver"] = []
+
+
+def instrument(
+    *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+) -> "OpenTelemetryObserver":
+    """Make spans and metrics from now on, with these providers or the global ones. Further calls change nothing."""
+    if not _instrumented:
+        _instrumented.append(OpenTelemetryObserver(tracer_provider, meter_provider))
+        add_observer(_instrumented[0])
+    return _instrumented[0]
+
+
+def uninstrument() -> None:
+    """Make no more spans and metrics."""
+    while _instrumented:
+        remove_observer(_instrumented.pop())
+
+
+class OpenTelemetryObserver(Observer):
+    """Makes a span of each call and request, and metrics of requests, connections and faults."""
+
+    def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
+        self._tracer = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA)
+        meter = metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA)
+        # Bound here, because each request uses it.
+        self._record = meter.create_histogram(
+            "db.client.operation.duration",
+            "s",
+            "Duration of database client operations.",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        ).record
+        self._waits = meter.create_histogram(
+            "db.client.connection.wait_time",
+            "s",
+            "The time it took to obtain an open connection, of the calls that had to wait.",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
+        count = meter.create_counter
+        self._timeouts = count(
+            "db.client.connection.timeouts", "{timeout}", "Calls that found no free connection in time."
+        )
+        self._errors = count("actingweb.db.errors", "{call}", "Public calls that raised.")
+        self._retries = count("actingweb.db.retries", "{request}", "Requests that were repeated.")
+        self._throttles = count("actingweb.db.throttles", "{request}", "Requests refused because there are too many.")
+        self._unknown = count("actingweb.db.unknown_outcomes", "{call}", "Writes whose answer was lost.")
+        self._collisions = count("actingweb.db.lookup_collisions", "{write}", "Values that another actor has claimed.")
+        self._opened = count("actingweb.db.connections.opened", "{connection}", "Connections that were opened.")
+        self._lost = count("actingweb.db.connections.lost", "{connection}", "Connections that were lost.")
+        self._failed = count("actingweb.db.connections.failed", "{attempt}", "Connections that did not come about.")
+        self._changes = count("actingweb.db.server_changes", "{change}", "Changes to another server, or to a standby.")
+        self._begin(get_settings().database_backend)
+        gauge = meter.create_observable_up_down_counter
+        gauge("db.client.connection.count", [_count], "{connection}", "Connections, by state.")
+        for metric, name, unit, text in _FIGURES:
+            gauge(f"db.client.connection.{metric}", [partial(_figure, name)], unit, text)
+
+    def _begin(self, backend: str) -> None:
+        """Add nothing to each counter that is known by its backend alone, so that the first event is an increase."""
+        counters = (
+            self._throttles,
+            self._unknown,
+            self._collisions,
+            self._opened,
+            self._lost,
+            self._failed,
+            self._changes,
+        )
+        for counter in counters:
+            counter.add(0, _of_backend(backend))
+        self._timeouts.add(0, _of_pool(backend))
+
+    def call_began(self, call: Call) -> None:
+        """Begin its span, unless the application's own span is not recorded."""
+        current = trace.get_current_span()
+        if current is not trace.INVALID_SPAN and not current.is_recording() and current.get_span_context().is_valid:
+            return
+        call.kept[self] = self._tracer.start_span(call.name, attributes=_of_backend(call.backend))
+
+    def call_ended(self, call: Call) -> None:
+        """End its span."""
+        span: Span | None = call.kept.get(self)
+        if call.error is not None:
+            facts = {**_of_backend(call.backend), "error.type": call.error, "actingweb.db.call": call.name}
+            self._errors.add(1, facts)
+            if span is not None:
+                _fail(span, call.error, call.reason)
+        if span is not None:
+            span.end()
+
+    def request_began(self, request: Request) -> None:
+        """Begin its span, if that of its call is recorded."""
+        of_call: Span | None = None if request.call is None else request.call.kept.get(self)
+        if request.call is not None and (of_call is None or not of_call.is_recording()):
+            return
+        facts = _of_request(request.server, request.operation, request.collection)
+        request.kept[self] = self._tracer.start_span(
+            request.summary,
+            None if of_call is None else trace.set_span_in_context(of_call),
+            SpanKind.CLIENT,
+            {**facts, "db.query.summary": request.summary},
+        )
+
+    def request_ended(self, request: Request) -> None:
+        """Record how long it took, and end its span."""
+        facts = _of_request(request.server, request.operation, request.collection)
+        if request.error is not None:
+            facts = {**facts, "error.type": request.error}
+        self._record(request.seconds or 0.0, facts)
+        span: Span | None = request.kept.get(self)
+        if span is None:
+            return
+        if request.attempt > 1:
+            span.set_attribute("actingweb.db.attempt", request.attempt)
+        if request.code is not None:
+            span.set_attribute("db.response.status_code", request.code)
+        if request.error is not None:
+            _fail(span, request.error, None)
+        span.end()
+
+    def connection_opened(self, server: Server) -> None:
+        """Count it."""
+        self._opened.add(1, _of_backend(server.backend))
+
+    def connection_lost(self, server: Server) -> None:
+        """Count it."""
+        self._lost.add(1, _of_backend(server.backend))
+
+    def connection_failed(self, backend: str, error: str, reason: str) -> None:  # noqa: ARG002 - the log of errors has them
+        """Count it."""
+        self._failed.add(1, _of_backend(backend))
+
+    def connection_waited(self, backend: str, seconds: float) -> None:
+        """Record for how long."""
+        self._waits.record(seconds, _of_pool(backend))
+
+    def pool_timed_out(self, backend: str) -> None:
+        """Count it."""
+        self._timeouts.add(1, _of_pool(backend))
+
+    def server_changed(self, server: Server, former: Server) -> None:  # noqa: ARG002 - addresses are in the log
+        """Count it."""
+        self._changes.add(1, _of_backend(server.backend))
+
+    def became_standby(self, server: Server) -> None:
+        """Count it."""
+        self._changes.add(1, _of_backend(server.backend))
+
+    def retried(self, backend: str, error: str) -> None:
+        """Count it."""
+        self._retries.add(1, {**_of_backend(backend), "error.type": error})
+
+    def throttled(self, backend: str) -> None:
+        """Count it."""
+        self._throttles.add(1, _of_backend(backend))
+
+    def outcome_unknown(self, backend: str) -> None:
+        """Count it."""
+        self._unknown.add(1, _of_backend(backend))
+
+    def lookup_collided(self, backend: str) -> None:
+        """Count it."""
+        self._collisions.add(1, _of_backend(backend))
+
+
+_FIGURES = (
+    ("idle.min", "min", "{connection}", "The number of idle connections that are kept."),
+    ("max", "max", "{connection}", "The most connections that there may be."),
+    ("pending_requests", "waiting", "{request}", "Calls that wait for a connection."),
+)
+
+
+def _fail(span: Span, error: str, reason: str | None) -> None:
+    span.set_attribute("error.type", error)
+    span.set_status(StatusCode.ERROR, reason)
+
+
+@cache
+def _of_backend(backend: str) -> Attributes:
+    return {"db.system.name": SYSTEMS.get(backend, backend)}
+
+
+@cache
+def _of_pool(backend: str) -> Attributes:
+    return {**_of_backend(backend), "db.client.connection.pool.name": backend}
+
+
+@cache
+def _of_request(server: Server, operation: str, collection: str | None) -> Attributes:
+    facts: dict[str, AttributeValue | None] = {
+        "db.namespace": server.namespace,
+        "db.operation.name": operation,
+        "db.collection.name": collection,
+        "server.address": server.address,
+        "server.port": server.port,
+    }
+    return _of_backend(server.backend) | {name: value for name, value in facts.items() if value is not None}
+
+
+def _count(_: CallbackOptions) -> Iterable[Observation]:
+    for backend, state in pool_states():
+        for name in ("idle", "used"):
+            yield Observation(state[name], {**_of_pool(backend), "db.client.connection.state": name})
+
+
+def _figure(name: str, _: CallbackOptions) -> Iterable[Observation]:
+    for backend, state in pool_states():
+        yield Observation(state[name], _of_pool(backend))

@@ -1,0 +1,177 @@
+"""Prometheus: metrics of the storage layer, with the names that OpenTelemetry's have there.
+
+    from actingweb.prometheus import instrument
+
+    instrument()
+
+The application serves the registry as it serves its other metrics, as by `prometheus_client.start_http_server`. No
+label has a value or a key. docs/monitoring.md describes each metric.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from actingweb.db.observe import Call, Observer, Request, Server, add_observer, remove_observer
+from actingweb.db.settings import get_settings
+from actingweb.db.statistics import SECONDS, SYSTEMS, pool_states
+
+__all__ = ["PrometheusObserver", "instrument", "uninstrument"]
+
+_SYSTEM, _POOL, _ERROR = "db_system_name", "db_client_connection_pool_name", "error_type"
+_REQUEST = (_SYSTEM, "db_operation_name", "db_collection_name", "server_address", "server_port", _ERROR)
+
+_instrumented: list[tuple[CollectorRegistry, "PrometheusObserver"]] = []
+
+
+def instrument(registry: CollectorRegistry = REGISTRY) -> "PrometheusObserver":
+    """Keep metrics in a registry from now on. Further calls change nothing."""
+    if not _instrumented:
+        observer = PrometheusObserver(registry)
+        _instrumented.append((registry, observer))
+        add_observer(observer)
+    return _instrumented[0][1]
+
+
+def uninstrument() -> None:
+    """Keep no more metrics, and take them out of the registry."""
+    while _instrumented:
+        registry, observer = _instrumented.pop()
+        remove_observer(observer)
+        for collector in observer.collectors:
+            registry.unregister(collector)
+
+
+class PrometheusObserver(Observer):
+    """Counts requests, connections and faults.
+
+    Attributes:
+        collectors: what the registry has of it.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.collectors: list[Collector] = []
+        self._registry = registry
+        self._requests = self._histogram("db_client_operation_duration_seconds", "Duration of requests.", *_REQUEST)
+        self._waits = self._histogram(
+            "db_client_connection_wait_time_seconds", "Of the calls that waited for a connection.", _SYSTEM, _POOL
+        )
+        self._timeouts = self._counter(
+            "db_client_connection_timeouts", "Calls that found no free connection in time.", _SYSTEM, _POOL
+        )
+        self._errors = self._counter(
+            "actingweb_db_errors", "Public calls that raised.", _SYSTEM, _ERROR, "actingweb_db_call"
+        )
+        self._retries = self._counter("actingweb_db_retries", "Requests that were repeated.", _SYSTEM, _ERROR)
+        self._failed = self._counter("actingweb_db_connections_failed", "Connections that did not come about.")
+        self._throttles = self._counter("actingweb_db_throttles", "Requests refused because there are too many.")
+        self._unknown = self._counter("actingweb_db_unknown_outcomes", "Writes whose answer was lost.")
+        self._collisions = self._counter("actingweb_db_lookup_collisions", "Values that another actor has claimed.")
+        self._opened = self._counter("actingweb_db_connections_opened", "Connections that were opened.")
+        self._lost = self._counter("actingweb_db_connections_lost", "Connections that were lost.")
+        self._changes = self._counter("actingweb_db_server_changes", "Changes to another server, or to a standby.")
+        self._children: dict[tuple[object, ...], Histogram] = {}
+        self._keep(_Pools())
+
+    def call_ended(self, call: Call) -> None:
+        """Count an error."""
+        if call.error is not None:
+            self._errors.labels(_system(call.backend), call.error, call.name).inc()
+
+    def request_ended(self, request: Request) -> None:
+        """Record how long it took."""
+        server = request.server
+        key = server, request.operation, request.collection, request.error
+        child = self._children.get(key)
+        if child is None:
+            names = _system(server.backend), request.operation, request.collection or "", server.address
+            child = self._children[key] = self._requests.labels(*names, server.port or "", request.error or "")
+        child.observe(request.seconds or 0.0)
+
+    def connection_opened(self, server: Server) -> None:
+        """Count it."""
+        self._opened.labels(_system(server.backend)).inc()
+
+    def connection_lost(self, server: Server) -> None:
+        """Count it."""
+        self._lost.labels(_system(server.backend)).inc()
+
+    def connection_failed(self, backend: str, error: str, reason: str) -> None:  # noqa: ARG002 - the log of errors has them
+        """Count it."""
+        self._failed.labels(_system(backend)).inc()
+
+    def connection_waited(self, backend: str, seconds: float) -> None:
+        """Record for how long."""
+        self._waits.labels(_system(backend), backend).observe(seconds)
+
+    def pool_timed_out(self, backend: str) -> None:
+        """Count it."""
+        self._timeouts.labels(_system(backend), backend).inc()
+
+    def server_changed(self, server: Server, former: Server) -> None:  # noqa: ARG002 - addresses are in the log
+        """Count it."""
+        self._changes.labels(_system(server.backend)).inc()
+
+    def became_standby(self, server: Server) -> None:
+        """Count it."""
+        self._changes.labels(_system(server.backend)).inc()
+
+    def retried(self, backend: str, error: str) -> None:
+        """Count it."""
+        self._retries.labels(_system(backend), error).inc()
+
+    def throttled(self, backend: str) -> None:
+        """Count it."""
+        self._throttles.labels(_system(backend)).inc()
+
+    def outcome_unknown(self, backend: str) -> None:
+        """Count it."""
+        self._unknown.labels(_system(backend)).inc()
+
+    def lookup_collided(self, backend: str) -> None:
+        """Count it."""
+        self._collisions.labels(_system(backend)).inc()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        made = Counter(name, text, labels or (_SYSTEM,), registry=self._registry)
+        if _ERROR not in labels:
+            # A sample of 0, so that the first event is an increase.
+            backend = get_settings().database_backend
+            made.labels(_system(backend), *(backend for _ in labels[1:]))
+        self.collectors.append(made)
+        return made
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        made = Histogram(name, text, labels, registry=self._registry, buckets=SECONDS)
+        self.collectors.append(made)
+        return made
+
+    def _keep(self, collector: Collector) -> None:
+        self._registry.register(collector)
+        self.collectors.append(collector)
+
+
+class _Pools(Collector):
+    """Reads the pools once a scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how many connections there are and may be, and how many calls wait for one."""
+        labels, name = [_SYSTEM, _POOL], "db_client_connection_"
+        count = GaugeMetricFamily(f"{name}count", "Connections.", labels=[*labels, f"{name}state"])
+        least = GaugeMetricFamily(f"{name}idle_min", "Idle connections that are kept.", labels=labels)
+        most = GaugeMetricFamily(f"{name}max", "The most connections that there may be.", labels=labels)
+        pending = GaugeMetricFamily(f"{name}pending_requests", "Calls that wait for a connection.", labels=labels)
+        for backend, state in pool_states():
+            pool = [_system(backend), backend]
+            count.add_metric([*pool, "idle"], state["idle"])
+            count.add_metric([*pool, "used"], state["used"])
+            least.add_metric(pool, state["min"])
+            most.add_metric(pool, state["max"])
+            pending.add_metric(pool, state["waiting"])
+        yield from (count, least, most, pending)
+
+
+def _system(backend: str) -> str:
+    return SYSTEMS.get(backend, backend)
