@@ -40,6 +40,9 @@ from tests.migration.tables import put_documents, source_of
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+# The work is begun again some twenty times, for as long as it takes on the machine.
+pytestmark = pytest.mark.timeout(900)
+
 Environment = Mapping[str, str]
 Work = Callable[[Path, Environment], None]
 
