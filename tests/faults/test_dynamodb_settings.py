@@ -101,16 +101,23 @@ def test_a_missing_table(raised: Callable[[], list[DbError]], limited: SetEnv) -
         assert all(part in str(error) for part in ("verify_tables", "AWS_DB_PREFIX", "AWS_DEFAULT_REGION"))
 
 
-@pytest.mark.parametrize("host", [REFUSING, "http://dynamodb.nowhere-1.invalid"])
+@pytest.mark.parametrize(
+    ("host", "to_check"),
+    [
+        (REFUSING, ["AWS_DB_HOST"]),
+        ("http://dynamodb.nowhere-1.invalid", ["AWS_DB_HOST", "AWS_DEFAULT_REGION"]),
+    ],
+    ids=["refuses", "unknown"],
+)
 @pytest.mark.parametrize("creating", ["0", "1"])
 def test_an_endpoint_out_of_reach(
-    host: str, creating: str, raised: Callable[[], list[DbError]], limited: SetEnv
+    host: str, to_check: list[str], creating: str, raised: Callable[[], list[DbError]], limited: SetEnv
 ) -> None:
     """The second one is what a wrong region makes of the address of AWS."""
     limited(AWS_DB_HOST=host, AWS_DB_AUTO_CREATE_TABLES=creating)
     for error in raised():
         assert type(error) is DbConnectionError
-        assert all(part in str(error) for part in ("AWS_DB_HOST", "AWS_DEFAULT_REGION"))
+        assert all(part in str(error) for part in to_check)
 
 
 def test_an_endpoint_that_is_silent(raised: Callable[[], list[DbError]], limited: SetEnv) -> None:

@@ -83,6 +83,7 @@ def test_upgrades_at_the_same_time(place: Place, filled: bool, amount: Amount) -
     assert not filled or place.contents() == expected[0]
 
 
+@pytest.mark.timeout(900)  # Upgrades are begun again as often as it takes on the machine.
 def test_upgrades_killed_at_random_moments(place: Place, amount: Amount, figures: Figures) -> None:
     """Whenever it is killed, all is as before or all is done, and the next one goes on from there."""
     chance = random.Random(14)
