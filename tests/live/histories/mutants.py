@@ -141,8 +141,8 @@ def _mark_per_key(stack: ExitStack) -> None:
     """A trigger adds no mark for a key that has one."""
     for row in ("old", "new"):
         plain = f"VALUES ({{name}}, {{{row}}})"
-        there = f"SELECT FROM {{state}}.marks WHERE (table_name, hash, range) = ({{name}}, {{{row}}})"
-        _edit(stack, triggers, "_INSTALL", plain, f"SELECT {{name}}, {{{row}}} WHERE NOT EXISTS ({there})")
+        there = f"SELECT FROM {{state}}.{{keys}} WHERE (table_name, hash, range) = ({{name}}, {{{row}}})"
+        _edit(stack, triggers, "_ROW_FUNCTION", plain, f"SELECT {{name}}, {{{row}}} WHERE NOT EXISTS ({there})")
 
 
 def _no_owners(stack: ExitStack) -> None:

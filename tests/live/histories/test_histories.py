@@ -8,6 +8,7 @@ import pytest
 
 from testbed.servers import PostgresTables
 from tests.live.histories.environment import Environment, environment
+from tests.live.histories.mutants import MUTANTS, Mutant
 from tests.live.histories.run import KINDS, divergence
 
 _SEEDS = {"forward": (0, 1, 2), "backward": (0, 1, 2), "both": (0,)}
@@ -34,3 +35,10 @@ def test_a_history_is_the_same_for_the_same_seed(found: Environment) -> None:
         history.run()
         traces.append(history.scheduler.predictable)
     assert traces[0] == traces[1]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_finds_what_it_breaks(mutant: Mutant) -> None:
+    """Histories are run on it by `make test-live`; here, what it replaces has to be there."""
+    with mutant.applied():
+        pass
