@@ -19,7 +19,7 @@ from types import TracebackType
 
 from tests.support import PATIENCE
 
-__all__ = ["CONTEXT", "Program", "run"]
+__all__ = ["CONTEXT", "Program", "run", "use_only"]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 """What makes the processes. A module with a function to call in one need not set what is imported before."""
@@ -43,6 +43,13 @@ CONTEXT.set_forkserver_preload(
         "sqlalchemy.dialects.postgresql.psycopg",
     ]
 )
+
+
+def use_only(environment: Mapping[str, str]) -> None:
+    """Let the current process have these variables and no others: a fork has those that the first test had."""
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
 
 
 class Program:
@@ -126,9 +133,7 @@ def _become(
 ) -> None:
     """Be the program."""
     os.chdir(directory)
-    os.environ.clear()
-    os.environ.update(environment)
-    time.tzset()
+    use_only(environment)
     for number, path in enumerate((Path(os.devnull), *outputs)):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
         os.dup2(descriptor, number)

@@ -30,7 +30,7 @@ from testbed.dynamodb_proxy import Answer, Send, Spoiler, SpoilingProxy, dropped
 from testbed.servers import DynamoDBTables
 from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.conftest import SetEnv
-from tests.forked import CONTEXT
+from tests.forked import CONTEXT, use_only
 from tests.migration.deployment import SmallPages
 
 __all__ = ["KILLED", "Ended", "Trouble", "trouble_between"]
@@ -100,7 +100,9 @@ class Trouble:
     def run(self, *arguments: str) -> Ended:
         """Run the tool until it ends or is killed."""
         output = self.directory / "output"
-        process = CONTEXT.Process(target=_work, args=(arguments, self.directory, output, self.environment))
+        process = CONTEXT.Process(
+            target=_work, args=(arguments, self.directory, output, {**os.environ, **self.environment})
+        )
         process.start()
         if self.is_on:
             self._disturb(process)
@@ -162,7 +164,7 @@ def _work(arguments: tuple[str, ...], directory: Path, output: Path, environment
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.chdir(directory)
-    os.environ.update(environment)
+    use_only(environment)
     batches.MAX_ROWS = 20
     export._CHECKPOINT_SECONDS = 0
     setattr(sources, "DynamoDBSource", SmallPages)  # noqa: B010 - a name that the module imports

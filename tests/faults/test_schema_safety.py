@@ -24,7 +24,7 @@ from actingweb.db.postgresql.schema_check import COMMAND
 from actingweb.db.utils import compute_lookup_key
 from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv
-from tests.forked import CONTEXT
+from tests.forked import CONTEXT, use_only
 from tests.schema.alembic_process import finish, start
 from tests.schema.conftest import BASELINE, Place, open_place
 from tests.schema.databases import settings_of
@@ -87,7 +87,7 @@ def test_upgrades_at_the_same_time(place: Place, filled: bool, amount: Amount) -
 def test_upgrades_killed_at_random_moments(place: Place, amount: Amount, figures: Figures) -> None:
     """Whenever it is killed, all is as before or all is done, and the next one goes on from there."""
     chance = random.Random(14)
-    environment = {name: value for name, value in os.environ.items() if name.startswith("PG_")}
+    environment = dict(os.environ)
     after = upgraded_state(place)
     began = time.monotonic()
     kills, upgrades, seconds = 0, 0, 0.5
@@ -113,7 +113,7 @@ def test_upgrades_killed_at_random_moments(place: Place, amount: Amount, figures
 
 def upgrade_alone(environment: Mapping[str, str]) -> None:
     """Be the tool."""
-    os.environ.update(environment)
+    use_only(environment)
     upgrade()
 
 

@@ -26,6 +26,7 @@ _QUIET_ROUNDS = 20
 
 def migrate(environment: Mapping[str, str], options: Preparation, holder: str, lines: int) -> None:
     """Do all that there is to do, as the process `holder`, which dies at a line and leaves its leases behind."""
+    os.environ.clear()
     os.environ.update(environment)
     state = State(Target(Settings.from_environment(environment).postgresql))
     endpoint = Endpoint(environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"], None, 4)

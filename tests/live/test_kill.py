@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import signal
 from pathlib import Path
@@ -23,7 +24,7 @@ def test_nothing_is_lost(sides: Sides, postgres_tables: PostgresTables, tmp_path
     chance = random.Random(4)
     workload = Workload(load_backend("dynamodb"), 2)
     workload.begin()
-    environment = {**postgres_tables.environment, **sides.environment}
+    environment = {**os.environ, **postgres_tables.environment, **sides.environment}
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([migrate.__module__])
     codes = []

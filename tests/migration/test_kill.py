@@ -24,7 +24,7 @@ from actingweb.migration.mapping import CLAIMS_V2, MAPPINGS
 from actingweb.migration.source.export_dir import ExportDirectory
 from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
-from tests.forked import CONTEXT
+from tests.forked import CONTEXT, use_only
 from tests.migration.loads import (
     expected,
     load,
@@ -104,7 +104,7 @@ def target_of(environment: Environment) -> Target:
 
 def work_alone(work: Work, directory: Path, environment: Environment) -> None:
     """Do the work in a process of its own."""
-    os.environ.update(environment)
+    use_only(environment)
     work(directory, environment)
 
 
@@ -157,7 +157,7 @@ def killer(
 ) -> Killer:
     """Return a killer with a seed of the test's own."""
     seed = sum(request.node.name.encode())
-    return Killer({**postgres_tables.environment, **dynamodb_tables.environment}, seed)
+    return Killer({**os.environ, **postgres_tables.environment, **dynamodb_tables.environment}, seed)
 
 
 @pytest.fixture
