@@ -17,9 +17,9 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from actingweb.db import __version__
-from actingweb.db.observe import Call, Observer, Request, Server, add_observer, remove_observer
+from actingweb.db.observe import Call, Request, Server, add_observer, remove_observer
 from actingweb.db.settings import get_settings
-from actingweb.db.statistics import SECONDS, SYSTEMS, pool_states
+from actingweb.db.statistics import EVENTS, SECONDS, SYSTEMS, CountingObserver, pool_states
 
 __all__ = ["OpenTelemetryObserver", "instrument", "uninstrument"]
 
@@ -47,7 +47,7 @@ def uninstrument() -> None:
         remove_observer(_instrumented.pop())
 
 
-class OpenTelemetryObserver(Observer):
+class OpenTelemetryObserver(CountingObserver):
     """Makes a span of each call and request, and metrics of requests, connections and faults."""
 
     def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
@@ -67,18 +67,8 @@ class OpenTelemetryObserver(Observer):
             explicit_bucket_boundaries_advisory=SECONDS,
         )
         count = meter.create_counter
-        self._timeouts = count(
-            "db.client.connection.timeouts", "{timeout}", "Calls that found no free connection in time."
-        )
         self._errors = count("actingweb.db.errors", "{call}", "Public calls that raised.")
-        self._retries = count("actingweb.db.retries", "{request}", "Requests that were repeated.")
-        self._throttles = count("actingweb.db.throttles", "{request}", "Requests refused because there are too many.")
-        self._unknown = count("actingweb.db.unknown_outcomes", "{call}", "Writes whose answer was lost.")
-        self._collisions = count("actingweb.db.lookup_collisions", "{write}", "Values that another actor has claimed.")
-        self._opened = count("actingweb.db.connections.opened", "{connection}", "Connections that were opened.")
-        self._lost = count("actingweb.db.connections.lost", "{connection}", "Connections that were lost.")
-        self._failed = count("actingweb.db.connections.failed", "{attempt}", "Connections that did not come about.")
-        self._changes = count("actingweb.db.server_changes", "{change}", "Changes to another server, or to a standby.")
+        self._counters = {event: count(metric.name, metric.unit, metric.text) for event, metric in EVENTS.items()}
         self._begin(get_settings().database_backend)
         gauge = meter.create_observable_up_down_counter
         gauge("db.client.connection.count", [_count], "{connection}", "Connections, by state.")
@@ -86,19 +76,10 @@ class OpenTelemetryObserver(Observer):
             gauge(f"db.client.connection.{metric}", [partial(_figure, name)], unit, text)
 
     def _begin(self, backend: str) -> None:
-        """Add nothing to each counter that is known by its backend alone, so that the first event is an increase."""
-        counters = (
-            self._throttles,
-            self._unknown,
-            self._collisions,
-            self._opened,
-            self._lost,
-            self._failed,
-            self._changes,
-        )
-        for counter in counters:
-            counter.add(0, _of_backend(backend))
-        self._timeouts.add(0, _of_pool(backend))
+        """Add nothing to each counter whose attributes are known before, so that the first event is an increase."""
+        for event, metric in EVENTS.items():
+            if not metric.has_error:
+                self._counters[event].add(0, _of_event(event, backend, None))
 
     def call_began(self, call: Call) -> None:
         """Begin its span, unless the application's own span is not recorded."""
@@ -148,49 +129,13 @@ class OpenTelemetryObserver(Observer):
             _fail(span, request.error, None)
         span.end()
 
-    def connection_opened(self, server: Server) -> None:
-        """Count it."""
-        self._opened.add(1, _of_backend(server.backend))
-
-    def connection_lost(self, server: Server) -> None:
-        """Count it."""
-        self._lost.add(1, _of_backend(server.backend))
-
-    def connection_failed(self, backend: str, error: str, reason: str) -> None:  # noqa: ARG002 - the log of errors has them
-        """Count it."""
-        self._failed.add(1, _of_backend(backend))
+    def count(self, event: str, backend: str, error: str | None = None) -> None:
+        """Count an event."""
+        self._counters[event].add(1, _of_event(event, backend, error))
 
     def connection_waited(self, backend: str, seconds: float) -> None:
         """Record for how long."""
         self._waits.record(seconds, _of_pool(backend))
-
-    def pool_timed_out(self, backend: str) -> None:
-        """Count it."""
-        self._timeouts.add(1, _of_pool(backend))
-
-    def server_changed(self, server: Server, former: Server) -> None:  # noqa: ARG002 - addresses are in the log
-        """Count it."""
-        self._changes.add(1, _of_backend(server.backend))
-
-    def became_standby(self, server: Server) -> None:
-        """Count it."""
-        self._changes.add(1, _of_backend(server.backend))
-
-    def retried(self, backend: str, error: str) -> None:
-        """Count it."""
-        self._retries.add(1, {**_of_backend(backend), "error.type": error})
-
-    def throttled(self, backend: str) -> None:
-        """Count it."""
-        self._throttles.add(1, _of_backend(backend))
-
-    def outcome_unknown(self, backend: str) -> None:
-        """Count it."""
-        self._unknown.add(1, _of_backend(backend))
-
-    def lookup_collided(self, backend: str) -> None:
-        """Count it."""
-        self._collisions.add(1, _of_backend(backend))
 
 
 _FIGURES = (
@@ -213,6 +158,12 @@ def _of_backend(backend: str) -> Attributes:
 @cache
 def _of_pool(backend: str) -> Attributes:
     return {**_of_backend(backend), "db.client.connection.pool.name": backend}
+
+
+@cache
+def _of_event(event: str, backend: str, error: str | None) -> Attributes:
+    facts = _of_pool(backend) if EVENTS[event].of_pool else _of_backend(backend)
+    return facts if error is None else {**facts, "error.type": error}
 
 
 @cache

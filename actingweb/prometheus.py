@@ -14,9 +14,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from actingweb.db.observe import Call, Observer, Request, Server, add_observer, remove_observer
+from actingweb.db.observe import Call, Request, add_observer, remove_observer
 from actingweb.db.settings import get_settings
-from actingweb.db.statistics import SECONDS, SYSTEMS, pool_states
+from actingweb.db.statistics import EVENTS, SECONDS, SYSTEMS, CountingObserver, EventMetric, pool_states
 
 __all__ = ["PrometheusObserver", "instrument", "uninstrument"]
 
@@ -44,7 +44,7 @@ def uninstrument() -> None:
             registry.unregister(collector)
 
 
-class PrometheusObserver(Observer):
+class PrometheusObserver(CountingObserver):
     """Counts requests, connections and faults.
 
     Attributes:
@@ -58,20 +58,10 @@ class PrometheusObserver(Observer):
         self._waits = self._histogram(
             "db_client_connection_wait_time_seconds", "Of the calls that waited for a connection.", _SYSTEM, _POOL
         )
-        self._timeouts = self._counter(
-            "db_client_connection_timeouts", "Calls that found no free connection in time.", _SYSTEM, _POOL
-        )
         self._errors = self._counter(
             "actingweb_db_errors", "Public calls that raised.", _SYSTEM, _ERROR, "actingweb_db_call"
         )
-        self._retries = self._counter("actingweb_db_retries", "Requests that were repeated.", _SYSTEM, _ERROR)
-        self._failed = self._counter("actingweb_db_connections_failed", "Connections that did not come about.")
-        self._throttles = self._counter("actingweb_db_throttles", "Requests refused because there are too many.")
-        self._unknown = self._counter("actingweb_db_unknown_outcomes", "Writes whose answer was lost.")
-        self._collisions = self._counter("actingweb_db_lookup_collisions", "Values that another actor has claimed.")
-        self._opened = self._counter("actingweb_db_connections_opened", "Connections that were opened.")
-        self._lost = self._counter("actingweb_db_connections_lost", "Connections that were lost.")
-        self._changes = self._counter("actingweb_db_server_changes", "Changes to another server, or to a standby.")
+        self._counters = {event: self._counter_of(metric) for event, metric in EVENTS.items()}
         self._children: dict[tuple[object, ...], Histogram] = {}
         self._keep(_Pools())
 
@@ -90,52 +80,21 @@ class PrometheusObserver(Observer):
             child = self._children[key] = self._requests.labels(*names, server.port or "", request.error or "")
         child.observe(request.seconds or 0.0)
 
-    def connection_opened(self, server: Server) -> None:
-        """Count it."""
-        self._opened.labels(_system(server.backend)).inc()
-
-    def connection_lost(self, server: Server) -> None:
-        """Count it."""
-        self._lost.labels(_system(server.backend)).inc()
-
-    def connection_failed(self, backend: str, error: str, reason: str) -> None:  # noqa: ARG002 - the log of errors has them
-        """Count it."""
-        self._failed.labels(_system(backend)).inc()
+    def count(self, event: str, backend: str, error: str | None = None) -> None:
+        """Count an event."""
+        pool = [backend] if EVENTS[event].of_pool else []
+        self._counters[event].labels(_system(backend), *pool, *([] if error is None else [error])).inc()
 
     def connection_waited(self, backend: str, seconds: float) -> None:
         """Record for how long."""
         self._waits.labels(_system(backend), backend).observe(seconds)
 
-    def pool_timed_out(self, backend: str) -> None:
-        """Count it."""
-        self._timeouts.labels(_system(backend), backend).inc()
-
-    def server_changed(self, server: Server, former: Server) -> None:  # noqa: ARG002 - addresses are in the log
-        """Count it."""
-        self._changes.labels(_system(server.backend)).inc()
-
-    def became_standby(self, server: Server) -> None:
-        """Count it."""
-        self._changes.labels(_system(server.backend)).inc()
-
-    def retried(self, backend: str, error: str) -> None:
-        """Count it."""
-        self._retries.labels(_system(backend), error).inc()
-
-    def throttled(self, backend: str) -> None:
-        """Count it."""
-        self._throttles.labels(_system(backend)).inc()
-
-    def outcome_unknown(self, backend: str) -> None:
-        """Count it."""
-        self._unknown.labels(_system(backend)).inc()
-
-    def lookup_collided(self, backend: str) -> None:
-        """Count it."""
-        self._collisions.labels(_system(backend)).inc()
+    def _counter_of(self, metric: EventMetric) -> Counter:
+        pool, error = [_POOL] if metric.of_pool else [], [_ERROR] if metric.has_error else []
+        return self._counter(metric.name.replace(".", "_"), metric.text, _SYSTEM, *pool, *error)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        made = Counter(name, text, labels or (_SYSTEM,), registry=self._registry)
+        made = Counter(name, text, labels, registry=self._registry)
         if _ERROR not in labels:
             # A sample of 0, so that the first event is an increase.
             backend = get_settings().database_backend

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from actingweb.db import get_actor, get_property, stats
-from actingweb.db.exceptions import DbTimeoutError
+from actingweb.db.exceptions import ConfigurationError, DbTimeoutError
 from actingweb.db.postgresql import connection as pools
 from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.registry import Backend
@@ -231,3 +231,9 @@ def test_a_fail_over_is_one_line_with_both_addresses(
     ]
     assert "postgresql changed" in seen.others
     assert stats(backend)["server_changes"] == 1
+
+
+def test_stats_name_a_backend_that_does_not_exist(set_env: SetEnv) -> None:
+    set_env(DATABASE_BACKEND="nonsense")
+    with pytest.raises(ConfigurationError, match="DATABASE_BACKEND"):
+        stats()
