@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import NamedTuple
 
 from actingweb.db.dynamodb.errors import CONDITION_FAILED
@@ -25,7 +24,7 @@ from actingweb.migration.live.items import (
     layout_of,
     read_items,
 )
-from actingweb.migration.live.keys import RowKey
+from actingweb.migration.live.keys import RowKey, by_table
 from actingweb.migration.live.marks import Mark
 from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side, read_ownership
 from actingweb.migration.live.worker import Worker
@@ -269,8 +268,7 @@ class _Batch:
     def _stored(self, keys: Iterable[RowKey], *, whole: bool = True) -> dict[RowKey, Item]:
         """Return the items of keys, read with strong consistency. Register the keys that could not be read."""
         found: dict[RowKey, Item] = {}
-        for table, group in groupby(sorted(keys), key=lambda key: key.table):
-            of_table = list(group)
+        for table, of_table in by_table(keys):
             try:
                 items = read_stored(self.applier.requests, self._tables[table], of_table, whole=whole)
             except SourceError as error:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import groupby
 from typing import Any, LiteralString
 
 import psycopg
@@ -18,7 +17,7 @@ from actingweb.db.dynamodb.limits import HASH_BYTES, RANGE_BYTES, DynamoLimits, 
 from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.faults import Fault
 from actingweb.db.policy import json_values
-from actingweb.migration.live.keys import RowKey, row_keys
+from actingweb.migration.live.keys import RowKey, by_table, row_keys
 from actingweb.migration.live.state import State
 from actingweb.migration.mapping import CLAIMS_V2, LOOK_UPS, PROPERTIES, TableMapping
 from actingweb.migration.target.connection import Connection
@@ -87,8 +86,8 @@ def read_items(state: State, connection: Connection, keys: Iterable[RowKey]) -> 
     """
     wanted: dict[RowKey, Wanted] = {}
     with connection.transaction(force_rollback=True):
-        for _, of_table in groupby(sorted(keys), key=lambda key: key.table):
-            for key, rows in _read(state, connection, list(of_table)).items():
+        for _, of_table in by_table(keys):
+            for key, rows in _read(state, connection, of_table).items():
                 wanted[key] = rows if isinstance(rows, Unstorable) else _wanted(layout_of(key.mapping), key, rows)
     return wanted
 

@@ -6,6 +6,7 @@ the item with a key on one side, and all rows with that key on the other.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import sql
@@ -20,6 +21,7 @@ __all__ = [
     "MARKER",
     "RowKey",
     "arrays",
+    "by_table",
     "hash_expression",
     "is_marker",
     "is_storable",
@@ -87,6 +89,12 @@ def arrays(keys: Iterable[RowKey]) -> dict[str, list[str]]:
     """Return the parameters `tables`, `hashes` and `ranges` of a statement, which are keys as the schema has them."""
     stored = [key.stored for key in keys]
     return {name: [key[index] for key in stored] for index, name in enumerate(("tables", "hashes", "ranges"))}
+
+
+def by_table(keys: Iterable[RowKey]) -> Iterator[tuple[str, list[RowKey]]]:
+    """Yield the name of each table with its keys, in order."""
+    for table, group in groupby(sorted(keys), key=lambda key: key.table):
+        yield table, list(group)
 
 
 def is_marker(key: RowKey) -> bool:

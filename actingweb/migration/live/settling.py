@@ -16,7 +16,7 @@ from actingweb.migration.live import items as postgresql
 from actingweb.migration.live.conflicts import differ, digest
 from actingweb.migration.live.dynamodb import Requests, read_items
 from actingweb.migration.live.items import layout_of
-from actingweb.migration.live.keys import RowKey, arrays
+from actingweb.migration.live.keys import RowKey, arrays, by_table
 from actingweb.migration.live.lookup_repair import Holder, LookUpRepair
 from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side, read_ownership
 from actingweb.migration.live.state import State
@@ -176,10 +176,7 @@ class Settling:
 
     def _items(self, keys: Iterable[RowKey], tables: Mapping[str, str]) -> dict[RowKey, Item]:
         found: dict[RowKey, Item] = {}
-        by_table: dict[str, list[RowKey]] = {}
-        for key in keys:
-            by_table.setdefault(key.table, []).append(key)
-        for table, of_table in by_table.items():
+        for table, of_table in by_table(keys):
             if table in tables:
                 found |= read_items(self.requests, tables[table], of_table, whole=True).found
         return found
