@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from actingweb.migration.live.state import State
 from actingweb.migration.source.endpoint import Endpoint
 from actingweb.migration.target.connection import Target
 from tests.countdown import Countdown
+from tests.forked import use_only
 
 _PACKAGE = Path(actingweb.migration.__path__[0])
 _WATCHED = {str(path) for room in ("live", "target") for path in (_PACKAGE / room).glob("*.py")}
@@ -26,8 +26,7 @@ _QUIET_ROUNDS = 20
 
 def migrate(environment: Mapping[str, str], options: Preparation, holder: str, lines: int) -> None:
     """Do all that there is to do, as the process `holder`, which dies at a line and leaves its leases behind."""
-    os.environ.clear()
-    os.environ.update(environment)
+    use_only(environment)
     state = State(Target(Settings.from_environment(environment).postgresql))
     endpoint = Endpoint(environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"], None, 4)
     requests = DynamoDB(endpoint)

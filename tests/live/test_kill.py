@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from actingweb.db import load_backend
 from testbed.servers import PostgresTables
+from tests.forked import CONTEXT
 from tests.live.killed import migrate
 from tests.live.sides import Sides
 from tests.live.workload import Workload
@@ -25,12 +25,10 @@ def test_nothing_is_lost(sides: Sides, postgres_tables: PostgresTables, tmp_path
     workload = Workload(load_backend("dynamodb"), 2)
     workload.begin()
     environment = {**os.environ, **postgres_tables.environment, **sides.environment}
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([migrate.__module__])
     codes = []
     for _ in range(ROUNDS):
         processes = [
-            context.Process(target=migrate, args=(environment, sides.preparation(), holder, lines))
+            CONTEXT.Process(target=migrate, args=(environment, sides.preparation(), holder, lines))
             for holder, lines in (("one", chance.randrange(1, LINES)), ("two", chance.randrange(1, LINES)))
         ]
         for process in processes:
