@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, LiteralString
@@ -13,16 +14,20 @@ from actingweb.db.utils import compute_lookup_key
 from actingweb.migration.cli import live_switch
 from actingweb.migration.cli.live import Session
 from actingweb.migration.cli.options import PostgresFlags
-from actingweb.migration.live import changes
+from actingweb.migration.live import changes, dirty, marks
 from actingweb.migration.live.changes import Compared
 from actingweb.migration.live.compare_changes import ChangesComparison
 from actingweb.migration.live.cutover import Comparisons, Cutover, DifferencesError, Options
+from actingweb.migration.live.keys import RowKey
 from actingweb.migration.live.ownership import Side
 from actingweb.migration.live.tables import record_gap
+from actingweb.migration.live.triggers import install_triggers
+from actingweb.migration.target.connection import Connection
 from testbed.servers import PostgresTables
 from tests.conftest import SetEnv
 from tests.live.running import quiet, status_of, syncing, until_safe
 from tests.live.sides import Sides
+from tests.support import wait_until
 
 IDS = [f"actor{number}" for number in range(8)]
 CHANGE: LiteralString = "UPDATE {schema}.properties SET value = 'wrong' WHERE (id, name) = (%(id)s, 'name')"
@@ -208,3 +213,51 @@ def test_marker_items_tell_that_changes_are_all_known(synced: Sides) -> None:
     assert switch.cutover.run().side is Side.POSTGRESQL
     assert switch.changes == []
     assert len(switch.everything) == 1
+
+
+@pytest.fixture
+def recording(sides: Sides) -> Iterator[Connection]:
+    """Return a connection to sides whose changes are recorded, while nothing works on them."""
+    sides.prepare()
+    with sides.state.connect() as connection:
+        install_triggers(sides.state, connection)
+        yield connection
+
+
+def recorded(sides: Sides, connection: Connection) -> list[RowKey]:
+    """Return the keys that are recorded."""
+    last = changes.last(sides.state, connection)
+    return [change.key for change in changes.pick(sides.state, connection, 0, last)]
+
+
+def test_a_mark_that_is_taken_away_is_recorded(sides: Sides, recording: Connection) -> None:
+    """Also if the row was equal on both sides, so that nothing was written."""
+    state, keys = sides.state, [RowKey("properties", "actor", f"name {number}") for number in range(3)]
+    dirty.mark(state, recording, keys[:1])
+    dirty.clear(state, recording, keys[:1])
+    assert recorded(sides, recording) == []
+    assert changes.begin(state, recording) is not None
+    dirty.mark(state, recording, keys[1:2])
+    dirty.clear(state, recording, keys[1:2])
+    marks.append(state, recording, keys[2:])
+    with recording.transaction():
+        marks.delete(state, recording, marks.pick(state, recording, 1))
+    assert recorded(sides, recording) == keys[1:]
+
+
+def test_a_comparison_begins_when_no_applier_works(sides: Sides, recording: Connection) -> None:
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+    begun: list[object] = []
+
+    def begin() -> None:
+        with sides.state.connect() as connection:
+            begun.append(changes.begin(sides.state, connection))
+
+    thread = threading.Thread(target=begin)
+    with recording.transaction():
+        sides.state.lock_appliers(recording, exclusive=False)
+        thread.start()
+        wait_until(lambda: begun or recording.execute(blocked).fetchone() != (0,))
+        assert begun == []
+    thread.join()
+    assert len(begun) == 1
