@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 import pytest
 
 from actingweb.db.dynamodb.wire.client import Client
-from actingweb.db.dynamodb.wire.connections import Limits
+from actingweb.db.dynamodb.wire.connections import Limits, open_connections
 from actingweb.db.dynamodb.wire.failures import (
     ConnectionLostError,
     ConnectTimeoutError,
@@ -168,6 +169,16 @@ class TestFewConnections:
                     get(client)
             server.script = echo
             assert get(client) == {}
+
+    def test_a_connection_that_failed_is_not_counted_while_its_error_is_kept(self, wire: Make) -> None:
+        with scripted(lambda _: None) as server:
+            client = wire(server.url)
+            gc.collect()  # what earlier tests have left
+            before = open_connections()
+            with pytest.raises(ConnectionLostError) as kept:
+                get(client)
+            assert kept.value.__traceback__ is not None
+            assert open_connections() == before
 
     def test_many_threads_have_each_their_answers(self, make: Make) -> None:
         with scripted(echo) as server, ThreadPoolExecutor(16) as threads:

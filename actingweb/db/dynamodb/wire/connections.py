@@ -98,12 +98,12 @@ class Connections:
             try:
                 answer = connection.exchange(request, time.monotonic() + limits.answer)
             except BaseException:
-                connection.close()
+                self._close(connection)
                 raise
             if connection.is_reusable:
                 self._idle.append(connection)
             else:
-                connection.close()
+                self._close(connection)
             return answer
         finally:
             free.release()
@@ -131,7 +131,7 @@ class Connections:
                 break
             if connection.is_alive():
                 return connection
-            connection.close()
+            self._close(connection)
         connection = _Connection(self.route, _connect(self.route, deadline), deadline)
         self._open.add(connection)
         return connection
@@ -143,7 +143,12 @@ class Connections:
     def close(self) -> None:
         """Close the connections that are not in use."""
         while self._idle:
-            self._idle.pop().close()
+            self._close(self._idle.pop())
+
+    def _close(self, connection: "_Connection") -> None:
+        connection.close()
+        # Not left to the weak reference: the traceback of a failed request keeps its connection.
+        self._open.discard(connection)
 
     def forget(self) -> None:
         """Leave all connections to the process that made them."""
