@@ -165,7 +165,7 @@ def _given_up_in_silence(stack: ExitStack) -> None:
 MUTANTS = [
     Mutant("position before keys", "forward", 23, _position_before_keys),
     Mutant("no lock", "forward", 5, _no_lock),
-    Mutant("during the scan", "forward", 83, _during_the_scan),
+    Mutant("during the scan", "forward", 319, _during_the_scan),
     Mutant("latest", "forward", 36, _latest),
     Mutant("smallest id", "forward", 5, _smallest_id),
     Mutant("one marker", "both", 2, _one_marker),
