@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,12 +21,14 @@ from actingweb.db import (
     aio,
     get_property,
     get_property_list,
+    transaction,
 )
 from actingweb.db.aio import transactions
 from actingweb.db.capabilities import Capability
 from actingweb.db.conformance import lacks
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import TcpProxy
+from testbed.threads import PATIENCE
 from tests.conftest import SetEnv
 
 from .stepping import Reached, cancelled_at
@@ -160,6 +162,70 @@ def test_calls_in_the_block_see_the_context_variables_of_the_task(backend: Backe
                 assert await transactions.run("postgresql", VARIABLE.get) == value
 
     asyncio.run(main())
+
+
+@postgresql
+def test_variables_that_the_task_has_taken_back_are_not_seen(backend: Backend, actor_id: str) -> None:
+    """A transaction of the loop's own thread is one, so a call after it belongs to the task's again."""
+
+    async def main() -> None:
+        async with aio.transaction(backend):
+            token = VARIABLE.set("a")
+            assert await transactions.run("postgresql", VARIABLE.get) == "a"
+            VARIABLE.reset(token)
+            assert await transactions.run("postgresql", VARIABLE.get) == ""
+            with transaction(backend), pytest.raises(DbNotSupportedError):
+                await write(backend, actor_id, "size")
+            await write(backend, actor_id, "color")
+
+    asyncio.run(main())
+    assert stored(backend, actor_id) == {"color"}
+
+
+@postgresql
+def test_a_generator_that_was_left_in_its_block_has_no_transaction_any_more(backend: Backend, actor_id: str) -> None:
+    """Python closes it in another task; the calls of its own task are outside of the transaction then."""
+
+    async def rows() -> AsyncGenerator[int, None]:
+        async with aio.transaction(backend):
+            await write(backend, actor_id, "color")
+            yield 1
+
+    async def main() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        left = rows()
+        assert await anext(left) == 1
+        closing = asyncio.create_task(left.aclose())
+        del left
+        await asyncio.wait_for(closing, PATIENCE)
+        await write(backend, actor_id, "size")
+        assert faults == []
+
+    asyncio.run(main())
+    assert stored(backend, actor_id) == {"size"}
+
+
+@postgresql
+def test_a_call_that_is_cancelled_behind_another_is_not_made(backend: Backend, actor_id: str) -> None:
+    """The block goes on, as it does after `asyncio.timeout` inside of it."""
+    gate = threading.Event()
+
+    async def main() -> None:
+        async with aio.transaction(backend):
+            first = asyncio.timeout(0)
+            with pytest.raises(TimeoutError):
+                async with first:
+                    await transactions.run("postgresql", lambda: gate.wait(PATIENCE))
+            for name in ("color", "size"):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0):
+                        await write(backend, actor_id, name)
+            gate.set()
+            await write(backend, actor_id, "shape")
+
+    asyncio.run(main())
+    assert stored(backend, actor_id) == {"shape"}
 
 
 @postgresql

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, ContextVar, Token, copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -50,23 +50,17 @@ async def transaction(config: Any = None) -> AsyncIterator[None]:
     block = outer or _Block(database)
     begun = _Transaction(config)
     try:
-        try:
-            await block.run(begun.begin)
-        except BaseException:
-            block.hand_over(begun.abandon)
-            raise
-        token = _current.set(block)
+        await block.run(begun.begin)
+        _current.set(block)
         try:
             yield
         except Exception as error:
             await block.run(partial(begun.end, error))
             raise
-        except BaseException:
-            block.hand_over(begun.abandon)
-            raise
-        finally:
-            _current.reset(token)
         await block.run(begun.end)
+    except BaseException:
+        block.hand_over(begun.abandon)
+        raise
     finally:
         if outer is None:
             block.leave()
@@ -89,7 +83,7 @@ class _Transaction:
         self._leave(error)
 
     def abandon(self) -> None:
-        """Roll back, if it was begun at all."""
+        """Roll back, if it was begun and has not ended."""
         self._leave(asyncio.CancelledError())
 
     def _leave(self, error: BaseException | None) -> None:
@@ -105,23 +99,31 @@ class _Block:
         self.database = database
         self.outer = _current.get()
         self.task = asyncio.current_task()
-        self._context = copy_context()
+        self.has_ended = False
+        # Empty, so that each variable of the task can be taken out of it again.
+        self._context = Context()
+        self._tokens: dict[ContextVar[Any], Token[Any]] = {}
         self._calls: Followers = SimpleQueue()
         self._has_thread = False
 
     async def run(self, call: Callable[[], T]) -> T:
         """Make a call in the thread; the first takes the thread. See `Workers.run`."""
+        call = partial(self._in_context, copy_context(), call)
         if not self._has_thread:
             self._has_thread = True
             return await workers_of(self.database).run(call, self._context, self._calls)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._calls.put(Job(partial(_in_context, copy_context(), call), self._context, future))
+        job = Job(call, self._context, future)
+        self._calls.put(job)
         del call
         try:
             return await future
+        except asyncio.CancelledError:
+            job.withdraw()
+            raise
         finally:
             # What it raises refers to this frame.
-            del future
+            del job, future
 
     def hand_over(self, call: Callable[[], None]) -> None:
         """Let the thread make a call whose outcome nobody waits for."""
@@ -129,15 +131,20 @@ class _Block:
 
     def leave(self) -> None:
         """Free the thread after the calls that it has still to make."""
+        self.has_ended = True
+        # An asynchronous generator that was left can end in another context.
+        if _current.get() is self:
+            _current.set(self.outer)
         self._calls.put(None)
 
-
-def _in_context(context: Context, call: Callable[[], T]) -> T:
-    """Make a call with the variables of a context. The transaction itself is a variable of the present one."""
-    for variable, value in context.items():
-        if variable.get(context) is not value:
-            variable.set(value)
-    return call()
+    def _in_context(self, context: Context, call: Callable[[], T]) -> T:
+        """Make a call with the variables of the task. The transaction itself is a variable of the thread's context."""
+        for variable in [variable for variable in self._tokens if variable not in context]:
+            variable.reset(self._tokens.pop(variable))
+        for variable, value in context.items():
+            if variable.get(context) is not value:
+                self._tokens.setdefault(variable, variable.set(value))
+        return call()
 
 
 _current: ContextVar[_Block | None] = ContextVar("block", default=None)
@@ -146,7 +153,7 @@ _current: ContextVar[_Block | None] = ContextVar("block", default=None)
 def _open_block(database: str) -> _Block | None:
     """Return the task's open transaction on a backend. Raise `DbNotSupportedError` if it is another task's."""
     block = _current.get()
-    while block is not None and block.database != database:
+    while block is not None and (block.has_ended or block.database != database):
         block = block.outer
     if block is not None and block.task is not asyncio.current_task():
         raise DbNotSupportedError("transaction", reason=_OTHER_TASK)

@@ -65,6 +65,10 @@ class Job:
         # The error's traceback refers to this frame.
         del call
 
+    def withdraw(self) -> None:
+        """Do not make the call, unless a thread has begun it."""
+        self._call = None
+
     def deliver(self) -> None:
         """Give the outcome to the coroutine, if one waits."""
         if self.future is not None:
@@ -117,7 +121,7 @@ class Workers:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        job = Job(call, context or copy_context(), future, followers)
+        job = Job(call, copy_context() if context is None else context, future, followers)
         del call
         timer = None if self._hand_over(job) else loop.call_later(self._seconds, self._expire, job)
         try:
