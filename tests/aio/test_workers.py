@@ -20,6 +20,7 @@ from actingweb.db import DbTimeoutError, aio, get_actor, load_backend
 from actingweb.db.aio.workers import Workers, workers_of
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.registry import Backend
+from testbed.threads import PATIENCE
 from tests.conftest import SetEnv
 from tests.supply.packages import ROOT
 from tests.support import wait_until
@@ -118,6 +119,32 @@ def test_what_a_call_raises_is_raised(error: BaseException) -> None:
     async def main() -> None:
         with pytest.raises(type(error)):
             await made.run(fail)
+
+    with workers(1) as made:
+        asyncio.run(main())
+
+
+def test_a_stop_iteration_is_raised_as_a_coroutine_raises_it() -> None:
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await asyncio.wait_for(made.run(partial(next, iter(()))), PATIENCE)
+
+    with workers(1) as made:
+        asyncio.run(main())
+
+
+def test_a_call_for_threads_that_are_about_to_end_gets_a_new_one() -> None:
+    async def main() -> None:
+        gate = Gate()
+        held = asyncio.ensure_future(made.run(gate))
+        await entered(gate)
+        made.close()
+        waiting = asyncio.ensure_future(made.run(lambda: 2))
+        await asyncio.sleep(0)
+        gate.opened.set()
+        await held
+        assert await asyncio.wait_for(waiting, PATIENCE) == 2
+        assert await asyncio.wait_for(made.run(lambda: 3), PATIENCE) == 3
 
     with workers(1) as made:
         asyncio.run(main())
@@ -261,6 +288,26 @@ asyncio.run(main())
 def test_a_process_ends_after_the_calls_that_have_begun() -> None:
     done = subprocess.run([sys.executable, "-c", EXIT], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "ended"), done.stderr
+
+
+ABANDONED = """
+import asyncio, time
+from queue import SimpleQueue
+from actingweb.db.aio import workers
+loop = asyncio.new_event_loop()
+made = workers.workers_of("postgresql")
+loop.run_until_complete(made.run(int, None, SimpleQueue()))
+deadline = time.monotonic() + 60
+while made.busy and time.monotonic() < deadline:
+    time.sleep(0.01)
+workers.time.sleep = exit
+"""
+
+
+def test_a_process_does_not_wait_for_a_transaction_that_nobody_goes_on_with() -> None:
+    """Its loop was closed with the task in the block. A process that waits sleeps."""
+    done = subprocess.run([sys.executable, "-c", ABANDONED], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.backends("postgresql")

@@ -85,6 +85,9 @@ class Job:
         if future is not None and not future.done():
             if error is None:
                 future.set_result(self._result)
+            elif isinstance(error, StopIteration):
+                # No coroutine can raise it.
+                future.set_exception(RuntimeError("the call raised StopIteration"))
             else:
                 future.set_exception(error)
         # The error's traceback refers to this object.
@@ -105,6 +108,8 @@ class Workers:
         # The thread that was used last is used next, so that its caches are warm.
         self._idle: list[Followers] = []
         self._waiting: OrderedDict[Job, None] = OrderedDict()
+        # Those whose threads wait for the next call of a transaction.
+        self._paused: set[Followers] = set()
         self._count = 0
         self._is_closed = False
 
@@ -140,13 +145,14 @@ class Workers:
         with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, []
+            self._count -= len(idle)
         for inbox in idle:
             inbox.put(None)
 
     @property
     def busy(self) -> int:
-        """How many threads make a call, or hold a transaction."""
-        return self._count - len(self._idle)
+        """How many threads make a call."""
+        return self._count - len(self._idle) - len(self._paused)
 
     def _hand_over(self, job: Job) -> bool:
         """Give a job to a thread; return False if it has to wait for one."""
@@ -177,8 +183,6 @@ class Workers:
             del job
             while following is not None:
                 following = self._make(following, inbox)
-        with self._lock:
-            self._count -= 1
 
     def _make(self, job: Job, inbox: Followers) -> Job | None:
         """Make a job and those that follow it; return what `_next` returns."""
@@ -189,10 +193,18 @@ class Workers:
             job.deliver()
             return following
         job.deliver()
-        for follower in iter(job.followers.get, None):
+        while (follower := self._follower(job.followers)) is not None:
             follower.make()
             follower.deliver()
         return self._next(inbox)
+
+    def _follower(self, followers: Followers) -> Job | None:
+        """Wait for the next call of a transaction; return None at its end."""
+        self._paused.add(followers)
+        try:
+            return followers.get()
+        finally:
+            self._paused.discard(followers)
 
     def _next(self, inbox: Followers) -> Job | None:
         """Return the job that has waited longest; without one, wait for the next in `inbox`, and return None."""
@@ -202,6 +214,7 @@ class Workers:
             if not self._is_closed:
                 self._idle.append(inbox)
                 return None
+            self._count -= 1
         inbox.put(None)
         return None
 
