@@ -26,6 +26,8 @@ ON CONFLICT (name) DO UPDATE
 SET dynamodb_table = excluded.dynamodb_table, stream_arn = excluded.stream_arn, present = excluded.present,
     estimated_rows = excluded.estimated_rows, scanned = stored.scanned AND (stored.present OR NOT excluded.present)
 """
+# Whoever opens a table changes segments and tables of others too, so only one does so at a time.
+_OPEN_ALONE = "LOCK TABLE {state}.segments IN SHARE ROW EXCLUSIVE MODE"
 _STORE_SEGMENTS = """
 INSERT INTO {state}.segments (table_name, segment)
 SELECT %(name)s, segment FROM generate_series(0, %(segments)s - 1) AS segment ON CONFLICT DO NOTHING
@@ -168,6 +170,7 @@ def open_table(state: State, connection: Connection, tables: SourceTables, table
     table = tables.with_stream(table)
     shards = tables.shards(table)
     with connection.transaction():
+        connection.execute(state.sql(_OPEN_ALONE))
         replaced = connection.execute(state.sql(_IS_REPLACED), {"name": table.mapping.name, "arn": table.stream_arn})
         if replaced.rowcount:
             record_gap(state, connection, table.mapping.name, None, _REPLACED)

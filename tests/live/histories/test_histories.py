@@ -11,7 +11,7 @@ from tests.live.histories.environment import Environment, environment
 from tests.live.histories.mutants import MUTANTS, Mutant
 from tests.live.histories.run import KINDS, divergence
 
-_SEEDS = {"forward": (0, 1, 2), "backward": (0, 1, 2), "both": (0,)}
+_SEEDS = {"forward": (0, 1, 2), "backward": (0, 1, 2), "both": (18,)}
 
 
 @pytest.fixture
