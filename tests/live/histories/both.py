@@ -31,7 +31,7 @@ __all__ = ["BothHistory"]
 
 _SHARES = (0, 10, 50, 100)
 _SYSTEM = "_system"
-_LONGEST_LIFE = 6_000
+_LONGEST_STORM, _LONGEST_LIFE = 4_000, 9_000
 
 
 def _actor_below(percent: int, above: int) -> str:
@@ -82,7 +82,12 @@ class BothHistory(ForwardHistory):
     def live(self) -> None:
         """Go on writing until all moves are made, and a little longer."""
         while (self.moves or self.target_share is not None) and len(self.scheduler.trace) < _LONGEST_LIFE:
-            self.writes = max(self.writes, 4)
+            if not self.whims.calm and len(self.scheduler.trace) > _LONGEST_STORM:
+                self.whims.calm = True
+                self.weather.clear_up()
+            # So seldom that the workers, which need many steps for a change, come to the end of what is written.
+            if self.random.random() < 0.01:
+                self.writes = max(self.writes, 2)
             self.act()
         self.writes = self.random.randint(8, 20)
         super().live()
@@ -137,7 +142,7 @@ class BothHistory(ForwardHistory):
             share.begin(self.target_share)
             share.fence()
             while not isinstance(share.step(), Moved):
-                self.scheduler.switch(rest=20)
+                self.scheduler.switch(rest=5)
         except StateError as error:
             # Tables that the way back has created are scanned first.
             if "is not finished" in str(error):

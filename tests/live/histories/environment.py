@@ -68,7 +68,7 @@ class Environment:
         self.scheduler = scheduler
         for client in self.clients:
             client.scheduler = scheduler
-        if self.control.connection.execute(_HAS_TRIGGERS).fetchone():
+        if self.control.connection.execute(_HAS_TRIGGERS).fetchone() is not None:
             drop_triggers(self.state, self.control.connection)
         self.tables.wipe()
         self.control.empty(self.state.name)
