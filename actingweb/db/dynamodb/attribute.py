@@ -8,10 +8,10 @@ from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import Item, encode, encode_field, key
+from actingweb.db.dynamodb.items import Item, encode_field, key
 from actingweb.db.dynamodb.layouts import ATTRIBUTES
 from actingweb.db.dynamodb.lazy_models import lazy_models
-from actingweb.db.dynamodb.limits import DynamoLimits, check_item
+from actingweb.db.dynamodb.limits import DynamoLimits, check_row, checked_item
 from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.stored_types import Attribute as StoredAttribute
 from actingweb.db.dynamodb.tables import Table
@@ -61,8 +61,7 @@ class DbAttribute(_Rows, AttributePolicy):
 
     @classmethod
     def _put(cls, record: EncodedAttribute) -> None:
-        item = encode(cls.layout, record)
-        check_item(item)
+        item = checked_item(cls.layout, record)
         expression = Expression()
         condition = f"{expression.absent('id')} OR {expression.equals('bucket', record.bucket)}"
         request = {"Item": item, "ConditionExpression": condition}
@@ -87,7 +86,7 @@ class DbAttribute(_Rows, AttributePolicy):
 
     @classmethod
     def _swap(cls, key: tuple[str, str, str], old: str, changes: Mapping[str, Any], now: int) -> bool:
-        check_item(encode(cls.layout, _swapped(key, **changes)))
+        check_row(cls.layout, _swapped(key, **changes))
         wanted = json_values.decoded(old)
         data: StoredAttribute | None = {"S": old}
         ttl: StoredAttribute | None = None

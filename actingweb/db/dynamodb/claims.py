@@ -13,7 +13,7 @@ from actingweb.db.dynamodb.client import Action
 from actingweb.db.dynamodb.expressions import Expression
 from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
 from actingweb.db.dynamodb.layouts import PROPERTIES, PROPERTY_LOOKUPS
-from actingweb.db.dynamodb.limits import check_item
+from actingweb.db.dynamodb.limits import checked_item
 from actingweb.db.dynamodb.stored_types import Attribute
 from actingweb.db.dynamodb.tables import table_of
 from actingweb.db.policy.indexing import Stored
@@ -144,8 +144,7 @@ def _row_action(change: Change, old: Attribute | None) -> Action:
     if change.value is None:
         row_key = key(PROPERTIES, (change.actor_id, change.name))
         return Action("Delete", table_of(PROPERTIES), {"Key": row_key} | condition)
-    item = encode(PROPERTIES, PropertyRecord(id=change.actor_id, name=change.name, value=change.value))
-    check_item(item)
+    item = checked_item(PROPERTIES, PropertyRecord(id=change.actor_id, name=change.name, value=change.value))
     return Action("Put", table_of(PROPERTIES), {"Item": item} | condition)
 
 

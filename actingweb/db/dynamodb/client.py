@@ -213,10 +213,10 @@ def _send(
     tables: list[Table], build: Callable[[dict[Table, str]], tuple[str, Request]], *, repeatable: bool
 ) -> tuple[dict[str, Any], bool] | RequestFailed:
     """Send a request; try every name that its tables may have while it is not known which one they have."""
-    tables = list(dict.fromkeys(tables))
+    possible = {table: table.names() for table in tables}
     failures: list[RequestFailed] = []
-    for chosen in product(*(table.names() for table in tables)):
-        names = dict(zip(tables, chosen, strict=True))
+    for chosen in product(*possible.values()):
+        names = dict(zip(possible, chosen, strict=True))
         outcome = attempt(tables[0], *build(names), repeatable=repeatable)
         if not isinstance(outcome, RequestFailed) or outcome.code not in (NOT_FOUND, DENIED):
             _settle(names, outcome)

@@ -9,7 +9,7 @@ from actingweb.db.dynamodb.layouts import Layout
 from actingweb.db.dynamodb.stored_types import Attribute, column_of, is_needed, missing, reader_of, value_of
 from actingweb.db.records import Record
 
-__all__ = ["Item", "decode", "encode", "encode_field", "key", "size_of", "text_of"]
+__all__ = ["Item", "decode", "encode", "encode_field", "field_of", "key", "size_of", "text_of"]
 
 R = TypeVar("R", bound=Record)
 Item = dict[str, Attribute]
@@ -38,6 +38,18 @@ def _readers(record: type[Record]) -> list[tuple[str, str, Callable[[Any], Any],
 
 def _absent(record: type[Record], name: str) -> Any:
     return _NEEDED if is_needed(record, name) else _ABSENT.get(record.types[name])
+
+
+def field_of(record: type[Record], item: Item, name: str) -> Any:
+    """Return the value of one column, as `decode` does. Raise `Fault` if its meaning is not certain."""
+    attribute = item.get(name)
+    stored, read = reader_of(record, name)
+    if attribute is None or stored not in attribute:
+        return _unusual(record, name, attribute)
+    try:
+        return read(attribute[stored])
+    except (ValueError, RecursionError):
+        return value_of(record, name, attribute)
 
 
 def text_of(record: type[Record], item: Item, name: str) -> str:

@@ -47,10 +47,15 @@ class Layout:
 
     Attributes:
         suffix: the table's name without the prefix.
+        hash: the hash attribute.
+        range: the range attribute, if there is one.
+        key_names: both.
         composed: the range attribute that joins all key parts after the first, if there is one.
         sparse: texts that are left out of the item when they are empty.
         indexes: the hash attribute of each global secondary index, by the index's name; an index has all attributes.
         ttl: the attribute that holds the epoch second after which the database deletes the item.
+        first_part: the attribute that stores the first part of a composed key. Different parts can join to the same
+            range key (`a:b`+`c`, `a`+`b:c`); the stored first part says which parts an item belongs to.
     """
 
     def __init__(
@@ -69,30 +74,10 @@ class Layout:
         self.sparse = sparse
         self.indexes = indexes or {}
         self.ttl = ttl
-
-    @property
-    def hash(self) -> str:
-        """The hash attribute."""
-        return self.record.key[0]
-
-    @property
-    def range(self) -> str | None:
-        """The range attribute, if there is one."""
-        return self.composed or (self.record.key[1] if len(self.record.key) > 1 else None)
-
-    @property
-    def first_part(self) -> str | None:
-        """The attribute that stores the first part of a composed key.
-
-        Different parts can join to the same range key (`a:b`+`c`, `a`+`b:c`). The stored first part says which parts
-        an item belongs to.
-        """
-        return self.record.key[1] if self.composed else None
-
-    @property
-    def key_names(self) -> list[str]:
-        """The key attributes."""
-        return [self.hash, self.range] if self.range else [self.hash]
+        self.hash = record.key[0]
+        self.range = composed or (record.key[1] if len(record.key) > 1 else None)
+        self.key_names = [self.hash, self.range] if self.range else [self.hash]
+        self.first_part = record.key[1] if composed else None
 
     def key_texts(self, values: tuple[Any, ...]) -> list[str]:
         """Return the texts of the key attributes for a whole key."""

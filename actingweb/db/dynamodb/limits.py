@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actingweb.db.dynamodb.items import Item, size_of
+from actingweb.db.dynamodb.items import Item, encode, size_of
 from actingweb.db.dynamodb.layouts import DELIMITER, Layout, compose
 from actingweb.db.faults import input_error
 from actingweb.db.policy.entity import Limits
@@ -16,7 +16,9 @@ __all__ = [
     "TRANSACTION_BYTES",
     "DynamoLimits",
     "check_item",
+    "check_row",
     "check_transaction",
+    "checked_item",
     "too_long",
 ]
 
@@ -24,6 +26,7 @@ HASH_BYTES = 2048
 RANGE_BYTES = 1024
 INDEX_BYTES = 2048
 ITEM_BYTES = 400 * 1024
+_OTHER_BYTES = 8 * 1024
 TRANSACTION_ACTIONS = 100
 TRANSACTION_BYTES = 4_000_000
 DIGITS = 38
@@ -49,9 +52,9 @@ class DynamoLimits(Limits):
         return hash_problem or (self._range_problem(values[1:]) if len(values) > 1 else None)
 
     def _range_problem(self, parts: tuple[Any, ...]) -> str | None:
-        problems = (self.number(part) for part in parts if isinstance(part, int))
-        if (problem := next(filter(None, problems), None)) is not None:
-            return problem
+        for part in parts:
+            if isinstance(part, int) and (problem := self.number(part)) is not None:
+                return problem
         text = compose([str(part) for part in parts])
         if self._layout.composed and len(parts) < len(self._layout.record.key) - 1:
             text += DELIMITER
@@ -69,6 +72,26 @@ class DynamoLimits(Limits):
         if abs(value) < 10**DIGITS:
             return None
         return f"a number has more than {DIGITS} digits"
+
+
+def checked_item(layout: Layout, record: Record) -> Item:
+    """Return the item of a record. Reject one that is too large."""
+    item = encode(layout, record)
+    if not _is_small(record):
+        check_item(item)
+    return item
+
+
+def check_row(layout: Layout, record: Record) -> None:
+    """Reject a record whose item would be too large."""
+    if not _is_small(record):
+        check_item(encode(layout, record))
+
+
+def _is_small(record: Record) -> bool:
+    """Tell without encoding a record whether its item is far from too large, as nearly every item is."""
+    # A character takes four bytes at most, and again in a composed key; numbers, times and names take much less.
+    return sum([len(value) for value in record if isinstance(value, str)]) * 8 + _OTHER_BYTES <= ITEM_BYTES
 
 
 def check_item(item: Item) -> None:

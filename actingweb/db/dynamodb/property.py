@@ -10,11 +10,11 @@ from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.claims import Change, holds_value, stored_as, value_in
 from actingweb.db.dynamodb.client import WITHOUT_OLD_ITEM, Action
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import Item, encode, key, size_of, text_of
+from actingweb.db.dynamodb.items import Item, key, size_of, text_of
 from actingweb.db.dynamodb.layouts import PROPERTIES, PROPERTIES_WITH_INDEX, PROPERTY_LOOKUPS
 from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.legacy_lookup import no_index, once_known, v1_actor
-from actingweb.db.dynamodb.limits import INDEX_BYTES, DynamoLimits, check_item, check_transaction, too_long
+from actingweb.db.dynamodb.limits import INDEX_BYTES, DynamoLimits, check_transaction, checked_item, too_long
 from actingweb.db.dynamodb.property_lookup import DbPropertyLookup
 from actingweb.db.dynamodb.ranges import between
 from actingweb.db.dynamodb.rows import DynamoRows
@@ -218,9 +218,7 @@ class DbProperty(_Rows, PropertyPolicy):
         return row is not None and row.value == value
 
     def _item(self, record: PropertyRecord) -> Item:
-        item = encode(PROPERTIES if self._use_lookup_table else PROPERTIES_WITH_INDEX, record)
-        check_item(item)
-        return item
+        return checked_item(PROPERTIES if self._use_lookup_table else PROPERTIES_WITH_INDEX, record)
 
     @staticmethod
     def _key(actor_id: str, name: str) -> Item:

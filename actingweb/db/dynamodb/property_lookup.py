@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import encode
 from actingweb.db.dynamodb.layouts import PROPERTY_LOOKUPS
 from actingweb.db.dynamodb.lazy_models import lazy_models
 from actingweb.db.dynamodb.legacy_lookup import read_v1
-from actingweb.db.dynamodb.limits import DynamoLimits, check_item
+from actingweb.db.dynamodb.limits import DynamoLimits, checked_item
 from actingweb.db.dynamodb.rows import DynamoRows
 from actingweb.db.policy.property_lookup import PropertyLookupPolicy
 from actingweb.db.records import PropertyLookupRecord
@@ -42,8 +41,7 @@ class DbPropertyLookup(DynamoRows[PropertyLookupRecord], PropertyLookupPolicy):
     limits = DynamoLimits(PROPERTY_LOOKUPS)
 
     def _assign(self, record: PropertyLookupRecord, overwrite: bool) -> str | None:
-        item = encode(self.layout, record)
-        check_item(item)
+        item = checked_item(self.layout, record)
         if overwrite:
             client.write(self._table(), "PutItem", {"Item": item})
             return None

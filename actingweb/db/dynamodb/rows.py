@@ -7,9 +7,9 @@ from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import Item, decode, encode, encode_field, key, text_of
+from actingweb.db.dynamodb.items import Item, decode, encode_field, key, text_of
 from actingweb.db.dynamodb.layouts import DELIMITER, Layout
-from actingweb.db.dynamodb.limits import check_item
+from actingweb.db.dynamodb.limits import check_row, checked_item
 from actingweb.db.dynamodb.tables import Table, table_of
 from actingweb.db.exceptions import DbConflictError, DbOutcomeUnknownError
 from actingweb.db.faults import Fault
@@ -75,8 +75,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _insert(cls, record: R) -> bool:
-        item = encode(cls.layout, record)
-        check_item(item)
+        item = checked_item(cls.layout, record)
         expression = Expression()
         request = {"Item": item, "ConditionExpression": expression.absent(cls.layout.hash)}
         outcome = client.write_if(cls._table(), "PutItem", request | expression.arguments(), repeatable=True)
@@ -106,7 +105,7 @@ class DynamoRows(EntityBase[R]):
 
     @classmethod
     def _update(cls, record: R, changes: Mapping[str, Any]) -> bool:
-        check_item(encode(cls.layout, record.replace(**changes)))
+        check_row(cls.layout, record.replace(**changes))
         expression = Expression()
         clauses = [expression.assign(name, encode_field(cls.record, name, value)) for name, value in changes.items()]
         request = {
@@ -174,8 +173,9 @@ class DynamoRows(EntityBase[R]):
             request["KeyConditionExpression"] = cls._key_condition(expression, key_values)
         if attributes:
             request["ProjectionExpression"] = expression.project(attributes)
+        part = cls.layout.first_part if len(key_values) > 1 else None
         for item in cls._pages(request, expression):
-            if len(key_values) < 2 or cls._holds(item, key_values):
+            if part is None or text_of(cls.record, item, part) == key_values[1]:
                 yield item
 
     @classmethod

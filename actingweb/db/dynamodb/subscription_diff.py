@@ -6,10 +6,10 @@ from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.batching import batched
 from actingweb.db.dynamodb.client import WITHOUT_OLD_ITEM, Action
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import Item, encode, size_of
+from actingweb.db.dynamodb.items import Item, field_of, size_of
 from actingweb.db.dynamodb.layouts import SUBSCRIPTION_DIFFS
 from actingweb.db.dynamodb.lazy_models import lazy_models
-from actingweb.db.dynamodb.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES, DynamoLimits, check_item
+from actingweb.db.dynamodb.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES, DynamoLimits, checked_item
 from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.policy.subscription_diff import SubscriptionDiffListPolicy, SubscriptionDiffPolicy
 from actingweb.db.protocols import DbSubscriptionDiffListProtocol, DbSubscriptionDiffProtocol
@@ -34,13 +34,12 @@ class DbSubscriptionDiff(_Rows, SubscriptionDiffPolicy):
     unique_rows = True
 
     def _read_lowest(self, actor_id: str, subid: str) -> SubscriptionDiffRecord | None:
-        rows = map(self._row, self._items((actor_id, subid)))
-        return min(rows, key=lambda row: row.seqnr, default=None)
+        items = self._items((actor_id, subid))
+        lowest = min(items, key=lambda item: field_of(self.record, item, "seqnr"), default=None)
+        return None if lowest is None else self._row(lowest)
 
     def _insert_many(self, records: list[SubscriptionDiffRecord]) -> set[tuple[Any, ...]]:
-        items = {record.key_values(): encode(self.layout, record) for record in records}
-        for item in items.values():
-            check_item(item)
+        items = {record.key_values(): checked_item(self.layout, record) for record in records}
         created: set[tuple[Any, ...]] = set()
         for pack in batched(items.items(), TRANSACTION_ACTIONS, lambda pair: size_of(pair[1]), TRANSACTION_BYTES):
             created |= self._insert_free(dict(pack))

@@ -66,7 +66,8 @@ class Table:
             return [self.assigned["table_name"]]
         if "names" not in self.computed:
             self.computed["names"] = names_of(get_settings().aws_db_prefix, self.suffix)
-        return list(self.computed["names"])
+        names: list[str] = self.computed["names"]
+        return names
 
     def settle(self, name: str) -> None:
         """Store the name that a request has confirmed."""

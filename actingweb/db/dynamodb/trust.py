@@ -7,10 +7,10 @@ from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.dynamodb.client import ConditionFailed
 from actingweb.db.dynamodb.expressions import Expression
-from actingweb.db.dynamodb.items import Item, encode, text_of
+from actingweb.db.dynamodb.items import Item, text_of
 from actingweb.db.dynamodb.layouts import TRUSTS
 from actingweb.db.dynamodb.lazy_models import lazy_models
-from actingweb.db.dynamodb.limits import DynamoLimits, check_item
+from actingweb.db.dynamodb.limits import DynamoLimits, checked_item
 from actingweb.db.dynamodb.rows import WipeableRows
 from actingweb.db.dynamodb.stored_types import Attribute, value_of
 from actingweb.db.policy.trust import TrustListPolicy, TrustPolicy, is_secret
@@ -53,14 +53,13 @@ class DbTrust(_Rows, TrustPolicy):
         return any(is_secret(text_of(TrustRecord, item, "secret"), token) for item in cls._pages(request, expression))
 
     def _upsert(self, record: TrustRecord) -> datetime:
-        layout = self.layout
-        item = encode(layout, record)
-        check_item(item)
+        item = checked_item(self.layout, record)
         null: Attribute | None = None
         for _ in range(_ATTEMPTS):
             outcome = self._upsert_once(dict(item), null)
             if not isinstance(outcome, ConditionFailed):
-                return cast(datetime, value_of(TrustRecord, "created_at", outcome["Attributes"]["created_at"]))
+                kept = None if null else outcome.get("Attributes", {}).get("created_at")
+                return cast(datetime, value_of(TrustRecord, "created_at", kept) if kept else record.created_at)
             stored = (outcome.item or {}).get("created_at")
             null = stored if stored and value_of(TrustRecord, "created_at", stored) is None else None
         raise client.collided()
@@ -87,7 +86,7 @@ class DbTrust(_Rows, TrustPolicy):
             "Key": row_key,
             "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {removes}" if removes else ""),
             "ConditionExpression": condition,
-            "ReturnValues": "UPDATED_NEW",
+            "ReturnValues": "ALL_OLD",
         }
         return client.write_if(self._table(), "UpdateItem", request | expression.arguments(), repeatable=True)
 

@@ -70,13 +70,17 @@ class Target(NamedTuple):
 
 def encoded(request: Mapping[str, Any]) -> bytes:
     """Return the body of a request; `bytes` in it become Base64."""
-    return json.dumps(request, default=_base64, separators=(",", ":")).encode()
+    return _encode(request).encode()
 
 
 def _base64(value: Any) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return b64encode(value).decode()
     raise TypeError(f"{type(value).__name__} has no place in a request")
+
+
+# Made once, because `json.dumps` makes one for each request.
+_encode = json.JSONEncoder(default=_base64, separators=(",", ":"), check_circular=False).encode
 
 
 def unsigned_headers(api: Api, operation: str) -> dict[str, str]:
@@ -114,7 +118,8 @@ def content_of(answer: Answer) -> bytes:
 def decoded(body: bytes) -> dict[str, Any]:
     """Return the meaning of a success's body; binary values stay Base64. Raise `GarbledAnswerError`."""
     try:
-        content = json.loads(body)
+        # Decoded here, because `json.loads` would guess the encoding.
+        content = json.loads(body.decode(errors="surrogatepass"))
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
