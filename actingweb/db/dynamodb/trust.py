@@ -1,6 +1,7 @@
 """Trust relationships."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from actingweb.db.dynamodb import client
@@ -56,7 +57,7 @@ class DbTrust(_Rows, TrustPolicy):
         item = checked_item(self.layout, record)
         null: Attribute | None = None
         for _ in range(_ATTEMPTS):
-            outcome = self._upsert_once(dict(item), null)
+            outcome = self._upsert_once(item, null)
             if not isinstance(outcome, ConditionFailed):
                 kept = None if null else outcome.get("Attributes", {}).get("created_at")
                 return cast(datetime, value_of(TrustRecord, "created_at", kept) if kept else record.created_at)
@@ -69,26 +70,36 @@ class DbTrust(_Rows, TrustPolicy):
 
         With `null`, the stored form of a `created_at` without a value, replace it if it is still stored in that form.
         """
-        expression = Expression()
-        row_key = {name: item.pop(name) for name in self.layout.key_names}
-        missing = [name for name in TrustRecord.fields if name not in item and name not in row_key]
-        created_at = expression.name("created_at")
-        if null is None:
-            condition = expression.absent_or_of_type("created_at", "S")
-            created = f"if_not_exists({created_at}, {expression.value(item.pop('created_at'))})"
-        else:
-            condition = expression.compare("created_at", "=", null)
-            created = expression.value(item.pop("created_at"))
-        sets = [f"{created_at} = {created}"]
-        sets += [expression.assign(name, value) for name, value in item.items()]
-        removes = ", ".join(map(expression.name, missing))
+        columns = {name: value for name, value in item.items() if name not in self.layout.key_names}
+        values = {f":{name}": value for name, value in columns.items()}
         request = {
-            "Key": row_key,
-            "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {removes}" if removes else ""),
-            "ConditionExpression": condition,
+            "Key": {name: item[name] for name in self.layout.key_names},
+            "ExpressionAttributeValues": values | {":expected": null or {"S": "S"}},
             "ReturnValues": "ALL_OLD",
         }
-        return client.write_if(self._table(), "UpdateItem", request | expression.arguments(), repeatable=True)
+        constant = _replacement(tuple(columns), null is not None)
+        return client.write_if(self._table(), "UpdateItem", request | constant, repeatable=True)
+
+
+@lru_cache(maxsize=64)
+def _replacement(stored: tuple[str, ...], of_null: bool) -> dict[str, Any]:
+    """Return the expressions that store these columns and remove the others, the same for each row that has them.
+
+    `:expected` is a `created_at` without a value, which is replaced, or the type of one that is kept.
+    """
+    names = [name for name in TrustRecord.fields if name not in TRUSTS.key_names]
+    if of_null:
+        created, condition = ":created_at", "#created_at = :expected"
+    else:
+        created = "if_not_exists(#created_at, :created_at)"
+        condition = "attribute_not_exists(#created_at) OR attribute_type(#created_at, :expected)"
+    sets = [f"#{name} = {created if name == 'created_at' else f':{name}'}" for name in stored]
+    removes = [f"#{name}" for name in names if name not in stored]
+    return {
+        "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {f"#{name}": name for name in names},
+    }
 
 
 class DbTrustList(_Rows, TrustListPolicy):
