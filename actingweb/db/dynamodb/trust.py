@@ -71,7 +71,7 @@ class DbTrust(_Rows, TrustPolicy):
         With `null`, the stored form of a `created_at` without a value, replace it if it is still stored in that form.
         """
         columns = {name: value for name, value in item.items() if name not in self.layout.key_names}
-        values = {f":{name}": value for name, value in columns.items()}
+        values = {f":{number}": value for number, value in enumerate(columns.values())}
         request = {
             "Key": {name: item[name] for name in self.layout.key_names},
             "ExpressionAttributeValues": values | {":expected": null or {"S": "S"}},
@@ -85,20 +85,22 @@ class DbTrust(_Rows, TrustPolicy):
 def _replacement(stored: tuple[str, ...], of_null: bool) -> dict[str, Any]:
     """Return the expressions that store these columns and remove the others, the same for each row that has them.
 
-    `:expected` is a `created_at` without a value, which is replaced, or the type of one that is kept.
+    `#n` and `:n` are name and value of the n-th column; long placeholders would be half of the request. `:expected` is
+    a `created_at` without a value, which is replaced, or the type of one that is kept.
     """
-    names = [name for name in TrustRecord.fields if name not in TRUSTS.key_names]
+    names = [*stored, *(name for name in TrustRecord.fields if name not in (*stored, *TRUSTS.key_names))]
+    number = stored.index("created_at")
     if of_null:
-        created, condition = ":created_at", "#created_at = :expected"
+        created, condition = f":{number}", f"#{number} = :expected"
     else:
-        created = "if_not_exists(#created_at, :created_at)"
-        condition = "attribute_not_exists(#created_at) OR attribute_type(#created_at, :expected)"
-    sets = [f"#{name} = {created if name == 'created_at' else f':{name}'}" for name in stored]
-    removes = [f"#{name}" for name in names if name not in stored]
+        created = f"if_not_exists(#{number}, :{number})"
+        condition = f"attribute_not_exists(#{number}) OR attribute_type(#{number}, :expected)"
+    sets = [f"#{n} = {created if n == number else f':{n}'}" for n in range(len(stored))]
+    removes = [f"#{n}" for n in range(len(stored), len(names))]
     return {
         "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
         "ConditionExpression": condition,
-        "ExpressionAttributeNames": {f"#{name}": name for name in names},
+        "ExpressionAttributeNames": {f"#{n}": name for n, name in enumerate(names)},
     }
 
 
