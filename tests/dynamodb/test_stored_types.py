@@ -556,6 +556,19 @@ class TestTrustAnew:
         assert (trust.get("a", "p") or {})["created_at"] == "2024-01-02T03:04:05+00:00"
 
 
+class TestOldestDiff:
+    def test_is_found_though_a_later_one_is_unreadable(self, backend: Backend, table: Tables) -> None:
+        get_subscription_diff(backend).create("a", "7", "first", 1)
+        table("subscriptiondiffs").put(**ODD["subscriptiondiffs"].stored("a", "timestamp", "N"))
+        assert (get_subscription_diff(backend).get("a", "7") or {})["data"] == "first"
+
+    def test_is_not_known_if_a_number_is_unreadable(self, backend: Backend, table: Tables) -> None:
+        get_subscription_diff(backend).create("a", "7", "first", 1)
+        table("subscriptiondiffs").put(**ODD["subscriptiondiffs"].stored("a", "seqnr", "BOOL"))
+        with named("seqnr", "BOOL"):
+            get_subscription_diff(backend).get("a", "7")
+
+
 class TestModels:
     def test_a_scan_raises_too(self, backend: Backend, table: Tables) -> None:
         get_subscription(backend)
