@@ -3,9 +3,14 @@
 # ruff: noqa: PT012 - what is tested is how a block ends
 
 import asyncio
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from threading import Barrier
+from typing import Any
 
+import psycopg
 import pytest
 
 from actingweb.db import (
@@ -23,7 +28,7 @@ from actingweb.db import (
     get_trust,
     transaction,
 )
-from actingweb.db.postgresql.connection import get_pool
+from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.postgresql.transaction import current
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import TcpProxy
@@ -139,6 +144,56 @@ def test_another_thread_or_task_is_refused(backend: Backend, actor_id: str) -> N
 
     asyncio.run(main())
     assert value(backend, actor_id, "color") == "red"
+
+
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("block", [transaction, get_connection])
+def test_a_forked_process_leaves_the_block_to_its_parent(
+    backend: Backend, actor_id: str, block: type[AbstractContextManager[Any]], raises: bool
+) -> None:
+    wanted = ZeroDivisionError if raises else (DbNotSupportedError, psycopg.ProgrammingError)
+    child = None
+    try:
+        with block() as lent:
+            write = "INSERT INTO properties VALUES (%s, %s, 'red')"
+            store(backend, actor_id, "color") if lent is None else lent.execute(write, [actor_id, "color"])
+            child = os.fork()
+            if child == 0:
+                if lent is None:
+                    with pytest.raises(DbNotSupportedError, match="forked"):
+                        store(backend, actor_id, "size")
+                if raises:
+                    raise ZeroDivisionError
+            else:
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+                store(backend, actor_id, "shape") if lent is None else lent.execute(write, [actor_id, "shape"])
+    except BaseException as error:
+        if child == 0:
+            os._exit(0 if isinstance(error, wanted) else 1)
+        raise
+    if child == 0:
+        os._exit(1)
+    assert [value(backend, actor_id, name) for name in ("color", "size", "shape")] == ["red", None, "red"]
+
+
+def store(backend: Backend, actor_id: str, name: str) -> None:
+    assert get_property(backend).set(actor_id, name, "red")
+
+
+def test_a_generator_left_in_an_inner_block_does_not_disturb_the_next_user(backend: Backend, actor_id: str) -> None:
+    def inner() -> Iterator[None]:
+        with transaction():
+            store(backend, actor_id, "size")
+            yield
+
+    left = inner()
+    with transaction():
+        next(left)
+    with transaction():
+        store(backend, actor_id, "color")
+        del left
+        store(backend, actor_id, "shape")
+    assert [value(backend, actor_id, name) for name in ("color", "shape")] == ["red", "red"]
 
 
 def test_tasks_have_transactions_of_their_own(backend: Backend, actor_id: str) -> None:

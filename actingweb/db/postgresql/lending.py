@@ -69,6 +69,8 @@ class _Loan:
 
     def commit(self) -> None:
         borrowed = self.borrowed
+        if self._connection.is_foreign:
+            raise psycopg.ProgrammingError("cannot commit: the connection belongs to the parent of this process")
         if self._is_orderly():
             self._finish(b"COMMIT")
         elif self._pgconn.transaction_status == TransactionStatus.ACTIVE and not borrowed._pipeline:
@@ -80,7 +82,7 @@ class _Loan:
             self._connection.close()
 
     def roll_back(self) -> None:
-        if self._is_orderly():
+        if self._is_orderly() and not self._connection.is_foreign:
             with suppress(psycopg.Error):
                 self._finish(b"ROLLBACK")
                 return

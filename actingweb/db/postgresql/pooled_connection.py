@@ -1,6 +1,7 @@
 """The connections of the pool. They run statements directly through libpq, at half the cost of a psycopg cursor."""
 
 import math
+import os
 import select
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -88,6 +89,7 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         self.has_input = partial(waiter, 0)
         self._await_input = partial(waiter, silence)
         self._await_writable = partial(_waiter(self.fileno(), writes=True), silence)
+        self._process = os.getpid()
         # A Transformer without a connection loads every timestamptz as UTC.
         self._transformer = Transformer(LOADERS)
         self._names = {}
@@ -99,8 +101,15 @@ class PooledConnection(psycopg.Connection[tuple[Any, ...]]):
         self._is_counted = True
         events.connection_opened(self.server)
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is the parent process that uses the connection, because this one was forked meanwhile."""
+        return self._process != os.getpid()
+
     def close(self) -> None:
-        """Do the same as psycopg's method, and count the connection as closed."""
+        """Do the same as psycopg's method, and count the connection as closed; nothing if it is foreign."""
+        if self._is_counted and self.is_foreign:
+            return
         was_counted, self._is_counted = self._is_counted, False
         super().close()
         if was_counted:

@@ -24,13 +24,14 @@ __all__ = ["Transaction", "current", "transaction"]
 T = TypeVar("T")
 
 _UNKNOWN = "the connection was lost before the answer to COMMIT arrived: read what is stored, then decide"
+_FORKED = "this process was forked in a transaction, which belongs to its parent: fork before the block begins"
 _FAILED = "a call in the block failed, so nothing of the block is stored: let the error of a call leave the block"
 
 
 class Transaction:
-    """An open transaction, shared by the calls of one thread and asyncio task."""
+    """An open transaction, shared by the calls of one thread and asyncio task, its owner; it has none after its end."""
 
-    def __init__(self, connection: PooledConnection, pool: Pool, owner: tuple[int, object]) -> None:
+    def __init__(self, connection: PooledConnection, pool: Pool, owner: tuple[int, object] | None) -> None:
         self.connection = connection
         self.pool = pool
         self.owner = owner
@@ -43,6 +44,8 @@ class Transaction:
                 DbNotSupportedError,
                 "a transaction belongs to the thread and the asyncio task that began it: begin another one in this one",
             )
+        if self.connection.is_foreign:
+            raise Fault(DbNotSupportedError, _FORKED)
         if self.connection.closed:
             raise Fault(
                 DbConnectionError,
@@ -95,16 +98,19 @@ def _outermost_block() -> Iterator[None]:
     pool, connection = acquire()
     try:
         begun = Transaction(connection, pool, _caller())
-        begun.command(b"BEGIN")
-        token = _current.set(begun)
         try:
-            yield
-        except BaseException:
-            _roll_back(begun, b"ROLLBACK")
-            raise
+            begun.command(b"BEGIN")
+            token = _current.set(begun)
+            try:
+                yield
+            except BaseException:
+                _roll_back(begun, b"ROLLBACK")
+                raise
+            finally:
+                _current.reset(token)
+            _commit(begun)
         finally:
-            _current.reset(token)
-        _commit(begun)
+            begun.owner = None
     finally:
         pool.putconn(connection)
 
@@ -148,7 +154,9 @@ def _roll_back(begun: Transaction, command: bytes) -> None:
     try:
         begun.command(command)
     except Fault:
-        begun.connection.close()
+        # A generator can be left in a block of a transaction that has ended; others use its connection then.
+        if begun.owner is not None:
+            begun.connection.close()
 
 
 def _caller() -> tuple[int, object]:
