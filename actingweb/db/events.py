@@ -8,7 +8,7 @@ import logging
 import os
 from collections import Counter
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 from time import monotonic
 
 from actingweb.db.exceptions import ConfigurationError, DbThrottledError, DbTimeoutError
@@ -68,7 +68,8 @@ _CHANGED = _Line(logging.WARNING, "%s: connections to another server than before
 _STANDBY = _Line(logging.WARNING, "%s: requests refused by a server that has become a standby: %d; it is %s")
 _LINES = (_LOST, _RETRIED, _WAITED, _TIMED_OUT, _SLOW, _CHANGED, _STANDBY)
 
-_lock = Lock()
+# Reentrant, since a signal handler may ask for `stats()` anywhere.
+_lock = RLock()
 _counts: Counter[tuple[str, str]] = Counter()
 _lost: dict[str, Server] = {}
 
@@ -82,7 +83,7 @@ def counted(backend: str) -> dict[str, int]:
 def forget() -> None:
     """Begin to count anew, as a child process does."""
     global _lock
-    _lock = Lock()
+    _lock = RLock()
     _counts.clear()
     _lost.clear()
     for line in _LINES:

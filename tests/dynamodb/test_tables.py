@@ -6,9 +6,11 @@ import importlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +20,7 @@ from actingweb.db import dynamodb as models
 from actingweb.db.dynamodb import _ensure
 from actingweb.db.registry import Backend
 from testbed.dynamodb_proxy import SpoilingProxy, failing
+from testbed.threads import PATIENCE, HelperThreads
 from tests.conftest import SetEnv
 from tests.support import race
 
@@ -82,6 +85,27 @@ class TestEnsure:
         model = StandIn()
         race(8, lambda: _ensure.ensure_table(model))
         assert model.calls == ["exists", "create_table True"]
+
+    def test_a_child_process_does_not_wait_for_another_thread_of_its_parent(self) -> None:
+        model, threads = StandIn(exists=True), HelperThreads()
+        held, forked = Event(), Event()
+
+        def hold() -> bool:
+            held.set()
+            return forked.wait(PATIENCE)
+
+        model.exists = hold  # type: ignore[method-assign]
+        threads.start(_ensure.ensure_table, model)
+        assert held.wait(PATIENCE)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(int(PATIENCE))
+            model.exists = lambda: True  # type: ignore[method-assign]
+            _ensure.ensure_table(model)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        forked.set()
+        threads.join()
 
     def test_each_created_table_is_one_warning_that_names_the_setting(
         self, backend: Backend, aside: str, caplog: pytest.LogCaptureFixture

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from actingweb.db import get_actor, get_property, stats
+from actingweb.db import events, get_actor, get_property, stats
 from actingweb.db.exceptions import ConfigurationError, DbTimeoutError
 from actingweb.db.postgresql import connection as pools
 from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.registry import Backend
 from testbed.dynamodb_proxy import failing, spoiling_proxy
 from testbed.tcp_proxy import tcp_proxy
+from testbed.threads import HelperThreads
 from tests.conftest import SetEnv
 from tests.contract.support.calls import ready
 from tests.postgresql.conftest import PgConnection, end_session
@@ -237,3 +238,18 @@ def test_stats_name_a_backend_that_does_not_exist(set_env: SetEnv) -> None:
     set_env(DATABASE_BACKEND="nonsense")
     with pytest.raises(ConfigurationError, match="DATABASE_BACKEND"):
         stats()
+
+
+@on_postgresql
+def test_stats_can_be_told_while_an_event_is_counted(backend: Backend) -> None:
+    """As by the handler of a signal, which runs anywhere."""
+    told: list[int] = []
+
+    def handle() -> None:
+        with events._lock:
+            told.append(stats(backend)["opened"])
+
+    threads = HelperThreads()
+    threads.start(handle)
+    threads.join()
+    assert len(told) == 1

@@ -1,6 +1,7 @@
 """Creates a missing table at its first use, unless automatic creation is switched off."""
 
 import logging
+import os
 import threading
 from typing import Any, Protocol
 
@@ -24,7 +25,8 @@ _CREATED = "created table %s, which was missing; AWS_DB_AUTO_CREATE_TABLES=false
 _auto_create_override: bool | None = None
 _flag_logged = False
 _ensured: set[tuple[Any, str | None]] = set()
-_locks: dict[Any, threading.Lock] = {}
+# Reentrant, since an observer that is told of a check may make objects.
+_locks: dict[Any, threading.RLock] = {}
 
 
 class _Creatable(Protocol):
@@ -72,7 +74,7 @@ def ensure_table(table: Layout | _Creatable) -> None:
     if not auto_create_enabled():
         _log_flag()
         return
-    with _locks.setdefault(table, threading.Lock()):
+    with _locks.setdefault(table, threading.RLock()):
         if (table, _name(table)) not in _ensured:
             _create_if_missing(table)
             _ensured.add((table, _name(table)))
@@ -133,3 +135,7 @@ def _log_flag() -> None:
     if not _flag_logged:
         _flag_logged = True
         logger.info("missing tables are not created: auto-create is off")
+
+
+# Another thread of the parent may have held one.
+os.register_at_fork(after_in_child=_locks.clear)
