@@ -130,7 +130,8 @@ class Request:
 class Observer:
     """Methods that are called when something happens, in the thread where it happens. Here they do nothing.
 
-    They should return soon and must not use the storage. What they raise is logged once and otherwise ignored.
+    They should return soon and must not use the storage, of which no observer is told. What they raise is logged once
+    and otherwise ignored.
     """
 
     def call_began(self, call: Call) -> None:
@@ -184,6 +185,7 @@ class Observer:
 
 class _Thread(local):
     call: Call | None = None
+    is_telling = False
 
 
 _thread = _Thread()
@@ -239,12 +241,18 @@ def observable(module: str) -> None:
 
 
 def tell(event: str, *facts: Any) -> None:
-    """Tell the observers of an event: call their methods of that name."""
-    for listener in _listeners.get(event, ()):
-        try:
-            listener(*facts)
-        except Exception as error:  # noqa: BLE001 - an observer must not break a call
-            _report(listener, error)
+    """Tell the observers of an event: call their methods of that name. What one of these methods does is not told."""
+    if not (listeners := _listeners.get(event)) or _thread.is_telling:
+        return
+    _thread.is_telling = True
+    try:
+        for listener in listeners:
+            try:
+                listener(*facts)
+            except Exception as error:  # noqa: BLE001 - an observer must not break a call
+                _report(listener, error)
+    finally:
+        _thread.is_telling = False
 
 
 def _report(listener: Callable[..., None], error: Exception) -> None:
@@ -265,13 +273,15 @@ def observed(method: Callable[P, T]) -> Callable[P, T]:
     def call_observed(*args: P.args, **kwargs: P.kwargs) -> T:
         if _thread.call is not None:
             return method(*args, **kwargs)
-        call = _begun_call(method, args)
+        call = _thread.call = Call(*identity(method, args))
         try:
+            tell("call_began", call)
             return method(*args, **kwargs)
         except BaseException as error:
             call.error, call.reason = _outcome(error)
             raise
         finally:
+            _thread.call = None
             _end(call)
 
     return call_observed
@@ -281,18 +291,19 @@ def observed_stream(method: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]
     """Return a public generator method that tells observers of its calls, which last until the generator ends."""
 
     def stream_observed(*args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        call = _begun_call(method, args)
+        call = Call(*identity(method, args))
         items = method(*args, **kwargs)
         try:
+            tell("call_began", call)
             while True:
-                # Between two items the thread may make other calls.
-                _thread.call = call
+                # Between two items the thread may make other calls, and another one may end the generator.
+                former, _thread.call = _thread.call, call
                 try:
                     item = next(items)
                 except StopIteration:
                     return
                 finally:
-                    _thread.call = None
+                    _thread.call = former
                 yield item
         except Exception as error:
             call.error, call.reason = _outcome(error)
@@ -310,16 +321,8 @@ def begun_request(server: Server, operation: str, collection: str | None, summar
     return request
 
 
-def _begun_call(method: Callable[..., Any], args: tuple[Any, ...]) -> Call:
-    call = Call(*identity(method, args))
-    _thread.call = call
-    tell("call_began", call)
-    return call
-
-
 def _end(call: Call) -> None:
     call.seconds = monotonic() - call.began
-    _thread.call = None
     tell("call_ended", call)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -211,6 +211,87 @@ def test_a_transaction_tells_its_commands_and_its_calls(backend: Backend, actor_
         get_property(backend).set(actor_id, "n", "v")
     assert [request.summary for request in seen.requests] == ["BEGIN", "INSERT properties", "COMMIT"]
     assert [request.call is not None for request in seen.requests] == [False, True, False]
+
+
+class Reading(Keeper):
+    """Uses the storage whenever it is told something."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__()
+        self._backend = backend
+
+    def read(self) -> None:
+        get_trust(self._backend).get("a", "b")
+        for _ in get_actor_list(self._backend).iterate():
+            pass
+
+
+def _told_and_reading(name: str) -> Callable[..., None]:
+    def told(self: Reading, *facts: object) -> None:
+        getattr(Keeper, name)(self, *facts)
+        self.read()
+
+    return told
+
+
+for _name in [name for name in vars(Observer) if not name.startswith("_")]:
+    setattr(Reading, _name, _told_and_reading(_name))
+
+
+def test_an_observer_is_not_told_of_what_observers_do(backend: Backend, actor_id: str, set_env: SetEnv) -> None:
+    """Also where each call makes its first connection and checks its table."""
+    set_env()
+    reading = Reading(backend)
+    add_observer(reading)
+    try:
+        assert get_property(backend).set(actor_id, "n", "v")
+        assert get_property(backend).get(actor_id, "n") == "v"
+    finally:
+        remove_observer(reading)
+    assert [call.name for call in reading.calls] == ["DbProperty.set", "DbProperty.get"]
+    assert {request.operation for request in reading.requests} <= {
+        "INSERT",
+        "SELECT",
+        "PutItem",
+        "GetItem",
+        *TABLE_CHECK,
+    }
+
+
+class Leaving(Observer):
+    """Ends the call that it is told of, as a signal can."""
+
+    def call_began(self, call: Call) -> None:
+        raise KeyboardInterrupt
+
+
+def test_calls_are_told_after_one_was_left_at_its_beginning(backend: Backend, actor_id: str, seen: Keeper) -> None:
+    leaving = Leaving()
+    add_observer(leaving)
+    with pytest.raises(KeyboardInterrupt):
+        get_property(backend).get(actor_id, "n")
+    remove_observer(leaving)
+    get_property(backend).get(actor_id, "n")
+    assert [call.error for call in seen.calls] == ["KeyboardInterrupt", None]
+
+
+def test_a_generator_that_ends_in_a_call_leaves_it_its_requests(
+    backend: Backend, new_actor: Callable[..., str], seen: Keeper
+) -> None:
+    """As the collector of garbage may end one anywhere."""
+    ids = [new_actor() for _ in range(2)]
+    stream = get_actor_list(backend).iterate()
+    next(iter(stream))
+    trusts = get_trust(backend)
+
+    class Peers(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            stream.close()  # type: ignore[attr-defined]
+            return super().__iter__()
+
+    trusts.get_many(ids[0], Peers(["b"]))
+    last = [request for request in seen.requests if request.collection][-1:]
+    assert [request.call is not None and request.call.name for request in last] in ([], ["DbTrust.get_many"])
 
 
 @on_servers
