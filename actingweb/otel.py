@@ -34,7 +34,10 @@ _instrumented: list["OpenTelemetryObserver"] = []
 def instrument(
     *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
 ) -> "OpenTelemetryObserver":
-    """Make spans and metrics from now on, with these providers or the global ones. Further calls change nothing."""
+    """Make spans and metrics from now on, with these providers or the global ones. Further calls change nothing.
+
+    Raise `ConfigurationError` for a bad setting.
+    """
     if not _instrumented:
         _instrumented.append(OpenTelemetryObserver(tracer_provider, meter_provider))
         add_observer(_instrumented[0])

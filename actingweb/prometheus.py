@@ -23,25 +23,26 @@ __all__ = ["PrometheusObserver", "instrument", "uninstrument"]
 _SYSTEM, _POOL, _ERROR = "db_system_name", "db_client_connection_pool_name", "error_type"
 _REQUEST = (_SYSTEM, "db_operation_name", "db_collection_name", "server_address", "server_port", _ERROR)
 
-_instrumented: list[tuple[CollectorRegistry, "PrometheusObserver"]] = []
+_instrumented: list["PrometheusObserver"] = []
 
 
 def instrument(registry: CollectorRegistry = REGISTRY) -> "PrometheusObserver":
-    """Keep metrics in a registry from now on. Further calls change nothing."""
+    """Keep metrics in a registry from now on. Further calls change nothing.
+
+    Raise `ConfigurationError` for a bad setting; then nothing of it is in the registry.
+    """
     if not _instrumented:
-        observer = PrometheusObserver(registry)
-        _instrumented.append((registry, observer))
-        add_observer(observer)
-    return _instrumented[0][1]
+        _instrumented.append(PrometheusObserver(registry))
+        add_observer(_instrumented[0])
+    return _instrumented[0]
 
 
 def uninstrument() -> None:
     """Keep no more metrics, and take them out of the registry."""
     while _instrumented:
-        registry, observer = _instrumented.pop()
+        observer = _instrumented.pop()
         remove_observer(observer)
-        for collector in observer.collectors:
-            registry.unregister(collector)
+        observer.unregister()
 
 
 class PrometheusObserver(CountingObserver):
@@ -54,6 +55,19 @@ class PrometheusObserver(CountingObserver):
     def __init__(self, registry: CollectorRegistry) -> None:
         self.collectors: list[Collector] = []
         self._registry = registry
+        try:
+            self._register()
+        except BaseException:
+            # Otherwise the names are taken, and it cannot be tried again.
+            self.unregister()
+            raise
+
+    def unregister(self) -> None:
+        """Take the metrics out of the registry."""
+        while self.collectors:
+            self._registry.unregister(self.collectors.pop())
+
+    def _register(self) -> None:
         self._requests = self._histogram("db_client_operation_duration_seconds", "Duration of requests.", *_REQUEST)
         self._waits = self._histogram(
             "db_client_connection_wait_time_seconds", "Of the calls that waited for a connection.", _SYSTEM, _POOL
@@ -95,11 +109,11 @@ class PrometheusObserver(CountingObserver):
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         made = Counter(name, text, labels, registry=self._registry)
+        self.collectors.append(made)
         if _ERROR not in labels:
             # A sample of 0, so that the first event is an increase.
             backend = get_settings().database_backend
             made.labels(_system(backend), *(backend for _ in labels[1:]))
-        self.collectors.append(made)
         return made
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from actingweb import otel, prometheus
 from actingweb.db import get_actor, get_property, get_trust
-from actingweb.db.exceptions import DbConnectionError, DbInputError
+from actingweb.db.exceptions import ConfigurationError, DbConnectionError, DbInputError
 from actingweb.db.postgresql.connection import get_connection
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import TcpProxy
@@ -228,6 +228,18 @@ def test_the_metrics_of_prometheus(backend: Backend, actor_id: str, proxy: TcpPr
     assert values["actingweb_db_throttles_total", ""] == 0
     assert values["db_client_operation_duration_seconds_count", "DbConnectionError"] >= 1
     assert list(registry.collect()) == []
+
+
+@pytest.mark.backends("memory")
+def test_metrics_that_could_not_be_made_leave_their_names_free(backend: Backend, set_env: SetEnv) -> None:
+    registry = CollectorRegistry()
+    set_env(DB_SLOW_CALL_SECONDS="soon")
+    with pytest.raises(ConfigurationError, match="DB_SLOW_CALL_SECONDS"):
+        prometheus.instrument(registry)
+    assert list(registry.collect()) == []
+    set_env(DB_SLOW_CALL_SECONDS="1")
+    prometheus.instrument(registry)
+    prometheus.uninstrument()
 
 
 PROGRAM = """
