@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from actingweb.db.utils import compute_lookup_key
+from actingweb.migration.cli import live
+from actingweb.migration.cli.options import PostgresFlags
+from actingweb.migration.cli.sources import DynamoDBFlags
 from actingweb.migration.errors import SourceError, UsageError
 from actingweb.migration.live.dynamodb import Requests, read_items
 from actingweb.migration.live.keys import RowKey
@@ -18,6 +21,8 @@ from actingweb.migration.live.streams import EXPIRED, TRIMMED, all_shards
 from actingweb.migration.mapping import ACTORS, CLAIMS_V1, CLAIMS_V2, PROPERTIES
 from actingweb.migration.source.endpoint import AccessDeniedError, RequestError, TableNotFoundError
 from actingweb.migration.target.connection import Target
+from testbed.servers import PostgresTables
+from tests.conftest import SetEnv
 from tests.live.sides import Sides
 from tests.migration.loads import ACTOR, properties
 
@@ -100,10 +105,23 @@ class TestPreparing:
         sides.scan()
         sides.prepare(enable_streams=True)
         assert sides.select("SELECT * FROM {state}.shards ORDER BY shard_id") == before
-        with pytest.raises(StateError, match="other options"):
-            sides.prepare(indexed_properties=("phone",))
+        with pytest.raises(StateError, match=r"was prepared with INDEXED_PROPERTIES \[\"email\"\], --segments 2: do"):
+            sides.prepare(indexed_properties=("phone",), segments=3)
         with pytest.raises(StateError, match="another live migration"):
             sides.prepare(endpoint="http://elsewhere")
+
+    def test_the_region_of_the_shell_is_kept_for_the_commands_that_follow(
+        self, sides: Sides, postgres_tables: PostgresTables, set_env: SetEnv
+    ) -> None:
+        set_env(**postgres_tables.environment, **sides.environment)
+        sides.put(ACTORS, ACTOR)
+        flags = DynamoDBFlags(None, None, None, 1, None)
+        live.prepare_migration(flags, PostgresFlags(), enable_streams=True)
+        region = sides.environment["AWS_DEFAULT_REGION"]
+        set_env(AWS_DEFAULT_REGION="eu-north-1")
+        assert live.Session(PostgresFlags()).requests().endpoint.region_name == region
+        with pytest.raises(StateError, match=f"another live migration .from dynamodb, .*, region {region}, at 127"):
+            live.prepare_migration(flags, PostgresFlags(), enable_streams=True)
 
     def test_streams_are_not_switched_on_unasked(self, sides: Sides) -> None:
         with pytest.raises(UsageError, match=f"the streams of {sides.prefix}_actors, .* are off"):

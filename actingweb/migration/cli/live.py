@@ -171,9 +171,10 @@ def prepare_migration(
     session = Session(flags, source.profile)
     tables = source.source(session.settings)
     prefix = session.settings.aws_db_prefix if tables.prefix is None else tables.prefix
+    requests = session.requests_to(tables.region, tables.host)
     options = Preparation(
         prefix,
-        tables.region,
+        requests.endpoint.region_name,
         tables.host,
         session.settings.indexed_properties,
         source.segments,
@@ -181,7 +182,7 @@ def prepare_migration(
         session.by,
         on_conflict,
     )
-    prepare(session.state, session.requests_to(tables.region, tables.host), options, say)
+    prepare(session.state, requests, options, say)
     return _prepared(session)
 
 
@@ -189,16 +190,17 @@ def prepare_way_back(target: DynamoDBFlags, flags: PostgresFlags, *, on_conflict
     """Store what a migration from PostgreSQL starts from, create its DynamoDB tables, and mark every row."""
     session = Session(flags, target.profile)
     tables = target.source(session.settings)
+    requests = session.requests_to(tables.region, tables.host)
     options = WayBack(
         session.settings.aws_db_prefix if tables.prefix is None else tables.prefix,
-        tables.region,
+        requests.endpoint.region_name,
         tables.host,
         session.settings.indexed_properties,
         session.settings.use_property_lookup_table,
         session.by,
         on_conflict,
     )
-    prepare_from_postgresql(session.state, session.requests_to(tables.region, tables.host), options, say)
+    prepare_from_postgresql(session.state, requests, options, say)
     return _prepared(session)
 
 

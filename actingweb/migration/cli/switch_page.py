@@ -21,7 +21,7 @@ def page_of(
     migration = status.migration
     facts = [
         ("migration", f"{migration.direction}, begun {migration.started_at:%Y-%m-%d %H:%M} by {migration.started_by}"),
-        ("DynamoDB", f"tables {migration.prefix}_*, {migration.region or 'the default region'}"),
+        ("DynamoDB", f"tables {migration.prefix}_*, {migration.region}"),
         ("phase", migration.phase),
         ("share", f"PostgreSQL owns {status.share:g}% of the actors"),
     ]

@@ -27,7 +27,7 @@ class Preparation:
 
     Attributes:
         prefix: of the DynamoDB tables, see `DynamoDBSource`.
-        region, endpoint: where the tables are; None as in the settings.
+        region, endpoint: where the tables are; no endpoint is that of AWS.
         indexed_properties: the properties whose values have look-up rows even if nobody claims them.
         segments: of each scan.
         enable_streams: whether streams that are off may be switched on; otherwise they are an error.

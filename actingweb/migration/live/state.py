@@ -3,9 +3,11 @@
 Everything that a process must not lose is in it, so that any other process can go on.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
@@ -115,8 +117,16 @@ _AUDIT = "INSERT INTO {state}.audit (by, event, details) VALUES (%(by)s, %(event
 
 _NONE = "there is no live migration of schema {}: run `migrate prepare` first"
 _OTHER = "schema {} belongs to another live migration ({}): end that one by `migrate finish` first"
-_OPTIONS = "the live migration of schema {} was prepared with other options: end it by `migrate finish` first"
+_OPTIONS = "the live migration of schema {} was prepared with {}: do the same, or end it by `migrate finish` first"
 _NEWER = "schema {} is from another release of this tool (format {}, this one has {}): use that release"
+_NAMES = {
+    "indexed_properties": "INDEXED_PROPERTIES",
+    "segments": "--segments",
+    "enable_streams": "--enable-streams",
+    "on_conflict": "--on-conflict",
+    "use_lookup_table": "USE_PROPERTY_LOOKUP_TABLE",
+}
+"""What the user sets an option by."""
 _TOO_LONG = 'the name of schema "{}" has {} bytes: the state of a live migration needs a name of at most {}'
 
 
@@ -132,7 +142,7 @@ class Migration:
         format: the version of the schema.
         direction: `FROM_DYNAMODB` or `FROM_POSTGRESQL`.
         phase: `PREPARED`, `SYNCING`, `FLIPPED` or `ROLLED_BACK`.
-        prefix, region, endpoint: where the DynamoDB tables are; None as in the settings.
+        prefix, region, endpoint: where the DynamoDB tables are; no endpoint is that of AWS.
         options: of `prepare`, such as the indexed properties.
         boundary, moving_to, system_owner: who owns which actors.
     """
@@ -149,6 +159,17 @@ class Migration:
     boundary: int
     moving_to: int | None
     system_owner: str
+
+    @property
+    def place(self) -> tuple[str | None, str | None, str | None]:
+        """Where the DynamoDB tables are: prefix, region and endpoint."""
+        return self.prefix, self.region, self.endpoint
+
+    @property
+    def named_place(self) -> str:
+        """Where they are, for the user. A URL can have a password, which is left out."""
+        host = "AWS" if self.endpoint is None else urlsplit(self.endpoint).netloc.rpartition("@")[2]
+        return f"prefix {self.prefix}, region {self.region}, at {host}"
 
     @property
     def indexed_properties(self) -> tuple[str, ...]:
@@ -208,10 +229,12 @@ class State:
             if connection.execute(self.sql(_INSERT), values).rowcount:
                 self.audit(connection, by, "prepare", {"direction": direction, **options})
             found = self.read(connection)
-            if (found.direction, found.prefix, found.endpoint) != (direction, prefix, endpoint):
-                raise StateError(_OTHER.format(self.name, f"{found.direction}, prefix {found.prefix}"))
-            if found.options != options:
-                raise StateError(_OPTIONS.format(self.name))
+            if (found.direction, *found.place) != (direction, prefix, region, endpoint):
+                raise StateError(_OTHER.format(self.name, f"{found.direction}, {found.named_place}"))
+            other = [name for name in options if found.options.get(name) != options[name]]
+            if other:
+                former = [f"{_NAMES.get(name, name)} {json.dumps(found.options.get(name))}" for name in other]
+                raise StateError(_OPTIONS.format(self.name, ", ".join(former)))
         return found
 
     def drop(self, connection: Connection) -> None:

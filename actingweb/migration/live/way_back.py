@@ -35,7 +35,7 @@ class WayBack:
 
     Attributes:
         prefix: of the DynamoDB tables, see `DynamoDBSource`.
-        region, endpoint: where the tables are to be; None as in the settings.
+        region, endpoint: where the tables are to be; no endpoint is that of AWS.
         indexed_properties: the properties whose values can be looked up.
         use_lookup_table: as the application has it; otherwise the table of properties gets the index on values.
         by: who does it, for the audit trail.

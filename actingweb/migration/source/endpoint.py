@@ -112,6 +112,12 @@ class Endpoint:
             parts = urlsplit(Service(session, region, self.host, self.api).endpoint(None).url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
+    @property
+    def region_name(self) -> str:
+        """The AWS region, also if `region` is None. Raise `UsageError` for wrong settings of AWS."""
+        _, region = self._session
+        return region
+
     def describe(self, table: str) -> Json:
         """Return the description of a table. Raise `SourceError`, see `call`."""
         response: Json | None = self.call("DescribeTable", {"TableName": table}).get("Table")
