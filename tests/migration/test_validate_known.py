@@ -208,6 +208,15 @@ def test_a_line_that_names_no_row(target: Target, rejected: Path, line: str) -> 
         validate(target, rejected, accepted=AcceptedRows((path,)))
 
 
+@pytest.mark.parametrize("key", [1, True, "id", ["id"]])
+@pytest.mark.parametrize("table", ["actors", "property_lookup", "property_lookup_v1", ["actors"], {}])
+def test_a_line_of_other_types_names_no_row(tmp_path: Path, table: object, key: object) -> None:
+    path = tmp_path / "accepted.ndjson"
+    path.write_text(json.dumps({"table": table, "key": key}))
+    with pytest.raises(UsageError, match=r"accepted\.ndjson, line 1: this is not a JSON object with"):
+        list(AcceptedRows((path,)).named())
+
+
 def test_a_file_that_is_not_there(target: Target, rejected: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         validate(target, rejected, accepted=AcceptedRows((rejected / "absent",)))

@@ -162,10 +162,12 @@ class AcceptedRows:
 
 
 def _fields(place: str, line: bytes) -> dict[str, Any]:
-    fields = content_of(line)
-    if not isinstance(fields, dict) or fields.get("table") not in {*_NAMES, LOOK_UPS}:
+    content = content_of(line)
+    fields: dict[str, Any] = content if isinstance(content, dict) else {}
+    table, key = fields.get("table"), fields.get("key") or {}
+    if table not in (*_NAMES, LOOK_UPS) or not isinstance(key, dict):
         raise UsageError(f"{place}: this is not a JSON object with the `table` and the `key` of a row")
-    if fields["table"] == LOOK_UPS and not isinstance((fields.get("key") or {}).get("lookup_key"), str):
+    if table == LOOK_UPS and not isinstance(key.get("lookup_key"), str):
         raise UsageError(f"{place}: the key has no lookup_key")
     return fields
 
