@@ -153,7 +153,7 @@ def test_a_switch_can_be_interrupted_at_each_step(synced: Sides) -> None:
     assert [event for event in events if event in ("cutover", "rollback")] == ["cutover", "rollback", "cutover"]
 
 
-def test_what_keeps_a_switch_from_being_made(synced: Sides, tmp_path: Path) -> None:
+def test_what_keeps_a_switch_from_being_made(synced: Sides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     operator = Operator(synced)
     nothing = (SYNCING, 0, None)
     # The gate.
@@ -207,6 +207,10 @@ def test_what_keeps_a_switch_from_being_made(synced: Sides, tmp_path: Path) -> N
         )
     with pytest.raises(CutoverError, match="1 rows were rejected"):
         operator.cutover().run()
+    monkeypatch.setattr(live_switch, "_REJECT_SECONDS", 0.0)
+    with pytest.raises(CutoverError, match="1 rows of the actors that are to move were rejected: `migrate rejects`"):
+        live_switch.move_share(session, Decimal(100), commands, 5)
+    assert owners(synced) == nothing
     with closing(synced.state.connect()) as connection:
         connection.execute(synced.state.sql("UPDATE {state}.dirty SET accepted = true"))
     assert operator.cutover().run().side is Side.POSTGRESQL

@@ -17,6 +17,7 @@ from actingweb.db.registry import Backend, load_backend
 from actingweb.db.utils import compute_lookup_key
 from actingweb.migration.errors import TargetError, UsageError
 from actingweb.migration.live.backward import BackwardApplier
+from actingweb.migration.live.cutover import CutoverError, wait_for
 from actingweb.migration.live.ownership import Ownership, Side, boundary_of, read_ownership
 from actingweb.migration.live.share import Moved, Progress, Share
 from actingweb.migration.live.state import SYNCING, StateError
@@ -279,7 +280,10 @@ def test_rejects_of_moving_actors_hold_the_move_up(synced: Sides) -> None:
     synced.put(PROPERTIES, {"id": ACTORS[0], "name": "bad", "value": "\x00"})
     synced.catch_up()
     with running(synced.reader().step):
-        wait_until(lambda: share.step() == Progress(rows=1))
+        wait_until(lambda: share.step() == Progress(rows=1, rejects=1))
+    assert (share.rejects(Decimal(100)), share.rejects(Decimal(0))) == (1, 0)
+    with pytest.raises(CutoverError, match=r"1 changes are waiting .1 of them rejected: see `migrate rejects`. after"):
+        wait_for(share, 0, print)
     synced.select("UPDATE {state}.dirty SET accepted = true RETURNING 1")
     assert isinstance(share.step(), Moved)
 

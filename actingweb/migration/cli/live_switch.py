@@ -1,6 +1,7 @@
 """The commands that change owners, `share`, `cutover` and `rollback`, and the comparison of both sides."""
 
 import sys
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -32,6 +33,9 @@ __all__ = [
     "percent",
     "switch",
 ]
+
+_REJECT_SECONDS = 10.0
+_POLL_SECONDS = 0.2
 
 _NOT_CONFIRMED = "nobody confirms that writes are stopped: name a --fence-command, or add --fenced once they are"
 
@@ -104,6 +108,7 @@ def _move(session: Session, status: Status, wanted: Decimal, commands: Commands,
     if not status.has_triggers:
         open_triggers(session)
     with closing(_share(session)) as share:
+        _require_no_rejects(share, wanted)
         ownership = share.begin(wanted)
         split = nginx_split(percent_of(ownership.boundary), wanted)
         say(split)
@@ -111,6 +116,21 @@ def _move(session: Session, status: Status, wanted: Decimal, commands: Commands,
         share.fence()
         moved = wait_for(share, timeout, say)
     return 0.0 if moved is None else moved.pause
+
+
+def _require_no_rejects(share: Share, wanted: Decimal) -> None:
+    """Raise `CutoverError` before any request is held back for a row that would not arrive.
+
+    A new row can be rejected for a moment, because its actor arrives after it.
+    """
+    deadline = time.monotonic() + _REJECT_SECONDS
+    while rejects := share.rejects(wanted):
+        if time.monotonic() > deadline:
+            raise CutoverError(
+                f"{rejects:,} rows of the actors that are to move were rejected: `migrate rejects` shows them; "
+                "correct them, or accept them by `migrate accept`"
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def _share(session: Session) -> Share:

@@ -336,7 +336,8 @@ def _waiting(progress: Progress) -> str:
         return f"{progress.shards} shards of streams are not read to their end"
     if progress.transactions:
         return "a transaction is running that began before the writes were stopped"
-    return f"{progress.rows + progress.claims:,} changes are waiting"
+    rejected = f" ({progress.rejects:,} of them rejected: see `migrate rejects`)" if progress.rejects else ""
+    return f"{progress.rows + progress.claims:,} changes are waiting{rejected}"
 
 
 def run_command(command: str, what: str, text: str = "") -> None:

@@ -77,6 +77,11 @@ class Ownership:
     moving_to: int | None
     system_owner: Side
 
+    @property
+    def moves_to_postgresql(self) -> bool:
+        """Whether actors are being moved to PostgreSQL, and not back."""
+        return self.moving_to is not None and self.moving_to > self.boundary
+
     def owner(self, actor_id: str) -> Side:
         """Return the owner of an id, whatever the table."""
         if actor_id.startswith("_"):

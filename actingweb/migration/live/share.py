@@ -11,7 +11,7 @@ owners are the same as before.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -57,7 +57,7 @@ WHERE NOT finished AND (marker IS NULL OR NOT starts_with(marker, %(marker)s)) G
 _NOW = "SELECT clock_timestamp()"
 _OPEN_SHARDS = "SELECT stream_arn, shard_id, position, caught_up_at FROM {state}.shards WHERE NOT finished"
 _WAITING = """
-SELECT hash, count(*) FROM {state}.{marks}
+SELECT hash, count(*), count(reason) FROM {state}.{marks}
 WHERE (reason IS NULL OR NOT accepted) AND table_name <> ALL(%(claims)s) GROUP BY hash
 """
 _WAITING_CLAIMS = """
@@ -99,12 +99,14 @@ class Progress:
         transactions: whether a transaction runs that is older than the fence.
         rows: of moving actors that are to be made equal, rejects among them.
         claims: the look-up rows that are to be made equal.
+        rejects: those of `rows` that were rejected, which is seldom mended by waiting.
     """
 
     shards: int = 0
     transactions: bool = False
     rows: int = 0
     claims: int = 0
+    rejects: int = 0
 
     @property
     def done(self) -> bool:
@@ -150,6 +152,12 @@ class Share(Worker):
                 self.state.audit(connection, self.by, _BEGAN, shares)
             return Ownership(ownership.boundary, boundary, ownership.system_owner)
 
+    def rejects(self, percent: Decimal) -> int:
+        """Return how many rows of the actors that would move were rejected and are not accepted."""
+        with self.connected() as connection:
+            ownership = replace(read_ownership(self.state, connection), moving_to=boundary_of(percent))
+            return self._waiting(connection, ownership).rejects
+
     def fence(self) -> None:
         """Note that from now on nobody writes rows of the moving actors. It may be noted again after a failure."""
         self._marker, self._read_at, self._positions = f"{MARKER}{uuid4().hex}-", None, None
@@ -186,7 +194,7 @@ class Share(Worker):
         DynamoDB nobody may claim a value that was given up in PostgreSQL; then its row names the smallest id.
         """
         with connection.transaction():
-            if before.moving_to is not None and before.moving_to > before.boundary:
+            if before.moves_to_postgresql:
                 with connection.cursor("look_ups") as cursor:
                     cursor.execute(self.state.sql(_LOOK_UPS))
                     while rows := cursor.fetchmany(_LOOK_UPS_AT_ONCE):
@@ -243,24 +251,26 @@ class Share(Worker):
         return since, transaction
 
     def _progress(self, connection: Connection, ownership: Ownership, transaction: int) -> Progress:
-        if ownership.moving_to is not None and ownership.moving_to > ownership.boundary:
+        if ownership.moves_to_postgresql:
             if shards := self._unread_shards(connection):
                 return Progress(shards=shards)
-            marks = "dirty"
         else:
             ((running, now),) = connection.execute(_OLD_TRANSACTIONS, {"transaction": transaction})
             if running:
                 return Progress(transactions=True)
-            self._read_at, marks = self._read_at or now, "marks"
-        return self._waiting(connection, ownership, sql.Identifier(marks))
+            self._read_at = self._read_at or now
+        return self._waiting(connection, ownership)
 
-    def _waiting(self, connection: Connection, ownership: Ownership, marks: sql.Identifier) -> Progress:
+    def _waiting(self, connection: Connection, ownership: Ownership) -> Progress:
         """Return what is not yet equal on the side that takes over."""
+        marks = sql.Identifier("dirty" if ownership.moves_to_postgresql else "marks")
         values = {"claims": _CLAIMS, "before": self._read_at}
-        counts = connection.execute(self.state.sql(_WAITING, marks=marks), values)
-        rows = sum(count for hash_, count in counts if ownership.is_moving(RowKey.of_stored("", hash_, "").hash))
+        rows = rejects = 0
+        for hash_, waiting, rejected in connection.execute(self.state.sql(_WAITING, marks=marks), values):
+            if ownership.is_moving(RowKey.of_stored("", hash_, "").hash):
+                rows, rejects = rows + waiting, rejects + rejected
         ((claims,),) = connection.execute(self.state.sql(_WAITING_CLAIMS, marks=marks), values)
-        return Progress(rows=rows, claims=claims)
+        return Progress(rows=rows, claims=claims, rejects=rejects)
 
     def _unread_shards(self, connection: Connection) -> int:
         """Return how many shards were not read up to the fence, after writing markers for them.
