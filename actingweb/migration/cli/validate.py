@@ -16,7 +16,7 @@ from actingweb.migration.cli.sources import DynamoDBFlags, FilesFlags, tables_of
 from actingweb.migration.cli.validation_page import page_of
 from actingweb.migration.errors import ExitCode, UsageError
 from actingweb.migration.jobs import validate as job
-from actingweb.migration.jobs.differences import Difference, ValidationResult
+from actingweb.migration.jobs.differences import Difference, Kind, ValidationResult
 from actingweb.migration.jobs.known_rows import AcceptedRows
 from actingweb.migration.mapping import TableMapping
 from actingweb.migration.report_html import Level, is_html, write_page
@@ -184,7 +184,11 @@ def _outcome(result: ValidationResult, flags: ReportFlags, repair: RepairFlags) 
         "unknown": result.unknown,
         "report": str(flags.differences) if result.differences else None,
     }
-    notes = [*map(_line_of, result.first), *unknown_attributes(result.unknown), *_totals(result, flags.differences)]
+    notes = [
+        *map(_line_of, result.first),
+        *unknown_attributes(result.unknown),
+        *_totals(result, flags.differences, repair),
+    ]
     if is_html(flags.report):
         facts["page"] = str(flags.report)
         notes.append(f"the page to hand on is {flags.report}")
@@ -199,7 +203,7 @@ def _line_of(difference: Difference) -> str:
     return f"{row}: {', '.join(rest)}"
 
 
-def _totals(result: ValidationResult, report: Path) -> list[str]:
+def _totals(result: ValidationResult, report: Path, repair: RepairFlags) -> list[str]:
     accepted = [f"{result.accepted:,} rows differ and are accepted"] if result.accepted else []
     if not result.differences:
         return ["0 differences", *accepted]
@@ -210,7 +214,9 @@ def _totals(result: ValidationResult, report: Path) -> list[str]:
     lines = [f"{result.differences:,} differences ({counts}); all are in {report}"]
     if result.rejected:
         lines.append(f"{result.rejected:,} of them are rows that the import rejected")
+    rest = result.differences - result.repaired
     if result.repaired:
-        rest = result.differences - result.repaired
         lines.append(f"{result.repaired:,} of them were repaired, {rest:,} are left; validate again to see")
+    if repair.repair and not repair.delete_extra and rest and kinds[Kind.EXTRA]:
+        lines.append("extra rows were kept: --repair --delete-extra deletes them")
     return [*lines, *accepted]
