@@ -194,7 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        route = self.server.routes.get(urlsplit(self.path).path)
+        try:
+            route = self.server.routes.get(urlsplit(self.path).path)
+        except ValueError:
+            # As of "//[".
+            route = None
         self._send(route() if route else _text("there is no such page", HTTPStatus.NOT_FOUND))
 
     def refuse(self) -> None:
