@@ -268,6 +268,9 @@ class TestDeleteByChain:
         with pytest.raises(DbInputError) as refusal:
             chain.delete_by_chain(**(arguments | wrong))
         assert refusal.value.op == "attribute delete"
+        with pytest.raises(DbInputError):
+            # Also where no row can have the key, as on PostgreSQL.
+            chain.delete_by_chain(**(arguments | {"buckets": "\x00"} | wrong))
         assert len(_names(chain, "tokens")) == 4
 
     @pytest.mark.backends("dynamodb")

@@ -211,7 +211,8 @@ class AttributePolicy(EntityBase[AttributeRecord], DbAttributeProtocol, ABC):
         actor_id = text(actor_id, "actor_id")
         wanted = [bucket for bucket in texts(buckets, "buckets") if cls._can_exist(actor_id, bucket)]
         last = text(defer_name, "defer_name") if defer_name else None
-        return cls._wipe_chain(actor_id, wanted, cls._encoded(chain_id, "chain_id"), last) if wanted else 0
+        chain = cls._encoded(chain_id, "chain_id")
+        return cls._wipe_chain(actor_id, wanted, chain, last) if wanted else 0
 
 
 class AttributeBucketListPolicy(EntityBase[AttributeRecord], DbAttributeBucketListProtocol, ABC):
