@@ -127,6 +127,23 @@ def test_calls_of_other_tasks_in_the_block_are_refused(backend: Backend, actor_i
     assert stored(backend, actor_id) == {"size"}
 
 
+@postgresql
+def test_a_task_that_was_started_in_a_block_goes_on_outside_of_it(backend: Backend, actor_id: str) -> None:
+    async def later(ended: asyncio.Event) -> None:
+        await ended.wait()
+        await write(backend, actor_id, "color")
+
+    async def main() -> None:
+        ended = asyncio.Event()
+        async with aio.transaction(backend):
+            task = asyncio.create_task(later(ended))
+        ended.set()
+        await task
+
+    asyncio.run(main())
+    assert stored(backend, actor_id) == {"color"}
+
+
 async def nested(backend: Backend) -> None:
     async with aio.transaction(backend):
         pytest.fail("the block began")

@@ -196,6 +196,24 @@ def test_a_generator_left_in_an_inner_block_does_not_disturb_the_next_user(backe
     assert [value(backend, actor_id, name) for name in ("color", "shape")] == ["red", "red"]
 
 
+def test_a_task_that_was_started_in_a_block_goes_on_outside_of_it(backend: Backend, actor_id: str) -> None:
+    async def later(ended: asyncio.Event) -> None:
+        await ended.wait()
+        store(backend, actor_id, "color")
+        with transaction():
+            store(backend, actor_id, "size")
+
+    async def main() -> None:
+        ended = asyncio.Event()
+        with transaction():
+            task = asyncio.create_task(later(ended))
+        ended.set()
+        await task
+
+    asyncio.run(main())
+    assert [value(backend, actor_id, name) for name in ("color", "size")] == ["red", "red"]
+
+
 def test_tasks_have_transactions_of_their_own(backend: Backend, actor_id: str) -> None:
     async def count(name: str, fails: bool) -> None:
         with transaction():

@@ -95,8 +95,8 @@ def with_retries(
 
 def _run(work: Callable[[PooledConnection, Pool], T], repeatable: bool) -> T:
     """Return the result of `work`, in the open transaction if there is one."""
-    if (open_transaction := current()) is not None:
-        return open_transaction.run(work)
+    if (transaction := current()) is not None and transaction.is_open:
+        return transaction.run(work)
     return with_retries(acquire, work, repeatable)
 
 

@@ -37,6 +37,11 @@ class Transaction:
         self.owner = owner
         self.depth = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended; a task that was started in its block can go on after it."""
+        return self.owner is not None
+
     def run(self, work: Callable[[PooledConnection, Pool], T]) -> T:
         """Return the result of `work` on the connection. Raise `Fault`; nothing is retried."""
         if self.owner != _caller():
@@ -74,7 +79,7 @@ class Transaction:
 
 _current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
 current = _current.get
-"""Return the open transaction of this context, or None."""
+"""Return the transaction in whose block this context began, which may have ended, or None."""
 
 
 @contextmanager
@@ -83,7 +88,7 @@ def transaction() -> Iterator[None]:
     outer = _current.get()
     error: DbError
     try:
-        with _outermost_block() if outer is None else _savepoint_block(outer):
+        with _outermost_block() if outer is None or not outer.is_open else _savepoint_block(outer):
             yield
         return
     except Fault as fault:
@@ -155,7 +160,7 @@ def _roll_back(begun: Transaction, command: bytes) -> None:
         begun.command(command)
     except Fault:
         # A generator can be left in a block of a transaction that has ended; others use its connection then.
-        if begun.owner is not None:
+        if begun.is_open:
             begun.connection.close()
 
 
