@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 import pytest
 
 from actingweb.db.dynamodb.wire.client import Client
-from actingweb.db.dynamodb.wire.connections import Limits, open_connections
+from actingweb.db.dynamodb.wire.connections import Connections, Limits, Route, open_connections
 from actingweb.db.dynamodb.wire.failures import (
     ConnectionLostError,
     ConnectTimeoutError,
@@ -25,6 +26,7 @@ from actingweb.db.dynamodb.wire.failures import (
     NotConnectedError,
     ServiceError,
 )
+from testbed.threads import HelperThreads
 
 from .conftest import Make
 from .servers import CLOSE, Reply, ScriptedServer, Seen, chunked, paused, reply, scripted
@@ -186,6 +188,25 @@ class TestFewConnections:
             found = list(threads.map(lambda number: get(client, Number=number), range(600)))
             assert found == [{"Number": number} for number in range(600)]
             assert server.accepted <= 50
+
+    def test_they_are_counted_while_others_are_made(self) -> None:
+        route = Route("host", 1)
+        kept = [Connections(route, 1) for _ in range(3000)]
+        ended, before, threads = threading.Event(), sys.getswitchinterval(), HelperThreads()
+
+        def make() -> None:
+            while not ended.is_set():
+                Connections(route, 1)
+
+        threads.start(make)
+        sys.setswitchinterval(1e-6)
+        try:
+            for _ in range(60):
+                assert open_connections()[3] >= len(kept)
+        finally:
+            sys.setswitchinterval(before)
+            ended.set()
+            threads.join()
 
     def test_a_child_process_has_its_own(self, wire: Make) -> None:
         with scripted(echo) as server:

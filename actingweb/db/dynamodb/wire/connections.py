@@ -85,7 +85,8 @@ class Connections:
         self.route = route
         self._size = size
         self.forget()
-        _all.add(self)
+        with _lock:
+            _all.add(self)
 
     def exchange(self, request: bytes, limits: Limits) -> Answer:
         """Send a request and return its answer. Raise `WireError`."""
@@ -334,17 +335,27 @@ def _connect(route: Route, deadline: float) -> socket.socket:
 
 
 _all: WeakSet[Connections] = WeakSet()
+# Reentrant, since a signal handler may ask for `stats()` anywhere.
+_lock = threading.RLock()
+
+
+def _known() -> list[Connections]:
+    with _lock:
+        return list(_all)
 
 
 def open_connections() -> tuple[int, int, int, int]:
     """Return the sum of `Connections.counts` in this process."""
-    counts = [connections.counts() for connections in list(_all)]
+    counts = [connections.counts() for connections in _known()]
     size, idle, waiting, most = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0, 0)
     return size, idle, waiting, most
 
 
 def _after_fork() -> None:
-    for connections in list(_all):
+    # Another thread of the parent may have held it.
+    global _lock
+    _lock = threading.RLock()
+    for connections in _known():
         connections.forget()
 
 
