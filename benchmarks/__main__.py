@@ -10,51 +10,21 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
-from benchmarks import (
-    aio,
-    cold_start,
-    dynamodb,
-    growth,
-    latency,
-    live,
-    memory,
-    migration,
-    observers,
-    postgresql,
-    requests,
-)
 from benchmarks.machine import note
-from benchmarks.report import print_sections, update_report, write_pages
-from benchmarks.results import Section
-from benchmarks.sizes import QUICK, Sizes
-
-Measures = dict[str, Callable[[Sizes], Iterator[Section]]]
+from benchmarks.report import print_sections, write_pages
+from benchmarks.results import QUICK, Section, Sizes
 
 _DOCS = Path(__file__).parent.parent / "docs"
-_RUN: Measures = {
-    "postgresql": postgresql.measure,
-    "aio": aio.measure,
-    "cold_start": cold_start.measure,
-    "memory": memory.measure,
-    "dynamodb": dynamodb.measure,
-    "requests": requests.measure,
-}
-_LONG: Measures = {"growth": growth.measure, "migration": migration.measure, "live": live.measure}
-_PRINTED: Measures = {
-    "latency": latency.measure,
-    "imports": cold_start.measure_imports,
-    "observers": observers.measure,
-}
+_RUN = ("postgresql", "aio", "cold_start", "memory", "dynamodb", "requests")
+_LONG = ("growth", "migration", "live")
+_PRINTED = ("latency", "imports", "observers")
+"""The modules that measure, in the order of the page: the function `measure` of each yields sections."""
 _WRITTEN = ("run", "all", *_LONG)
-_COMMANDS = {
-    "run": _RUN,
-    "all": {**_RUN, **_LONG},
-    **{name: {name: measure} for name, measure in {**_RUN, **_LONG, **_PRINTED}.items()},
-}
+_COMMANDS = {"run": _RUN, "all": (*_RUN, *_LONG), **{name: (name,) for name in (*_RUN, *_LONG, *_PRINTED)}}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,14 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
     sizes = QUICK if options.quick else Sizes()
     if options.only:
         sizes = replace(sizes, operations=tuple(one for one in sizes.operations if one.name in options.only))
-    began, sections = time.monotonic(), []
-    for measure in _COMMANDS[options.command].values():
-        for section in measure(sizes):
+    began, sections = time.monotonic(), list[Section]()
+    for name in _COMMANDS[options.command]:
+        for section in import_module(f"benchmarks.{name}").measure(sizes):
             section.settings = {"quick": options.quick}
             note(f"{section.title}: measured after {time.monotonic() - began:.0f} s")
             sections.append(section)
             if options.command in _WRITTEN and not options.only:
-                update_report(options.docs, [section])
+                write_pages(options.docs, [section])
     missed = print_sections(sections)
     if options.command == "requests":
         return int(missed > 0)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
@@ -16,11 +14,12 @@ from psycopg_pool import AsyncConnectionPool
 from actingweb.db import accessors, aio, load_backend
 from actingweb.db.postgresql.connection import get_connection_string
 from actingweb.db.registry import Backend
-from benchmarks.results import Section, figure, ratio
-from benchmarks.servers import dynamodb_server, network, postgres_server, schema, tables, use
-from benchmarks.sizes import Sizes
+from benchmarks.contenders import Program, interleave
+from benchmarks.results import Section, Sizes, figure, ratio
+from benchmarks.servers import network
 from benchmarks.tasks import Load, load
 from testbed.environments import InstallationError, cached_environment
+from testbed.provisioning import new_schema, postgres_server, tables_of, use
 from testbed.recorder import Statement, recorded_requests, recorded_trips
 
 _AIOBOTOCORE = "aiobotocore==3.10.0"
@@ -29,25 +28,31 @@ _CONNECTIONS, _ACTORS = 16, 200
 _POSTGRESQL, _DYNAMODB, _LAG = 0.85, 2.0, 5.0
 _NOTE = f"PostgreSQL has {_CONNECTIONS} connections and a network of 1 ms, DynamoDB Local neither."
 
-Round = Callable[[int], Load]  # lets so many tasks call
+Contenders = Mapping[str, Callable[[int], Load]]
+"""Functions that let so many tasks call: ours, and the other one's."""
 
 
 def measure(sizes: Sizes) -> Iterator[Section]:
     """Measure both backends."""
     section, rounds, seconds = Section("aio", "Coroutines", [_NOTE]), max(3, sizes.rounds // 3), 2 * sizes.crowd_seconds
-    with postgres_server() as server, schema(server) as made, network(server) as relay:
+    with postgres_server() as server, new_schema(server) as made, network(server) as relay:
         size = {"PG_POOL_MIN_SIZE": str(_CONNECTIONS), "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}
         use({**made.environment, **size, **relay})
         with recorded_trips() as trips:
-            config = _prepared("postgresql")
-        peer = _psycopg_round(trips()[-1][0], seconds)
-        _compare(section, "PostgreSQL", _our_round(config, seconds), peer, "psycopg's pool", _POSTGRESQL, rounds)
-    with dynamodb_server() as other, tables(other) as named:
+            ours = partial(_run_ours, _prepared("postgresql"), seconds)
+        theirs = partial(_run_psycopg, trips()[-1][0], seconds)
+        _compare(section, "PostgreSQL", {"ours": ours, "psycopg's pool": theirs}, _POSTGRESQL, rounds)
+    with tables_of("dynamodb") as named:
         with recorded_requests() as requests:
-            config = _prepared("dynamodb")
+            ours = partial(_run_ours, _prepared("dynamodb"), seconds)
+        host, program = named["AWS_DB_HOST"], Path(__file__).with_name("tasks.py")
         try:
-            with _aiobotocore(named.environment["AWS_DB_HOST"], requests()[-1][1], seconds) as peer:
-                _compare(section, "DynamoDB", _our_round(config, seconds), peer, "aiobotocore", _DYNAMODB, rounds)
+            with (
+                cached_environment("aiobotocore-3.10.0", _AIOBOTOCORE) as python,
+                Program(python, program, host) as peer,
+            ):
+                theirs = partial(_run_aiobotocore, peer, requests()[-1][1], seconds)
+                _compare(section, "DynamoDB", {"ours": ours, "aiobotocore": theirs}, _DYNAMODB, rounds)
         except InstallationError as error:
             section.notes.append(f"aiobotocore is left out: {error}")
     yield section
@@ -63,19 +68,19 @@ def _prepared(database: str) -> Backend:
     return config
 
 
-def _our_round(config: Backend, seconds: float) -> Round:
+def _run_ours(config: Backend, seconds: float, tasks: int) -> Load:
     def call(number: int) -> Awaitable[object]:
         return aio.get_property(config).get(actor_id=f"a{number % _ACTORS}", name="color")
 
-    return lambda tasks: asyncio.run(load(tasks, seconds, call))
+    return asyncio.run(load(tasks, seconds, call))
 
 
-def _psycopg_round(statement: Statement, seconds: float) -> Round:
+def _run_psycopg(statement: Statement, seconds: float, tasks: int) -> Load:
     async def configure(connection: psycopg.AsyncConnection) -> None:
         await connection.set_autocommit(True)
         connection.prepare_threshold = 0
 
-    async def run(tasks: int) -> Load:
+    async def run() -> Load:
         source = get_connection_string()
         async with AsyncConnectionPool(source, min_size=_CONNECTIONS, configure=configure, open=False) as pool:
             await pool.wait()
@@ -89,32 +94,21 @@ def _psycopg_round(statement: Statement, seconds: float) -> Round:
 
             return await load(tasks, seconds, call)
 
-    return lambda tasks: asyncio.run(run(tasks))
+    return asyncio.run(run())
 
 
-@contextmanager
-def _aiobotocore(host: str, request: object, seconds: float) -> Iterator[Round]:
-    with cached_environment("aiobotocore-3.10.0", _AIOBOTOCORE) as python:
-        command = [str(python), str(Path(__file__).with_name("tasks.py")), host, json.dumps(request)]
-        process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-        def run(tasks: int) -> Load:
-            print(tasks, seconds, file=process.stdin, flush=True)
-            return Load(*json.loads(process.stdout.readline()))
-
-        with process:
-            yield run
+def _run_aiobotocore(process: Program, request: object, seconds: float, tasks: int) -> Load:
+    return Load(**process.ask(request=request, seconds=seconds, tasks=tasks))
 
 
-def _compare(section: Section, backend: str, ours: Round, peer: Round, name: str, least: float, rounds: int) -> None:
+def _compare(section: Section, backend: str, contenders: Contenders, least: float, rounds: int) -> None:
     for tasks in _TASKS:
-        found = [(ours(tasks), peer(tasks)) for _ in range(rounds)]
-        our_loads, peer_loads = zip(*found, strict=True)
-        faster = ratio(*([one.rate for one in loads] for loads in (our_loads, peer_loads)))
+        loads = interleave({name: partial(run, tasks) for name, run in contenders.items()}, rounds)
         subject = f"{backend}, {tasks} tasks"
         if tasks in _JUDGED:
-            section.judge(subject, f"calls/s, ours / {name}", faster, least=least)
-        section.judge(subject, "lag of the loop, ms", figure([one.lag for one in our_loads]), most=_LAG)
-        for contender, loads in (("ours", our_loads), (name, peer_loads)):
-            medians = Load(*(round(figure(values).median, 2) for values in zip(*loads, strict=True)))
-            section.add({"backend": backend, "tasks": tasks, "contender": contender, **medians._asdict()})
+            faster = ratio(*([one.rate for one in each] for each in loads.values()))
+            section.judge(subject, f"calls/s, {' / '.join(contenders)}", faster, least=least)
+        section.judge(subject, "lag of the loop, ms", figure([one.lag for one in loads["ours"]]), most=_LAG)
+        for name, each in loads.items():
+            medians = Load(*(round(median(values), 2) for values in zip(*each, strict=True)))
+            section.add({"backend": backend, "tasks": tasks, "contender": name, **medians._asdict()})

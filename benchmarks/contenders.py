@@ -10,16 +10,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from benchmarks.machine import resident_mib
+from benchmarks.machine import note, resident_mib
 from benchmarks.results import Figure, Section, figure, operands, ratio
 from testbed.environments import InstallationError, cached_environment
 from testbed.operations.operation import Operation
+
+T = TypeVar("T")
 
 TIMED, GROWTH = "operations.timed:TIMED", "operations.timed:GROWTH"
 FLOOR, BOTOCORE, FLOOR_OF_GROWTH = (f"benchmarks.floor:{name}" for name in ("FLOOR", "BOTOCORE", "GROWTH"))
@@ -29,97 +30,99 @@ Targets = Mapping[str, Mapping[str, float]]
 """The bounds of measures, `least` and `most`, by what `Times.compared` returns."""
 
 _BASELINE = "actingweb[postgresql]==3.15.1"
-_WORKER = Path(__file__).with_name("worker.py")
+_WORKER, _PROGRAMS = (Path(__file__).with_name(name) for name in ("worker.py", "programs.py"))
 
 
 class WorkerError(RuntimeError):
     """A worker cannot do what it is asked."""
 
 
-class Worker:
-    """A process that runs operations. Its methods raise `WorkerError` if it cannot.
+class Program(subprocess.Popen[str]):
+    """A process that answers lines on its stdin by lines on its stdout. The end of a `with` block kills it."""
 
-    Args:
-        keeper: who stores the rows that an operation needs, if not the process itself.
-    """
+    def __init__(self, *command: object, environment: Mapping[str, str] | None = None, stderr: int | None = None):
+        arguments, pipe = list(map(str, command)), subprocess.PIPE
+        super().__init__(arguments, env=environment, stdin=pipe, stdout=pipe, stderr=stderr, text=True)
 
-    def __init__(self, process: subprocess.Popen[str], keeper: Worker | None) -> None:
-        self._process = process
-        self._keeper = keeper or self
+    def __exit__(self, *error: Any) -> None:
+        self.kill()
+        super().__exit__(*error)
 
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
+    def line(self) -> str:
+        """Return the next line of its answers, or "" if it ended."""
+        assert self.stdout is not None
+        return self.stdout.readline().rstrip("\n")
 
-    def store(self, operation: Operation, count: int) -> None:
-        """Make the rows that so many calls need."""
-        self._ask("store", operation, count)
-
-    def run(self, operation: Operation, count: int) -> tuple[float, float]:
-        """Make so many calls, and their rows before; return the wall and the processor seconds that one call took."""
-        if not operation.repeats:
-            self._keeper.store(operation, count)
-        answer = self._ask("run", operation, count)
-        return answer["seconds"], answer["cpu"]
-
-    def crowd(self, operation: Operation, count: int, threads: int, seconds: float) -> dict[str, float]:
-        """Let threads repeat so many calls for so long; return what `benchmarks.worker.crowd` does."""
-        return self._ask("crowd", operation, count, threads=threads, seconds=seconds)
-
-    def memory(self) -> dict[str, float]:
-        """Return what Python allocated in the process and still holds, and its resident memory, in MiB."""
-        return {"traced MiB": self._ask("memory")["traced"] / 2**20, "resident MiB": resident_mib(self.pid)}
-
-    def _ask(self, do: str, operation: Operation | None = None, count: int = 0, **crowd: float) -> dict[str, float]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        request = {"do": do, "operation": operation and operation.name, "count": count, **crowd}
+    def ask(self, **request: object) -> dict[str, float]:
+        """Send a JSON object and return the one that it answers. Raise `WorkerError` for an "error", or if it ended."""
+        assert self.stdin is not None
         with suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise WorkerError("the process ended")
-        answer: dict[str, float] = json.loads(line)
+            print(json.dumps(request), file=self.stdin, flush=True)
+        answer: dict[str, float] = json.loads(self.line() or '{"error": "the process ended"}')
         if "error" in answer:
             raise WorkerError(str(answer["error"]))
         return answer
 
 
-@contextmanager
-def worker(
-    database: str,
-    environment: Mapping[str, str],
-    table: str = TIMED,
-    *,
-    python: Path | None = None,
-    keeper: Worker | None = None,
-) -> Iterator[Worker]:
-    """Yield a process that runs the operations of a table.
+def one_of_programs(name: str, environment: Mapping[str, str]) -> Program:
+    """Start a program of `benchmarks/programs.py`."""
+    return Program(sys.executable, "-P", _PROGRAMS, name, environment=environment)
+
+
+def figure_of(tree: Path | str, name: str) -> float:
+    """Return the number that a program of `benchmarks/programs.py` prints with the library of a tree."""
+    with one_of_programs(name, {**os.environ, "PYTHONPATH": str(tree)}) as process:
+        return float(process.line())
+
+
+class Worker(Program):
+    """A process that runs the operations of a table. Its methods raise `WorkerError` if it cannot.
 
     Args:
         table: the module and the variable that has it.
         python: of another environment than this one, as the baseline's.
+        keeper: who stores the rows that an operation needs, if not the process itself.
     """
-    settings = {**environment, "DATABASE_BACKEND": database}
-    if python is None:
-        settings["PYTHONPATH"] = str(_WORKER.parents[1])
-    # Only here and on PostgreSQL, `DbActor.delete` also deletes the actor's other rows.
-    deletes = "cascades" if python is None and database == "postgresql" else "lists"
-    command = [python or sys.executable, "-P", _WORKER, database, deletes, table]
-    with subprocess.Popen(
-        command,
-        env=bare_environment(settings),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            yield Worker(process, keeper)
-        finally:
-            process.kill()
+
+    def __init__(
+        self,
+        database: str,
+        environment: Mapping[str, str],
+        table: str = TIMED,
+        *,
+        python: Path | None = None,
+        keeper: Worker | None = None,
+    ) -> None:
+        settings = {**environment, "DATABASE_BACKEND": database}
+        if python is None:
+            settings["PYTHONPATH"] = str(_WORKER.parents[1])
+        # Only here and on PostgreSQL, `DbActor.delete` also deletes the actor's other rows.
+        deletes = "cascades" if python is None and database == "postgresql" else "lists"
+        command = python or sys.executable, "-P", _WORKER, database, deletes, table
+        super().__init__(*command, environment=bare_environment(settings), stderr=subprocess.DEVNULL)
+        self._keeper = keeper or self
+
+    def store(self, operation: Operation, count: int) -> None:
+        """Make the rows that so many calls need."""
+        self._do("store", operation, count)
+
+    def run(self, operation: Operation, count: int) -> tuple[float, float]:
+        """Make so many calls, and their rows before; return the wall and the processor seconds that one call took."""
+        if not operation.repeats:
+            self._keeper.store(operation, count)
+        answer = self._do("run", operation, count)
+        return answer["seconds"], answer["cpu"]
+
+    def crowd(self, operation: Operation, count: int, threads: int, seconds: float) -> dict[str, float]:
+        """Let threads repeat so many calls for so long; return what `benchmarks.worker.crowd` does."""
+        return self._do("crowd", operation, count, threads=threads, seconds=seconds)
+
+    def memory(self) -> dict[str, float]:
+        """Return what Python allocated in the process and still holds, and its resident memory, in MiB."""
+        return {"traced MiB": self.ask(do="memory")["traced"] / 2**20, "resident MiB": resident_mib(self.pid)}
+
+    def _do(self, what: str, operation: Operation, count: int, **crowd: float) -> dict[str, float]:
+        return self.ask(do=what, operation=operation.name, count=count, **crowd)
 
 
 def bare_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -146,12 +149,15 @@ def upgrade_baseline(python: Path, environment: Mapping[str, str]) -> None:
     subprocess.run(command, cwd=found.parent, env=settings, capture_output=True, check=True, timeout=120)
 
 
-@dataclass(frozen=True)
 class Times:
-    """What each contender took in each round, in seconds a call."""
+    """What each contender took in each round, in seconds a call, by the clock on the `wall` and of the processor.
 
-    wall: Mapping[str, list[float]]
-    cpu: Mapping[str, list[float]]
+    Args:
+        runs: the wall and the processor seconds of each round of each contender.
+    """
+
+    def __init__(self, runs: Mapping[str, Iterable[tuple[float, float]]]) -> None:
+        self.wall, self.cpu = ({name: [run[part] for run in each] for name, each in runs.items()} for part in (0, 1))
 
     def compared(self, measure: str) -> Figure | None:
         """Return the ratio or the difference that a measure names, None if one of the contenders is missing."""
@@ -177,21 +183,23 @@ def _microseconds(times: Mapping[str, list[float]]) -> dict[str, Figure]:
     return {name: figure([seconds * 1e6 for seconds in each]) for name, each in times.items()}
 
 
-def interleave(contenders: Mapping[str, Callable[[], tuple[float, float]]], rounds: int) -> Times:
-    """Let contenders take turns, each round in another order; one round before that warms them up.
+def interleave(contenders: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Let contenders take turns, each round in another order, and return what each returned in each round.
 
-    A contender returns the wall and the processor seconds that a call took.
+    One round before the others warms them up.
     """
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    found: dict[str, list[T]] = {name: [] for name in contenders}
     names = list(contenders)
-    for number in range(-1, rounds):
+    for number in range(rounds + 1):
         for name in names:
-            took = contenders[name]()
-            if number >= 0:
-                found[name].append(took)
-        names = [*names[1:], names[0]] if number % 2 else names[::-1]
-    wall, cpu = ({name: [took[part] for took in each] for name, each in found.items()} for part in (0, 1))
-    return Times(wall, cpu)
+            found[name].append(contenders[name]())
+        names = names[::-1] if number % 2 else [*names[1:], names[0]]
+    return {name: each[1:] for name, each in found.items()}
+
+
+def calls_far(operation: Operation) -> int:
+    """Return how many calls a round over the network has."""
+    return min(20, operation.count)
 
 
 def compare(
@@ -210,6 +218,7 @@ def compare(
         calls: how many calls of an operation a round has.
         ready: is called when the workers have run an operation once.
     """
+    failed = []
     for operation in operations:
         count, contenders = calls(operation), {}
         for name, one in workers.items():
@@ -219,25 +228,25 @@ def compare(
             except WorkerError as error:
                 if name != "baseline":
                     raise
-                section.notes.append(f"The baseline did not do “{operation.name}”: {error}")
+                note(f"the baseline did not do “{operation.name}”: {error}")
+                failed.append(f"“{operation.name}”")
                 continue
             contenders[name] = partial(one.run, operation, count)
         ready()
         # An operation on a thousand rows takes long.
-        yield operation, interleave(contenders, rounds if operation.count > 1 else max(3, rounds // 3))
+        yield operation, Times(interleave(contenders, rounds if operation.count > 1 else max(3, rounds // 3)))
+    if failed:
+        section.notes.append(f"The baseline raises an error instead of doing {', '.join(failed)}.")
 
 
 def crowd_rates(
     workers: Mapping[str, Worker], operation: Operation, threads: int, seconds: float, rounds: int
 ) -> dict[str, list[float]]:
-    """Let threads of each worker repeat an operation, in turn; return the calls a second of each, round by round.
+    """Let threads of each worker repeat an operation, in turn; return the calls a second of each, round by round."""
 
-    One round before the others warms up.
-    """
+    def rate(one: Worker) -> float:
+        return one.crowd(operation, operation.count, threads, seconds)["rate"]
+
     for one in workers.values():
         one.store(operation, operation.count)
-    runs = [
-        {name: one.crowd(operation, operation.count, threads, seconds)["rate"] for name, one in workers.items()}
-        for _ in range(-1, rounds)
-    ][1:]
-    return {name: [run[name] for run in runs] for name in workers}
+    return interleave({name: partial(rate, one) for name, one in workers.items()}, rounds)

@@ -3,38 +3,36 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from actingweb.db.dynamodb.items import decode
 from actingweb.db.dynamodb.layouts import required_layouts
 from actingweb.db.dynamodb.stored_types import reader_of
 from actingweb.db.dynamodb.wire.messages import decoded, encoded
-from actingweb.db.records import Record
 from benchmarks.contenders import (
     BOTOCORE,
     FLOOR,
     Targets,
+    Times,
     Worker,
     baseline_python,
     compare,
     crowd_rates,
+    figure_of,
     interleave,
-    worker,
 )
 from benchmarks.floor import fetch, record
 from benchmarks.machine import own_processors, pin
 from benchmarks.migration_data import fill_tables
-from benchmarks.results import Section, ratio
-from benchmarks.servers import dynamodb_server, tables
-from benchmarks.sizes import Sizes
-from testbed.operations.calls import Classes, load_classes, timed
+from benchmarks.results import Section, Sizes, ratio
+from testbed.operations.calls import load_classes, timed
 from testbed.operations.operation import Operation
+from testbed.provisioning import dynamodb_server, new_tables
 
 _ONE_REQUEST = {
     "ours / floor": {"most": 1.3},
@@ -64,28 +62,24 @@ def measure(sizes: Sizes) -> Iterator[Section]:
         pin(processors[:1])
         if len(processors) > 1 and not os.environ.get("AWS_DB_HOST"):
             section.notes.append("Client and server each have a processor of their own.")
-        baseline, ours = (stack.enter_context(tables(server, name)).environment for name in ("baseline", "ours"))
+        baseline, ours = (stack.enter_context(new_tables(server)).environment for _ in range(2))
         workers = {
-            "floor": stack.enter_context(worker("dynamodb", ours, FLOOR)),
-            "botocore": stack.enter_context(worker("dynamodb", ours, BOTOCORE)),
-            "ours": stack.enter_context(worker("dynamodb", ours)),
+            "floor": stack.enter_context(Worker("dynamodb", ours, FLOOR)),
+            "botocore": stack.enter_context(Worker("dynamodb", ours, BOTOCORE)),
+            "ours": stack.enter_context(Worker("dynamodb", ours)),
         }
         if (python := baseline_python(section)) is not None:
-            workers["baseline"] = stack.enter_context(worker("dynamodb", baseline, python=python))
-        rounds = max(3, sizes.rounds // 2)
-        for operation, times in compare(section, sizes.operations, workers, rounds, calls=_calls):
+            workers["baseline"] = stack.enter_context(Worker("dynamodb", baseline, python=python))
+        # A request takes ten times as long as a round trip to PostgreSQL.
+        few, rounds = (lambda operation: max(1, operation.count // 10)), max(3, sizes.rounds // 2)
+        for operation, times in compare(section, sizes.operations, workers, rounds, calls=few):
             times.report(section, operation, _targets(operation))
         if python is not None:
             _compare_crowds(section, {name: workers[name] for name in ("ours", "baseline")}, sizes)
         _compare_decoding(section, sizes)
-        stack.enter_context(tables(server, "export"))
+        stack.enter_context(new_tables(server))
         _compare_exports(section, sizes)
         yield section
-
-
-def _calls(operation: Operation) -> int:
-    """Return how many calls a round has: a request takes ten times as long as a round trip to PostgreSQL."""
-    return max(1, operation.count // 10)
 
 
 def _targets(operation: Operation) -> Targets:
@@ -105,49 +99,38 @@ def _compare_crowds(section: Section, workers: Mapping[str, Worker], sizes: Size
 
 
 def _compare_decoding(section: Section, sizes: Sizes) -> None:
-    """Compare how answers become records with the least that makes them: `json.loads`, and each column read."""
+    """Compare how answers for whole rows become records with the least that it takes."""
     classes = load_classes("dynamodb", cascades=False)
     for operation in sizes.operations:
         if operation.kind == "rows" and operation.repeats:
-            answers = _answers(operation, classes)
-            ways = {"ours": partial(_decode, answers), "floor": partial(_decode_least, answers)}
-            contenders = {name: partial(timed, [way] * 100) for name, way in ways.items()}
-            times = interleave(contenders, max(3, sizes.rounds // 2))
+            (requests,) = record(operation, classes, 1)
+            answers = [_Answer(*request) for request in requests if "ProjectionExpression" not in request[1]]
+            ways = {"ours": [one.decode for one in answers], "floor": [one.decode_least for one in answers]}
+            contenders = {name: partial(timed, way * 100) for name, way in ways.items()}
+            times = Times(interleave(contenders, max(3, sizes.rounds // 2)))
             section.judge(operation.name, "decoding, ours / floor", times.compared("ours / floor"), most=_DECODING)
 
 
-class _Answer(NamedTuple):
-    """The text of an answer, the record of its rows, and each column with the type and the reader of its attribute."""
+class _Answer:
+    """The answer to a request, and two ways to make records of its rows."""
 
-    record: type[Record]
-    columns: list[tuple[str, str, Callable[[Any], Any]]]
-    text: bytes
+    def __init__(self, name: str, request: Mapping[str, Any]) -> None:
+        (self._record,) = {
+            one.record for one in required_layouts(True) if request["TableName"].endswith(f"_{one.suffix}")
+        }
+        self._columns = [(column, *reader_of(self._record, column)) for column in self._record.fields]
+        self._text = fetch(name, encoded(request))
 
+    def decode(self) -> None:
+        """Make them as this library does."""
+        for item in decoded(self._text)["Items"]:
+            decode(self._record, item)
 
-def _answers(operation: Operation, classes: Classes) -> list[_Answer]:
-    """Return the answers to an operation's requests for whole rows."""
-    answers = []
-    (requests,) = record(operation, classes, 1)
-    for name, request in requests:
-        if "ProjectionExpression" not in request:
-            (kind,) = {one.record for one in required_layouts(True) if request["TableName"].endswith(f"_{one.suffix}")}
-            columns = [(column, *reader_of(kind, column)) for column in kind.fields]
-            answers.append(_Answer(kind, columns, fetch(name, encoded(request))))
-    return answers
-
-
-def _decode(answers: list[_Answer]) -> None:
-    """Make records as this library does."""
-    for answer in answers:
-        for item in decoded(answer.text)["Items"]:
-            decode(answer.record, item)
-
-
-def _decode_least(answers: list[_Answer]) -> None:
-    """Make records in the least that it takes."""
-    for kind_of_row, columns, text in answers:
-        for item in json.loads(text)["Items"]:
-            kind_of_row.make([read(item[name][kind]) if name in item else None for name, kind, read in columns])
+    def decode_least(self) -> None:
+        """Make them by `json.loads` and the reader of each column."""
+        columns = self._columns
+        for item in json.loads(self._text)["Items"]:
+            self._record.make([read(item[name][kind]) if name in item else None for name, kind, read in columns])
 
 
 def _compare_exports(section: Section, sizes: Sizes) -> None:
@@ -160,12 +143,8 @@ def _compare_exports(section: Section, sizes: Sizes) -> None:
             section.notes.append("The export is left out: this tree has no history.")
             return
         subprocess.run(["tar", "-x", "-C", before], input=archive.stdout, check=True)
-        rates = [[_exported(own), _exported(Path(before))] for _ in range(max(3, sizes.rounds // 4))]
-    faster = ratio(*zip(*rates, strict=True))
+        trees = {"ours": own, "before": Path(before)}
+        contenders = {name: partial(figure_of, tree, "export_rate") for name, tree in trees.items()}
+        rates = interleave(contenders, max(3, sizes.rounds // 4))
+    faster = ratio(rates["ours"], rates["before"])
     section.judge(f"export of {sizes.exported:,} rows", "rows / s of processor, ours / before", faster, least=_EXPORT)
-
-
-def _exported(tree: Path) -> float:
-    command = [sys.executable, "-P", str(Path(__file__).with_name("exporter.py"))]
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
-    return float(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)

@@ -3,19 +3,19 @@
 The tables `FLOOR`, `BOTOCORE` and `GROWTH` are run by `benchmarks.worker`, as the operations themselves are.
 """
 
-import copy
 import json
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 from http.client import HTTPConnection
+from threading import get_ident
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
+from botocore import xform_name
 from psycopg import RawCursor
 
 from actingweb.db.dynamodb.wire.messages import Target, encoded, headers_of
@@ -80,52 +80,35 @@ class _FloorOfGrowth(NamedTuple):
         return [partial(_run, [Statement(self.sql, (actor.id,))]) for actor in drawn(count)]
 
 
-class _Held(threading.local):
-    """A connection for each thread, in autocommit, and a cursor on it: prepared and binary."""
-
-    def __init__(self) -> None:
-        schema = os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"]
-        self.connection = PostgresTarget(os.environ).connect(schema)
-        self.connection.prepare_threshold = 0
-        self.connection.prepared_max = 1000
-        self.cursor = RawCursor(self.connection)
-        self.cursor.format = psycopg.pq.Format.BINARY
-
-
-@cache
-def _held() -> _Held:
-    return _Held()
-
-
 def _run(trip: Trip) -> None:
     """Send the statements of a round trip, and read the answers."""
-    held = _held()
-    if len(trip) > 1:
-        _run_pipeline(held.connection, trip)
+    connection, cursor = _held(get_ident())
+    if len(trip) == 1:
+        cursor.execute(*trip[0])
+        _read(cursor)
         return
-    cursor = held.cursor
-    cursor.execute(*trip[0])
+    cursors = [RawCursor(connection) for _ in trip]
+    with connection.pipeline():
+        for one, statement in zip(cursors, trip, strict=True):
+            one.execute(*statement)
+    for one in cursors:
+        _read(one)
+
+
+def _read(cursor: RawCursor[Any]) -> None:
     if cursor.rownumber is not None:
         cursor.fetchall()
 
 
-def _run_pipeline(connection: psycopg.Connection[Any], trip: Trip) -> None:
-    cursors = [RawCursor(connection) for _ in trip]
-    with connection.pipeline():
-        for cursor, statement in zip(cursors, trip, strict=True):
-            cursor.execute(*statement)
-    for cursor in cursors:
-        if cursor.rownumber is not None:
-            cursor.fetchall()
-
-
 @cache
-def _http() -> tuple[HTTPConnection, Target, Signer]:
-    """Return a connection to the server that the settings name, and what signs requests to it."""
-    host = urlsplit(os.environ["AWS_DB_HOST"]).netloc
-    keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
-    signer = Signer(*keys, os.environ.get("AWS_SESSION_TOKEN"), os.environ["AWS_DEFAULT_REGION"])
-    return HTTPConnection(host), Target(host), signer
+def _held(_: int) -> tuple[psycopg.Connection[Any], RawCursor[Any]]:
+    """Return the connection of a thread, in autocommit, and a cursor on it: prepared and binary."""
+    connection = PostgresTarget(os.environ).connect(os.environ["PG_DB_PREFIX"] + os.environ["PG_DB_SCHEMA"])
+    connection.prepare_threshold = 0
+    connection.prepared_max = 1000
+    cursor = RawCursor(connection)
+    cursor.format = psycopg.pq.Format.BINARY
+    return connection, cursor
 
 
 def fetch(name: str, body: bytes) -> bytes:
@@ -141,32 +124,40 @@ def fetch(name: str, body: bytes) -> bytes:
         return fetch(name, body)
 
 
+@cache
+def _http() -> tuple[HTTPConnection, Target, Signer]:
+    """Return a connection to the server that the settings name, and what signs requests to it."""
+    host = urlsplit(os.environ["AWS_DB_HOST"]).netloc
+    keys = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    signer = Signer(*keys, os.environ.get("AWS_SESSION_TOKEN"), os.environ["AWS_DEFAULT_REGION"])
+    return HTTPConnection(host), Target(host), signer
+
+
 def _signed(name: str, request: dict[str, Any]) -> Call:
     body = encoded(request)
     return lambda: json.loads(fetch(name, body))
 
 
-@cache
-def _botocore_methods() -> tuple[dict[str, Any], type[Exception]]:
-    """Return the methods of botocore's client, without its check of parameters; and the error of a transaction."""
-    client: Any = DynamoDBTarget(os.environ).connect()
-    methods = {name: getattr(client, method) for method, name in client.meta.method_to_api_mapping.items()}
-    return methods, client.exceptions.TransactionCanceledException
-
-
 def _by_botocore(name: str, request: dict[str, Any]) -> Call:
-    methods, refused = _botocore_methods()
+    client = _client()
+    send, refused = getattr(client, xform_name(name)), client.exceptions.TransactionCanceledException
 
     def run() -> None:
         with suppress(refused):  # as it was when it was recorded
-            methods[name](**request)
+            send(**request)
 
     return run
 
 
+@cache
+def _client() -> Any:
+    """Return botocore's client, without its check of parameters."""
+    return DynamoDBTarget(os.environ).connect()
+
+
 def _repeatable(request: dict[str, Any]) -> dict[str, Any]:
     """Return a request without its token, with which a repetition would do nothing."""
-    return {name: value for name, value in copy.deepcopy(request).items() if name != "ClientRequestToken"}
+    return {name: value for name, value in request.items() if name != "ClientRequestToken"}
 
 
 def _in_turn(calls: list[Call]) -> Call:

@@ -6,11 +6,10 @@ DynamoDB Local tells what the library and the protocol cost, not what AWS does.
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks.contenders import compare, crowd_rates, worker
-from benchmarks.results import Section
-from benchmarks.servers import calls_far, dynamodb_server, postgres_server, schema, tables
-from benchmarks.sizes import Sizes
+from benchmarks.contenders import Worker, calls_far, compare, crowd_rates
+from benchmarks.results import Section, Sizes
 from testbed.operations.timed import TIMED
+from testbed.provisioning import tables_of
 
 _READS = {
     "actor get": "One actor",
@@ -27,22 +26,16 @@ def measure(sizes: Sizes) -> Iterator[Section]:
     """Measure reads by one thread, in milliseconds, and writes by several."""
     section = Section("latency", "Typical operations, milliseconds")
     with (
-        postgres_server() as server,
-        dynamodb_server() as other,
-        schema(server) as made,
-        tables(other) as named,
-        worker("dynamodb", named.environment) as dynamodb,
-        worker("postgresql", made.environment) as postgresql,
+        tables_of("dynamodb") as named,
+        tables_of("postgresql") as made,
+        Worker("dynamodb", named) as dynamodb,
+        Worker("postgresql", made) as postgresql,
     ):
         workers = {"DynamoDB Local": dynamodb, "PostgreSQL": postgresql}
         reads = [operation for operation in TIMED if operation.name in _READS]
         for operation, times in compare(section, reads, workers, sizes.rounds, calls=calls_far):
-            section.add(
-                {
-                    "operation": _READS[operation.name],
-                    **{name: 1000 * median(each) for name, each in times.wall.items()},
-                }
-            )
+            medians = {name: 1000 * median(each) for name, each in times.wall.items()}
+            section.add({"operation": _READS[operation.name], **medians})
         (write,) = (operation for operation in TIMED if operation.name == "property set")
         rates = crowd_rates(workers, write, _THREADS, _SECONDS, rounds=1)
         medians = {name: median(each) for name, each in rates.items()}

@@ -22,9 +22,8 @@ from actingweb.migration.cli.options import PostgresFlags
 from actingweb.migration.cli.sources import DynamoDBFlags
 from benchmarks.machine import peak_mib
 from benchmarks.migration_data import fill_tables
-from benchmarks.results import Section
-from benchmarks.servers import dynamodb_server, postgres_server, schema, tables
-from benchmarks.sizes import Sizes
+from benchmarks.results import Section, Sizes
+from testbed.provisioning import dynamodb_server, new_schema, new_tables, postgres_server
 
 _WRITES_A_SECOND, _LAG_SECONDS, _PAUSE_SECONDS, _MEMORY_MIB = 500, 10, 10, 256
 _THREADS, _VALUE_BYTES, _CHANGED = 8, 200, 0.2
@@ -65,7 +64,7 @@ def measure(sizes: Sizes) -> Iterator[Section]:
         "DynamoDB Local and its streams stand in for those of AWS.",
         f"The load average of the machine was {os.getloadavg()[0]:.0f} before.",
     ]
-    with postgres_server() as server, dynamodb_server() as other, schema(server) as made, tables(other):
+    with postgres_server() as server, dynamodb_server() as other, new_schema(server) as made, new_tables(other):
         session, peaks = Session(PostgresFlags()), list[float]()
         fill_tables(rows, _VALUE_BYTES)
         prepare_migration(DynamoDBFlags(None, None, None, 4, None), session.flags, enable_streams=True)

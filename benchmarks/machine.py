@@ -36,7 +36,7 @@ def peak_mib(process: int | str = "self") -> float:
     return _number(f"/proc/{process}/status", "VmHWM") / 1024
 
 
-def resident_mib(process: int | str = "self") -> float:
+def resident_mib(process: int) -> float:
     """Return the resident memory of a process, in MiB."""
     return _number(f"/proc/{process}/status", "VmRSS") / 1024
 
@@ -79,14 +79,17 @@ def own_processors() -> Iterator[list[int]]:
         pin(before)
 
 
-def _number(file: str, field: str) -> int:
-    lines = Path(file).read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+def _number(file: str, name: str) -> int:
+    return int(_field(file, name).split()[0])
 
 
 def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+    with suppress(OSError, StopIteration):
+        return _field("/proc/cpuinfo", "model name")
     return platform.machine()
+
+
+def _field(file: str, name: str) -> str:
+    """Return the value of the first line with this name."""
+    lines = (line.partition(":") for line in Path(file).read_text().splitlines())
+    return next(value.strip() for key, _, value in lines if key.strip() == name)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from benchmarks.contenders import worker
-from benchmarks.results import Section
-from benchmarks.servers import dynamodb_server, postgres_server, schema, tables
-from benchmarks.sizes import Sizes
+from benchmarks.contenders import Worker
+from benchmarks.results import Section, Sizes
+from testbed.provisioning import BACKENDS, tables_of
 
 _THREADS, _ACTORS, _PARTS = 10, 10, 5
 _LIMITS = {"traced MiB": 1.0, "resident MiB": 5.0}
@@ -18,10 +17,9 @@ def measure(sizes: Sizes) -> Iterator[Section]:
         "Ten threads on ten connections, all operations that leave as many rows as they find. Growth is from the end "
         "of the first fifth of the calls to the end of the last; traced is what Python allocated and still holds."
     )
-    with postgres_server() as server, schema(server) as made:
-        _measure(section, "postgresql", made.environment, sizes)
-    with dynamodb_server() as other, tables(other) as named:
-        _measure(section, "dynamodb", named.environment, sizes)
+    for backend in BACKENDS:
+        with tables_of(backend) as environment:
+            _measure(section, backend, environment, sizes)
     yield section
 
 
@@ -29,7 +27,7 @@ def _measure(section: Section, database: str, environment: Mapping[str, str], si
     seconds = sizes.crowd_seconds / 2
     lasting = [operation for operation in sizes.operations if operation.repeats]
     samples, calls = [], 0.0
-    with worker(database, {**environment, "PYTHONTRACEMALLOC": "1"}) as process:
+    with Worker(database, {**environment, "PYTHONTRACEMALLOC": "1"}) as process:
         for operation in lasting:
             process.store(operation, _ACTORS)
         for _ in range(_PARTS):

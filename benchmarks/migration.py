@@ -15,20 +15,19 @@ from typing import NamedTuple
 
 from psycopg import sql
 
+from actingweb.db.postgresql.connection import get_connection
 from actingweb.migration.mapping import MAPPINGS
 from benchmarks.machine import note
-from benchmarks.migration_data import documents, fill_tables
-from benchmarks.results import Section
-from benchmarks.servers import dynamodb_server, postgres_server, schema, tables
-from benchmarks.sizes import Sizes
+from benchmarks.migration_data import LARGEST, documents, fill_tables
+from benchmarks.results import Section, Sizes
 from testbed.documents import write_input
-from testbed.servers import PostgresTables
+from testbed.provisioning import tables_of
 
 _LOADS = ("plain COPY", "import", "copy")
 _IN_FILES = ("plain COPY", "import", "validate")
 _IN_TABLES = ("bare scan", "export", "copy")
 _OURS = ("import", "validate", "export", "copy")
-_ROUNDS, _VALUE_BYTES, _LARGE_BYTES = 3, 200, 395_000
+_ROUNDS, _VALUE_BYTES = 3, 200
 _LARGE_SHARE = 5000
 """How many rows of usual size stand for one of the largest, of which DynamoDB Local scans a dozen a second."""
 _MEMORY_MIB = 200
@@ -54,7 +53,7 @@ def measure(sizes: Sizes) -> Iterator[Section]:
     tenth = _scenario(section, "a tenth of the rows", rows // 10, most)
     whole = _scenario(section, "all rows", rows, most)
     # For their memory, which one round tells.
-    large = _scenario(section, "items of up to 400 KB", max(100, rows // _LARGE_SHARE), most, _LARGE_BYTES, 1)
+    large = _scenario(section, "items of up to 400 KB", max(100, rows // _LARGE_SHARE), most, LARGEST, 1)
     slower = min("import", "export", key=lambda name: whole[name].rate)
     for one, other, least in (*_SPEED, ("copy", slower, _COPY_SPEED)):
         section.judge(one, f"rows/s, {one} / {other}", whole[one].rate / whole[other].rate, least=least)
@@ -75,30 +74,22 @@ def _scenario(
 ) -> dict[str, _Found]:
     """Run all steps with so many rows, in a schema and tables of their own."""
     note(f"{data}: {rows:,} rows")
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        postgres_server() as server,
-        dynamodb_server() as other,
-        schema(server) as made,
-        tables(other),
-    ):
+    with tempfile.TemporaryDirectory() as directory, tables_of("postgresql"), tables_of("dynamodb"):
         write_input(Path(directory), documents(rows, value_bytes))
         for preparation in ("import", "text for COPY"):
             _run(preparation, directory)
-        found = _measure(section, data, made, directory, _IN_FILES, rounds)
+        found = _measure(section, data, directory, _IN_FILES, rounds)
         fill_tables(min(rows, table_rows), value_bytes)
-        return found | _measure(section, data, made, directory, _IN_TABLES, rounds)
+        return found | _measure(section, data, directory, _IN_TABLES, rounds)
 
 
-def _measure(
-    section: Section, data: str, made: PostgresTables, directory: str, steps: tuple[str, ...], rounds: int
-) -> dict[str, _Found]:
+def _measure(section: Section, data: str, directory: str, steps: tuple[str, ...], rounds: int) -> dict[str, _Found]:
     """Run steps in turn, those that load rows into empty tables."""
     runs: dict[str, list[_Found]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name in steps:
             if name in _LOADS:
-                _empty(made)
+                _empty_tables()
             runs[name].append(_run(name, directory))
     found = {}
     for name, each in runs.items():
@@ -109,9 +100,9 @@ def _measure(
     return found
 
 
-def _empty(made: PostgresTables) -> None:
+def _empty_tables() -> None:
     names = sql.SQL(", ").join(sql.Identifier(name) for name in (*(one.name for one in MAPPINGS), "property_lookup"))
-    with made.connect() as connection:
+    with get_connection() as connection:
         connection.execute(sql.SQL("TRUNCATE {}").format(names))
 
 

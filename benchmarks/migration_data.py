@@ -28,8 +28,8 @@ _TRUST = {
     "created_at": _TIME,
     "last_accessed": _TIME,
 }
-_LARGEST = 395_000
-"""An item may have 400 KB."""
+LARGEST = 395_000
+"""The most bytes of a value: an item may have 400 KB."""
 _PUTS, _PUT_BYTES = 25, 2_000_000
 _THREADS = 4
 
@@ -39,7 +39,7 @@ def _documents(table: str, rows: int, value_bytes: int, letter: str) -> Iterator
     actors = max(1, int(rows * _SHARES["actors"]))
     chance = random.Random(table)
     for number in range(rows):
-        size = min(chance.randrange(value_bytes // 2, value_bytes * 3 // 2), _LARGEST)
+        size = min(chance.randrange(value_bytes // 2, value_bytes * 3 // 2), LARGEST)
         value = json.dumps({"n": number, "texte": "é", "text": letter * size})
         actor = _id(number if table == "actors" else chance.randrange(actors))
         yield {"id": actor} | _ATTRIBUTES[table](number, value)

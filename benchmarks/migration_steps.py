@@ -8,7 +8,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from shutil import copyfileobj
 from typing import IO, LiteralString
 
 import boto3
@@ -28,46 +30,31 @@ from actingweb.migration.source.scan import DynamoDBSource
 from actingweb.migration.target.connection import Target, column_names
 from benchmarks.machine import peak_mib
 
+_SETTINGS = get_settings()
+_TARGET = Target(_SETTINGS.postgresql)
 _SEGMENTS = 4
 _BLOCK = 256 * 1024
 
 
-def _copy_tables(
-    directory: Path, direction: LiteralString, mode: str, move: Callable[[IO[bytes], Copy], object]
-) -> int:
-    """Run a COPY for each table, move its text from or to a file, and return how many rows there were."""
-    rows, target = 0, _target()
-    with target.connect() as connection, connection.cursor() as cursor:
+def _copy_text(direction: LiteralString, mode: str, move: Callable[[IO[bytes], Copy], object], directory: Path) -> int:
+    """Run a plain COPY of each table, and move its text from or to a file."""
+    rows = 0
+    with _TARGET.connect() as connection, connection.cursor() as cursor:
         for mapping in MAPPINGS:
             names = {"table": sql.Identifier(mapping.name), "columns": column_names(mapping.record.fields)}
-            statement = target.sql("COPY {schema}.{table} ({columns}) {to}", **names, to=sql.SQL(direction))
+            statement = _TARGET.sql("COPY {schema}.{table} ({columns}) {to}", **names, to=sql.SQL(direction))
             with (directory / f"{mapping.name}.copy").open(mode) as file, cursor.copy(statement) as copy:
                 move(file, copy)
             rows += cursor.rowcount
     return rows
 
 
-def _copy_out(directory: Path) -> int:
-    """Write the rows of the tables as the text of a COPY."""
-    return _copy_tables(directory, "TO STDOUT", "wb", lambda file, copy: file.writelines(copy))
-
-
-def _copy_in(directory: Path) -> int:
-    """COPY the rows straight into the tables, from text that is ready."""
-
-    def move(file: IO[bytes], copy: Copy) -> None:
-        while block := file.read(_BLOCK):
-            copy.write(block)
-
-    return _copy_tables(directory, "FROM STDIN", "rb", move)
-
-
 def _import(directory: Path) -> int:
-    return _written(import_files(_target(), ExportDirectory.at(directory), _options(directory), lambda *_: None))
+    return _written(import_files(_TARGET, ExportDirectory.at(directory), _options(directory), lambda *_: None))
 
 
 def _copy(directory: Path) -> int:
-    return _written(copy_tables(_source(), _target(), _options(directory), lambda *_: None))
+    return _written(copy_tables(_source(), _TARGET, _options(directory), lambda *_: None))
 
 
 def _export(directory: Path) -> int:
@@ -77,38 +64,36 @@ def _export(directory: Path) -> int:
 
 def _scan(_: Path) -> int:
     """Scan the tables of DynamoDB with boto3 and throw the items away."""
-    settings = get_settings()
     config = Config(max_pool_connections=_SEGMENTS)
-    paginator = boto3.client("dynamodb", endpoint_url=settings.aws_db_host, config=config).get_paginator("scan")
+    paginator = boto3.client("dynamodb", endpoint_url=_SETTINGS.aws_db_host, config=config).get_paginator("scan")
 
     def scan(table: str, segment: int) -> int:
         pages = paginator.paginate(TableName=table, ConsistentRead=True, Segment=segment, TotalSegments=_SEGMENTS)
         return sum(len(page["Items"]) for page in pages)
 
-    tables = [f"{settings.aws_db_prefix}_{mapping.layout.suffix}" for mapping in MAPPINGS]
+    tables = [f"{_SETTINGS.aws_db_prefix}_{mapping.layout.suffix}" for mapping in MAPPINGS]
     with ThreadPoolExecutor(_SEGMENTS) as workers:
         return sum(sum(workers.map(scan, [table] * _SEGMENTS, range(_SEGMENTS))) for table in tables)
 
 
 def _validate(directory: Path) -> int:
     """Compare PostgreSQL with the files."""
-    files = ExportDirectory.at(directory)
-    rows: dict[str, int] = {}
-    options = ValidationOptions(directory / "report.ndjson", get_settings().indexed_properties)
+    files, rows = ExportDirectory.at(directory), dict[str, int]()
+    options = ValidationOptions(directory / "report.ndjson", _SETTINGS.indexed_properties)
 
     def batches(mapping: TableMapping) -> Iterable[Batch]:
         file = files.file(mapping.name)
         return () if file is None else file.batches()
 
-    result = run_validation(_target(), batches, options, rows.__setitem__)
+    result = run_validation(_TARGET, batches, options, rows.__setitem__)
     if result.differences:
         raise SystemExit(f"{result.differences} differences")
     return sum(rows.values())
 
 
 _STEPS: dict[str, Callable[[Path], int]] = {
-    "text for COPY": _copy_out,
-    "plain COPY": _copy_in,
+    "text for COPY": partial(_copy_text, "TO STDOUT", "wb", lambda file, copy: file.writelines(copy)),
+    "plain COPY": partial(_copy_text, "FROM STDIN", "rb", partial(copyfileobj, length=_BLOCK)),
     "import": _import,
     "validate": _validate,
     "bare scan": _scan,
@@ -117,16 +102,12 @@ _STEPS: dict[str, Callable[[Path], int]] = {
 }
 
 
-def _target() -> Target:
-    return Target(get_settings().postgresql)
-
-
 def _source() -> DynamoDBSource:
-    return DynamoDBSource(None, None, get_settings().aws_db_host, None, segments=_SEGMENTS)
+    return DynamoDBSource(None, None, _SETTINGS.aws_db_host, None, segments=_SEGMENTS)
 
 
 def _options(directory: Path) -> LoadOptions:
-    return LoadOptions(directory / "rejects", get_settings().indexed_properties)
+    return LoadOptions(directory / "rejects", _SETTINGS.indexed_properties)
 
 
 def _written(summary: LoadSummary) -> int:

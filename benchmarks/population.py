@@ -17,10 +17,9 @@ ROWS_PER_ACTOR = 36
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _ROWS = Path(__file__).with_suffix(".sql")
-_NUMBERED: LiteralString = (
-    "CREATE TEMPORARY TABLE numbered AS "
-    "SELECT n, md5(n::text)::uuid::text AS id FROM generate_series(0, %(last)s::bigint) AS n"
-)
+_NUMBERED: LiteralString = """
+CREATE TEMPORARY TABLE numbered AS
+SELECT n, md5(n::text)::uuid::text AS id FROM generate_series(0, %s::bigint) AS n"""
 _KEYS: LiteralString = """
 SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', relname, conname),
     format('ALTER TABLE %I ADD CONSTRAINT %I %s', relname, conname, pg_get_constraintdef(pg_constraint.oid))
@@ -34,14 +33,16 @@ AND indexname NOT IN (SELECT conname FROM pg_constraint WHERE connamespace = cur
 def populate(connection: Connection, actors: int) -> None:
     """Store this many actors, numbered from 0, in the empty schema that the connection's search path names."""
     connection.execute("SET maintenance_work_mem = '1GB'")
-    connection.execute(_NUMBERED, {"last": actors - 1})
+    connection.execute(_NUMBERED, [actors - 1])
     with connection.transaction():
         # With wal_level = minimal, rows of a table that the same transaction truncated are not written to the log.
         connection.execute("TRUNCATE actors, attributes CASCADE")
         with _keys_made_last(connection):
             connection.execute(_ROWS.read_bytes())
     connection.execute("DROP TABLE numbered")
-    connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.SQL(", ").join(_tables(connection))))
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
+    names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in tables)
+    connection.execute(sql.SQL("VACUUM ANALYZE {}").format(names))
 
 
 def warm(connection: Connection) -> None:
@@ -68,8 +69,3 @@ def _keys_made_last(connection: Connection) -> Iterator[None]:
     yield
     for _, make in reversed(changes):
         connection.execute(make)
-
-
-def _tables(connection: Connection) -> list[sql.Identifier]:
-    found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall()
-    return [sql.Identifier(name) for (name,) in found]

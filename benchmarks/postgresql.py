@@ -11,23 +11,15 @@ from benchmarks.contenders import (
     Targets,
     Worker,
     baseline_python,
+    calls_far,
     compare,
     crowd_rates,
     upgrade_baseline,
-    worker,
 )
-from benchmarks.results import Section, figure, ratio
-from benchmarks.servers import (
-    NETWORK_SECONDS,
-    calls_far,
-    database,
-    network,
-    postgres_server,
-    schema,
-    share_processor,
-)
-from benchmarks.sizes import Sizes
+from benchmarks.results import Section, Sizes, figure, ratio
+from benchmarks.servers import NETWORK_SECONDS, database, network, share_processor
 from testbed.operations.timed import TIMED as TIMED_OPERATIONS
+from testbed.provisioning import new_schema, postgres_server
 
 _THREADS, _CROWD, _CONNECTIONS = (1, 4, 16), 64, 10
 _BY_THREADS = ("property get", "property set")
@@ -56,20 +48,20 @@ def measure(sizes: Sizes) -> Iterator[Section]:
     far = Section("network", f"PostgreSQL over a network of {NETWORK_SECONDS * 1000:g} ms, one thread")
     far.notes.append("A relay on loopback holds back each direction by half of that.")
     with postgres_server() as server, ExitStack() as stack:
-        tables = stack.enter_context(schema(server))
-        environments = {"floor": tables.environment, "ours": tables.environment}
+        ours = stack.enter_context(new_schema(server)).environment
+        settings = {"floor": ours, "ours": ours}
         if (python := baseline_python(near)) is not None:
-            environments["baseline"] = stack.enter_context(database(server))
-            upgrade_baseline(python, environments["baseline"])
+            settings["baseline"] = stack.enter_context(database(server))
+            upgrade_baseline(python, settings["baseline"])
 
         def start(name: str, relay: Mapping[str, str], keeper: Worker | None = None) -> Worker:
             table, other = (FLOOR if name == "floor" else TIMED), (python if name == "baseline" else None)
-            settings = {**environments[name], **relay}
-            return stack.enter_context(worker("postgresql", settings, table, python=other, keeper=keeper))
+            one = Worker("postgresql", {**settings[name], **relay}, table, python=other, keeper=keeper)
+            return stack.enter_context(one)
 
-        here = {name: start(name, {}) for name in environments}
+        here = {name: start(name, {}) for name in settings}
         relay = stack.enter_context(network(server))
-        there = {name: start(name, relay, here[name]) for name in environments}
+        there = {name: start(name, relay, here[name]) for name in settings}
         share = partial(share_processor, server, here.values())
         for operation, times in compare(near, sizes.operations, here, sizes.rounds, ready=share):
             times.report(near, operation, _NEAR[operation.kind])
@@ -78,7 +70,7 @@ def measure(sizes: Sizes) -> Iterator[Section]:
             read_or_name = operation.kind if operation.kind == "read" else operation.name
             times.report(far, operation, {**_FAR, **_FAR_BASELINE.get(read_or_name, {})})
         yield far
-        yield _measure_threads(tables.environment, sizes)
+        yield _measure_threads(ours, sizes)
 
 
 def _measure_threads(environment: Mapping[str, str], sizes: Sizes) -> Section:
@@ -89,7 +81,7 @@ def _measure_threads(environment: Mapping[str, str], sizes: Sizes) -> Section:
     operations = [operation for operation in TIMED_OPERATIONS if operation.name in _BY_THREADS]
     for threads in _THREADS:
         pool = {"PG_POOL_MIN_SIZE": "1", "PG_POOL_MAX_SIZE": str(threads)}
-        with worker("postgresql", {**environment, **pool}) as ours, worker("postgresql", environment, FLOOR) as floor:
+        with Worker("postgresql", {**environment, **pool}) as ours, Worker("postgresql", environment, FLOOR) as floor:
             for operation in operations:
                 rates = crowd_rates({"floor": floor, "ours": ours}, operation, threads, seconds, rounds)
                 faster = ratio(rates["ours"], rates["floor"])
@@ -97,7 +89,7 @@ def _measure_threads(environment: Mapping[str, str], sizes: Sizes) -> Section:
                 section.add({"operation": operation.name, "threads": threads, **medians})
                 subject = f"{operation.name}, {threads} threads"
                 section.judge(subject, "operations/s, ours / floor", faster, least=_THROUGHPUT)
-    with worker("postgresql", {**environment, "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}) as ours:
+    with Worker("postgresql", {**environment, "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}) as ours:
         found = [ours.crowd(operations[0], operations[0].count, _CROWD, 2 * seconds) for _ in range(min(5, rounds))]
     subject = f"{_CROWD} threads on {_CONNECTIONS} connections"
     section.judge(subject, "p99 / median of the latency", figure([run["p99 / median"] for run in found]), most=_WORST)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plots import PLOTS, draw
-from benchmarks.results import Figure, Section, Target, number, operands, read_sections, write_sections
+from benchmarks.results import Figure, Section, Target, operands, read_sections, text, write_sections
 
 _PART = re.compile(
     r"(<!-- (machine|plot|targets|notes|table)(?: ([\w ]+?))?(?:: ([^>]+?))? -->).*?(?=\n\n|\n*\Z)", re.S
@@ -20,19 +20,17 @@ _SPREAD = "half of ours lie between"
 
 def print_sections(sections: Iterable[Section]) -> int:
     """Print the rows of sections, then the targets beside the floors; return how many are missed."""
-    counts = [0, 0]
+    marks: list[str] = []
     for section in sections:
         print(f"\n{section.title}\n")
         _print_table(*_table_of(section.rows, hidden=()))
         lines = [_verdict(section, target, subject) for target in section.targets for subject in target.figures]
+        marks += [line[5] for line in lines]
         if lines:
             print()
             _print_table(["what", "measure", "figure", "half lie between", "target", "", "compared"], sorted(lines))
-        for line in lines:
-            counts[line[5] == "NOT MET"] += 1
-    met, missed = counts
-    print(f"\n{met + missed} targets: {met} met, {missed} not met.")
-    return missed
+    print(f"\n{len(marks)} targets: {marks.count('met')} met, {marks.count('NOT MET')} not met.")
+    return marks.count("NOT MET")
 
 
 def _verdict(section: Section, target: Target, subject: str) -> list[str]:
@@ -40,25 +38,21 @@ def _verdict(section: Section, target: Target, subject: str) -> list[str]:
     found, mark = target.figures[subject], "met" if target.is_met(subject) else "NOT MET"
     row = next((row for row in section.rows if next(iter(row.values())) == subject), {})
     prefix, one, _, other = operands(target.measure)
-    compared = ", ".join(f"{name} {_cell(row[prefix + name])}" for name in (one, other) if prefix + name in row)
-    return [subject, target.measure, f"{found.median:.2f}", _spread(found), target.bounds, mark, compared]
+    compared = ", ".join(f"{name} {text(row[prefix + name])}" for name in (one, other) if prefix + name in row)
+    return [subject, target.measure, f"{found.median:.2f}", found.spread, target.bounds, mark, compared]
 
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    lines = [list(heads), *([_cell(value) for value in row] for row in rows)]
+    lines = [list(heads), *(list(map(text, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def update_report(docs: Path, sections: Iterable[Section]) -> None:
-    """Write these sections into the JSON file, beside those of earlier runs, and make the page and plots anew."""
-    write_sections(docs / "performance", sections)
-    write_pages(docs)
-
-
-def write_pages(docs: Path) -> None:
-    """Write the page and the plots that the JSON file gives."""
+def write_pages(docs: Path, sections: Sequence[Section] = ()) -> None:
+    """Add these sections to the JSON file, beside those of earlier runs; write the page and the plots that it gives."""
+    if sections:
+        write_sections(docs / "performance", sections)
     (docs / "performance.md").write_text(rendered(docs))
     for section in read_sections(docs / "performance"):
         if section.name in PLOTS:
@@ -94,7 +88,7 @@ def _targets(sections: Sequence[Section], _: str) -> list[str]:
     for section in sections:
         for one in section.targets:
             values = sorted(found.median for found in one.figures.values())
-            missed = [f"{subject} {_cell(found)} ({_spread(found)})" for subject, found in one.missed().items()]
+            missed = [f"{subject} {text(found)} ({found.spread})" for subject, found in one.missed().items()]
             counts = [len(values), len(values) - len(missed), values[0], values[-1]]
             rows.append([section.name, one.measure, one.bounds, *counts, "; ".join(missed)])
     total = [sum(row[column] for row in rows) for column in (3, 4)]
@@ -107,8 +101,8 @@ def _notes(sections: Sequence[Section], _: str) -> list[str]:
     return [" ".join([*(note for section in sections for note in section.notes), *quick])]
 
 
-def _plot(sections: Sequence[Section], text: str) -> list[str]:
-    return [f"![{text}](performance/{PLOTS[section.name][0]}.svg)" for section in sections]
+def _plot(sections: Sequence[Section], title: str) -> list[str]:
+    return [f"![{title}](performance/{PLOTS[section.name][0]}.svg)" for section in sections]
 
 
 def _table(sections: Sequence[Section], only: str) -> list[str]:
@@ -137,7 +131,7 @@ def _table_of(rows: Sequence[dict[str, Any]], hidden: tuple[str, ...]) -> tuple[
             if not name.startswith(hidden):
                 line[name] = value
             if name == "ours" and isinstance(value, Figure):
-                line[_SPREAD] = _spread(value)
+                line[_SPREAD] = value.spread
         lines.append(line)
     heads = sorted(dict.fromkeys(name for line in lines for name in line), key=lambda name: name.startswith("CPU "))
     return heads, [[line.get(head) for head in heads] for line in lines]
@@ -145,16 +139,6 @@ def _table_of(rows: Sequence[dict[str, Any]], hidden: tuple[str, ...]) -> tuple[
 
 def _lines(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     """Return the Markdown of a table; a column of numbers stands to the right."""
-    body = [[_cell(value).replace("|", "\\|") for value in row] for row in rows]
+    body = [[text(value).replace("|", "\\|") for value in row] for row in rows]
     right = [all(not row[column] or _NUMBERS.fullmatch(row[column]) for row in body) for column in range(len(heads))]
     return [f"| {' | '.join(line)} |" for line in (heads, ["---:" if one else "---" for one in right], *body)]
-
-
-def _spread(found: Figure) -> str:
-    return f"{number(found.low)} – {number(found.high)}"
-
-
-def _cell(value: Any) -> str:
-    if value is None or isinstance(value, str):
-        return value or ""
-    return number(value.median if isinstance(value, Figure) else value)

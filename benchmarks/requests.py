@@ -4,11 +4,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from benchmarks.results import Section
-from benchmarks.servers import dynamodb_server, postgres_server, schema, tables, use
-from benchmarks.sizes import Sizes
+from benchmarks.results import Section, Sizes
 from testbed.operations.calls import load_classes
 from testbed.operations.counted import COUNTED
+from testbed.provisioning import tables_of, use
 from testbed.recorder import recorded_requests, recorded_trips
 
 # A statement that has run five times is prepared, which must not cost a round trip either.
@@ -18,9 +17,9 @@ _ROUNDS = {"dynamodb": 2, "postgresql": 8}
 def measure(_: Sizes) -> Iterator[Section]:
     """Count what each operation sends."""
     section = Section("requests", "Requests and round trips per operation")
-    with dynamodb_server() as server, tables(server), recorded_requests() as requests:
+    with tables_of("dynamodb"), recorded_requests() as requests:
         dynamodb = _counts("dynamodb", requests)
-    with postgres_server() as other, schema(other), recorded_trips() as trips:
+    with tables_of("postgresql"), recorded_trips() as trips:
         postgresql = _counts("postgresql", trips)
     for one in COUNTED:
         row = {"operation": one.name, "dynamodb": dynamodb[one.name], "dynamodb limit": one.requests}

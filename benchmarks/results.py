@@ -1,4 +1,4 @@
-"""What every measurement yields: sections of rows, and of figures with their targets; and the file that keeps them."""
+"""What every measurement takes and yields: sizes; sections of rows, and of figures with targets; and their file."""
 
 import json
 import statistics
@@ -8,12 +8,37 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.machine import describe_machine, note
+from testbed.operations.operation import Operation
+from testbed.operations.timed import TIMED
 
-_ORDER = (
-    *("postgresql", "network", "threads", "aio", "cold start", "memory", "dynamodb", "requests"),
-    *("growth", "migration", "live"),
-)
-"""The names of the sections in the order of the page."""
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        rounds: how often each contender takes its turn.
+        crowd_seconds: how long many threads work in each round.
+        actors: how many a large database has.
+        exported: the rows that are exported beside an earlier commit.
+        migrated, table_rows: the rows of a migration, and the most of them that DynamoDB Local gets.
+        followed, load_seconds: the rows of a live migration, and how long an application writes meanwhile.
+        operations: those that are timed.
+    """
+
+    rounds: int = 15
+    crowd_seconds: float = 0.5
+    actors: int = 1_000_000
+    exported: int = 50_000
+    migrated: int = 1_000_000
+    table_rows: int = 200_000
+    followed: int = 100_000
+    load_seconds: float = 30
+    operations: tuple[Operation, ...] = TIMED
+
+
+QUICK = Sizes(3, 0.2, actors=10_000, exported=5_000, migrated=20_000, followed=5_000, load_seconds=5)
+"""For a look, not for figures."""
 
 
 class Figure(NamedTuple):
@@ -22,6 +47,11 @@ class Figure(NamedTuple):
     median: float
     low: float
     high: float
+
+    @property
+    def spread(self) -> str:
+        """The quartiles as text."""
+        return f"{text(self.low)} – {text(self.high)}"
 
 
 def figure(values: Sequence[float]) -> Figure:
@@ -37,8 +67,11 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Figure:
     return figure([one / other for one, other in zip(numerators, denominators, strict=True)])
 
 
-def number(value: float) -> str:
-    """Return a number as text, with as many digits as it is worth."""
+def text(value: Any) -> str:
+    """Return a value of a row as text: a number, or the median of a figure, with as many digits as it is worth."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    value = value.median if isinstance(value, Figure) else value
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
@@ -103,7 +136,7 @@ class Section:
     def add(self, row: dict[str, Any]) -> None:
         """Add a row, and print it on stderr."""
         self.rows.append(row)
-        texts = [value if isinstance(value, str) else f"{name} {_text(value)}" for name, value in row.items()]
+        texts = [value if isinstance(value, str) else f"{name} {text(value)}" for name, value in row.items()]
         note(", ".join(texts))
 
     def judge(
@@ -127,10 +160,6 @@ class Section:
         target.figures[subject] = found if isinstance(found, Figure) else figure([found])
 
 
-def _text(value: Any) -> str:
-    return number(value.median if isinstance(value, Figure) else value)
-
-
 def read_sections(directory: Path) -> list[Section]:
     """Return the sections that the JSON file in this directory has."""
     path = directory / "bench.json"
@@ -146,8 +175,7 @@ def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
 
 def write_sections(directory: Path, sections: Iterable[Section]) -> None:
     """Write these sections into the JSON file, beside those of earlier runs: an object a line, four digits a number."""
-    measured = {section.name: section for section in [*read_sections(directory), *sections]}
-    kept = {name: asdict(measured[name]) for name in dict.fromkeys((*_ORDER, *measured)) if name in measured}
-    rounded = json.loads(json.dumps(kept), parse_float=lambda text: float(f"{float(text):.4g}"))
+    measured = {section.name: asdict(section) for section in [*read_sections(directory), *sections]}
+    rounded = json.loads(json.dumps(measured), parse_float=lambda text: float(f"{float(text):.4g}"))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "bench.json").write_text(json.dumps(rounded, ensure_ascii=False).replace(' {"', '\n{"') + "\n")

@@ -1,4 +1,4 @@
-"""The servers of a benchmark: those that the environment names, otherwise private ones; its schemas, tables, network.
+"""What the measurements need of PostgreSQL beside `testbed.provisioning`: a database, one processor, and a network.
 
 `python -m benchmarks.servers HOST PORT` starts a relay that delays what it forwards, and prints its port. The relay is
 a process of its own, so that it takes no processor time from the client. It ends when its stdin ends.
@@ -6,74 +6,22 @@ a process of its own, so that it takes no processor time from the client. It end
 
 import ctypes
 import os
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
-from actingweb.db.dynamodb import reset_ensure_cache
-from actingweb.db.postgresql.connection import close_pool
-from actingweb.db.postgresql.migrate import upgrade
-from actingweb.embedded.postgres import postgres_environment
-from benchmarks.contenders import Worker
-from testbed.operations.operation import Operation
-from testbed.servers import DynamoDBTables, DynamoDBTarget, PostgresTables, PostgresTarget, dynamodb_target
+from benchmarks.contenders import Program, Worker
+from testbed.servers import PostgresTarget
 from testbed.tcp_proxy import TcpProxy
 
 NETWORK_SECONDS = 0.001
 """The delay that the network adds to a round trip."""
 
 _SET_TIMER_SLACK = 29
-_BEHAVIOUR = (
-    *("PG_POOL", "PG_CONNECT", "PG_TCP", "USE_PROPERTY", "INDEXED_PROPERTIES"),
-    *("AWS_DB_AUTO", "AWS_DB_TIMEOUT", "AWS_DB_TRANSPORT"),
-)
-
-
-def use(environment: Mapping[str, str]) -> None:
-    """Add these settings to the environment of this process, and make the library read it again."""
-    os.environ.update(environment)
-    close_pool()
-    reset_ensure_cache()
-
-
-@contextmanager
-def _own_settings() -> Iterator[None]:
-    """Use the default settings, except those that name servers; restore the environment after the block."""
-    before = dict(os.environ)
-    for name in before:
-        if name.startswith(_BEHAVIOUR):
-            del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        use(before)
-
-
-@contextmanager
-def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[PostgresTarget]:
-    """Yield the server; a private one runs with fsync off and with these `settings`."""
-    with _own_settings(), postgres_environment(fsync=False, settings=settings) as environment:
-        yield PostgresTarget(environment)
-
-
-@contextmanager
-def schema(server: PostgresTarget, name: str = "ours") -> Iterator[PostgresTables]:
-    """Create a schema with this library's tables, and use it during the block."""
-    prefix = f"bench{uuid4().hex[:8]}_{name}_"
-    use({**server.environment, "PG_DB_PREFIX": prefix, "PG_DB_SCHEMA": "public"})
-    upgrade()
-    made = PostgresTables(server, prefix, "public")
-    try:
-        yield made
-    finally:
-        close_pool()
-        made.drop()
 
 
 @contextmanager
@@ -107,40 +55,12 @@ def share_processor(server: PostgresTarget, workers: Iterable[Worker]) -> None:
 
 
 @contextmanager
-def dynamodb_server() -> Iterator[DynamoDBTarget]:
-    """Yield the server."""
-    with _own_settings(), dynamodb_target(os.environ) as server:
-        yield server
-
-
-@contextmanager
-def tables(server: DynamoDBTarget, name: str = "ours") -> Iterator[DynamoDBTables]:
-    """Name tables that nobody else has, and use them during the block. The library creates them."""
-    made = DynamoDBTables(server, f"bench{uuid4().hex[:8]}{name}")
-    use(made.environment)
-    try:
-        yield made
-    finally:
-        made.drop()
-
-
-def calls_far(operation: Operation) -> int:
-    """Return how many calls a round over the network has."""
-    return min(20, operation.count)
-
-
-@contextmanager
 def network(server: PostgresTarget) -> Iterator[dict[str, str]]:
     """Yield the settings that name a relay to this server, which adds the time of a network."""
     with server.connect() as connection:
-        address = connection.info.host, str(connection.info.port)
-    command = [sys.executable, "-m", "benchmarks.servers", *address]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": process.stdout.readline().strip()}
-        finally:
-            process.terminate()
+        address = connection.info.host, connection.info.port
+    with Program(sys.executable, "-m", "benchmarks.servers", *address) as process:
+        yield {"PG_DB_HOST": "127.0.0.1", "PG_DB_PORT": process.line()}
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 Runs by `python -P` in the environment of whoever is measured, so it uses the standard library and `testbed/operations`
 only. `{"do": "store", "run" or "crowd", "operation": name, "count": calls}`; "run" is answered with the seconds and the
 seconds of processor time that a call took on average, "crowd" with what `crowd` returns for so many "threads" and
-"seconds". "memory" is answered with the bytes that are "traced", which needs PYTHONTRACEMALLOC. An operation that
-cannot be run is answered with its "error".
+"seconds". `{"do": "memory"}` is answered with the bytes that are "traced", which needs PYTHONTRACEMALLOC. What cannot
+be done is answered with its "error".
 """
 
 import gc
@@ -27,7 +27,7 @@ from typing import Any
 Call = Callable[[], Any]
 
 
-def main() -> None:
+def main(database: str, cascades: str, table: str) -> None:
     """Answer requests until the input ends."""
     logging.disable(logging.CRITICAL)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -35,29 +35,30 @@ def main() -> None:
     os.dup2(2, 1)
     # Last, so that the `actingweb` beside it is not found before the one that is installed.
     sys.path.append(str(Path(__file__).parents[1] / "testbed"))
-    database, cascades, table = sys.argv[1:]
     module, _, name = table.partition(":")
     operations = {operation.name: operation for operation in getattr(importlib.import_module(module), name)}
     classes = importlib.import_module("operations.calls").load_classes(database, cascades == "cascades")
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            answer = _answer(classes, operations.get(request.pop("operation")), **request)
+            answer = _answer(classes, operations, **request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
             answer = {"error": f"{type(error).__name__}: {error}"[:300]}
         answers.write(json.dumps(answer) + "\n")
 
 
-def _answer(classes: Any, operation: Any, do: str, count: int, threads: int = 0, seconds: float = 0) -> dict[str, Any]:
+def _answer(
+    classes: Any, operations: dict[str, Any], do: str, operation: str = "", count: int = 0, **more: Any
+) -> dict[str, Any]:
     if do == "memory":
         gc.collect()
         return {"traced": tracemalloc.get_traced_memory()[0]}
     if do == "store":
-        operation.store(classes, count)
+        operations[operation].store(classes, count)
         return {}
-    calls = operation.calls(classes, count)
+    calls = operations[operation].calls(classes, count)
     if do == "crowd":
-        return crowd(calls, threads, seconds)
+        return crowd(calls, **more)
     wall, cpu = importlib.import_module("operations.calls").timed(calls)
     return {"seconds": wall, "cpu": cpu}
 
@@ -103,4 +104,4 @@ def crowd(calls: Sequence[Call], threads: int, seconds: float) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pytest
 from psycopg import RawCursor
 
-from benchmarks.contenders import FLOOR, TIMED, compare, worker
+from benchmarks.contenders import FLOOR, Worker, compare
 from benchmarks.floor import GROWTH as FLOORS_OF_GROWTH
 from benchmarks.population import populate
 from benchmarks.results import Section
-from benchmarks.servers import schema
 from testbed.operations.calls import load_classes
 from testbed.operations.operation import ACTORS, drawn
 from testbed.operations.timed import GROWTH
 from testbed.operations.timed import TIMED as OPERATIONS
+from testbed.provisioning import new_schema
 from testbed.servers import PostgresTables, PostgresTarget
 
 _POPULATION = 200
@@ -23,7 +23,7 @@ _ANSWER_NONE = {"reverse look-up, miss", "property batch delete of 10"}
 @pytest.fixture
 def tables(postgres_server: PostgresTarget, environment: pytest.MonkeyPatch) -> Iterator[PostgresTables]:
     """Yield the tables of a new schema, which the settings name."""
-    with schema(postgres_server, "ours") as made:
+    with new_schema(postgres_server) as made:
         yield made
 
 
@@ -44,10 +44,7 @@ def test_operations_on_the_population_find_its_rows(tables: PostgresTables, envi
 def test_contenders_take_turns(tables: PostgresTables) -> None:
     operations = [one for one in OPERATIONS if one.name in ("property get", "diff clear of 50")]
     section = Section("latency", "Two operations")
-    with (
-        worker("postgresql", tables.environment, FLOOR) as floor,
-        worker("postgresql", tables.environment, TIMED) as ours,
-    ):
+    with Worker("postgresql", tables.environment, FLOOR) as floor, Worker("postgresql", tables.environment) as ours:
         for operation, times in compare(
             section, operations, {"floor": floor, "ours": ours}, rounds=2, calls=lambda _: 3
         ):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.report import print_sections, rendered, update_report, write_pages
+from benchmarks.report import print_sections, rendered, write_pages
 from benchmarks.results import Figure, Section, figure, read_sections
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -65,7 +65,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the pages of made-up results, once."""
     docs = tmp_path_factory.mktemp("docs")
     shutil.copy(DOCS / "performance.md", docs)
-    update_report(docs, made_up())
+    write_pages(docs, made_up())
     return docs
 
 
@@ -152,7 +152,7 @@ def test_a_partial_run_leaves_the_other_sections(docs: Path) -> None:
     again = section("threads")
     again.rows.append({"operation": "property get", "threads": 16, "floor": 400, "ours": 200, "ours / floor": 0.5})
     again.judge("get, 16 threads", "operations/s, ours / floor", figure([0.5]), least=0.85)
-    update_report(docs, [again])
+    write_pages(docs, [again])
     found = {one.name: one for one in sections(docs)}
     assert list(found) == ["postgresql", "threads", "growth", "migration"]
     assert [list(target.figures) for target in found["threads"].targets] == [["get, 16 threads"]]
@@ -167,7 +167,7 @@ def test_what_is_read_is_what_was_written(docs: Path) -> None:
 def test_figures_are_written_with_four_digits(docs: Path) -> None:
     exact = section("live")
     exact.judge("read", "slowest / whole", 0.123456, most=1)
-    update_report(docs, [exact])
+    write_pages(docs, [exact])
     assert sections(docs)[-1].targets[0].figures["read"].median == 0.1235
 
 

@@ -20,9 +20,9 @@ from actingweb import prometheus
 from actingweb.db.settings import Settings
 from actingweb.migration.live.state import State
 from actingweb.migration.target.connection import Target
-from benchmarks.servers import dynamodb_server, postgres_server, schema, tables, use
 from testbed.dynamodb_proxy import spoiling_proxy
 from testbed.prometheus import HOW_TO_GET_IT, Prometheus, find_programs, serving
+from testbed.provisioning import dynamodb_server, new_schema, new_tables, postgres_server, use
 from testbed.tcp_proxy import tcp_proxy
 from tests.live import served
 from tests.observability.recorded import Work, record
@@ -63,7 +63,7 @@ def main() -> int:
     if programs is None:
         print(HOW_TO_GET_IT, file=sys.stderr)
         return 1
-    with postgres_server() as postgres, schema(postgres), dynamodb_server() as dynamodb, tables(dynamodb, "picture"):
+    with postgres_server() as postgres, new_schema(postgres), dynamodb_server() as dynamodb, new_tables(dynamodb):
         own = {name: os.environ[name] for name in ("PG_DB_HOST", "PG_DB_PORT")}
         state = State(Target(Settings.from_environment(os.environ).postgresql))
         served.fill(state)

@@ -1,4 +1,8 @@
-"""Read one stored property, print it, and wait: `python -P cold.py ours`, or a driver that is used alone."""
+"""What a new process does: `python -P programs.py NAME` prints what the function returns, then waits to be ended.
+
+PYTHONPATH may name another tree whose `actingweb` is used, such as that of an earlier commit. Each function imports
+what it needs, since some of them are measured from the start of the process.
+"""
 
 import os
 import sys
@@ -9,14 +13,14 @@ _kept: list[Any] = []
 
 
 def ours() -> object:
-    """Use this library, on the backend that DATABASE_BACKEND names."""
+    """Read a stored property with this library, on the backend that DATABASE_BACKEND names."""
     from actingweb.db import get_property, load_backend
 
     return get_property(load_backend()).get(actor_id="cold-actor", name="word")
 
 
 def psycopg() -> object:
-    """Use PostgreSQL's driver."""
+    """Read it with PostgreSQL's driver."""
     import psycopg
     import psycopg_pool  # noqa: F401
     from psycopg import sql
@@ -32,7 +36,7 @@ def psycopg() -> object:
 
 
 def pynamodb() -> object:
-    """Use PynamoDB's models."""
+    """Read it with PynamoDB's models."""
     from pynamodb.attributes import UnicodeAttribute
     from pynamodb.models import Model
 
@@ -50,7 +54,7 @@ def pynamodb() -> object:
 
 
 def botocore() -> object:
-    """Use the client of the AWS SDK."""
+    """Read it with the client of the AWS SDK."""
     from botocore.session import get_session
 
     client: Any = get_session().create_client("dynamodb", endpoint_url=os.environ["AWS_DB_HOST"])
@@ -60,6 +64,37 @@ def botocore() -> object:
     return client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]["value"]["S"]
 
 
+def read_cpu(slices: int = 400) -> float:
+    """Return the microseconds of processor time of a read: the least of so many averages, as others only slow it."""
+    from time import thread_time
+
+    from actingweb.db import get_actor, load_backend
+
+    config, times = load_backend(), []
+    for _ in range(slices):
+        began = thread_time()
+        for _ in range(25):
+            get_actor(config).get("a")
+        times.append((thread_time() - began) / 25 * 1e6)
+    return min(times)
+
+
+def export_rate() -> float:
+    """Export the tables that the settings name, and return the rows that it read in a second of processor time."""
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
+    from time import process_time
+
+    from actingweb.db.settings import get_settings
+    from actingweb.migration.jobs.export import export_tables
+    from actingweb.migration.source.scan import DynamoDBSource
+
+    with TemporaryDirectory() as place:
+        source, began = DynamoDBSource(None, None, get_settings().aws_db_host, None), process_time()
+        rows = sum(export_tables(source, Path(place) / "export").read.values())
+        return rows / (process_time() - began)
+
+
 if __name__ == "__main__":
-    print({"ours": ours, "psycopg": psycopg, "pynamodb": pynamodb, "botocore": botocore}[sys.argv[1]](), flush=True)
+    print(globals()[sys.argv[1]](), flush=True)
     sys.stdin.read()
