@@ -236,7 +236,7 @@ def compare(
         # An operation on a thousand rows takes long.
         yield operation, Times(interleave(contenders, rounds if operation.count > 1 else max(3, rounds // 3)))
     if failed:
-        section.notes.append(f"The baseline raises an error instead of doing {', '.join(failed)}.")
+        section.notes.append(f"The baseline has no figures for {', '.join(failed)}: it raised an error.")
 
 
 def crowd_rates(
