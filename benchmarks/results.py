@@ -176,6 +176,6 @@ def _with_figures(values: dict[str, Any]) -> dict[str, Any]:
 def write_sections(directory: Path, sections: Iterable[Section]) -> None:
     """Write these sections into the JSON file, beside those of earlier runs: an object a line, four digits a number."""
     measured = {section.name: asdict(section) for section in [*read_sections(directory), *sections]}
-    rounded = json.loads(json.dumps(measured), parse_float=lambda text: float(f"{float(text):.4g}"))
+    rounded = json.loads(json.dumps(measured), parse_float=lambda digits: float(f"{float(digits):.4g}"))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "bench.json").write_text(json.dumps(rounded, ensure_ascii=False).replace(' {"', '\n{"') + "\n")
