@@ -12,14 +12,15 @@ from pathlib import Path
 _DB = Path(__file__).parent.parent / "actingweb" / "db"
 _PROTOCOLS = '''"""The protocols of `actingweb.db.protocols`, with coroutines: what `actingweb.db.aio` returns.
 
-scripts/generate_aio.py wrote this module. `actingweb.db.protocols` has the rules that hold for every method.
+`actingweb.db.protocols` has the rules that hold for every method.
 """
+
+# scripts/generate_aio.py wrote this module.
 
 '''
-_ACCESSORS = '''"""The fifteen accessors of `actingweb.db.accessors`, whose objects have coroutines.
+_ACCESSORS = '''"""The fifteen accessors of `actingweb.db.accessors`, whose objects have coroutines."""
 
-scripts/generate_aio.py wrote this module.
-"""
+# scripts/generate_aio.py wrote this module.
 
 from collections.abc import Callable
 from typing import Any

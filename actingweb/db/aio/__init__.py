@@ -1,4 +1,4 @@
-"""The interface of `actingweb.db` for asyncio: the same accessors, whose objects have coroutines for methods.
+"""The interface of `actingweb.db` for asyncio: the same accessors, whose objects have coroutines for methods::
 
     from actingweb.db.aio import get_property
 

@@ -1,7 +1,6 @@
-"""The fifteen accessors of `actingweb.db.accessors`, whose objects have coroutines.
+"""The fifteen accessors of `actingweb.db.accessors`, whose objects have coroutines."""
 
-scripts/generate_aio.py wrote this module.
-"""
+# scripts/generate_aio.py wrote this module.
 
 from collections.abc import Callable
 from typing import Any

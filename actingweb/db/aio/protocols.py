@@ -1,7 +1,9 @@
 """The protocols of `actingweb.db.protocols`, with coroutines: what `actingweb.db.aio` returns.
 
-scripts/generate_aio.py wrote this module. `actingweb.db.protocols` has the rules that hold for every method.
+`actingweb.db.protocols` has the rules that hold for every method.
 """
+
+# scripts/generate_aio.py wrote this module.
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import datetime
