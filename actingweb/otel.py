@@ -13,7 +13,7 @@ from functools import cache, partial
 
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
-from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, TracerProvider, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from actingweb.db import __version__
@@ -54,9 +54,9 @@ class OpenTelemetryObserver(CountingObserver):
     """Makes a span of each call and request, and metrics of requests, connections and faults."""
 
     def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
-        self._tracer = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA)
+        # Bound here, because each request uses them.
+        self._start_span = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA).start_span
         meter = metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA)
-        # Bound here, because each request uses it.
         self._record = meter.create_histogram(
             "db.client.operation.duration",
             "s",
@@ -86,10 +86,10 @@ class OpenTelemetryObserver(CountingObserver):
 
     def call_began(self, call: Call) -> None:
         """Begin its span, unless the application's own span is not recorded."""
-        current = trace.get_current_span()
-        if current is not trace.INVALID_SPAN and not current.is_recording() and current.get_span_context().is_valid:
-            return
-        call.kept[self] = self._tracer.start_span(call.name, attributes=_of_backend(call.backend))
+        if not _is_dropped(trace.get_current_span()):
+            span = self._start_span(call.name, attributes=_of_backend(call.backend))
+            if span.is_recording():
+                call.kept[self] = span
 
     def call_ended(self, call: Call) -> None:
         """End its span."""
@@ -104,20 +104,15 @@ class OpenTelemetryObserver(CountingObserver):
 
     def request_began(self, request: Request) -> None:
         """Begin its span, if that of its call is recorded."""
-        of_call: Span | None = None if request.call is None else request.call.kept.get(self)
-        if request.call is not None and (of_call is None or not of_call.is_recording()):
+        parent: Span | None = trace.get_current_span() if request.call is None else request.call.kept.get(self)
+        if parent is None or _is_dropped(parent):
             return
-        facts = _of_request(request.server, request.operation, request.collection)
-        request.kept[self] = self._tracer.start_span(
-            request.summary,
-            None if of_call is None else trace.set_span_in_context(of_call),
-            SpanKind.CLIENT,
-            {**facts, "db.query.summary": request.summary},
-        )
+        facts = _of_request(request.server, request.operation, request.collection, request.summary)[1]
+        request.kept[self] = self._start_span(request.summary, set_span_in_context(parent), SpanKind.CLIENT, facts)
 
     def request_ended(self, request: Request) -> None:
         """Record how long it took, and end its span."""
-        facts = _of_request(request.server, request.operation, request.collection)
+        facts = _of_request(request.server, request.operation, request.collection, request.summary)[0]
         if request.error is not None:
             facts = {**facts, "error.type": request.error}
         self._record(request.seconds or 0.0, facts)
@@ -148,6 +143,11 @@ _FIGURES = (
 )
 
 
+def _is_dropped(span: Span) -> bool:
+    """Tell whether a span is not recorded, so that its children would not be. Of a remote one, the sampler says it."""
+    return not (span.is_recording() or span is INVALID_SPAN or span.get_span_context().is_remote)
+
+
 def _fail(span: Span, error: str, reason: str | None) -> None:
     span.set_attribute("error.type", error)
     span.set_status(StatusCode.ERROR, reason)
@@ -170,7 +170,8 @@ def _of_event(event: str, backend: str, error: str | None) -> Attributes:
 
 
 @cache
-def _of_request(server: Server, operation: str, collection: str | None) -> Attributes:
+def _of_request(server: Server, operation: str, collection: str | None, summary: str) -> tuple[Attributes, Attributes]:
+    """Return the attributes of the metric, and those of the span."""
     facts: dict[str, AttributeValue | None] = {
         "db.namespace": server.namespace,
         "db.operation.name": operation,
@@ -178,7 +179,8 @@ def _of_request(server: Server, operation: str, collection: str | None) -> Attri
         "server.address": server.address,
         "server.port": server.port,
     }
-    return _of_backend(server.backend) | {name: value for name, value in facts.items() if value is not None}
+    of_metric = _of_backend(server.backend) | {name: value for name, value in facts.items() if value is not None}
+    return of_metric, {**of_metric, "db.query.summary": summary}
 
 
 def _count(_: CallbackOptions) -> Iterable[Observation]:

@@ -29,17 +29,17 @@ def observe(on: bool) -> None:
 
 
 @cache
-def summary_of(text: bytes) -> tuple[str, str | None]:
-    """Return what a statement does, such as INSERT, and the table that it does it to, None if there is none."""
+def summary_of(text: bytes) -> tuple[str, str | None, str]:
+    """Return what a statement does, such as INSERT, the table that it does it to, if there is one, and both as text."""
     verb = _VERB.search(text)
     words = (verb[1] if verb else text.lstrip(b"( ")).split(None, 1)
     table = _TABLE.search(text, verb.end() if verb else 0)
-    return words[0].decode(), table[1].decode() if table else None
+    operation = words[0].decode()
+    return (operation, name := table[1].decode(), f"{operation} {name}") if table else (operation, None, operation)
 
 
 def _observed_run(self: PooledConnection, query: Query, parameters: Parameters) -> Result:
-    operation, table = summary_of(query.text)
-    summary = f"{operation} {table}" if table else operation
+    operation, table, summary = summary_of(query.text)
     return _told(self.server, operation, table, summary, lambda: _run(self, query, parameters))
 
 
@@ -51,14 +51,13 @@ def _observed_run_all(
 
 
 def _observed_command(self: PooledConnection, text: bytes) -> Result:
-    operation, _ = summary_of(text)
+    operation = summary_of(text)[0]
     return _told(self.server, operation, None, operation, lambda: _command(self, text))
 
 
 @cache
 def _joined(texts: tuple[bytes, ...]) -> str:
-    parts = [f"{operation} {table}" if table else operation for operation, table in map(summary_of, texts)]
-    return " ".join(dict.fromkeys(parts))
+    return " ".join(dict.fromkeys(summary_of(text)[2] for text in texts))
 
 
 def _told(server: Server, operation: str, table: str | None, summary: str, work: Callable[[], T]) -> T:
