@@ -8,10 +8,13 @@ A span of each public call, such as `DbProperty.set`, has a span of each request
 parameter is in a span or a metric. docs/monitoring.md describes each attribute and metric.
 """
 
+from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, partial
 
 from opentelemetry import metrics, trace
+from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, TracerProvider, set_span_in_context
 from opentelemetry.util.types import AttributeValue
@@ -27,6 +30,8 @@ Attributes = dict[str, AttributeValue]
 
 _NAME = "actingweb.db"
 _SCHEMA = "https://opentelemetry.io/schemas/1.30.0"
+_TOGETHER = 16
+"""So many durations are recorded at once: right after a request, the SDK's code and data are in no processor cache."""
 
 _instrumented: list["OpenTelemetryObserver"] = []
 
@@ -54,6 +59,7 @@ class OpenTelemetryObserver(CountingObserver):
     """Makes a span of each call and request, and metrics of requests, connections and faults."""
 
     def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
+        self._pending: deque[tuple[float, Attributes, Context]] = deque()
         # Bound here, because each request uses them.
         self._start_span = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA).start_span
         meter = metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA)
@@ -74,7 +80,7 @@ class OpenTelemetryObserver(CountingObserver):
         self._counters = {event: count(metric.name, metric.unit, metric.text) for event, metric in EVENTS.items()}
         self._begin(get_settings().database_backend)
         gauge = meter.create_observable_up_down_counter
-        gauge("db.client.connection.count", [_count], "{connection}", "Connections, by state.")
+        gauge("db.client.connection.count", [self._record_pending, _count], "{connection}", "Connections, by state.")
         for metric, name, unit, text in _FIGURES:
             gauge(f"db.client.connection.{metric}", [partial(_figure, name)], unit, text)
 
@@ -115,7 +121,10 @@ class OpenTelemetryObserver(CountingObserver):
         facts = _of_request(request.server, request.operation, request.collection, request.summary)[0]
         if request.error is not None:
             facts = {**facts, "error.type": request.error}
-        self._record(request.seconds or 0.0, facts)
+        # With the context, so that exemplars name the trace.
+        self._pending.append((request.seconds or 0.0, facts, get_current()))
+        if len(self._pending) >= _TOGETHER:
+            self._record_pending()
         span: Span | None = request.kept.get(self)
         if span is None:
             return
@@ -126,6 +135,13 @@ class OpenTelemetryObserver(CountingObserver):
         if request.error is not None:
             _fail(span, request.error, None)
         span.end()
+
+    def _record_pending(self, _: CallbackOptions | None = None) -> Iterable[Observation]:
+        """Hand the durations of requests to the SDK, which calls this before it collects; return no observation."""
+        with suppress(IndexError):
+            while True:
+                self._record(*self._pending.popleft())
+        return ()
 
     def count(self, event: str, backend: str, error: str | None = None) -> None:
         """Count an event."""

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags, use_span
 from prometheus_client import CollectorRegistry
 
 from actingweb import otel, prometheus
@@ -187,6 +188,46 @@ def test_a_call_that_is_not_sampled_has_metrics_only(in_a_trace: bool, backend: 
         assert sdk.metrics()["db.client.operation.duration"]
     finally:
         sdk.close()
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_the_sampler_says_whether_children_of_a_remote_span_are_kept(
+    sampled: bool, backend: Backend, actor_id: str, sdk: Sdk
+) -> None:
+    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+    remote = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=flags))
+    with use_span(remote):
+        get_actor(backend).get(actor_id)
+    assert len(sdk.spans()) == (2 if sampled else 0)
+    assert {span.context.trace_id for span in sdk.spans() if span.context} == ({1} if sampled else set())
+
+
+def test_no_duration_is_missed_when_the_sdk_collects_meanwhile(backend: Backend, actor_id: str, sdk: Sdk) -> None:
+    """Durations are recorded several at once, in whichever thread made the last request or collects."""
+    before = recorded(sdk)
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(get_actor(backend).get, actor_id) for _ in range(101)]
+        while not all(call.done() for call in calls):
+            assert recorded(sdk) - before <= len(calls)
+    assert recorded(sdk) - before == len(calls)
+    get_actor(backend).get(actor_id)
+    otel.uninstrument()
+    assert recorded(sdk) - before == len(calls) + 1
+
+
+def recorded(sdk: Sdk) -> int:
+    """Return how many reads of actors the metric has."""
+    points = sdk.metrics().get("db.client.operation.duration", [])
+    names = ("SELECT", "GetItem")
+    return sum(point.count for point in points if point.attributes["db.operation.name"] in names)
+
+
+def test_an_exemplar_names_the_trace_of_its_request(backend: Backend, actor_id: str, sdk: Sdk) -> None:
+    sdk.metrics()
+    with sdk.tracers.get_tracer("application").start_as_current_span("GET /") as outer:
+        get_actor(backend).get(actor_id)
+    exemplars = [one for point in sdk.metrics()["db.client.operation.duration"] for one in point.exemplars]
+    assert {one.trace_id for one in exemplars} == {outer.get_span_context().trace_id}
 
 
 def test_no_value_and_no_key_is_in_it(backend: Backend, actor_id: str, sdk: Sdk) -> None:
