@@ -10,7 +10,6 @@ parameter is in a span or a metric. docs/monitoring.md describes each attribute 
 
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import cache, partial
 
 from opentelemetry import metrics, trace
@@ -138,10 +137,12 @@ class OpenTelemetryObserver(CountingObserver):
 
     def _record_pending(self, _: CallbackOptions | None = None) -> Iterable[Observation]:
         """Hand the durations of requests to the SDK, which calls this before it collects; return no observation."""
-        with suppress(IndexError):
-            while True:
-                self._record(*self._pending.popleft())
-        return ()
+        while True:
+            try:
+                pending = self._pending.popleft()
+            except IndexError:
+                return ()
+            self._record(*pending)
 
     def count(self, event: str, backend: str, error: str | None = None) -> None:
         """Count an event."""
