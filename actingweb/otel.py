@@ -15,7 +15,7 @@ from functools import cache, partial
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
-from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, TracerProvider, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from actingweb.db import __version__
@@ -162,7 +162,8 @@ _FIGURES = (
 
 def _is_dropped(span: Span) -> bool:
     """Tell whether a span is not recorded, so that its children would not be. Of a remote one, the sampler says it."""
-    return not (span.is_recording() or span is INVALID_SPAN or span.get_span_context().is_remote)
+    context = span.get_span_context()
+    return context.is_valid and not context.is_remote and not span.is_recording()
 
 
 def _fail(span: Span, error: str, reason: str | None) -> None:
