@@ -27,10 +27,7 @@ _AIOBOTOCORE = "aiobotocore==3.10.0"
 _TASKS, _JUDGED = (1, 16, 64, 256), (16, 64)
 _CONNECTIONS, _ACTORS = 16, 200
 _POSTGRESQL, _DYNAMODB, _LAG = 0.85, 2.0, 5.0
-_NOTE = (
-    f"The client has a processor of its own. PostgreSQL has {_CONNECTIONS} connections and a network of 1 ms, "
-    "DynamoDB Local neither."
-)
+_NOTE = f"The client has a processor of its own. PostgreSQL has {_CONNECTIONS} connections and a network of 1 ms."
 
 Contenders = Mapping[str, Callable[[int], Load]]
 """Functions that let so many tasks call: ours, and the other one's."""
@@ -38,38 +35,34 @@ Contenders = Mapping[str, Callable[[int], Load]]
 
 def measure(sizes: Sizes) -> Iterator[Section]:
     """Measure both backends."""
-    with own_processors() as processors:
-        yield from _measure(sizes, processors[-1:], processors[:1])
-
-
-def _measure(sizes: Sizes, servers: list[int], client: list[int]) -> Iterator[Section]:
-    """Measure both, on these processors."""
     section, rounds, seconds = Section("aio", "Coroutines", [_NOTE]), max(3, sizes.rounds // 3), 2 * sizes.crowd_seconds
-    pin(servers)
-    with postgres_server() as server, new_schema(server) as made, network(server) as relay:
-        pin(client)
-        size = {"PG_POOL_MIN_SIZE": str(_CONNECTIONS), "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}
-        use({**made.environment, **size, **relay})
-        with recorded_trips() as trips:
-            ours = partial(_run_ours, _prepared("postgresql"), seconds)
-        theirs = partial(_run_psycopg, trips()[-1][0], seconds)
-        _compare(section, "PostgreSQL", {"ours": ours, "psycopg's pool": theirs}, _POSTGRESQL, rounds)
-    pin(servers)
-    with tables_of("dynamodb") as named:
-        pin(client)
-        with recorded_requests() as requests:
-            ours = partial(_run_ours, _prepared("dynamodb"), seconds)
-        host, program = named["AWS_DB_HOST"], Path(__file__).with_name("tasks.py")
-        try:
-            with (
-                cached_environment("aiobotocore-3.10.0", _AIOBOTOCORE) as python,
-                Program(python, program, host) as peer,
-            ):
-                theirs = partial(_run_aiobotocore, peer, requests()[-1][1], seconds)
-                _compare(section, "DynamoDB", {"ours": ours, "aiobotocore": theirs}, _DYNAMODB, rounds)
-        except InstallationError as error:
-            section.notes.append(f"aiobotocore is left out: {error}")
+    with own_processors() as processors:
+        pin(processors[-1:])
+        with postgres_server() as server, new_schema(server) as made, network(server) as relay:
+            pin(processors[:1])
+            size = {"PG_POOL_MIN_SIZE": str(_CONNECTIONS), "PG_POOL_MAX_SIZE": str(_CONNECTIONS)}
+            use({**made.environment, **size, **relay})
+            with recorded_trips() as trips:
+                ours = partial(_run_ours, _prepared("postgresql"), seconds)
+            theirs = partial(_run_psycopg, trips()[-1][0], seconds)
+            _compare(section, "PostgreSQL", {"ours": ours, "psycopg's pool": theirs}, _POSTGRESQL, rounds)
+        pin(processors[-1:])
+        with tables_of("dynamodb") as named:
+            pin(processors[:1])
+            _measure_dynamodb(section, named["AWS_DB_HOST"], seconds, rounds)
     yield section
+
+
+def _measure_dynamodb(section: Section, host: str, seconds: float, rounds: int) -> None:
+    with recorded_requests() as requests:
+        ours = partial(_run_ours, _prepared("dynamodb"), seconds)
+    program = Path(__file__).with_name("tasks.py")
+    try:
+        with cached_environment("aiobotocore-3.10.0", _AIOBOTOCORE) as python, Program(python, program, host) as peer:
+            theirs = partial(_run_aiobotocore, peer, requests()[-1][1], seconds)
+            _compare(section, "DynamoDB", {"ours": ours, "aiobotocore": theirs}, _DYNAMODB, rounds)
+    except InstallationError as error:
+        section.notes.append(f"aiobotocore is left out: {error}")
 
 
 def _prepared(database: str) -> Backend:
