@@ -209,6 +209,7 @@ def test_calls_load_no_botocore_if_variables_say_all(
 ) -> None:
     """It takes most of a cold start, of AWS Lambda for example."""
     use_variables_alone(environment, tmp_path)
+    environment.setenv("AWS_DB_TRANSPORT", "wire")
     code = f"{OPERATIONS.format(actor=actor_id)}\nimport sys\nprint('botocore' in sys.modules)"
     assert output_of(code) == ["False"]
     environment.setenv("AWS_MAX_ATTEMPTS", "1")  # may mean something to botocore

@@ -14,7 +14,7 @@ from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.wire import failures
 from actingweb.db.dynamodb.wire.client import Client
 from actingweb.db.dynamodb.wire.connections import Limits
-from actingweb.db.dynamodb.wire.endpoint import USER_AGENT
+from actingweb.db.dynamodb.wire.endpoint import USER_AGENT, trusting
 from actingweb.db.dynamodb.wire.failures import WireError
 from actingweb.db.dynamodb.wire.messages import Answer, unsigned_headers
 
@@ -37,6 +37,8 @@ class FallbackClient(Client):
 
     def _prepare(self) -> None:
         self._sessions: dict[float, URLLib3Session] = {}
+        if self.url.startswith("https:"):
+            trusting(self._service.authorities)  # of a bad file botocore only says that there is no connection
 
     def _exchange(self, operation: str, body: bytes, limits: Limits) -> Answer:
         keys = self.credentials.keys()
