@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 _DIRECTORY = Path(__file__).parent
-# A parallel run gives out whole modules: those that take longest are not left for its end.
+# A parallel run gives out whole modules: those that take longest are not left for its end. The last are those of the
+# contract suite: first the slow ones, then the others by size.
 _LONG = (
     "live",
     "conformance",
@@ -31,6 +32,7 @@ _LONG = (
     "cli",
     "test_session.py",
 )
+_LAST = "contract"
 _NOT_QUICK = (
     "benchmarks",
     "cli",
@@ -95,7 +97,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         wanted = only is None or _backend(item) in (None, only)
         (chosen if wanted and (quick is None or quick.takes(item)) else left_out).append(item)
-    items[:] = sorted(chosen, key=lambda item: _LONG.index(_part(item)) if _part(item) in _LONG else len(_LONG))
+    items[:] = _in_order(chosen)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         config.stash[_LEFT_OUT].update(_part(item) for item in left_out)
@@ -144,6 +146,19 @@ class _Quick:
         first = case not in self._seen
         self._seen.add(case)
         return _part(item) not in _NOT_QUICK and item.path.name not in _SLOW and (first or backend == "memory")
+
+
+def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    sizes = Counter(item.path for item in items)
+
+    def place(path: Path) -> tuple[int, bool, int]:
+        part = path.relative_to(_DIRECTORY).parts[0]
+        if part == _LAST:
+            return len(_LONG) + 1, path.name not in _SLOW, -sizes[path]
+        return _LONG.index(part) if part in _LONG else len(_LONG), False, 0
+
+    places = {path: place(path) for path in sizes}
+    return sorted(items, key=lambda item: places[item.path])
 
 
 def _backend(item: pytest.Item) -> str | None:
