@@ -20,6 +20,7 @@ The fixtures are `backend`, `harness` (that of `backend`), `environment` and `ha
 import importlib
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -272,6 +273,7 @@ def harness(backend: Backend, harnesses: Harnesses) -> Harness:
     return harnesses[backend.database]
 
 
+@cache
 def _copies(database: str) -> list[tuple[ModuleType, ModuleType]]:
     """Return the pairs of entity modules that Python loads twice, in `actingweb.db.{database}` and by own name."""
     package = importlib.import_module(f"actingweb.db.{database}").__name__
@@ -294,13 +296,14 @@ def _copy(value: Any) -> Any:
 
 def _refuse_state(module: ModuleType, other: ModuleType, before: dict[str, tuple[Any, Any]]) -> None:
     """Fail if the test changed a variable that the other copy of the module does not share."""
-    after, elsewhere = _contents(module), _contents(other)
+    after = _contents(module)
     changed = [
         name
         for name, (value, copy) in after.items()
-        if value is not elsewhere.get(name, (None,))[0]
-        and (name not in before or before[name][0] is not value or before[name][1] != copy)
+        if name not in before or before[name][0] is not value or before[name][1] != copy
     ]
+    elsewhere = _contents(other) if changed else {}
+    changed = [name for name in changed if after[name][0] is not elsewhere.get(name, (None,))[0]]
     if changed:
         pytest.fail(
             f"{module.__name__} keeps state in {', '.join(changed)}: it is also loaded as {other.__name__}, which does "

@@ -61,14 +61,17 @@ def suite(sdist: Path, tmp_path: Path) -> Path:
 
 
 def run(tree: Path, *, harness: str = HARNESS, module: str = "") -> tuple[int, str]:
-    """Run the command of the page, on one module if given; return its exit code and what it prints."""
+    """Run the command of the page, on one module if given; return its exit code and what it prints.
+
+    It tries few sequences of random calls: the suite tries many on the same backend when it runs in the clone.
+    """
     _, *command = f"{COMMAND}/{module}".replace(HARNESS, harness).split()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         # Explained assertions would take half the time of a run, in a tree that nobody used before.
         [sys.executable, *command, "-p", "no:cacheprovider", "-q", "--assert=plain"],
         cwd=tree,
-        env=environment | {"PYTHONPATH": str(tree / "mypackage")},
+        env=environment | {"PYTHONPATH": str(tree / "mypackage"), "MODEL_EXAMPLES": "5"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
