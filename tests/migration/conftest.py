@@ -9,7 +9,7 @@ from psycopg import sql
 
 from actingweb.db.settings import Settings
 from actingweb.migration import batches
-from actingweb.migration.target.connection import Target
+from actingweb.migration.target.connection import Connection, Target
 from actingweb.migration.target.progress import finish
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
@@ -19,13 +19,19 @@ from tests.migration.roles import Role
 from tests.support import new_id
 
 
+@pytest.fixture(scope="session")
+def kept(postgres_tables: PostgresTables) -> Iterator[Connection]:
+    """Return a connection that clears up after each test: a new one takes longer than what it is used for."""
+    with Target(Settings.from_environment(postgres_tables.environment).postgresql).connect() as connection:
+        yield connection
+
+
 @pytest.fixture
-def target(postgres_tables: PostgresTables) -> Iterator[Target]:
+def target(postgres_tables: PostgresTables, kept: Connection) -> Iterator[Target]:
     """Return the session's schema with empty tables, as a migration sees it."""
     target = Target(Settings.from_environment(postgres_tables.environment).postgresql)
     yield target
-    with target.connect() as connection:
-        finish(target, connection)
+    finish(target, kept)
     postgres_tables.wipe()
 
 
