@@ -12,8 +12,9 @@ from actingweb.db.capabilities import Capability
 from actingweb.db.conformance import requires
 from actingweb.db.registry import Backend
 from actingweb.db.utils import compute_lookup_key
+from tests.conftest import SetEnv
 from tests.contract.support.property_tables import Claims, lookup_table, properties
-from tests.support import race
+from tests.support import PATIENCE, race
 
 LookupRows = Callable[[], Claims]
 NewActor = Callable[..., str]
@@ -22,6 +23,12 @@ CALLERS = 8
 ADDRESS = "anna@example.com"
 VALUES = ["one@example.com", "two@example.com", "three@example.com"]
 NAMES = ["email", "oauthId"]
+
+
+@pytest.fixture(autouse=True)
+def patient(set_env: SetEnv) -> None:
+    """Give a call on DynamoDB the time that it takes beside seven others on a busy machine."""
+    set_env(AWS_DB_TIMEOUT=str(PATIENCE))
 
 
 def _set(backend: Backend, actor_id: str, value: str | None) -> bool:
