@@ -236,7 +236,7 @@ def test_a_move_can_be_aborted_and_goes_on_in_another_process(synced: Sides) -> 
     second.fence()
     with running(synced.reader().step, synced.applier().step):
         wait_until(lambda: isinstance(second.step(), Moved))
-    with pytest.raises(StateError, match="no share is being moved"):
+    with pytest.raises(StateError, match="another command has ended that: see `migrate status`"):
         first.step()
     assert ownership_of(synced).boundary == boundary_of(Decimal(30))
     second.begin(Decimal(0))

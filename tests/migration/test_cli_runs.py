@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +173,19 @@ def test_a_fault_is_in_the_summary_too(tool: Tool) -> None:
     assert (summary["exit_code"], result.returncode) == (7, 7)
     assert "Connection refused" in summary["error"]
     assert "Connection refused" in result.stderr
+
+
+STOPPED = """
+from actingweb.migration.cli.run import run
+def stop(_):
+    raise KeyboardInterrupt
+run("share", stop, False, "WARNING")
+"""
+
+
+def test_ctrl_c_while_requests_are_held_back() -> None:
+    done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False)
+    assert "ERROR: interrupted: run it again to continue, or with --abort; requests may be held back" in done.stderr
 
 
 def test_ctrl_c_and_going_on(tool: Tool, pg: Connection) -> None:

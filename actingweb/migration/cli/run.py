@@ -14,7 +14,12 @@ from actingweb.migration.errors import ExitCode, MigrationError, is_full
 
 __all__ = ["run"]
 
-_CONTINUE = {"export": "continue it with --resume", "validate": "run it again"}
+_HELD = "run it again to continue, or with --abort; requests may be held back until then"
+_CONTINUE = {
+    "export": "continue it with --resume",
+    "validate": "run it again",
+    **dict.fromkeys(("share", "cutover", "rollback"), _HELD),
+}
 """What to do about a command that was stopped, where that is not to run it again."""
 
 

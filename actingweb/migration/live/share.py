@@ -246,8 +246,10 @@ class Share(Worker):
         """Return since when the moving actors are held back, and a transaction from after the fence."""
         events = {"fenced": _FENCED, "begun": _BEGAN}
         ((since, transaction),) = connection.execute(self.state.sql(_FENCE), events)
-        if ownership.moving_to is None or since is None or not self._marker:
-            raise StateError("no share is being moved, or its requests are not held back yet")
+        if ownership.moving_to is None:
+            raise StateError("no share is being moved, or another command has ended that: see `migrate status`")
+        if since is None or not self._marker:
+            raise StateError("the requests of the moving actors are not held back yet")
         return since, transaction
 
     def _progress(self, connection: Connection, ownership: Ownership, transaction: int) -> Progress:
