@@ -214,9 +214,15 @@ def _totals(result: ValidationResult, report: Path, repair: RepairFlags) -> list
     lines = [f"{result.differences:,} differences ({counts}); all are in {report}"]
     if result.rejected:
         lines.append(f"{result.rejected:,} of them are rows that the import rejected")
-    rest = result.differences - result.repaired
+    lines += _repairs(result, repair, extra=kinds[Kind.EXTRA])
+    return [*lines, *accepted]
+
+
+def _repairs(result: ValidationResult, repair: RepairFlags, extra: int) -> list[str]:
+    """Return what a repair did, and what it did not do."""
+    lines, rest = [], result.differences - result.repaired
     if result.repaired:
         lines.append(f"{result.repaired:,} of them were repaired, {rest:,} are left; validate again to see")
-    if repair.repair and not repair.delete_extra and rest and kinds[Kind.EXTRA]:
+    if extra and rest and repair.repair and not repair.delete_extra:
         lines.append("extra rows were kept: --repair --delete-extra deletes them")
-    return [*lines, *accepted]
+    return lines
