@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections.abc import AsyncGenerator, Coroutine
 from contextvars import ContextVar
 from typing import Any
@@ -179,6 +180,23 @@ def test_calls_in_the_block_see_the_context_variables_of_the_task(backend: Backe
                 assert await transactions.run("postgresql", VARIABLE.get) == value
 
     asyncio.run(main())
+
+
+@postgresql
+def test_no_context_variable_is_in_the_frames_of_an_error(backend: Backend) -> None:
+    async def main() -> None:
+        variables: list[ContextVar[str]] = [ContextVar(f"variable {number}") for number in range(50)]
+        for variable in variables:
+            variable.set("canary-secret")
+        async with aio.transaction(backend):
+            await write(backend, "nobody", "color")
+
+    with pytest.raises(DbUnknownActorError) as raised:
+        asyncio.run(main())
+    frames = [frame for frame, _ in traceback.walk_tb(raised.value.__traceback__)]
+    shown = [repr(frame.f_locals) for frame in frames if frame.f_globals["__name__"].startswith("actingweb")]
+    assert len(shown) > 5
+    assert "canary" not in "".join(shown)
 
 
 @postgresql

@@ -139,12 +139,16 @@ class _Block:
 
     def _in_context(self, context: Context, call: Callable[[], T]) -> T:
         """Make a call with the variables of the task. The transaction itself is a variable of the thread's context."""
+        self._take_over(context)
+        return call()
+
+    def _take_over(self, context: Context) -> None:
+        """Set the variables of the thread's context as in another one, whose values no error report shall show."""
         for variable in [variable for variable in self._tokens if variable not in context]:
             variable.reset(self._tokens.pop(variable))
         for variable, value in context.items():
             if variable.get(context) is not value:
                 self._tokens.setdefault(variable, variable.set(value))
-        return call()
 
 
 _current: ContextVar[_Block | None] = ContextVar("block", default=None)
