@@ -13,6 +13,7 @@ from actingweb.db.registry import Backend
 from testbed.dynamodb_proxy import SpoilingProxy, failing
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
+from tests.postgresql.conftest import conninfo_of
 
 from .support.calls import Call, loaded, ready, requesting
 from .support.chain import shown_text
@@ -139,28 +140,20 @@ def test_a_constraint_violation_that_quotes_the_row_shows_no_secret(
 
 @pytest.mark.backends("postgresql")
 def test_a_cancelled_statement_shows_no_secret(
-    backend: Backend, actor_id: str, pg: psycopg.Connection[Any], shown: Callable[[dict[str, Call]], str]
+    backend: Backend,
+    actor_id: str,
+    pg: psycopg.Connection[Any],
+    set_env: SetEnv,
+    shown: Callable[[dict[str, Call]], str],
 ) -> None:
     """A lock that does not become free in time; the server quotes the statement as context."""
     calls = requesting(backend, actor_id, CANARY)
-    role = psycopg.sql.Identifier(pg.info.user)
-    pg.execute(psycopg.sql.SQL("ALTER ROLE {} SET lock_timeout = '5ms'").format(role))
-    try:
-        _close_pool()
-        with pg.transaction():
-            pg.execute("LOCK TABLE actors, properties, trusts, attributes IN ACCESS EXCLUSIVE MODE")
-            text = shown({name: call for name, call in calls.items() if _locked(name)})
-    finally:
-        pg.execute(psycopg.sql.SQL("ALTER ROLE {} RESET lock_timeout").format(role))
-        _close_pool()
+    set_env(PG_DB_URL=conninfo_of(pg, options="-c lock_timeout=5ms"))
+    with pg.transaction():
+        pg.execute("LOCK TABLE actors, properties, trusts, attributes IN ACCESS EXCLUSIVE MODE")
+        text = shown({name: call for name, call in calls.items() if _locked(name)})
     assert "55P03" in text
     assert CANARY not in text
-
-
-def _close_pool() -> None:
-    from actingweb.db.postgresql.connection import close_pool
-
-    close_pool()
 
 
 def _locked(name: str) -> bool:

@@ -21,7 +21,7 @@ from testbed.tcp_proxy import tcp_proxy
 from testbed.threads import HelperThreads
 from tests.conftest import SetEnv
 from tests.contract.support.calls import ready
-from tests.postgresql.conftest import PgConnection, end_session
+from tests.postgresql.conftest import PgConnection, conninfo_of, end_session
 from tests.support import race
 
 from .conftest import Keeper, Lines
@@ -138,14 +138,11 @@ def test_a_pool_that_is_used_up_is_one_line(
 
 
 @on_postgresql
-def test_repeated_transactions_are_one_line(backend: Backend, actor_id: str, pg: PgConnection, lines: Lines) -> None:
-    pg.execute(f"ALTER ROLE {pg.info.user} SET default_transaction_isolation = 'serializable'")
-    try:
-        pools.close_pool()
-        race(8, lambda: get_property(backend).set(actor_id, "email", "a@example.com"))
-    finally:
-        pg.execute(f"ALTER ROLE {pg.info.user} RESET default_transaction_isolation")
-        pools.close_pool()
+def test_repeated_transactions_are_one_line(
+    backend: Backend, actor_id: str, pg: PgConnection, set_env: SetEnv, lines: Lines
+) -> None:
+    set_env(PG_DB_URL=conninfo_of(pg, options="-c default_transaction_isolation=serializable"))
+    race(8, lambda: get_property(backend).set(actor_id, "email", "a@example.com"))
     if stats(backend)["retries"]:
         assert [line for line in lines() if "repeated" in line] == [
             "INFO postgresql: requests repeated: 1, the last after DbConflictError"
