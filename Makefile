@@ -37,7 +37,7 @@ test-faults: .venv/ready
 # The live migration on real servers, a thousand seeded histories, and the mutants of its rules: at most ten minutes on
 # two cores.
 test-live: .venv/ready
-	LIVE=long $(BIN)/python -m pytest --timeout=600 tests/live/test_blue_green.py tests/live/test_cycle.py
+	LIVE=long $(BIN)/python -m pytest --numprocesses=2 --timeout=600 tests/live/test_blue_green.py tests/live/test_cycle.py
 	$(BIN)/python -m tests.live.histories.run
 
 # What only one node of a cluster can tell, as locks and triggers, is left out on a Citus cluster.
