@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-BLOCKED: LiteralString = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"
+BLOCKED: LiteralString = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'actors'::regclass"
 IMPORT = ("import", "--input-dir", "files")
 VALIDATE = ("validate", "--input-dir", "files")
 

@@ -155,8 +155,8 @@ def test_a_conditional_call_that_is_false_claims_no_value_that_the_actor_gives_u
 
 def waits_for_a_row(pg: PgConnection) -> bool:
     """Tell whether another session waits for this one's transaction."""
-    query = "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
-    return bool(pg.execute(query).rowcount and blocked(pg))
+    waiting = "SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
+    return bool(pg.execute(f"{waiting} AND pg_backend_pid() = ANY(pg_blocking_pids(pid))").rowcount)
 
 
 @pytest.mark.parametrize("call", CONDITIONAL)

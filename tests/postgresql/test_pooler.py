@@ -110,7 +110,8 @@ def test_the_session_is_left_as_it_was(backend: Backend, actor_id: str) -> None:
     connection = pool.getconn()
     try:
         assert connection.execute("SHOW search_path").fetchone() == ('"$user", public',)
-        locks = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+        own = b"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+        locks = connection.execute(own).fetchone()
         assert locks == (0,)
     finally:
         pool.putconn(connection)
