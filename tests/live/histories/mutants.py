@@ -27,6 +27,9 @@ from actingweb.migration.live import (
 from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side
 from actingweb.migration.target.lookups import LookUps
 from tests.live.histories.both import BothHistory
+from tests.live.histories.forward import ForwardHistory
+from tests.live.histories.history import Step
+from tests.live.histories.rows import ATTRIBUTES
 
 __all__ = ["MUTANTS", "Mutant"]
 
@@ -86,7 +89,36 @@ def _no_lock(stack: ExitStack) -> None:
 
 
 def _during_the_scan(stack: ExitStack) -> None:
-    """Appliers begin before the scan has ended."""
+    """Appliers begin before the scan has ended.
+
+    By chance it seldom matters, so the rows of a page are deleted before it is loaded, and are not written again.
+    """
+    scanner, write = ForwardHistory._scanner, ForwardHistory.write
+    deleted: set[ForwardHistory] = set()
+
+    def slow_scanner(self: ForwardHistory, holder: str) -> Step:
+        step: Any = scanner(self, holder)
+        read = step.__self__._read
+
+        def read_before_deletions(segment: Any) -> Any:
+            page = read(segment)
+            if segment.mapping is ATTRIBUTES and page.documents:
+                deleted.add(self)
+                for item in self.source.items()[ATTRIBUTES]:
+                    self.source.delete_key(ATTRIBUTES, item)
+                self.scheduler.switch(rest=100)
+            return page
+
+        step.__self__._read = read_before_deletions
+        made: Step = step
+        return made
+
+    def write_before(self: ForwardHistory) -> None:
+        if self not in deleted:
+            write(self)
+
+    stack.enter_context(patch.object(ForwardHistory, "_scanner", slow_scanner))
+    stack.enter_context(patch.object(ForwardHistory, "write", write_before))
     _edit(stack, forward, "_TABLES", "scanned AND", "")
 
 
@@ -165,7 +197,7 @@ def _given_up_in_silence(stack: ExitStack) -> None:
 MUTANTS = [
     Mutant("position before keys", "forward", 23, _position_before_keys),
     Mutant("no lock", "forward", 5, _no_lock),
-    Mutant("during the scan", "forward", 319, _during_the_scan),
+    Mutant("during the scan", "forward", 2, _during_the_scan),
     Mutant("latest", "forward", 36, _latest),
     Mutant("smallest id", "forward", 5, _smallest_id),
     Mutant("one marker", "both", 2, _one_marker),
