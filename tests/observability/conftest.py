@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -87,13 +88,22 @@ def anew() -> Iterator[None]:
     events.forget()
 
 
+@contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Let an observer be told of what happens in the block."""
+    add_observer(observer)
+    try:
+        yield
+    finally:
+        remove_observer(observer)
+
+
 @pytest.fixture
 def seen() -> Iterator[Keeper]:
     """Keep what observers are told during the test."""
     keeper = Keeper()
-    add_observer(keeper)
-    yield keeper
-    remove_observer(keeper)
+    with observing(keeper):
+        yield keeper
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import pytest
 
 from actingweb.db import get_actor, get_actor_list, get_attribute, get_property, get_subscription, get_trust
 from actingweb.db.exceptions import DbConnectionError, DbError, DbInputError
-from actingweb.db.observe import Call, Observer, Request, add_observer, remove_observer
+from actingweb.db.observe import Call, Observer, Request
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
 from tests.contract.support.calls import ready
 
-from .conftest import Keeper
+from .conftest import Keeper, observing
 
 on_servers = pytest.mark.backends("dynamodb", "postgresql")
 on_postgresql = pytest.mark.backends("postgresql")
@@ -75,22 +75,16 @@ def test_several_writes_of_one_request_are_one_request(backend: Backend, actor_i
 def test_objects_made_before_the_observer_are_observed(backend: Backend, actor_id: str) -> None:
     old = get_property(backend)
     keeper = Keeper()
-    add_observer(keeper)
-    try:
+    with observing(keeper):
         old.get(actor_id, "n")
-    finally:
-        remove_observer(keeper)
     old.get(actor_id, "n")
     assert [call.name for call in keeper.calls] == ["DbProperty.get"]
 
 
 def test_several_observers_are_told(backend: Backend, actor_id: str, seen: Keeper) -> None:
     other = Keeper()
-    add_observer(other)
-    try:
+    with observing(other):
         get_actor(backend).get(actor_id)
-    finally:
-        remove_observer(other)
     get_actor(backend).get(actor_id)
     assert (len(other.calls), len(seen.calls)) == (1, 2)
 
@@ -107,12 +101,9 @@ def test_an_observer_that_fails_breaks_nothing_and_is_logged_once(
     backend: Backend, actor_id: str, seen: Keeper, caplog: pytest.LogCaptureFixture
 ) -> None:
     failing = Failing()
-    add_observer(failing)
-    try:
+    with observing(failing):
         assert get_property(backend).set(actor_id, "n", "v")
         assert get_property(backend).get(actor_id, "n") == "v"
-    finally:
-        remove_observer(failing)
     (line,) = (record.getMessage() for record in caplog.records if record.name == "actingweb.db.observe")
     assert "Failing failed with ValueError" in line
     assert CANARY not in caplog.text
@@ -242,12 +233,9 @@ def test_an_observer_is_not_told_of_what_observers_do(backend: Backend, actor_id
     """Also where each call makes its first connection and checks its table."""
     set_env()
     reading = Reading(backend)
-    add_observer(reading)
-    try:
+    with observing(reading):
         assert get_property(backend).set(actor_id, "n", "v")
         assert get_property(backend).get(actor_id, "n") == "v"
-    finally:
-        remove_observer(reading)
     assert [call.name for call in reading.calls] == ["DbProperty.set", "DbProperty.get"]
     assert {request.operation for request in reading.requests} <= {
         "INSERT",
@@ -267,10 +255,8 @@ class Leaving(Observer):
 
 def test_calls_are_told_after_one_was_left_at_its_beginning(backend: Backend, actor_id: str, seen: Keeper) -> None:
     leaving = Leaving()
-    add_observer(leaving)
-    with pytest.raises(KeyboardInterrupt):
+    with observing(leaving), pytest.raises(KeyboardInterrupt):
         get_property(backend).get(actor_id, "n")
-    remove_observer(leaving)
     get_property(backend).get(actor_id, "n")
     assert [call.error for call in seen.calls] == ["KeyboardInterrupt", None]
 
@@ -330,9 +316,8 @@ def test_without_an_observer_no_code_of_it_is_left(backend: Backend) -> None:
     plain = [PooledConnection.run, PooledConnection.run_all, PooledConnection.command, Transport.attempt_once]
     method = inspect.getclosurevars(type(get_actor(backend)).get).nonlocals["called"]
     keeper = Keeper()
-    add_observer(keeper)
-    assert PooledConnection.run is not plain[0]
-    remove_observer(keeper)
+    with observing(keeper):
+        assert PooledConnection.run is not plain[0]
     now = [PooledConnection.run, PooledConnection.run_all, PooledConnection.command, Transport.attempt_once]
     assert now == plain
     assert inspect.getclosurevars(type(get_actor(backend)).get).nonlocals["called"] is method

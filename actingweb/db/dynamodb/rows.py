@@ -173,9 +173,8 @@ class DynamoRows(EntityBase[R]):
             request["KeyConditionExpression"] = cls._key_condition(expression, key_values)
         if attributes:
             request["ProjectionExpression"] = expression.project(attributes)
-        part = cls.layout.first_part if len(key_values) > 1 else None
         for item in cls._pages(request, expression):
-            if part is None or text_of(cls.record, item, part) == key_values[1]:
+            if len(key_values) < 2 or cls._holds(item, key_values):
                 yield item
 
     @classmethod
