@@ -32,6 +32,13 @@ def race(count: int, call: Callable[[], T]) -> list[T]:
         return [future.result() for future in futures]
 
 
+def conninfo_of(pg: psycopg.Connection[Any], **changes: str) -> str:
+    """Return the conninfo of `pg` with `changes`."""
+    info = pg.info
+    facts = {"host": info.host, "port": str(info.port), "dbname": info.dbname, "user": info.user}
+    return psycopg.conninfo.make_conninfo("", **{**facts, "password": info.password, **changes})
+
+
 def require_superuser(connection: psycopg.Connection[Any]) -> None:
     """Skip the test unless the connection's role is a superuser, as on the servers that a session starts itself."""
     found = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()

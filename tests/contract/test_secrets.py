@@ -13,7 +13,7 @@ from actingweb.db.registry import Backend
 from testbed.dynamodb_proxy import SpoilingProxy, failing
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.postgresql.conftest import conninfo_of
+from tests.support import conninfo_of
 
 from .support.calls import Call, loaded, ready, requesting
 from .support.chain import shown_text

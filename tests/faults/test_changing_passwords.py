@@ -20,8 +20,7 @@ from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.registry import Backend
 from tests.conftest import SetEnv
 from tests.contract.support.chain import shown_text
-from tests.postgresql.conftest import conninfo_of
-from tests.support import new_id, race
+from tests.support import conninfo_of, new_id, race
 
 pytestmark = pytest.mark.backends("postgresql")
 

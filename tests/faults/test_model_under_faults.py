@@ -23,7 +23,7 @@ from testbed.servers import Tables
 from testbed.tcp_proxy import tcp_proxy
 from tests.conftest import SetEnv
 from tests.contract.support.steps import GROUPS, SEED, Step, steps
-from tests.postgresql.conftest import conninfo_of
+from tests.support import conninfo_of
 
 from .conftest import Amount, Figures
 from .faulty_pair import FaultyPair

@@ -21,8 +21,7 @@ from actingweb.db.postgresql.connection import get_pool
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.conftest import SetEnv
-from tests.postgresql.conftest import conninfo_of
-from tests.support import PATIENCE
+from tests.support import PATIENCE, conninfo_of
 
 from .checking import checked
 from .conftest import Amount, Figures

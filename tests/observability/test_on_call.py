@@ -21,8 +21,8 @@ from testbed.tcp_proxy import tcp_proxy
 from testbed.threads import HelperThreads
 from tests.conftest import SetEnv
 from tests.contract.support.calls import ready
-from tests.postgresql.conftest import PgConnection, conninfo_of, end_session
-from tests.support import race
+from tests.postgresql.conftest import PgConnection, end_session
+from tests.support import conninfo_of, race
 
 from .conftest import Keeper, Lines
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import TcpProxy, tcp_proxy
 from tests.conftest import SetEnv
-from tests.support import new_id, require_superuser, wait_until
+from tests.support import conninfo_of, new_id, require_superuser, wait_until
 
 PgConnection = psycopg.Connection[tuple[Any, ...]]
 
@@ -41,13 +41,6 @@ def role(pg: PgConnection) -> Iterator[tuple[str, str]]:
     )
     yield name, password
     pg.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
-
-
-def conninfo_of(pg: PgConnection, **changes: str) -> str:
-    """Return the conninfo of `pg` with `changes`."""
-    info = pg.info
-    facts = {"host": info.host, "port": str(info.port), "dbname": info.dbname, "user": info.user}
-    return psycopg.conninfo.make_conninfo("", **{**facts, "password": info.password, **changes})
 
 
 def end_session(pg: PgConnection, pid: int) -> None:

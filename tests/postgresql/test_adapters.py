@@ -27,9 +27,9 @@ from actingweb.db.settings import Settings
 from actingweb.migration.target.connection import Target
 from tests.conftest import SetEnv
 from tests.contract.support.calls import requesting
-from tests.support import PATIENCE, new_id
+from tests.support import PATIENCE, conninfo_of, new_id
 
-from .conftest import PgConnection, conninfo_of
+from .conftest import PgConnection
 
 pytestmark = pytest.mark.backends("postgresql")
 

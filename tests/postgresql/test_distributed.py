@@ -26,9 +26,9 @@ from actingweb.db.settings import get_settings
 from testbed.autocommit_relay import AutocommitRelay, autocommit_relay
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.support import PATIENCE
+from tests.support import PATIENCE, conninfo_of
 
-from .conftest import PgConnection, conninfo_of
+from .conftest import PgConnection
 from .test_recovery import UPDATE_PROPERTY, blocking, wait_until_blocked
 
 pytestmark = pytest.mark.backends("postgresql")

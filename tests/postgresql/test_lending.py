@@ -22,9 +22,9 @@ from actingweb.db.postgresql.lending import Borrowed
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.support import new_id
+from tests.support import conninfo_of, new_id
 
-from .conftest import PgConnection, conninfo_of
+from .conftest import PgConnection
 
 pytestmark = pytest.mark.backends("postgresql")
 

@@ -29,9 +29,9 @@ from actingweb.db.registry import Backend
 from actingweb.db.settings import get_settings
 from testbed.tcp_proxy import TcpProxy
 from tests.conftest import SetEnv
-from tests.support import PATIENCE, race, wait_until
+from tests.support import PATIENCE, conninfo_of, race, wait_until
 
-from .conftest import PgConnection, conninfo_of, end_session
+from .conftest import PgConnection, end_session
 
 pytestmark = pytest.mark.backends("postgresql")
 

@@ -13,8 +13,9 @@ from actingweb.db.postgresql.connection import get_connection, get_pool
 from actingweb.db.registry import Backend
 from testbed.threads import HelperServer
 from tests.conftest import SetEnv
+from tests.support import conninfo_of
 
-from .conftest import PgConnection, conninfo_of
+from .conftest import PgConnection
 
 pytestmark = pytest.mark.backends("postgresql")
 

@@ -24,9 +24,9 @@ from actingweb.db.postgresql.property_lookup import compute_lookup_key
 from actingweb.db.registry import Backend
 from testbed.tcp_proxy import Forward, TcpProxy
 from tests.conftest import SetEnv
-from tests.support import PATIENCE, new_id, require_superuser, wait_until
+from tests.support import PATIENCE, conninfo_of, new_id, require_superuser, wait_until
 
-from .conftest import PgConnection, conninfo_of
+from .conftest import PgConnection
 
 pytestmark = pytest.mark.backends("postgresql")
 

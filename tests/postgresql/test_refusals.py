@@ -22,8 +22,9 @@ from actingweb.embedded import postgres
 from actingweb.embedded.postgres import PostgresServer
 from actingweb.embedded.process import EmbeddedServerError, ServerProcess
 from tests.conftest import SetEnv
+from tests.support import conninfo_of
 
-from .conftest import PgConnection, conninfo_of
+from .conftest import PgConnection
 
 pytestmark = pytest.mark.backends("postgresql")
 
