@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -553,6 +554,7 @@ class TestTrustAnew:
         table("trusts").put(id={"S": "a"}, peerid={"S": "p"}, created_at={"NULL": True})
         trust = get_trust(backend)
         assert trust.create("a", "p", secret="x", created_at="2024-01-02T03:04:05Z")
+        assert trust.handle.created_at == datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
         assert (trust.get("a", "p") or {})["created_at"] == "2024-01-02T03:04:05+00:00"
 
 

@@ -113,10 +113,10 @@ class TestTls:
             get(wire(local(server).replace("http:", "https:")))
         assert not raised.value.executed
 
-    def test_a_bundle_that_does_not_exist(self, wire: Make, set_env: SetEnv) -> None:
+    def test_a_bundle_that_does_not_exist(self, make: Make, set_env: SetEnv) -> None:
         set_env(AWS_CA_BUNDLE="/nowhere/ca.pem")
         with pytest.raises(FileNotFoundError):
-            wire("https://localhost:1")
+            make("https://localhost:1")
 
     def test_a_large_request_and_answer(self, make: Make, trusted: Authority) -> None:
         with scripted(echo, served(trusted, "localhost")) as server:
