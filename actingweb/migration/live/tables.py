@@ -26,7 +26,7 @@ ON CONFLICT (name) DO UPDATE
 SET dynamodb_table = excluded.dynamodb_table, stream_arn = excluded.stream_arn, present = excluded.present,
     estimated_rows = excluded.estimated_rows, scanned = stored.scanned AND (stored.present OR NOT excluded.present)
 """
-# Whoever opens a table changes segments and tables of others too, so only one does so at a time.
+# Whoever opens a table may change the tables and segments of claims, which a scanner changes in the other order.
 _OPEN_ALONE = "LOCK TABLE {state}.segments IN SHARE ROW EXCLUSIVE MODE"
 _STORE_SEGMENTS = """
 INSERT INTO {state}.segments (table_name, segment)

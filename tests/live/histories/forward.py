@@ -50,14 +50,14 @@ class Source:
             self._set_property,
             self._delete_property,
             self._delete_actor,
-            self._create_table,
+            self._create_later,
         ]
 
     def create(self, *, filled: bool = True) -> None:
         """Create the tables, some with streams, and with some rows if they are to be `filled`."""
         for mapping in self.tables:
             if mapping not in self.absent:
-                self._create(mapping)
+                self.create_table(mapping)
                 for item in self.rows.keys(mapping) if filled else ():
                     if self.random.random() < 0.6:
                         self.send("PutItem", mapping, {"Item": item})
@@ -81,16 +81,17 @@ class Source:
     def _exists(self, mapping: TableMapping) -> bool:
         return self.name(mapping) in self.fake.tables
 
-    def _create(self, mapping: TableMapping) -> None:
+    def create_table(self, mapping: TableMapping) -> None:
+        """Create a table."""
         request = definition(mapping.layout, self.name(mapping))
         if self.random.random() < 0.5:
             view = self.random.choice(["KEYS_ONLY", "NEW_AND_OLD_IMAGES"])
             request["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": view}
         self.fake.answer("CreateTable", request)
 
-    def _create_table(self) -> None:
+    def _create_later(self) -> None:
         if self.absent:
-            self._create(self.absent.pop())
+            self.create_table(self.absent.pop())
         self._put()
 
     def _some_table(self) -> TableMapping:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -38,13 +38,13 @@ _PICTURE: tuple[LiteralString, ...] = (
     "SELECT id, closed_at FROM {state}.gaps ORDER BY id",
 )
 # Leases and pauses, so that the time that a history takes has no effect on it.
-_AGE: tuple[LiteralString, ...] = (
-    "UPDATE {state}.leases SET expires_at = expires_at - interval '1 hour' WHERE ctid IN"
-    " (SELECT ctid FROM {state}.leases FOR UPDATE SKIP LOCKED)",
-    "UPDATE {state}.dirty SET due_at = due_at - interval '1 hour' WHERE ctid IN"
-    " (SELECT ctid FROM {state}.dirty FOR UPDATE SKIP LOCKED)",
-    "UPDATE {state}.marks SET due_at = due_at - interval '1 hour' WHERE ctid IN"
-    " (SELECT ctid FROM {state}.marks FOR UPDATE SKIP LOCKED)",
+_AGE: LiteralString = (
+    "WITH leases AS (UPDATE {state}.leases SET expires_at = expires_at - interval '1 hour' WHERE ctid IN"
+    " (SELECT ctid FROM {state}.leases FOR UPDATE SKIP LOCKED)),"
+    " dirty AS (UPDATE {state}.dirty SET due_at = due_at - interval '1 hour' WHERE ctid IN"
+    " (SELECT ctid FROM {state}.dirty FOR UPDATE SKIP LOCKED))"
+    " UPDATE {state}.marks SET due_at = due_at - interval '1 hour' WHERE ctid IN"
+    " (SELECT ctid FROM {state}.marks FOR UPDATE SKIP LOCKED)"
 )
 
 
@@ -97,15 +97,21 @@ class History(ABC):
 
     def run(self) -> None:
         """Run it. Raise `DivergedError` if it does not end as it has to."""
-        self.environment.reset(self.fake, self.scheduler)
-        try:
-            self.whims.calm = True
-            self.set_up()
+        with self.begun():
             self.whims.calm = False
             self.prepare()
             self.live()
             self.settle()
             self.check()
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Set it up on empty servers; end all of its tasks behind the block."""
+        self.environment.reset(self.fake, self.scheduler)
+        try:
+            self.whims.calm = True
+            self.set_up()
+            yield
         finally:
             self.scheduler.kill_all()
             self.target.close_all()
@@ -139,12 +145,12 @@ class History(ABC):
         if chance < 0.08 and self.writes:
             self.writes -= 1
             self.write()
-        elif chance < 0.1 and self.events:
+        elif 0.08 <= chance < 0.1 and self.events:
             self.events -= 1
             self.strike()
-        elif chance < 0.105 and self.kills:
+        elif 0.1 <= chance < 0.105 and self.kills:
             self.kill_one()
-        elif chance < 0.12:
+        elif 0.105 <= chance < 0.12:
             # The leases of those that were killed end before others have nothing to do for long.
             self.age()
         else:
@@ -199,10 +205,9 @@ class History(ABC):
 
     def age(self) -> None:
         """Let leases expire and pauses end, except of rows that are locked."""
-        for statement in _AGE:
-            # What creates the state locks whole tables.
-            with suppress(LockNotAvailable, UndefinedTable):
-                self.environment.control.connection.execute(self.state.sql(statement))
+        # What creates the state locks whole tables.
+        with suppress(LockNotAvailable, UndefinedTable):
+            self.environment.control.connection.execute(self.state.sql(_AGE))
 
     # Workers.
 
@@ -275,7 +280,7 @@ class History(ABC):
                 self.problems.append(str(error))
                 done = True
             worker.rest -= not done
-            self.scheduler.switch(0 if done or worker.name == "reader" else _REST)
+            self.scheduler.switch(0 if done else _REST)
 
     # What the engine has stored.
 

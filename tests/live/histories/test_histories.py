@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from testbed.servers import PostgresTables
-from tests.live.histories.environment import Environment, environment
+from tests.live.histories.environment import Environment
 from tests.live.histories.mutants import MUTANTS, Mutant
 from tests.live.histories.run import KINDS, divergence
 
-_SEEDS = {"forward": (0, 1, 2), "backward": (0, 1, 2), "both": (18,)}
-
-
-@pytest.fixture
-def found(postgres_tables: PostgresTables) -> Iterator[Environment]:
-    """Return the session's schema and a fake."""
-    with environment(postgres_tables) as made:
-        yield made
-    postgres_tables.wipe()
+_SEEDS = {"forward": (0, 1, 2), "backward": (0, 1, 2), "both": (0,)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
