@@ -12,8 +12,9 @@ PARALLEL = --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 # Tests start many processes, which are faster with compiled modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test test-aio test-botocore test-live test-witnesses test-quick test-postgresql-versions lint duplicates demo bench bench-aio bench-all bench-growth bench-requests bench-imports \
-	bench-latency bench-live bench-migration test-dependencies test-deploy test-faults test-framework test-server licences lock clean
+.PHONY: test test-aio test-botocore test-live test-live-servers test-live-histories test-witnesses test-quick \
+	test-postgresql-versions test-dependencies test-deploy test-faults test-framework test-server lint duplicates demo bench \
+	bench-aio bench-all bench-growth bench-requests bench-imports bench-latency bench-live bench-migration licences lock clean
 
 .venv/ready: pyproject.toml scripts/make_venv $(wildcard requirements/*.txt)
 	PYTHON="$(PYTHON)" scripts/make_venv
@@ -34,10 +35,16 @@ test-faults: .venv/ready
 	FAULTS=long $(BIN)/python -m pytest --timeout=600 --session-timeout=1800 tests/faults
 	$(BIN)/python -m tests.faults.report
 
-# The live migration on real servers, a thousand seeded histories, and the mutants of its rules: at most ten minutes on
-# two cores.
+# At most ten minutes on two cores; both parts run at once.
 test-live: .venv/ready
-	LIVE=long $(BIN)/python -m pytest --numprocesses=2 --timeout=600 tests/live/test_blue_green.py tests/live/test_cycle.py
+	$(MAKE) --no-print-directory --jobs=2 --keep-going test-live-servers test-live-histories
+
+# The live migration on real servers, while its processes are killed; they wait more than they compute.
+test-live-servers: .venv/ready
+	LIVE=long $(BIN)/python -m pytest --numprocesses=2 --timeout=900 tests/live/test_blue_green.py tests/live/test_cycle.py
+
+# A thousand seeded histories, and the mutants of the rules.
+test-live-histories: .venv/ready
 	$(BIN)/python -m tests.live.histories.run
 
 # What only one node of a cluster can tell, as locks and triggers, is left out on a Citus cluster.

@@ -188,7 +188,7 @@ class Scheduler:
         while self.released:
             self.released = False
             for other in [other for other in self._tasks if not other.arrived.is_set()]:
-                self.released |= self._settle(other)
+                self.released |= self._settle(other, look=0)
 
     def any_step(self) -> Task:
         """Let any of the ready tasks run to its next switch point."""
@@ -253,9 +253,11 @@ class Scheduler:
                 if task is not None:
                     task.statement = None
 
-    def _settle(self, task: Task) -> bool:
-        """Wait until a task is at a switch point, or waits for a lock; tell whether it is at one."""
-        look = _FIRST_LOOK
+    def _settle(self, task: Task, look: float = _FIRST_LOOK) -> bool:
+        """Wait until a task is at a switch point, or waits for a lock; tell whether it is at one.
+
+        `look` is for how long it is waited before the server is asked for the first time.
+        """
         deadline = time.monotonic() + _PATIENCE
         while not task.arrived.wait(look):
             process = task.statement
@@ -263,5 +265,5 @@ class Scheduler:
                 return False
             if time.monotonic() > deadline:
                 raise TimeoutError(f"task {task.name} does not come to a switch point:\n{task.place()}")
-            look = min(2 * look, _LONGEST_LOOK)
+            look = min(2 * look or _FIRST_LOOK, _LONGEST_LOOK)
         return True
