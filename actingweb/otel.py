@@ -19,9 +19,10 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, set_
 from opentelemetry.util.types import AttributeValue
 
 from actingweb.db import __version__
+from actingweb.db.metrics import EVENTS, SECONDS, CountingObserver
 from actingweb.db.observe import Call, Request, Server, add_observer, remove_observer
 from actingweb.db.settings import get_settings
-from actingweb.db.statistics import EVENTS, SECONDS, SYSTEMS, CountingObserver, pool_states
+from actingweb.db.statistics import SYSTEMS, pool_states
 
 __all__ = ["OpenTelemetryObserver", "instrument", "uninstrument"]
 

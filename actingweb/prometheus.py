@@ -14,9 +14,10 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from actingweb.db.metrics import EVENTS, SECONDS, CountingObserver, EventMetric
 from actingweb.db.observe import Call, Request, add_observer, remove_observer
 from actingweb.db.settings import get_settings
-from actingweb.db.statistics import EVENTS, SECONDS, SYSTEMS, CountingObserver, EventMetric, pool_states
+from actingweb.db.statistics import SYSTEMS, pool_states
 
 __all__ = ["PrometheusObserver", "instrument", "uninstrument"]
 

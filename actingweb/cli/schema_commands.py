@@ -12,7 +12,7 @@ from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.postgresql import migrate
 from actingweb.db.postgresql.password import PasswordError
 from actingweb.db.postgresql.revision import HEAD
-from actingweb.db.postgresql.schema_check import SchemaState
+from actingweb.db.postgresql.schema_state import SchemaState
 from actingweb.migration.cli.options import read_settings
 from actingweb.migration.errors import ExitCode, TargetError, UsageError
 from actingweb.migration.target.connection import Target

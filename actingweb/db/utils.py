@@ -11,7 +11,7 @@ __all__ = ["canonical_connection_method", "compute_lookup_key", "ensure_timezone
 
 logger = logging.getLogger(__name__)
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _KNOWN_METHODS = frozenset({"trust", "subscription", "mcp"})
 
@@ -26,7 +26,7 @@ def clean_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return _SURROGATE.sub(_REPLACEMENT, text)
+        return re.sub(_SURROGATE, _REPLACEMENT, text)
     return text
 
 

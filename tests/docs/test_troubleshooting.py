@@ -21,7 +21,7 @@ ERRORS = (ROOT / "docs" / "errors.md").read_text()
 TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text()
 
 # The reasons of a refused schema are properties of its state.
-_STATES = PACKAGE / "postgresql" / "schema_check.py"
+_STATES = PACKAGE / "postgresql" / "schema_state.py"
 
 
 def _patterns(node: ast.AST, tree: ast.Module) -> Iterator[str]:

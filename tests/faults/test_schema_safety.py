@@ -20,7 +20,7 @@ import pytest
 from actingweb.db import DbError, DbSchemaError, get_property, load_backend
 from actingweb.db.postgresql.migrate import upgrade
 from actingweb.db.postgresql.revision import EARLIER, HEAD
-from actingweb.db.postgresql.schema_check import COMMAND
+from actingweb.db.postgresql.schema_state import COMMAND
 from actingweb.db.utils import compute_lookup_key
 from testbed.servers import PostgresTarget
 from tests.conftest import SetEnv

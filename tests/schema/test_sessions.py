@@ -153,7 +153,7 @@ def test_the_package_may_lie_anywhere(place: Place, set_env: SetEnv, tmp_path: P
     (tmp_path / "alembic").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m alembic "$@"\n')
     (tmp_path / "alembic").chmod(0o755)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / name), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    told = "from actingweb.db.postgresql.schema_check import COMMAND; print(COMMAND)"
+    told = "from actingweb.db.postgresql.schema_state import COMMAND; print(COMMAND)"
     shown = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
     for words in ("upgrade head", *(("check", "downgrade e5f6a7b8c9d0") if name == ALL_ODD else ())):
         line = shown.stdout.strip().replace("upgrade head", words)

@@ -6,7 +6,7 @@ from typing import Any, LiteralString, NamedTuple
 from actingweb.cli.checks.postgresql_server import Check, Inspection
 from actingweb.db.postgresql.revision import HEAD
 from actingweb.db.postgresql.rights import missing_rights, phrase
-from actingweb.db.postgresql.schema_check import hazard_of
+from actingweb.db.postgresql.schema_state import hazard_of
 from actingweb.migration.findings import Finding, good, stopper, unchecked, warning
 
 __all__ = ["SCHEMA_CHECKS"]

@@ -11,7 +11,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from actingweb.db.postgresql.pooled_connection import PooledConnection
-from actingweb.db.postgresql.schema_check import SchemaState, schema_state
+from actingweb.db.postgresql.schema_state import SchemaState, schema_state
 from actingweb.db.settings import PostgresSettings
 from actingweb.migration.findings import Finding, good, stopper, warning
 

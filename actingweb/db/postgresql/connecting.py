@@ -23,13 +23,13 @@ from psycopg.waiting import Wait
 __all__ = ["codes_of", "connect"]
 
 _DEFAULT, _VERBOSE = 1, 2
-_CODE = re.compile(r":  ([0-9A-Z]{5}): ")
+_CODE = r":  ([0-9A-Z]{5}): "
 _WAITS = {PollingStatus.READING: Wait.R, PollingStatus.WRITING: Wait.W}
 
 
 def codes_of(error: Exception) -> list[str]:
     """Return the SQLSTATEs with which the servers rejected the connection, in the order in which they were tried."""
-    return [found[1] for line in str(error).splitlines() if (found := _CODE.search(line))]
+    return [found[1] for line in str(error).splitlines() if (found := re.search(_CODE, line))]
 
 
 def connect(conninfo: str, **options: Any) -> PQGenConn[PGconn]:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -17,11 +17,13 @@ from actingweb.db.exceptions import DbConnectionError, DbError, DbTimeoutError
 from actingweb.db.faults import Fault
 from actingweb.db.postgresql.conninfo import connection_string
 from actingweb.db.postgresql.errors import connect_fault, fault_of, is_of_standby
-from actingweb.db.postgresql.lending import Borrowed, lent
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import BACKEND, PooledConnection
 from actingweb.db.postgresql.schema_check import require_usable_schema
 from actingweb.db.settings import get_settings, reset_settings
+
+if TYPE_CHECKING:
+    from actingweb.db.postgresql.lending import Borrowed
 
 __all__ = [
     "acquire",
@@ -138,7 +140,7 @@ def report_loss(failure: Exception, connection: PooledConnection) -> None:
 
 
 @contextmanager
-def get_connection() -> Iterator[Borrowed]:
+def get_connection() -> "Iterator[Borrowed]":
     """Yield a psycopg connection in a transaction, with the schema as its search path. Rows are tuples.
 
     Commit on a clean exit, otherwise roll back; if the caller closes the connection, that rolls back too. Everything
@@ -146,6 +148,9 @@ def get_connection() -> Iterator[Borrowed]:
     used afterwards. Adapters that are registered with psycopg itself do not apply. Raise `DbError` if there is no
     connection; psycopg's errors inside the block are not converted.
     """
+    # Imported here, because the library itself does not need it.
+    from actingweb.db.postgresql.lending import lent
+
     pool, connection = _lendable()
     try:
         with lent(connection, _beginning(pool.schema), pooled=pool.pooled is not False) as borrowed:

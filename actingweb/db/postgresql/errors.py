@@ -123,16 +123,16 @@ BY_CONNECT_CODE: dict[str, Meaning] = {
 }
 """For rejected connections, by SQLSTATE: the whole code, otherwise its prefix."""
 
-BY_CONNECT_TEXT: tuple[tuple[re.Pattern[str], Meaning], ...] = (
+BY_CONNECT_TEXT: tuple[tuple[str, Meaning], ...] = (
     (
-        re.compile("translate host name|resolve host"),
+        "translate host name|resolve host",
         (
             DbConnectionError,
             "no connection to the server: its name is not found, so check PG_DB_HOST or the URL, and the name server",
         ),
     ),
     (
-        re.compile(r"\b(SSL|TLS)\b|certificate"),
+        r"\b(SSL|TLS)\b|certificate",
         (
             DbConnectionError,
             "no connection to the server: TLS failed, so check PG_DB_SSLMODE, PG_DB_SSLROOTCERT and the server's "
@@ -140,7 +140,7 @@ BY_CONNECT_TEXT: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         ),
     ),
     (
-        re.compile("Connection refused|No such file or directory"),
+        "Connection refused|No such file or directory",
         (
             DbConnectionError,
             "no connection to the server: it refuses connections, so check that it is running, and PG_DB_HOST and "
@@ -148,10 +148,10 @@ BY_CONNECT_TEXT: tuple[tuple[re.Pattern[str], Meaning], ...] = (
         ),
     ),
 )
-"""For failures before the log-in, which have no SQLSTATE: words of libpq and of the operating system."""
+"""For failures before the log-in, which have no SQLSTATE: regular expressions for words of libpq and of the system."""
 
 # Names of servers and files.
-_QUOTED = re.compile('"[^"]*"')
+_QUOTED = '"[^"]*"'
 # What PostgreSQL calls the function that looks for the user, in all languages.
 _SEEKS_USER = "InitializeSessionUserId"
 # The codes of statements that do not fit the layout. 23502: the table has a NOT NULL column unknown to this release.
@@ -266,8 +266,8 @@ def _meaning_of_code(code: str, text: str) -> Meaning:
 
 def _meaning_of_text(text: str) -> Meaning:
     """Return what the last line means that is known; there are lines for each server that was tried."""
-    lines = [_QUOTED.sub("", line) for line in reversed(text.splitlines())]
-    found = (meaning for line in lines for words, meaning in BY_CONNECT_TEXT if words.search(line))
+    lines = [re.sub(_QUOTED, "", line) for line in reversed(text.splitlines())]
+    found = (meaning for line in lines for words, meaning in BY_CONNECT_TEXT if re.search(words, line))
     return next(found, _NO_CONNECTION)
 
 

@@ -10,7 +10,7 @@ from actingweb.db.postgresql.executor import with_retries
 from actingweb.db.postgresql.pool import Pool
 from actingweb.db.postgresql.pooled_connection import PooledConnection
 from actingweb.db.postgresql.revision import HEAD
-from actingweb.db.postgresql.schema_check import SchemaState, schema_state
+from actingweb.db.postgresql.schema_state import SchemaState, schema_state
 
 __all__ = ["health"]
 

@@ -8,13 +8,20 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from actingweb.db.postgresql.constraints import ALL
-from actingweb.db.postgresql.distributed import DISTRIBUTED
 
-__all__ = ["TABLES", "VERSIONS", "Facts", "facts_of"]
+__all__ = ["DISTRIBUTED", "TABLES", "VERSIONS", "Facts", "facts_of"]
 
 TABLES = tuple(record.table for record in ALL)
 VERSIONS = "alembic_version"
 """Alembic's table of revisions, which the library only reads."""
+
+# An unknown server counts as distributed: explicit transactions cost a little time, but without them a pipeline might
+# not be atomic. Aurora PostgreSQL, EDB and others that run PostgreSQL's own executor have its version text.
+DISTRIBUTED: LiteralString = (
+    "(pg_catalog.version() !~ '^PostgreSQL ' OR pg_catalog.version() ~* '(cockroach|yugabyte|-yb-|dsql)' "
+    "OR EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus'))"
+)
+"""An SQL condition: whether the server forwards statements to others, or is another engine."""
 
 _EXPRESSIONS: dict[str, LiteralString] = {
     "revisions": "ARRAY(SELECT version_num::text FROM {revisions} ORDER BY version_num)",
@@ -70,6 +77,16 @@ class Facts(NamedTuple):
     distributed: bool | None
     secured: bool | None
     unpoliced: list[str] | None = None
+
+    @property
+    def has_other_encoding(self) -> bool:
+        """Whether the encoding is not UTF-8."""
+        return self.encoding not in (None, "UTF8")
+
+    @property
+    def are_harmless(self) -> bool:
+        """Whether neither the encoding nor row-level security makes statements do the wrong thing."""
+        return not self.has_other_encoding and not self.unpoliced
 
 
 def facts_of(connection: psycopg.Connection[Any], schema: str) -> Facts:

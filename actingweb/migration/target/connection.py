@@ -10,7 +10,7 @@ from psycopg import sql
 
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.postgresql.direct import DirectConnection, connect
-from actingweb.db.postgresql.schema_check import SchemaState, schema_state
+from actingweb.db.postgresql.schema_state import SchemaState, schema_state
 from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings
 from actingweb.migration.errors import TargetError, UsageError

@@ -10,10 +10,9 @@ from sqlalchemy.exc import NotSupportedError
 from sqlalchemy.schema import CreateSchema
 
 from actingweb.db.postgresql.direct import DirectConnection, connect
-from actingweb.db.postgresql.distributed import DISTRIBUTED
 from actingweb.db.postgresql.schema import build_metadata, key_collation
-from actingweb.db.postgresql.schema_check import hazard_of, schema_state
-from actingweb.db.postgresql.schema_facts import facts_of
+from actingweb.db.postgresql.schema_facts import DISTRIBUTED, facts_of
+from actingweb.db.postgresql.schema_state import hazard_of, schema_state
 from actingweb.db.postgresql.session import SessionError
 from actingweb.db.settings import PostgresSettings, Settings
 
