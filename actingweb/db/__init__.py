@@ -4,6 +4,9 @@ Every accessor takes the application's `config`, whose attributes are the backen
 on), and returns a new object. `load_backend()` returns such a `config` for the backend that DATABASE_BACKEND names.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from actingweb.db.accessors import (
     get_actor,
     get_actor_list,
@@ -35,14 +38,14 @@ from actingweb.db.exceptions import (
     DbTimeoutError,
     DbUnknownActorError,
 )
-
-# `health`, `stats` and `transaction` are public, but contract 2.2 leaves them out of `__all__`.
-from actingweb.db.healthcheck import health as health
 from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
-from actingweb.db.statistics import stats as stats
-from actingweb.db.transactions import transaction as transaction
 from actingweb.db.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from actingweb.db.healthcheck import health as health
+    from actingweb.db.statistics import stats as stats
+    from actingweb.db.transactions import transaction as transaction
 
 __distribution__ = "actingweb-db"
 """The framework's own storage layer has the same package name; this attribute tells the two apart."""
@@ -79,3 +82,14 @@ __all__ = [
     "load_backend",
     "reset_settings",
 ]
+
+_MODULES = {"health": "healthcheck", "stats": "statistics", "transaction": "transactions"}
+"""Where the public functions are that contract 2.2 leaves out of `__all__`."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import one of these functions on first use: many processes need none of them."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return found

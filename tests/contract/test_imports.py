@@ -92,6 +92,11 @@ get_trust(config).create(actor_id={actor!r}, peerid="p", secret="token")
 get_subscription(config).create(actor_id={actor!r}, peerid="p", subid="s")
 assert len(get_actor_list(config).fetch()) == 1
 """
+UNNEEDED = {
+    *("healthcheck", "metrics", "program", "statistics", "transactions"),
+    *("postgresql.lending", "postgresql.rights", "postgresql.schema_state"),
+}
+"""Modules of `actingweb.db` that only failures, tools and other calls need. They would make a cold start longer."""
 SOURCES = sorted(Path(actingweb.db.__file__).parent.rglob("*.py"))
 # Run before an import: reports who in actingweb.db reads the environment, in whichever way.
 SPY = """
@@ -186,6 +191,20 @@ def test_operations_load_only_their_own_driver(backend: Backend, actor_id: str) 
         f"{OPERATIONS.format(actor=actor_id)}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     )
     assert not set(loaded) & FORBIDDEN[backend.database]
+
+
+@pytest.mark.backends("dynamodb", "postgresql")
+def test_a_first_read_loads_nothing_that_it_does_not_need(backend: Backend, actor_id: str) -> None:
+    read = f"from actingweb.db import get_actor, load_backend; assert get_actor(load_backend()).get({actor_id!r})"
+    loaded = {name.removeprefix("actingweb.db.") for name in output_of(f"{read}\nimport sys\nprint(*sys.modules)")}
+    assert f"{backend.database}.actor" in loaded
+    assert loaded & UNNEEDED == set()
+
+
+@pytest.mark.parametrize("module", sorted(UNNEEDED))
+def test_a_module_that_a_first_read_does_not_need_exists(module: str) -> None:
+    """So that the test above can fail."""
+    assert importlib.import_module(f"actingweb.db.{module}").__doc__
 
 
 @pytest.mark.backends("dynamodb")

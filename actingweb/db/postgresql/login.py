@@ -9,7 +9,6 @@ from typing import Any
 from psycopg.conninfo import make_conninfo
 
 from actingweb.db.exceptions import ConfigurationError
-from actingweb.db.postgresql.urls import parse_url
 from actingweb.db.settings import PostgresSettings
 
 __all__ = ["is_password_used", "is_same_log_in", "log_in", "with_options"]
@@ -32,12 +31,10 @@ def log_in(settings: PostgresSettings, *, migration: bool = False) -> dict[str, 
     """
     if migration and settings.migration_url:
         password = _password(log_in(settings)) if is_same_log_in(settings) else {}
-        return _isolated(
-            parse_url(settings.migration_url, _MIGRATION_VARIABLE) | password, settings, _MIGRATION_VARIABLE
-        )
+        return _isolated(_parsed(settings, migration=True) | password, settings, _MIGRATION_VARIABLE)
     password = _password(vars(settings)) if is_password_used(settings) else {}
     if settings.url:
-        return _isolated(parse_url(settings.url, settings.url_variable) | password, settings, settings.url_variable)
+        return _isolated(_parsed(settings) | password, settings, settings.url_variable)
     parts = {"host": settings.host, "port": settings.port, "dbname": settings.name, "user": settings.user}
     return _isolated(parts | password, settings, "PG_DB_HOST")
 
@@ -49,7 +46,7 @@ def is_password_used(settings: PostgresSettings) -> bool:
     """
     if not settings.url:
         return True
-    url = parse_url(settings.url, settings.url_variable)
+    url = _parsed(settings)
     if any(url.get(name) for name in _KEPT_PASSWORDS):
         return False
     target = _target_of(url)
@@ -58,7 +55,7 @@ def is_password_used(settings: PostgresSettings) -> bool:
 
 def is_same_log_in(settings: PostgresSettings) -> bool:
     """Tell whether PG_MIGRATION_URL has no password, and names the server and user of the application's log-in."""
-    url = parse_url(settings.migration_url or "", _MIGRATION_VARIABLE)
+    url = _parsed(settings, migration=True)
     return not any(url.get(name) for name in _KEPT_PASSWORDS) and _target_of(url) == _target_of(log_in(settings))
 
 
@@ -82,7 +79,7 @@ def with_options(settings: PostgresSettings, options: dict[str, str], password: 
 
 def _url(settings: PostgresSettings, options: dict[str, str], password: str | None) -> str:
     """Return the URL of the settings with these `options`, and with `password` unless that is None."""
-    url = parse_url(settings.url or "", settings.url_variable)
+    url = _parsed(settings)
     if password is not None:
         url["password"] = password
     if "host" in options:
@@ -93,11 +90,21 @@ def _url(settings: PostgresSettings, options: dict[str, str], password: str | No
     return make_conninfo("", **url | options)
 
 
+def _parsed(settings: PostgresSettings, *, migration: bool = False) -> dict[str, Any]:
+    """Return the parameters of the URL of the settings. Raise `ConfigurationError` naming its variable."""
+    # Imported here, because it takes time and the other variables need no parser.
+    from actingweb.db.postgresql.urls import parse_url
+
+    if migration:
+        return parse_url(settings.migration_url or "", _MIGRATION_VARIABLE)
+    return parse_url(settings.url or "", settings.url_variable)
+
+
 def _owner(settings: PostgresSettings) -> dict[str, str]:
     """Return the server and user that the password belongs to, as far as its source names them."""
     if not settings.url:
         return _named(settings)
-    url = parse_url(settings.url, settings.url_variable)
+    url = _parsed(settings)
     if any(url.get(name) for name in _KEPT_PASSWORDS):
         return _target_of(url)
     return _named(settings) | {name: value for name, value in _target_of(url).items() if url.get(name)}

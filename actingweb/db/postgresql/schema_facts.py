@@ -28,7 +28,7 @@ _EXPRESSIONS: dict[str, LiteralString] = {
     "encoding": "pg_catalog.current_setting('server_encoding')",
     "distributed": DISTRIBUTED,
     "secured": """
-        EXISTS (SELECT FROM pg_catalog.pg_class WHERE relrowsecurity AND relname = ANY ({tables})
+        EXISTS (SELECT FROM pg_catalog.pg_class WHERE relrowsecurity AND relname IN ({tables})
             AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {schema}))
     """,
 }
@@ -40,7 +40,7 @@ _UNPOLICED: LiteralString = """
         SELECT command.name || ' on ' || c.relname
         FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         CROSS JOIN (VALUES ('r', 'SELECT'), ('a', 'INSERT'), ('w', 'UPDATE'), ('d', 'DELETE')) AS command (letter, name)
-        WHERE n.nspname = {schema} AND c.relname = ANY ({tables}) AND c.relrowsecurity
+        WHERE n.nspname = {schema} AND c.relname IN ({tables}) AND c.relrowsecurity
             AND (command.letter = 'r' OR c.relname <> {versions})
             AND pg_catalog.row_security_active(c.oid)
             AND CASE command.letter WHEN 'd' THEN pg_catalog.has_table_privilege(c.oid, command.name)
@@ -125,7 +125,7 @@ def _names(schema: str) -> dict[str, sql.Composable]:
     # Not as parameters: then a % in the schema's name would be read as a placeholder.
     return {
         "schema": sql.Literal(schema),
-        "tables": sql.Literal([*TABLES, VERSIONS]),
+        "tables": sql.SQL(", ").join(map(sql.Literal, [*TABLES, VERSIONS])),
         "versions": sql.Literal(VERSIONS),
         "revisions": sql.Identifier(schema, VERSIONS),
     }
