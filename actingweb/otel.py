@@ -60,6 +60,8 @@ class OpenTelemetryObserver(CountingObserver):
 
     def __init__(self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None) -> None:
         self._pending: deque[tuple[float, Attributes, Context]] = deque()
+        self._dropped: Context | None = None
+        """The last context whose span was not recorded: the next call is often made in the same one."""
         # Bound here, because each request uses them.
         self._start_span = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA).start_span
         meter = metrics.get_meter(_NAME, __version__, meter_provider, _SCHEMA)
@@ -92,7 +94,12 @@ class OpenTelemetryObserver(CountingObserver):
 
     def call_began(self, call: Call) -> None:
         """Begin its span, unless the application's own span is not recorded."""
-        if not _is_dropped(trace.get_current_span()):
+        context = get_current()
+        if context is self._dropped:
+            return
+        if _is_dropped(trace.get_current_span(context)):
+            self._dropped = context
+        else:
             span = self._start_span(call.name, attributes=_of_backend(call.backend))
             if span.is_recording():
                 call.kept[self] = span
@@ -163,8 +170,10 @@ _FIGURES = (
 
 def _is_dropped(span: Span) -> bool:
     """Tell whether a span is not recorded, so that its children would not be. Of a remote one, the sampler says it."""
+    if span.is_recording():
+        return False
     context = span.get_span_context()
-    return context.is_valid and not context.is_remote and not span.is_recording()
+    return context.is_valid and not context.is_remote
 
 
 def _fail(span: Span, error: str, reason: str | None) -> None:
