@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -200,6 +201,20 @@ def test_the_sampler_says_whether_children_of_a_remote_span_are_kept(
         get_actor(backend).get(actor_id)
     assert len(sdk.spans()) == (2 if sampled else 0)
     assert {span.context.trace_id for span in sdk.spans() if span.context} == ({1} if sampled else set())
+
+
+def test_traces_that_are_sampled_and_others_may_alternate(backend: Backend, actor_id: str, sdk: Sdk) -> None:
+    local, remote = (SpanContext(number, 2, is_remote=number == 2) for number in (1, 2))
+    with use_span(NonRecordingSpan(local)):
+        get_actor(backend).get(actor_id)
+        with sdk.tracers.get_tracer("application").start_as_current_span("sampled", Context()):
+            get_actor(backend).get(actor_id)
+        get_actor(backend).get(actor_id)
+    get_actor(backend).get(actor_id)
+    with use_span(NonRecordingSpan(local)), use_span(NonRecordingSpan(remote)):
+        get_actor(backend).get(actor_id)
+    # A call and its request, in the application's span and by themselves.
+    assert [span.parent is not None for span in sdk.spans()] == [True, True, False, True, False]
 
 
 def test_no_duration_is_missed_when_the_sdk_collects_meanwhile(backend: Backend, actor_id: str, sdk: Sdk) -> None:
