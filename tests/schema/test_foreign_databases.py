@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 from alembic.util import CommandError
 from psycopg.errors import InvalidParameterValue
+from psycopg.sql import SQL, Identifier
 
 from actingweb.db import DbSchemaError, load_backend
 from actingweb.db.postgresql.connection import close_pool
@@ -49,10 +50,7 @@ NEIGHBOURS: dict[str, LiteralString] = {
 @pytest.fixture(params=NEIGHBOURS.values(), ids=list(NEIGHBOURS))
 def taken_place(place: Place, set_env: SetEnv, request: pytest.FixtureRequest) -> Place:
     """Return a place where another application has its tables, and Alembic's."""
-    place.upgrade()
-    place.downgrade()
-    for (name,) in place.rows("SELECT tablename FROM pg_tables WHERE schemaname::text = %s", place.schema):
-        place.connection.execute(f"DROP TABLE {name} CASCADE".encode())
+    place.connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(place.schema)))
     place.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
     place.execute("INSERT INTO alembic_version VALUES (%s)", THEIRS)
     place.connection.execute(request.param.encode())
