@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from actingweb.db.settings import Settings
 from actingweb.migration.live.state import State
+from actingweb.migration.mapping import TableMapping
 from actingweb.migration.target.connection import Target
 from testbed.servers import DynamoDBTables, PostgresTables
 from tests.conftest import SetEnv
 from tests.live import served
-from tests.live.sides import Sides, sides_of
+from tests.live.sides import TABLES, Sides, sides_of
 from tests.support import new_id
 
 if TYPE_CHECKING:
@@ -28,12 +29,24 @@ def state(postgres_tables: PostgresTables) -> Iterator[State]:
 
 
 @pytest.fixture
-def sides(state: State, dynamodb_tables: DynamoDBTables, ddb: DynamoDBClient, set_env: SetEnv) -> Iterator[Sides]:
+def mappings() -> Sequence[TableMapping]:
+    """Return which tables DynamoDB has. Tests that use few of them override it: each takes much time."""
+    return TABLES
+
+
+@pytest.fixture
+def sides(
+    state: State,
+    mappings: Sequence[TableMapping],
+    dynamodb_tables: DynamoDBTables,
+    ddb: DynamoDBClient,
+    set_env: SetEnv,
+) -> Iterator[Sides]:
     """Return two sides of which nothing is prepared. The settings name the tables of DynamoDB."""
     prefix = f"{dynamodb_tables.environment['AWS_DB_PREFIX']}{new_id('')[:6]}"
     environment = {**dynamodb_tables.environment, "AWS_DB_PREFIX": prefix}
     set_env(**environment)
-    with sides_of(state, environment, ddb) as sides:
+    with sides_of(state, environment, ddb, mappings) as sides:
         yield sides
 
 

@@ -78,7 +78,7 @@ def writing(*works: Callable[[], object]) -> Iterator[None]:
     stop = threading.Event()
 
     def repeat(work: Callable[[], object]) -> None:
-        while not stop.wait(0.1):
+        while not stop.wait(0.2):
             work()
 
     with ThreadPoolExecutor(len(works)) as threads:

@@ -17,7 +17,7 @@ from actingweb.migration.live.reader import ShardReader
 from actingweb.migration.live.scanner import Scanner
 from actingweb.migration.live.state import State
 from actingweb.migration.live.worker import Worker
-from actingweb.migration.mapping import CLAIMS, MAPPINGS, TableMapping
+from actingweb.migration.mapping import CLAIMS_V2, MAPPINGS, TableMapping
 from actingweb.migration.source.endpoint import Endpoint
 from actingweb.migration.target.connection import Connection
 from tests.migration.loads import Row, Rows, row_reader, stored
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 W = TypeVar("W", bound=Worker)
+
+TABLES = (*MAPPINGS, CLAIMS_V2)
+"""All but the older table of claims."""
 
 MOST_ROUNDS = 500
 _UNSEEN = "SELECT count(*) FROM {state}.shards WHERE NOT finished AND marker IS DISTINCT FROM %(marker)s"
@@ -39,12 +42,14 @@ class Sides:
     Attributes:
         client: for raw requests to DynamoDB.
         environment: the settings that name the tables of DynamoDB.
+        mappings: the tables of DynamoDB from the beginning.
     """
 
     state: State
     requests: DynamoDB
     client: DynamoDBClient
     environment: Mapping[str, str]
+    mappings: Sequence[TableMapping] = TABLES
     _open: list[Worker] = field(default_factory=list)
     _connections: list[Connection] = field(default_factory=list)
 
@@ -203,6 +208,8 @@ class Sides:
         self.requests.call("BatchWriteItem", {"RequestItems": requests})
 
     def _expected(self, mapping: TableMapping, rejected: Sequence[Row]) -> list[Row]:
+        if mapping not in self.mappings:
+            return []
         size = len(mapping.record.key)
         rows = [row_reader(mapping)(document) for document in self.documents(mapping)]
         return sorted((row for row in rows if row[:size] not in rejected), key=lambda row: row[:size])
@@ -214,19 +221,21 @@ class Sides:
 
 
 @contextmanager
-def sides_of(state: State, environment: Mapping[str, str], client: DynamoDBClient) -> Iterator[Sides]:
-    """Yield two sides, with all tables but the older one of claims in DynamoDB."""
+def sides_of(
+    state: State, environment: Mapping[str, str], client: DynamoDBClient, mappings: Sequence[TableMapping] = TABLES
+) -> Iterator[Sides]:
+    """Yield two sides, with these tables in DynamoDB."""
     with ExitStack() as stack:
         endpoint = Endpoint(environment["AWS_DEFAULT_REGION"], environment["AWS_DB_HOST"], None, 16)
-        sides = Sides(state, DynamoDB(endpoint), client, environment)
+        sides = Sides(state, DynamoDB(endpoint), client, environment, mappings)
         stack.callback(_delete_tables, sides)
-        for mapping in (*MAPPINGS, CLAIMS[0]):
+        for mapping in mappings:
             sides.create(mapping)
         stack.callback(sides.close)
         yield sides
 
 
 def _delete_tables(sides: Sides) -> None:
-    for name in sides.requests.call("ListTables", {})["TableNames"]:
+    for name in sides.requests.call("ListTables", {"ExclusiveStartTableName": sides.prefix})["TableNames"]:
         if name.startswith(f"{sides.prefix}_"):
             sides.requests.call("DeleteTable", {"TableName": name})

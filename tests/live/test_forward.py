@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from actingweb.db.utils import compute_lookup_key
 from actingweb.migration.live.keys import BY_NAME, MARKER
-from actingweb.migration.mapping import ACTORS, CLAIMS_V1, CLAIMS_V2, MAPPINGS, PROPERTIES
+from actingweb.migration.mapping import ACTORS, CLAIMS_V1, CLAIMS_V2, MAPPINGS, PROPERTIES, TableMapping
 from tests.live.sides import Sides
 from tests.migration.loads import DOCUMENTS, TIME, versions
 
@@ -152,6 +153,10 @@ class TestRows:
 
 
 class TestActors:
+    @pytest.fixture
+    def mappings(self) -> Sequence[TableMapping]:
+        return (ACTORS, PROPERTIES, SUBSCRIPTIONS, DIFFS, CLAIMS_V2)
+
     def test_a_row_comes_before_its_actor(self, sides: Sides) -> None:
         begin(sides)
         sides.put(PROPERTIES, email("a1"))
@@ -213,6 +218,10 @@ class TestActors:
 
 
 class TestRejects:
+    @pytest.fixture
+    def mappings(self) -> Sequence[TableMapping]:
+        return (ACTORS, PROPERTIES, ATTRIBUTES, CLAIMS_V2)
+
     def test_one_bad_row_blocks_no_other_and_heals(self, sides: Sides) -> None:
         sides.put(ACTORS, *(actor(f"a{number}") for number in range(20)))
         begin(sides)
@@ -290,6 +299,10 @@ class TestRejects:
 
 
 class TestLookUps:
+    @pytest.fixture
+    def mappings(self) -> Sequence[TableMapping]:
+        return (ACTORS, PROPERTIES, CLAIMS_V2)
+
     @pytest.fixture(params=["scanned", "followed"])
     def order(self, request: pytest.FixtureRequest) -> str:
         """Say whether the rows are there before the migration, or come after the scan."""
