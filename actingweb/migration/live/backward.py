@@ -55,6 +55,8 @@ class BackwardApplier(Worker):
 
     batch: int = 100
     at_once: int = 8
+    _writing: set[RowKey] = field(default_factory=set, init=False, repr=False)
+    """The keys whose items are written in the transaction that is under way, or was when its session was lost."""
 
     def step(self) -> int:
         """Make the items of the oldest marks that are due equal to their rows; return how many keys were taken.
@@ -62,7 +64,27 @@ class BackwardApplier(Worker):
         Raise `SourceError` or `TargetError`; nothing is lost then, and the next step repeats it.
         """
         with self.connected() as connection:
-            return self.repeated(lambda: self._step(connection))
+            self._mark_again(connection)
+            try:
+                return self.repeated(lambda: self._step(connection))
+            except SourceError:
+                # With its session the keys were locked until now, and still have their marks.
+                if not connection.closed:
+                    self._writing.clear()
+                raise
+
+    def note_writes(self, keys: Iterable[RowKey]) -> None:
+        """Remember keys whose items are about to be written."""
+        self._writing.update(keys)
+
+    def _mark_again(self, connection: Connection) -> None:
+        """Mark the keys that were written by a session that was lost.
+
+        It had no locks any more, so that another applier may have written newer items meanwhile, and deleted the marks.
+        """
+        if self._writing:
+            marks.append(self.state, connection, self._writing)
+            self._writing.clear()
 
     def _step(self, connection: Connection) -> int:
         with self.transaction(connection):
@@ -73,7 +95,8 @@ class BackwardApplier(Worker):
                 batch = _Batch(self, connection, read_ownership(self.state, connection))
                 batch.apply(keys)
                 batch.finish([mark for mark in picked if mark.key in keys])
-            return len(keys)
+        self._writing.clear()
+        return len(keys)
 
 
 class _Write(NamedTuple):
@@ -238,6 +261,7 @@ class _Batch:
                     raise error
 
     def _send(self, writes: Sequence[_Write]) -> None:
+        self.applier.note_writes(write.key for write in writes)
         if self.applier.at_once == 1 or len(writes) < 2:
             results = [self._try(write.operation, write.request) for write in writes]
         else:

@@ -15,7 +15,7 @@ from psycopg import sql
 from actingweb.db.dynamodb._ensure import ensure_table
 from actingweb.db.registry import Backend, load_backend
 from actingweb.db.utils import compute_lookup_key
-from actingweb.migration.errors import SourceError, UsageError
+from actingweb.migration.errors import SourceError, TargetError, UsageError
 from actingweb.migration.live.backward import BackwardApplier
 from actingweb.migration.live.triggers import MARKED
 from actingweb.migration.source.endpoint import RequestError
@@ -254,6 +254,30 @@ def test_a_late_write_does_not_overwrite_a_later_one(ready: Both, library: Backe
     with pytest.raises(RequestError):
         ready.requests.call(*late[0])
     assert values(ready)["a", "name"] == "third"
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_write_of_a_lost_session_does_not_last(ready: Both, library: Backend, pg: Connection, answered: bool) -> None:
+    """Its keys are unlocked with the session, so another applier can be done before the write is sent."""
+    put(library, "name", "old")
+    overtaken: list[str] = []
+
+    def overtake(moment: str, operation: str, request: dict[str, Any]) -> None:
+        if operation == "PutItem" and moment == "before" and not overtaken:
+            overtaken.append(operation)
+            assert slow._connection is not None
+            pg.execute("SELECT pg_terminate_backend(%s)", [slow._connection.info.backend_pid])
+            library.DbProperty.DbProperty().set("a", "name", None)
+            ready.drain()
+        elif operation == "PutItem" and not answered:
+            raise RequestError("no answer")
+
+    slow = ready.applier(requests=ready.disturbed(overtake))
+    with pytest.raises(TargetError if answered else SourceError):
+        slow.step()
+    assert values(ready) == {("a", "name"): "old"}
+    ready.drain(slow)
+    assert values(ready) == {}
 
 
 def test_a_throttled_table_does_not_block_others(ready: Both, library: Backend) -> None:
