@@ -29,6 +29,7 @@ Step = Callable[[], object]
 _MOST_STEPS = 20_000
 _SURVIVOR = "one"
 _REST = 6
+_OF_THE_ENGINE = ("reader", "scanner", "applier", "way back")
 _PICTURE: tuple[LiteralString, ...] = (
     "SELECT table_name, hash, range, reason FROM {state}.dirty ORDER BY table_name, hash, range",
     "SELECT stream_arn, shard_id, position, finished FROM {state}.shards ORDER BY stream_arn, shard_id",
@@ -59,14 +60,17 @@ class _Worker:
     Attributes:
         make: returns its step, for the name of the process that runs it.
         rest: how often it must have nothing to do until it counts as idle.
+        lost: whether the server has ended its session, and it has not made a step since.
     """
 
     process: str
     name: str
+    number: int
     make: Callable[[str], Step]
     task: Task | None = None
     started: int = 0
     rest: int = 0
+    lost: bool = False
 
 
 class History(ABC):
@@ -164,8 +168,11 @@ class History(ABC):
 
     def strike(self) -> None:
         """Let something happen that no request causes."""
-        if self.random.random() < 0.3:
+        chance = self.random.random()
+        if chance < 0.3:
             self.age()
+        elif chance < 0.5:
+            self.lose_session()
         else:
             self.weather.strike()
 
@@ -213,7 +220,7 @@ class History(ABC):
 
     def employ(self, process: str, name: str, make: Callable[[str], Step]) -> None:
         """Start a worker of a process, which is started again when it is killed."""
-        worker = _Worker(process, name, make)
+        worker = _Worker(process, name, len(self._workers), make)
         self._workers.append(worker)
         self._start(worker)
 
@@ -259,16 +266,27 @@ class History(ABC):
             self._kill(worker)
             self._start(worker)
 
+    def lose_session(self) -> None:
+        """Let the server end the session of a worker, which sends requests to DynamoDB until it notices."""
+        ready = [worker for worker in self._workers if worker.name in _OF_THE_ENGINE and not worker.lost]
+        ready = [worker for worker in ready if worker.task is not None and worker.task.arrived.is_set()]
+        # What it has read is old when it writes, as it stands still.
+        worker = self.random.choice([one for one in ready if one.task and one.task.answered] or ready or [None])
+        if worker is not None and worker.task is not None:
+            worker.lost = self.target.end_sessions(worker.task.name)
+            worker.task.rest = self.random.randint(20, 100)
+
     def _kill(self, worker: _Worker) -> None:
         assert worker.task is not None
-        while not worker.task.arrived.is_set():
+        # What it knows of its lost session is lost with it; a comparison would find that.
+        while worker.lost or not worker.task.arrived.is_set():
             self.scheduler.any_step()
         self.scheduler.kill(worker.task)
         self.target.close(worker.task.name)
 
     def _start(self, worker: _Worker) -> None:
         worker.started += 1
-        name = f"{worker.process} {worker.name} {worker.started}"
+        name = f"{worker.process} {worker.name} {worker.number}.{worker.started}"
         worker.task = self.scheduler.start(name, lambda: self._loop(worker, name))
 
     def _loop(self, worker: _Worker, name: str) -> None:
@@ -276,6 +294,7 @@ class History(ABC):
         while True:
             try:
                 done = step()
+                worker.lost = False
             except (SourceError, TargetError) as error:
                 self.problems.append(str(error))
                 done = True

@@ -194,16 +194,22 @@ def _given_up_in_silence(stack: ExitStack) -> None:
     _edit(stack, triggers, "_GIVEN_UP", "old.value <> ''", "false")
 
 
+def _writes_forgotten(stack: ExitStack) -> None:
+    """An applier that has lost its session does not mark again what it wrote without locks."""
+    stack.enter_context(patch.object(backward.BackwardApplier, "_mark_again", lambda *_: None))
+
+
 MUTANTS = [
     Mutant("position before keys", "forward", 33, _position_before_keys),
-    Mutant("no lock", "forward", 18, _no_lock),
+    Mutant("no lock", "forward", 71, _no_lock),
     Mutant("during the scan", "forward", 10, _during_the_scan),
     Mutant("latest", "forward", 29, _latest),
-    Mutant("smallest id", "forward", 0, _smallest_id),
+    Mutant("smallest id", "forward", 6, _smallest_id),
     Mutant("one marker", "both", 0, _one_marker),
     Mutant("late triggers", "both", 0, _late_triggers),
     Mutant("mark per key", "backward", 0, _mark_per_key),
-    Mutant("no owners", "both", 0, _no_owners),
+    Mutant("no owners", "both", 2, _no_owners),
     Mutant("synced writes fire", "both", 1, _synced_writes_fire),
-    Mutant("given up in silence", "both", 0, _given_up_in_silence),
+    Mutant("given up in silence", "both", 1, _given_up_in_silence),
+    Mutant("writes forgotten", "backward", 33, _writes_forgotten),
 ]

@@ -46,6 +46,11 @@ class Control:
         row = self.connection.execute("SELECT pg_blocking_pids(%s) <> '{}'", [process]).fetchone()
         return row == (True,)
 
+    def end(self, process: int) -> None:
+        """Let the server end one of its processes."""
+        self.connection.execute("SELECT pg_terminate_backend(%s)", [process])
+        self.wait_for_end(process)
+
     def wait_for_end(self, process: int) -> None:
         """Wait until a server process has ended, and its transaction with it."""
         wait_until(lambda: self._ended(process))
@@ -122,6 +127,15 @@ class ScheduledTarget(Target):
             self.control.wait_for_end(connection.process)
             self.scheduler.released = True
         self.scheduler.settle_waiting()
+
+    def end_sessions(self, task: str) -> bool:
+        """Let the server end the sessions of a task; tell whether there was one."""
+        lost = self.opened.pop(task, [])
+        for connection in lost:
+            self.control.end(connection.process)
+            self.scheduler.released = True
+        self.scheduler.settle_waiting()
+        return bool(lost)
 
     def close_all(self) -> None:
         """Close the connections of all tasks."""
