@@ -4,8 +4,8 @@ Every accessor takes the application's `config`, whose attributes are the backen
 on), and returns a new object. `load_backend()` returns such a `config` for the backend that DATABASE_BACKEND names.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import importlib
+import typing
 
 from actingweb.db.accessors import (
     get_actor,
@@ -42,7 +42,7 @@ from actingweb.db.registry import load_backend
 from actingweb.db.settings import get_settings, reset_settings
 from actingweb.db.version import __version__ as __version__
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from actingweb.db.healthcheck import health as health
     from actingweb.db.statistics import stats as stats
     from actingweb.db.transactions import transaction as transaction
@@ -87,9 +87,14 @@ _MODULES = {"health": "healthcheck", "stats": "statistics", "transaction": "tran
 """Where the public functions are that contract 2.2 leaves out of `__all__`."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     """Import one of these functions on first use: many processes need none of them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     return found
+
+
+def __dir__() -> list[str]:
+    """Return all names, also those that are imported on first use."""
+    return [*globals(), *_MODULES]

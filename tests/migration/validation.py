@@ -42,8 +42,8 @@ def validate_live(target: Target, environment: Mapping[str, str], directory: Pat
 
 
 def found(result: ValidationResult) -> list[tuple[str, str, dict[str, Any], str | None]]:
-    """Return table, kind, key and column of the first differences."""
-    return [_facts(difference) for difference in result.first]
+    """Return table, kind, key and column of the first differences, sorted, as the order in which they come is open."""
+    return sorted(map(_facts, result.first), key=str)
 
 
 def report_path(directory: Path) -> Path:
