@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _REJECT_SECONDS = 10.0
+_SCAN_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 
 _NOT_CONFIRMED = "nobody confirms that writes are stopped: name a --fence-command, or add --fenced once they are"
@@ -167,12 +168,20 @@ def nginx_split(before: Decimal, after: Decimal) -> str:
 
 
 def open_triggers(session: Session) -> None:
-    """Create what the way back needs, if it is not there yet."""
+    """Create what the way back needs, if it is not there yet, and wait until `sync` has scanned new tables."""
+    had_scanned = _has_scanned(session)
     with closing(session.state.connect()) as connection, target_errors():
         migration = session.state.read(connection)
         tables = SourceTables(session.requests(), str(migration.prefix))
         use_lookup_table = session.settings.use_property_lookup_table
         open_way_back(session.state, connection, tables, use_lookup_table, say)
+    deadline = time.monotonic() + _SCAN_SECONDS
+    while had_scanned and not _has_scanned(session) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+
+
+def _has_scanned(session: Session) -> bool:
+    return all(table.scanned for table in session.status().tables if table.present)
 
 
 @dataclass(frozen=True)
