@@ -256,7 +256,7 @@ class History(ABC):
 
     def kill_one(self, task: Task | None = None) -> None:
         """Kill a worker between two of its steps, that of the task if given, and start it again as another process."""
-        ready = [worker for worker in self._workers if worker.task is not None and worker.task.arrived.is_set()]
+        ready = self._ready_workers()
         # Most that are killed are in the middle of something.
         at_work = [worker for worker in ready if worker.task is not None and not worker.task.rest]
         wanted = [worker for worker in ready if worker.task is task] if task else at_work or ready
@@ -266,10 +266,12 @@ class History(ABC):
             self._kill(worker)
             self._start(worker)
 
+    def _ready_workers(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.task is not None and worker.task.arrived.is_set()]
+
     def lose_session(self) -> None:
         """Let the server end the session of a worker, which sends requests to DynamoDB until it notices."""
-        ready = [worker for worker in self._workers if worker.name in _OF_THE_ENGINE and not worker.lost]
-        ready = [worker for worker in ready if worker.task is not None and worker.task.arrived.is_set()]
+        ready = [one for one in self._ready_workers() if one.name in _OF_THE_ENGINE and not one.lost]
         # What it has read is old when it writes, as it stands still.
         worker = self.random.choice([one for one in ready if one.task and one.task.answered] or ready or [None])
         if worker is not None and worker.task is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, TypeVar
@@ -46,10 +46,9 @@ class Control:
         row = self.connection.execute("SELECT pg_blocking_pids(%s) <> '{}'", [process]).fetchone()
         return row == (True,)
 
-    def end(self, process: int) -> None:
-        """Let the server end one of its processes."""
+    def terminate(self, process: int) -> None:
+        """Ask the server to end one of its processes."""
         self.connection.execute("SELECT pg_terminate_backend(%s)", [process])
-        self.wait_for_end(process)
 
     def wait_for_end(self, process: int) -> None:
         """Wait until a server process has ended, and its transaction with it."""
@@ -122,20 +121,20 @@ class ScheduledTarget(Target):
 
     def close(self, task: str) -> None:
         """Close the connections of a task, and wait until their transactions are gone."""
-        for connection in self.opened.pop(task, []):
-            connection.pgconn.finish()
+        self._end(task, lambda connection: connection.pgconn.finish())
+
+    def end_sessions(self, task: str) -> bool:
+        """Let the server end the sessions of a task, which does not notice yet; tell whether there was one."""
+        return self._end(task, lambda connection: self.control.terminate(connection.process))
+
+    def _end(self, task: str, end: Callable[[ScheduledConnection], object]) -> bool:
+        ended = self.opened.pop(task, [])
+        for connection in ended:
+            end(connection)
             self.control.wait_for_end(connection.process)
             self.scheduler.released = True
         self.scheduler.settle_waiting()
-
-    def end_sessions(self, task: str) -> bool:
-        """Let the server end the sessions of a task; tell whether there was one."""
-        lost = self.opened.pop(task, [])
-        for connection in lost:
-            self.control.end(connection.process)
-            self.scheduler.released = True
-        self.scheduler.settle_waiting()
-        return bool(lost)
+        return bool(ended)
 
     def close_all(self) -> None:
         """Close the connections of all tasks."""
