@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -24,12 +24,12 @@ from actingweb.migration.live.ownership import EVERYTHING, Side, boundary_of
 from actingweb.migration.live.state import FLIPPED, ROLLED_BACK, SYNCING, StateError
 from actingweb.migration.live.triggers import triggers_installed
 from actingweb.migration.live.way_back import WayBack, prepare_from_postgresql
-from actingweb.migration.mapping import ACTORS, PROPERTIES
+from actingweb.migration.mapping import ACTORS, PROPERTIES, TableMapping
 from actingweb.migration.source.endpoint import RequestError
 from testbed.servers import PostgresTables
 from tests.conftest import SetEnv
 from tests.live.running import status_of, syncing, until_safe
-from tests.live.sides import Sides
+from tests.live.sides import TABLES, Sides
 from tests.support import wait_until
 
 ACTOR_IDS = [f"actor{number}" for number in range(8)]
@@ -247,6 +247,17 @@ def test_the_commands(synced: Sides, tmp_path: Path) -> None:
     assert owners(synced) == (SYNCING, boundary_of(Decimal(10)), None)
     live_switch.switch(session, commands, live_switch.Switching(False, 100, 60), None, back=True)
     assert owners(synced) == (ROLLED_BACK, 0, None)
+
+
+class TestTablesThatTheWayBackCreates:
+    @pytest.fixture
+    def mappings(self) -> Sequence[TableMapping]:
+        return tuple(mapping for mapping in TABLES if mapping.name != "subscription_suspensions")
+
+    def test_a_move_waits_for_their_scan(self, synced: Sides) -> None:
+        commands = Commands("true", None, "true", fenced=False)
+        assert live_switch.move_share(Session(PostgresFlags()), Decimal(50), commands, 60).facts["share"] == 50.0
+        assert synced.select("SELECT name FROM {state}.tables WHERE present AND NOT scanned") == []
 
 
 def test_without_marker_items(synced: Sides) -> None:
