@@ -19,7 +19,7 @@ from types import TracebackType
 
 from tests.support import PATIENCE
 
-__all__ = ["CONTEXT", "Program", "run", "use_only"]
+__all__ = ["CONTEXT", "Program", "become", "run", "use_only"]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 """What makes the processes. A module with a function to call in one need not set what is imported before."""
@@ -131,11 +131,15 @@ def run(
 def _become(
     arguments: tuple[str, ...], directory: Path, environment: dict[str, str], outputs: tuple[Path, Path]
 ) -> None:
-    """Be the program."""
+    streams = [os.open(path, os.O_RDWR | os.O_APPEND) for path in (os.devnull, *outputs)]
+    become(arguments, directory, environment, streams)
+
+
+def become(arguments: Sequence[str], directory: Path, environment: Mapping[str, str], streams: Sequence[int]) -> None:
+    """Be a program in the current process. `streams`, its standard streams, are descriptors that this closes."""
     os.chdir(directory)
     use_only(environment)
-    for number, path in enumerate((Path(os.devnull), *outputs)):
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+    for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - they stay open
@@ -149,6 +153,9 @@ def _become(
         case ("-c", text, *rest):
             sys.argv = ["-c", *rest]
             exec(text, {"__name__": "__main__"})
+        case ("-", *rest):
+            sys.argv = ["-", *rest]
+            exec(sys.stdin.read(), {"__name__": "__main__"})
         case (script, *_):
             sys.argv = list(arguments)
             runpy.run_path(script, run_name="__main__")

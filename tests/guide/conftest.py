@@ -17,6 +17,7 @@ import pytest
 from actingweb.embedded.dynamodb import DynamoDBServer
 from actingweb.embedded.postgres import PostgresServer
 from tests import forked
+from tests.forked_commands import commands
 
 from .blocks import ROOT, blocks
 from .reader import Reader, name_superuser, superuser_conninfo
@@ -58,7 +59,9 @@ def desk(deployment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     with PostgresServer(password="secretpassword", fsync=False, settings=_settings(archive)) as server:
         name_superuser(server)
         home = tmp_path_factory.mktemp("reader")
-        yield Desk(server, Reader(home, server.connection.port, deployment, _programs(server)), archive)
+        reader = Reader(home, server.connection.port, deployment, _programs(server))
+        with commands(home / "bin"):
+            yield Desk(server, reader, archive)
     shutil.rmtree(archive)
 
 
