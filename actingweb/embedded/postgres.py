@@ -106,6 +106,8 @@ class PostgresServer(EmbeddedServer):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self.directory),
             "unix_socket_permissions": "0700",
+            # In the server's directory, where nothing is left of a server that was killed.
+            "dynamic_shared_memory_type": "mmap",
         } | self._settings
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return ServerProcess(
