@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 _DIRECTORY = Path(__file__).parent
-# A parallel run gives out whole modules: those that take longest are not left for its end. The last are those of the
-# contract suite: first the slow ones, then the others by size.
+# A parallel run gives out whole modules: those that take longest are not left for its end. First are those of live
+# migrations, which wait more than they compute, each followed by one of the contract suite, which does not. The
+# contract suite has first its slow modules, then the others by size; the smallest are the last of all.
+_WAITING = "live"
+_COMPUTING = "contract"
 _LONG = (
-    "live",
     "conformance",
     "guide",
     "migration",
@@ -32,7 +34,6 @@ _LONG = (
     "cli",
     "test_session.py",
 )
-_LAST = "contract"
 _NOT_QUICK = (
     "benchmarks",
     "cli",
@@ -151,14 +152,15 @@ class _Quick:
 
 def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
     sizes = Counter(item.path for item in items)
-
-    def place(path: Path) -> tuple[int, bool, int]:
-        part = path.relative_to(_DIRECTORY).parts[0]
-        if part == _LAST:
-            return len(_LONG) + 1, path.name not in _SLOW, -sizes[path]
-        return _LONG.index(part) if part in _LONG else len(_LONG), False, 0
-
-    places = {path: place(path) for path in sizes}
+    parts = {path: path.relative_to(_DIRECTORY).parts[0] for path in sizes}
+    waiting = [path for path in sizes if parts[path] == _WAITING]
+    computing = [path for path in sizes if parts[path] == _COMPUTING]
+    computing.sort(key=lambda path: (path.name not in _SLOW, -sizes[path]))
+    others = [path for path in sizes if parts[path] not in (_WAITING, _COMPUTING)]
+    others.sort(key=lambda path: _LONG.index(parts[path]) if parts[path] in _LONG else len(_LONG))
+    pairs = [path for pair in zip(waiting, computing, strict=False) for path in pair]
+    met = len(pairs) // 2
+    places = {path: place for place, path in enumerate([*pairs, *waiting[met:], *others, *computing[met:]])}
     return sorted(items, key=lambda item: places[item.path])
 
 
