@@ -74,11 +74,15 @@ def at_work(sides: Sides) -> Iterator[None]:
 
 @contextmanager
 def writing(*works: Callable[[], object]) -> Iterator[None]:
-    """Repeat works, each in a thread, while the block runs."""
+    """Repeat works, each in a thread, while the block runs.
+
+    The pauses are long enough that a reader often finds nothing new in a stream, which tells up to when it was read:
+    DynamoDB Local rounds the times of its records down to the minute.
+    """
     stop = threading.Event()
 
     def repeat(work: Callable[[], object]) -> None:
-        while not stop.wait(0.2):
+        while not stop.wait(0.8):
             work()
 
     with ThreadPoolExecutor(len(works)) as threads:

@@ -27,7 +27,7 @@ from tests.live.running import at_work, quiet, writing
 from tests.live.sides import Sides
 from tests.live.workload import Workload
 from tests.migration.tables import source_of
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 ATTRIBUTES = BY_NAME["attributes"]
 IDS = [f"actor{number}" for number in range(12)]
@@ -62,7 +62,7 @@ def comparison(sides: Sides, **options: Any) -> LiveComparison:
     def batches(mapping: TableMapping) -> Any:
         return source.batches(mapping, lambda _: None, lambda _: False) if mapping in source.mappings else None
 
-    defaults: dict[str, Any] = {"limit": 100, "grace": 2.0, "timeout": 60.0}
+    defaults: dict[str, Any] = {"limit": 100, "grace": 2.0, "timeout": PATIENCE}
     return LiveComparison(sides.state, sides.requests, sides.state.connect, batches, ("email",), **(defaults | options))
 
 

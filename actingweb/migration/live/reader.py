@@ -20,14 +20,15 @@ from actingweb.migration.target.connection import Connection
 
 __all__ = ["ShardReader"]
 
-# A shard whose last batch had records is read again at once, another one after a pause. Records are deleted after 24
-# hours, and only who asks for those behind a deleted position is told so.
+# A shard whose last batch had records is read again soon, another one after a longer pause. AWS answers at most five
+# times a second for a shard. Records are deleted after 24 hours, and only who asks for those behind a deleted position
+# is told so.
 _NEXT = """
 WITH next AS (
     SELECT * FROM {state}.shards
     WHERE NOT finished
-      AND (read_at IS NULL OR oldest_unread_at IS NOT NULL
-           OR read_at <= clock_timestamp() - make_interval(secs => %(pause)s))
+      AND (read_at IS NULL OR read_at <= clock_timestamp() - make_interval(
+          secs => CASE WHEN oldest_unread_at IS NULL THEN %(pause)s::float8 ELSE least(%(pause)s::float8, 0.2) END))
       AND NOT EXISTS (SELECT FROM {state}.leases WHERE name = 'shard ' || stream_arn || ' ' || shard_id
                       AND holder <> %(holder)s AND expires_at >= clock_timestamp())
     ORDER BY read_at NULLS FIRST, shard_id LIMIT 1
@@ -102,6 +103,7 @@ class ShardReader(Worker):
         """
         with self.connected() as connection:
             shard = self._choose(connection)
+            self.has_more = shard is not None
             if shard is None:
                 return 0
             try:

@@ -47,6 +47,8 @@ _FORGET = "DELETE FROM {state}.samples WHERE at < clock_timestamp() - interval '
 
 
 class _Stepper(Protocol):
+    has_more: bool
+
     def step(self) -> int:
         """Do one bounded piece of work; return 0 if there is none."""
 
@@ -115,10 +117,13 @@ class Sync:
             yield BackwardApplier(*common)
 
     def _repeat(self, worker: _Stepper, failures: list[Exception]) -> None:
+        def work() -> bool:
+            return worker.step() > 0 or worker.has_more
+
         pause = 0.0
         try:
             while not self.stop.wait(pause):
-                pause = self._attempted(worker.step, pause, failures)
+                pause = self._attempted(work, pause, failures)
         finally:
             worker.close()
 

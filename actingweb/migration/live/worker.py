@@ -34,11 +34,13 @@ class Worker:
 
     Attributes:
         connect: opens a connection; one is kept, and replaced after an error.
+        has_more: whether there may be more to do at once, although the last piece of work found nothing new.
     """
 
     state: State
     requests: Requests
     connect: Callable[[], Connection]
+    has_more: bool = field(default=False, init=False)
     _connection: Connection | None = field(default=None, init=False, repr=False)
 
     def close(self) -> None:
