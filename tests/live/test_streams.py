@@ -212,6 +212,15 @@ class TestReading:
             total += reader.step()
         assert gaps(sides) == []
 
+    def test_a_reader_goes_on_while_a_shard_is_due(self, sides: Sides) -> None:
+        """Although the shards have nothing new."""
+        sides.put(ACTORS, ACTOR)
+        sides.prepare()
+        reader = sides.reader(pause=3600)
+        shards = sides.value("SELECT count(*) FROM {state}.shards")
+        assert shards > 1
+        assert [(reader.step(), reader.has_more) for _ in range(shards + 1)] == [(0, True)] * shards + [(0, False)]
+
     def test_trimmed_records_are_a_gap_and_reading_goes_on(
         self, sides: Sides, reader: ShardReader, scripted: Scripted
     ) -> None:
