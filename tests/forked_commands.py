@@ -30,11 +30,12 @@ if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-", 
     os.execv({python!r}, ["python", *arguments])
 server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 server.connect({address!r})
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, lambda number, frame: server.send(bytes([number])))
 request = json.dumps([arguments, os.getcwd(), dict(os.environ)])
 socket.send_fds(server, [request.encode()], [0, 1, 2])
-code = int(server.recv(16) or 70)
+# Not before: the first message is the request.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, frame: server.send(bytes([number])))
+code = int(server.recv(16) or os.EX_SOFTWARE)
 if code < 0:
     signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)

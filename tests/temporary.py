@@ -17,7 +17,7 @@ _MEMORY = Path("/proc/meminfo")
 
 
 def room(directory: Path = _IN_MEMORY, memory: Path = _MEMORY) -> bool:
-    """Tell whether a directory in memory can take the files: 2 GiB in a parallel run, and as much is left."""
+    """Tell whether a directory in memory has 4 GiB free, and the machine 8 GiB; a parallel run fills less than 2."""
     if not (memory.exists() and os.access(directory, os.W_OK | os.X_OK)):
         return False
     available = re.search(r"^MemAvailable: +(\d+) kB$", memory.read_text(), re.MULTILINE)

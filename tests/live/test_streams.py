@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
 
@@ -220,6 +220,20 @@ class TestReading:
         shards = sides.value("SELECT count(*) FROM {state}.shards")
         assert shards > 1
         assert [(reader.step(), reader.has_more) for _ in range(shards + 1)] == [(0, True)] * shards + [(0, False)]
+
+    def test_a_shard_that_had_records_is_left_alone_for_a_fifth_of_a_second(
+        self, sides: Sides, reader: ShardReader
+    ) -> None:
+        reader.pause = 3600
+        read_at: LiteralString = (
+            "UPDATE {state}.shards SET oldest_unread_at = now(), read_at = now() + make_interval(secs => %(after)s) "
+            "RETURNING 1"
+        )
+        sides.select(read_at, after=60)
+        assert (reader.step(), reader.has_more) == (0, False)
+        sides.select(read_at, after=-0.2)
+        reader.step()
+        assert reader.has_more
 
     def test_trimmed_records_are_a_gap_and_reading_goes_on(
         self, sides: Sides, reader: ShardReader, scripted: Scripted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import closing, suppress
 from threading import Event
 
@@ -14,7 +15,9 @@ from actingweb.db import load_backend
 from actingweb.migration.errors import SourceError, TargetError
 from actingweb.migration.live.items import Json
 from actingweb.migration.live.leases import SECONDS
+from actingweb.migration.live.reader import ShardReader
 from actingweb.migration.live.state import StateError
+from actingweb.migration.live.sync import Sync, Workers
 from actingweb.migration.target.connection import Connection
 from testbed.servers import PostgresTables
 from tests.conftest import SetEnv
@@ -129,6 +132,32 @@ def test_the_end_of_the_migration_ends_the_process(prepared: Sides) -> None:
 
     with pytest.raises(StateError, match="there is no live migration"):
         work()
+
+
+class Pauses(Event):
+    """An event that notes for how long each thread has waited for it, and is set when a reader has waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reader: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        caller = sys._getframe(1).f_locals.get("worker")
+        if isinstance(caller, ShardReader):
+            self.reader.append(timeout or 0.0)
+            if timeout:
+                self.set()
+        return super().wait(timeout)
+
+
+def test_a_reader_waits_only_when_no_shard_is_due(prepared: Sides) -> None:
+    shards = prepared.value("SELECT count(*) FROM {state}.shards")
+    assert shards > 1
+    pauses = Pauses()
+    only_a_reader = Workers(scanners=0, readers=1, forward=0, backward=0)
+    Sync(prepared.state, prepared.requests, prepared.state.connect, only_a_reader, stop=pauses).run()
+    assert len(pauses.reader) > shards
+    assert not any(pauses.reader[:-1])
 
 
 def test_another_process_goes_on(prepared: Sides) -> None:
