@@ -86,7 +86,6 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
-        gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.hookimpl(trylast=True)
