@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.session import Session as AWSSession
@@ -71,8 +72,8 @@ def test_the_files_of_aws_are_read_once_and_only_if_no_variable_names_a_region(
     made: list[AWSSession] = []
 
     class Counted(AWSSession):
-        def __init__(self, profile: str | None = None) -> None:
-            super().__init__(profile=profile)
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
             made.append(self)
 
     monkeypatch.setattr("botocore.session.Session", Counted)

@@ -29,8 +29,10 @@ def region_of(settings: "Settings", profile: str | None = None) -> str:
     failure: str
     try:
         with silenced():
+            # It makes no client, so it needs none of their handlers, which take most of its time.
+            session = AWSSession(include_builtin_handlers=False, profile=profile)
             # Not botocore's own choice, because it takes a blank variable for a region.
-            found = str(AWSSession(profile=profile).get_scoped_config().get("region", "")).strip()
+            found = str(session.get_scoped_config().get("region", "")).strip()
         return region(found, "the region of the AWS profile") if found else _DEFAULT
     except (BotoCoreError, OSError, ValueError) as error:
         failure = str(error)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actingweb.db.exceptions import ConfigurationError
 from actingweb.db.settings import Settings, table_prefix
@@ -9,7 +10,9 @@ from actingweb.migration.errors import UsageError
 from actingweb.migration.mapping import ALL, MAPPINGS, Tables, chosen
 from actingweb.migration.source.export_dir import ExportDirectory, ExportedTables
 from actingweb.migration.source.s3_export import S3ExportDirectory
-from actingweb.migration.source.scan import DynamoDBSource
+
+if TYPE_CHECKING:
+    from actingweb.migration.source.scan import DynamoDBSource
 
 __all__ = ["DynamoDBFlags", "FilesFlags", "tables_of"]
 
@@ -34,8 +37,11 @@ class DynamoDBFlags:
     rcu: float | None
     tables: str | None = None
 
-    def source(self, settings: Settings) -> DynamoDBSource:
+    def source(self, settings: Settings) -> "DynamoDBSource":
         """Return the tables. Raise `UsageError` if no table name can begin with the prefix."""
+        # Imported here, because botocore takes a quarter of the start of a command that reads files.
+        from actingweb.migration.source.scan import DynamoDBSource
+
         host, prefix = settings.aws_db_host, _prefix(self.prefix)
         tables = tables_of(self.tables)
         return DynamoDBSource(prefix, self.region, host, self.profile, self.segments, self.rcu, tables)
