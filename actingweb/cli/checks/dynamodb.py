@@ -9,6 +9,7 @@ from actingweb.cli.checks.settings import Sources, without_user
 from actingweb.db.dynamodb import client
 from actingweb.db.dynamodb.errors import fault_of
 from actingweb.db.dynamodb.layouts import ACTORS, ATTRIBUTES, Layout, required_layouts
+from actingweb.db.dynamodb.region import region_of_profile
 from actingweb.db.dynamodb.table_check import Description, Problem, describe, is_denied, probe, problems_in, ttl_enabled
 from actingweb.db.dynamodb.tables import names_of, table_of
 from actingweb.db.dynamodb.transport import RequestFailed, Transport
@@ -65,21 +66,12 @@ def _region(sources: Sources) -> Iterator[Finding]:
     found = settings.aws_default_region
     if variable is not None:
         yield good(_SIDE, "region", f"{found} ({variable}, {sources.origin(variable)})")
-    elif _is_of_profile(found):
+    elif region_of_profile() == found:
         yield good(_SIDE, "region", f"{found} (AWS profile)")
     elif settings.aws_db_host is not None:
         yield good(_SIDE, "region", f"{found} (default)")
     else:
         yield warning(_SIDE, "region", f"{found} (default): no setting names one", "set AWS_DEFAULT_REGION")
-
-
-def _is_of_profile(region: str) -> bool:
-    from botocore.session import Session
-
-    from actingweb.db.dynamodb.driver_logging import silenced
-
-    with silenced():
-        return str(Session().get_scoped_config().get("region", "")).strip() == region
 
 
 def _endpoint(transport: Transport, sources: Sources) -> Finding:

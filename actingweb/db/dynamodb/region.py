@@ -9,7 +9,7 @@ from actingweb.db.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from actingweb.db.settings import Settings
 
-__all__ = ["region_of"]
+__all__ = ["region_of", "region_of_profile"]
 
 _DEFAULT = "us-west-1"
 
@@ -24,16 +24,25 @@ def region_of(settings: "Settings", profile: str | None = None) -> str:
         return settings.aws_region
     # Imported here, because botocore takes most of a cold start.
     from botocore.exceptions import BotoCoreError
-    from botocore.session import Session as AWSSession
 
     failure: str
     try:
-        with silenced():
-            # It makes no client, so it needs none of their handlers, which take most of its time.
-            session = AWSSession(include_builtin_handlers=False, profile=profile)
-            # Not botocore's own choice, because it takes a blank variable for a region.
-            found = str(session.get_scoped_config().get("region", "")).strip()
+        found = region_of_profile(profile)
         return region(found, "the region of the AWS profile") if found else _DEFAULT
     except (BotoCoreError, OSError, ValueError) as error:
         failure = str(error)
     raise ConfigurationError(f"AWS_PROFILE, AWS_CONFIG_FILE: {failure}")
+
+
+def region_of_profile(profile: str | None = None) -> str:
+    """Return the region that the files of AWS name for a profile, "" for none. Raise botocore's exceptions.
+
+    `profile` is by default that of AWS_PROFILE.
+    """
+    from botocore.session import Session as AWSSession
+
+    with silenced():
+        # No client is made, so the handlers of clients are left out: registering them takes most of the time.
+        session = AWSSession(include_builtin_handlers=False, profile=profile)
+        # Not botocore's own choice, because it takes a blank variable for a region.
+        return str(session.get_scoped_config().get("region", "")).strip()
