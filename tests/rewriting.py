@@ -21,6 +21,7 @@ def part(modules: list[str], number: int, count: int) -> list[str]:
     return modules[len(modules) * number // count : len(modules) * (number + 1) // count]
 
 
+# The last, so that the garbage collector is off already: see `tests.selection`.
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Import a part of the modules before all are collected, in order, if this is a process of a run of all tests."""

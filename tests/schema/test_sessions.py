@@ -143,7 +143,7 @@ def test_the_host_that_takes_writes_is_used(place: Place, set_env: SetEnv) -> No
     assert place.rows("SELECT version_num FROM alembic_version") == [(HEAD,)]
 
 
-@pytest.mark.parametrize("name", ["feature%2Fx", ALL_ODD])
+@pytest.mark.parametrize("name", ["feature%2Fx", "a b", "it's", 'say "x"', "größe", "%(here)s", "$HOME;x", ALL_ODD])
 def test_the_package_may_lie_anywhere(place: Place, set_env: SetEnv, tmp_path: Path, name: str) -> None:
     """As with Jenkins, whose working directories are named by branches."""
     package = Path(ALEMBIC_INI).parents[2]
