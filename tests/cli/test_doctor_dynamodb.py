@@ -57,6 +57,10 @@ class TestDynamoDB:
         assert report.of("credentials")["text"] == "found by shared-credentials-file"
         assert CANARY not in report.text
 
+    def test_a_region_that_nothing_names(self, doctor: Doctor) -> None:
+        report = doctor.having(HOME="/nowhere", AWS_DEFAULT_REGION=None).report(*DYNAMODB)
+        assert report.of("region")["text"] == "us-west-1 (default)"
+
     @pytest.mark.parametrize("creates", ["true", "false"])
     def test_a_mistyped_prefix(
         self, doctor: Doctor, dynamodb_tables: DynamoDBTables, ddb: DynamoDBClient, creates: str
