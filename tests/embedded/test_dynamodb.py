@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
-from actingweb.embedded import dynamodb_jar, npm
+from actingweb.embedded import dynamodb, dynamodb_jar, npm
 from actingweb.embedded.dynamodb import DynamoDBEndpoint, DynamoDBServer, dynamodb_environment
 from actingweb.embedded.process import EmbeddedServerError
 from tests.embedded.processes import dies_with_parent, process_runs
@@ -22,9 +22,20 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[DynamoDBServer]:
-    with DynamoDBServer() as started:
-        yield started
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with the jar, in which no server has run."""
+    made = tmp_path_factory.mktemp("jar")
+    for name in ("DynamoDBLocal.jar", "DynamoDBLocal_lib"):
+        (made / name).symlink_to(dynamodb_jar.jar_directory() / name)
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(directory: Path) -> Iterator[DynamoDBServer]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dynamodb, "jar_directory", lambda: directory)
+        with DynamoDBServer() as started:
+            yield started
 
 
 def _client(endpoint: DynamoDBEndpoint) -> "DynamoDBClient":
@@ -72,6 +83,12 @@ def test_a_private_server_is_started_when_none_is_named() -> None:
         socket.create_connection(("127.0.0.1", port or 0)).close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port or 0))
+
+
+def test_the_server_reports_nothing_to_aws(server: DynamoDBServer, directory: Path) -> None:
+    assert process_runs(server.pid)
+    # Before its first report it would write down by which name it reports.
+    assert sorted(path.name for path in directory.iterdir()) == ["DynamoDBLocal.jar", "DynamoDBLocal_lib"]
 
 
 def test_stop_leaves_nothing() -> None:
