@@ -18,6 +18,7 @@ from actingweb.db.dynamodb.wire.client import Client as WireClient
 from actingweb.db.dynamodb.wire.connections import Limits
 from actingweb.embedded.dynamodb import dynamodb_environment
 from actingweb.embedded.postgres import names_postgres, postgres_environment
+from testbed.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -197,11 +198,13 @@ class DynamoDBTables:
         self.client = target.connect()
         # Tables are wiped after each test, which takes boto3 several times as long.
         self._wire = target.wire_client()
+        self._pipeline = Pipeline(target.environment["AWS_DB_HOST"])
         self._keys: dict[str, list[str]] = {}
+        self._known: list[str] = []
 
     def wipe(self) -> None:
         """Remove all items."""
-        for table in self._tables():
+        for table in self._tables_in_use():
             self._wipe_table(table)
 
     def drop(self) -> None:
@@ -210,10 +213,24 @@ class DynamoDBTables:
             self.client.delete_table(TableName=table)
         self.client.close()
         self._wire.close()
+        self._pipeline.close()
 
     def _tables(self) -> list[str]:
         pages = self._pages("ListTables", {}, "LastEvaluatedTableName", "ExclusiveStartTableName")
-        return [name for page in pages for name in page["TableNames"] if name.startswith(self._prefix)]
+        return self._own([name for page in pages for name in page["TableNames"]])
+
+    def _tables_in_use(self) -> list[str]:
+        """Return the tables that may have items: a test uses few of them."""
+        count = {"Select": "COUNT", "Limit": 1, "ConsistentRead": True}
+        counts = [("Scan", {"TableName": table, **count}) for table in self._known]
+        found, *answers = self._pipeline.ask([("ListTables", {}), *counts]) or [{}]
+        whole = "TableNames" in found and "LastEvaluatedTableName" not in found
+        empty = {table for table, answer in zip(self._known, answers, strict=False) if answer.get("Count") == 0}
+        self._known = self._own(found["TableNames"]) if whole else self._tables()
+        return [table for table in self._known if table not in empty]
+
+    def _own(self, tables: list[str]) -> list[str]:
+        return [name for name in tables if name.startswith(self._prefix)]
 
     def _key_of(self, table: str) -> list[str]:
         if table not in self._keys:

@@ -1,0 +1,95 @@
+"""How the tables of a test in DynamoDB are emptied."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from actingweb.db.registry import Backend
+from testbed.pipeline import Pipeline
+from testbed.servers import DynamoDBTables, DynamoDBTarget
+from tests.conftest import SetEnv
+from tests.support import new_id
+
+LIST = ("ListTables", {"Limit": 1})
+pytestmark = pytest.mark.backends("dynamodb")
+
+
+@pytest.fixture
+def pipeline(dynamodb_server: DynamoDBTarget) -> Iterator[Pipeline]:
+    """Return a pipeline to the session's server."""
+    with closing(Pipeline(dynamodb_server.environment["AWS_DB_HOST"])) as made:
+        yield made
+
+
+@pytest.fixture
+def another_server() -> Iterator[str]:
+    """Start a server that answers one request of a connection, and return its URL."""
+    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_error(403)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_each_request_has_its_answer(dynamodb_tables: DynamoDBTables, pipeline: Pipeline) -> None:
+    table = f"{dynamodb_tables.environment['AWS_DB_PREFIX']}_actors"
+    described, listed, unknown = pipeline.ask([("DescribeTable", {"TableName": table}), LIST, ("Unknown", {})])
+    assert described["Table"]["TableName"] == table
+    assert len(listed["TableNames"]) == 1
+    assert "UnknownOperation" in unknown["__type"]
+
+
+def test_a_connection_that_the_server_closed_is_replaced(pipeline: Pipeline) -> None:
+    answers = pipeline.ask([LIST])
+    assert pipeline._connection is not None
+    pipeline._connection.shutdown(socket.SHUT_RDWR)
+    assert pipeline.ask([LIST]) == answers
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://dynamodb.eu-west-1.amazonaws.com"])
+def test_no_server_of_the_kind_is_no_answer(url: str) -> None:
+    assert Pipeline(url).ask([LIST]) == []
+
+
+def test_another_server_is_no_answer(another_server: str) -> None:
+    assert Pipeline(another_server).ask([LIST, LIST]) == []
+
+
+@pytest.fixture
+def tables(backend: Backend, dynamodb_server: DynamoDBTarget, set_env: SetEnv) -> Iterator[DynamoDBTables]:
+    """Yield tables that no other test has. The library creates them."""
+    prefix = f"{os.environ['AWS_DB_PREFIX']}{new_id('')[:6]}"
+    set_env(AWS_DB_PREFIX=prefix)
+    made = DynamoDBTables(dynamodb_server, prefix)
+    yield made
+    made.drop()
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_tables_with_items_are_emptied(
+    local: bool, tables: DynamoDBTables, backend: Backend, another_server: str, new_actor: Callable[..., str]
+) -> None:
+    if not local:
+        tables._pipeline = Pipeline(another_server)
+    for _ in range(2):
+        new_actor()
+        tables.wipe()
+        assert not backend.DbActor.DbActorList().fetch()
+    # Of a server that does not say which tables are empty, all are looked at.
+    assert len(tables._tables_in_use()) == (0 if local else 1)
