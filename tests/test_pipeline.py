@@ -43,8 +43,8 @@ class _Refusing(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.send_error(403)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def test_each_request_has_its_answer(dynamodb_tables: DynamoDBTables, pipeline: Pipeline) -> None:

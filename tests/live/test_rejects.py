@@ -15,6 +15,7 @@ from actingweb.migration.errors import UsageError
 from actingweb.migration.jobs.known_rows import AcceptedRows
 from actingweb.migration.live.backward import BackwardApplier
 from actingweb.migration.live.keys import BY_NAME, RowKey
+from actingweb.migration.live.ownership import EVERYTHING
 from actingweb.migration.live.rejects import LiveReject, accept, identities, read_rejects
 from actingweb.migration.live.share import Progress, Share
 from actingweb.migration.live.state import SYNCING
@@ -50,6 +51,29 @@ def accepted(sides: Sides, path: Path, lines: list[dict[str, Any]], *, undo: boo
 
 def is_held_up(sides: Sides) -> bool:
     return any("rows were rejected" in reason for reason in status(sides).gate().reasons)
+
+
+def open_both_ways(sides: Sides) -> None:
+    with sides.state.connect() as connection:
+        open_way_back(sides.state, connection, SourceTables(sides.requests, sides.prefix), True, lambda _: None)
+        sides.state.set_phase(connection, SYNCING, "test")
+
+
+def own(sides: Sides, boundary: int) -> None:
+    """Let PostgreSQL own the actors below a boundary."""
+    with sides.state.connect() as connection:
+        connection.execute(sides.state.sql("UPDATE {state}.migration SET boundary = %(b)s"), {"b": boundary})
+
+
+def apply_all(sides: Sides) -> None:
+    """Apply everything in both directions, rejects too."""
+    forward = sides.applier()
+    backward = sides.opened(BackwardApplier(sides.state, sides.requests, sides.state.connect))
+    for _ in range(2):
+        sides.select("UPDATE {state}.dirty SET due_at = now() RETURNING 1")
+        sides.select("UPDATE {state}.marks SET due_at = now() RETURNING 1")
+        sides.read()
+        wait_until(lambda: forward.step() + backward.step() == 0)
 
 
 @pytest.fixture
@@ -92,9 +116,7 @@ def test_rejects_of_postgresql(synced: Sides, tmp_path: Path) -> None:
 
 
 def test_an_accepted_row_that_changes_is_tried_again(synced: Sides, tmp_path: Path) -> None:
-    with synced.state.connect() as connection:
-        open_way_back(synced.state, connection, SourceTables(synced.requests, synced.prefix), True, lambda _: None)
-        synced.state.set_phase(connection, SYNCING, "test")
+    open_both_ways(synced)
     synced.put(PROPERTIES, ORPHAN)
     synced.catch_up()
     accepted(synced, tmp_path / "accepted.ndjson", [reject.fields() for reject in rejects(synced)])
@@ -117,9 +139,8 @@ def test_an_accepted_row_that_changes_is_tried_again(synced: Sides, tmp_path: Pa
 
 
 def test_rejects_of_dynamodb(synced: Sides, tmp_path: Path) -> None:
-    with synced.state.connect() as connection:
-        open_way_back(synced.state, connection, SourceTables(synced.requests, synced.prefix), True, lambda _: None)
-        connection.execute(synced.state.sql("UPDATE {state}.migration SET boundary = 4294967296"))
+    open_both_ways(synced)
+    own(synced, EVERYTHING)
     library = load_backend("postgresql")
     assert library.DbActor.DbActor().create(actor_id="a1", creator="c", passphrase="p")
     applier = synced.opened(BackwardApplier(synced.state, synced.requests, synced.state.connect))
@@ -145,3 +166,53 @@ def test_rejects_of_dynamodb(synced: Sides, tmp_path: Path) -> None:
     write(5)
     assert rejects(synced) == []
     assert [item["value"] for item in synced.documents(PROPERTIES)] == ["x" * 5]
+
+
+@pytest.mark.parametrize("document", [ORPHAN, {"id": "a1", "name": "n", "value": "\x00"}], ids=["orphan", "nul"])
+def test_an_accepted_item_stays_in_dynamodb(synced: Sides, document: dict[str, str], tmp_path: Path) -> None:
+    """It is all that there is of the row: a rollback needs it."""
+    open_both_ways(synced)
+    synced.put(ACTORS, {"id": "a1", "passphrase": "p"})
+    synced.put(PROPERTIES, document)
+    synced.catch_up()
+    lines = [reject.fields() for reject in rejects(synced)]
+    accepted(synced, tmp_path / "accepted.ndjson", lines)
+    for boundary in (EVERYTHING, 0):
+        own(synced, boundary)
+        apply_all(synced)
+        assert synced.documents(PROPERTIES) == [document]
+        assert [(reject.fields()["key"], reject.accepted) for reject in rejects(synced)] == [(lines[0]["key"], True)]
+        assert not is_held_up(synced)
+        assert synced.select("SELECT * FROM {state}.conflicts") == []
+    # A write that comes after the change of the owner is one that should not have been, also of such a row.
+    own(synced, EVERYTHING)
+    apply_all(synced)
+    synced.put(PROPERTIES, document | {"value": "late"})
+    apply_all(synced)
+    assert (synced.documents(PROPERTIES), rejects(synced)) == ([], [])
+    assert [row["value"] for (row,) in synced.select("SELECT other_row FROM {state}.conflicts")] == [{"S": "late"}]
+
+
+def test_an_accepted_row_stays_in_postgresql(synced: Sides, tmp_path: Path) -> None:
+    open_both_ways(synced)
+    own(synced, EVERYTHING)
+    library = load_backend("postgresql")
+    assert library.DbActor.DbActor().create(actor_id="a1", creator="c", passphrase="p")
+    assert library.DbProperty.DbProperty().set(actor_id="a1", name="n", value="x" * 500_000)
+    apply_all(synced)
+    (reject,) = rejects(synced)
+    accepted(synced, tmp_path / "accepted.ndjson", [reject.fields()])
+    for boundary in (0, EVERYTHING):
+        own(synced, boundary)
+        apply_all(synced)
+        assert synced.select("SELECT name, length(value) FROM {schema}.properties") == [("n", 500_000)]
+        assert [(reject.key, reject.accepted) for reject in rejects(synced)] == [(reject.key, True)]
+        assert not is_held_up(synced)
+        assert synced.select("SELECT * FROM {state}.conflicts") == []
+    own(synced, 0)
+    apply_all(synced)
+    with synced.state.connect() as connection:
+        connection.execute(synced.state.sql("UPDATE {schema}.properties SET value = 'late'"))
+    apply_all(synced)
+    assert synced.select("SELECT * FROM {schema}.properties") == []
+    assert [row["value"] for (row,) in synced.select("SELECT other_row FROM {state}.conflicts")] == [{"S": "late"}]

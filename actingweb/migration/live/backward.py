@@ -199,9 +199,16 @@ class _Batch:
             self.outcome.postponed[key] = str(self.outcome.failure)
 
     def _drop(self, key: RowKey, row: Wanted, item: Item | None) -> None:
-        """Drop a mark of a row that DynamoDB owns: PostgreSQL was written by somebody who should not have."""
-        self.outcome.done.add(key)
-        if differ(layout_of(key.mapping), row, item):
+        """Drop a mark of a row that DynamoDB owns: PostgreSQL was written by somebody who should not have.
+
+        A reject that is accepted differs as before the owner changed. It is kept, and so is its row.
+        """
+        if not differ(layout_of(key.mapping), row, item):
+            self.outcome.done.add(key)
+        elif kept := marks.accepted(self.applier.state, self.connection, [key]):
+            self.outcome.postponed |= kept
+        else:
+            self.outcome.done.add(key)
             rows = {Side.POSTGRESQL: row, Side.DYNAMODB: item}
             self.outcome.conflicts.append(Conflict(key, Side.DYNAMODB, rows))
 
