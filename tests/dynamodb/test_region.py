@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.session import Session as AWSSession
 
 from actingweb.db import ConfigurationError, get_settings
 from actingweb.db.dynamodb.actor import Actor
+from actingweb.db.dynamodb.aws_session import AWSSession
 from actingweb.migration.errors import UsageError
 from actingweb.migration.source.endpoint import Endpoint
 from tests.conftest import SetEnv
@@ -72,11 +71,11 @@ def test_the_files_of_aws_are_read_once_and_only_if_no_variable_names_a_region(
     made: list[AWSSession] = []
 
     class Counted(AWSSession):
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
+        def __init__(self, profile: str | None = None) -> None:
+            super().__init__(profile)
             made.append(self)
 
-    monkeypatch.setattr("botocore.session.Session", Counted)
+    monkeypatch.setattr("actingweb.db.dynamodb.aws_session.AWSSession", Counted)
     for _ in range(3):
         assert get_settings().aws_default_region == "ca-central-1"
     assert len(made) == 1

@@ -39,10 +39,8 @@ def region_of_profile(profile: str | None = None) -> str:
 
     `profile` is by default that of AWS_PROFILE.
     """
-    from botocore.session import Session as AWSSession
+    from actingweb.db.dynamodb.aws_session import AWSSession
 
     with silenced():
-        # No client is made, so the handlers of clients are left out: registering them takes most of the time.
-        session = AWSSession(include_builtin_handlers=False, profile=profile)
         # Not botocore's own choice, because it takes a blank variable for a region.
-        return str(session.get_scoped_config().get("region", "")).strip()
+        return str(AWSSession(profile).get_scoped_config().get("region", "")).strip()

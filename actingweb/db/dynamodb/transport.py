@@ -189,9 +189,9 @@ def _client_to(region: str, host: str | None, search_seconds: float) -> Client:
         if variables is not None:
             return Client(variables, region, host)
     # Imported here, because it takes most of a cold start.
-    from botocore.session import get_session
+    from actingweb.db.dynamodb.aws_session import AWSSession
 
-    return client_class()(get_session(), region, host, search_seconds=search_seconds)
+    return client_class()(AWSSession(), region, host, search_seconds=search_seconds)
 
 
 def client_class() -> type[Client]:

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore import exceptions as botocore
-from botocore.session import Session
 
+from actingweb.db.dynamodb.aws_session import AWSSession
 from actingweb.db.dynamodb.driver_logging import silenced
 from actingweb.db.dynamodb.errors import DENIED, NOT_FOUND, attempt_errors, code_of, judge
 from actingweb.db.dynamodb.region import region_of
@@ -202,10 +202,10 @@ class Endpoint:
             return client_class()(session, region, self.host, connections=self.connections, api=self.api)
 
     @cached_property
-    def _session(self) -> tuple[Session, str]:
+    def _session(self) -> tuple[AWSSession, str]:
         """The session of botocore that knows the profile, and the region."""
         with self._checked(), silenced():
-            session = Session(profile=self.profile)
+            session = AWSSession(self.profile)
             return session, self.region or region_of(get_settings(), self.profile)
 
     @contextmanager

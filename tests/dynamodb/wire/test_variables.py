@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import certifi
 import pytest
 from botocore.session import Session
 
@@ -54,8 +55,15 @@ def assert_as_botocore(region: str, host: str | None = None) -> None:
 @pytest.mark.parametrize("host", [None, LOCAL, "http://db.example/", "https://db.example:8443"])
 @pytest.mark.parametrize(
     "variables",
-    [{}, {"AWS_SESSION_TOKEN": "new"}, {"AWS_SESSION_TOKEN": "new", "AWS_SECURITY_TOKEN": "old"}, OF_LAMBDA],
-    ids=["keys", "token", "both tokens", "lambda"],
+    [
+        {},
+        {"AWS_SESSION_TOKEN": "new"},
+        {"AWS_SESSION_TOKEN": "new", "AWS_SECURITY_TOKEN": "old"},
+        OF_LAMBDA,
+        {"REQUESTS_CA_BUNDLE": certifi.where()},
+        {"REQUESTS_CA_BUNDLE": str(Path(certifi.where()).parent)},
+    ],
+    ids=["keys", "token", "both tokens", "lambda", "file of certificates", "directory of certificates"],
 )
 def test_they_are_taken_as_botocore_takes_them(variables: dict[str, str], host: str | None, set_env: SetEnv) -> None:
     set_env(**KEYS, **variables)
@@ -94,7 +102,6 @@ def _regions(session: Session, partition: str) -> list[str]:
         {"AWS_USE_DUALSTACK_ENDPOINT": "true"},
         {"AWS_CA_BUNDLE": "/x.pem"},
         {"AWS_SOMETHING_NEW": "1"},
-        {"REQUESTS_CA_BUNDLE": "/x.pem"},
         {"HTTPS_PROXY": "http://proxy:3128"},
         {"http_proxy": "http://proxy:3128"},
         {"ALL_PROXY": "http://proxy:3128"},

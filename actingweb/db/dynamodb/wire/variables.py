@@ -22,7 +22,7 @@ _KNOWN = re.compile(
     "AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|REGION|DEFAULT_REGION|EC2_METADATA_DISABLED"
     "|EXECUTION_ENV|DB_.*|LAMBDA_.*|XRAY_.*)"
 )
-_OF_CONNECTIONS = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _FILES = ("~/.aws/config", "~/.aws/credentials")
 # The partition of most regions; the rules for the others are botocore's.
 _REGION = r"(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-[0-9]+"
@@ -40,9 +40,10 @@ class Variables:
     method = "env"
     api = DYNAMODB
 
-    def __init__(self, endpoint: Endpoint, keys: Keys) -> None:
+    def __init__(self, endpoint: Endpoint, keys: Keys, authorities: str | None = None) -> None:
         self._endpoint = endpoint
         self._keys = keys
+        self._authorities = authorities
 
     @classmethod
     def alone(cls, environment: Mapping[str, str], region: str, host: str | None) -> "Variables | None":
@@ -57,7 +58,8 @@ class Variables:
             return None
         token = environment.get("AWS_SECURITY_TOKEN") or environment.get("AWS_SESSION_TOKEN")
         url = host or f"https://dynamodb.{region}.amazonaws.com"
-        return cls(Endpoint(url, region), Keys(access_key, secret_key, token or None))
+        authorities = environment.get("REQUESTS_CA_BUNDLE") or None
+        return cls(Endpoint(url, region), Keys(access_key, secret_key, token or None), authorities)
 
     def keys(self) -> Keys:
         """Return the keys, which stay the same."""
@@ -79,7 +81,9 @@ class Variables:
 
     @property
     def authorities(self) -> str:
-        """The file of trusted certificates: certifi's if it is installed, otherwise botocore's."""
+        """The file or directory of trusted certificates: that of the variable, else certifi's, else botocore's."""
+        if self._authorities is not None:
+            return self._authorities
         if find_spec("certifi") is not None:
             from certifi import where
 
@@ -94,6 +98,6 @@ def _suffice(environment: Mapping[str, str]) -> bool:
         return False  # The system can name proxies.
     if any(name.startswith("AWS_") and not _KNOWN.fullmatch(name) for name in environment):
         return False
-    if any(environment.get(variant) for name in _OF_CONNECTIONS for variant in (name, name.lower())):
+    if any(environment.get(variant) for name in _PROXIES for variant in (name, name.lower())):
         return False
     return not any(os.path.exists(os.path.expanduser(name)) for name in _FILES)
