@@ -56,9 +56,9 @@ _SLOW = (
     "test_model.py",
     "test_page.py",
     "test_property_claim_races.py",
-    "test_records.py",
     "test_refusals.py",
     "test_secrets.py",
+    "test_type_checker.py",
 )
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 

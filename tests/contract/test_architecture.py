@@ -1,9 +1,6 @@
 """How the package is built: what would let the rules above decay."""
 
 import ast
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -36,11 +33,6 @@ BARE = ("Exception", "BaseException")
 # thread hands what a call raises to the coroutine that awaits it. An observer that fails must not
 # break the call that it observes.
 COMMANDS = {"verify_tables.py", "password.py", "healthcheck.py", "observe.py", "workers.py"}
-DELETED = [
-    ("dynamodb/trust.py", "DbTrust", "_upsert"),
-    ("postgresql/trust.py", "DbTrust", "_upsert"),
-    ("postgresql/actor.py", "DbActorList", "_stream"),
-]
 
 
 def name_of(path: Path) -> str:
@@ -119,40 +111,6 @@ def test_a_backends_module_proves_that_its_classes_fit(database: str, entity: st
     proved = [ast.unparse(node.value) for node in tree.body if isinstance(node, ast.AnnAssign) and node.value]
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     assert [name for name in classes if name.startswith("Db")] == [name for name in proved if name.startswith("Db")]
-
-
-@pytest.fixture(scope="module")
-def type_errors(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What mypy says of a copy of the package in which each of `DELETED` lacks a verb."""
-    copy = tmp_path_factory.mktemp("copy")
-    shutil.copytree(PACKAGE.parent, copy / "actingweb", ignore=shutil.ignore_patterns("__pycache__"))
-    for source, cls, verb in DELETED:
-        path = copy / "actingweb" / "db" / source
-        path.write_text(_without(path.read_text(), cls, verb))
-    checked = [f"actingweb/db/{source}" for source, _, _ in DELETED]
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(copy / "cache"), *checked]
-    return subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False).stdout.splitlines()
-
-
-@pytest.mark.parametrize(("source", "cls", "verb"), DELETED)
-def test_the_type_checker_misses_a_verb(source: str, cls: str, verb: str, type_errors: list[str]) -> None:
-    assert [line for line in type_errors if source in line and "abstract" in line and f"{cls}Protocol" in line]
-
-
-def test_the_type_checker_finds_nothing_but_the_missing_verbs(type_errors: list[str]) -> None:
-    *errors, summary = type_errors
-    assert len(errors) == len(DELETED), "\n".join(errors)
-    assert summary.startswith(f"Found {len(DELETED)} errors")
-
-
-def _without(source: str, cls: str, method: str) -> str:
-    """Return the source of a module without a method of a class."""
-    tree = ast.parse(source)
-    (owner,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls)
-    (found,) = (node for node in owner.body if isinstance(node, ast.FunctionDef) and node.name == method)
-    first = min([found.lineno, *(decorator.lineno for decorator in found.decorator_list)])
-    lines = source.splitlines(keepends=True)
-    return "".join([*lines[: first - 1], *lines[found.end_lineno :]])
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
