@@ -40,7 +40,7 @@ from tests.support import new_id
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-pytest_plugins = ["tests.temporary", "tests.rewriting", "tests.selection", "tests.skips"]
+pytest_plugins = ["tests.temporary", "tests.reports", "tests.rewriting", "tests.selection", "tests.skips"]
 
 
 class SetEnv(Protocol):
