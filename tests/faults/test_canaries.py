@@ -168,7 +168,8 @@ class TestLogs:
         shown: Callable[[dict[str, Call]], str],
     ) -> None:
         # Makes a new client and a new pool, whose making is logged as well.
-        set_env(AWS_SESSION_TOKEN=CANARY)
+        # Without the second variable, botocore would not be asked.
+        set_env(AWS_SESSION_TOKEN=CANARY, AWS_CONFIG_FILE="/nowhere")
         text = shown(ready(backend, actor_id, CANARY))
         drivers = {"dynamodb": ("botocore", "urllib3"), "postgresql": ("psycopg",)}[backend.database]
         assert any(record.name.startswith(drivers) for record in caplog.records)
