@@ -12,18 +12,20 @@ from urllib.parse import urlsplit
 __all__ = ["Pipeline"]
 
 _SECONDS = 60
-# DynamoDB Local does not check the signature.
+# DynamoDB Local does not check the signature. It can have other tables for each key and region.
 _SIGNED = (
-    "AWS4-HMAC-SHA256 Credential=local/20260101/us-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=none"
+    "AWS4-HMAC-SHA256 Credential={AWS_ACCESS_KEY_ID}/20260101/{AWS_DEFAULT_REGION}/dynamodb/aws4_request, "
+    "SignedHeaders=host, Signature=none"
 )
 _LENGTH = re.compile(rb"^content-length: (\d+)", re.IGNORECASE | re.MULTILINE)
 
 
 class Pipeline:
-    """A connection to the server at `url`, made at the first request."""
+    """A connection to the server that settings of `actingweb.db` and of the AWS SDK name, made at the first request."""
 
-    def __init__(self, url: str) -> None:
-        self._url = urlsplit(url)
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._url = urlsplit(environment["AWS_DB_HOST"])
+        self._signed = _SIGNED.format_map(environment)
         self._connection: socket.socket | None = None
 
     def ask(self, requests: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -33,7 +35,7 @@ class Pipeline:
         """
         if self._url.scheme != "http":
             return []
-        message = b"".join(_message(operation, parameters) for operation, parameters in requests)
+        message = b"".join(self._message(operation, parameters) for operation, parameters in requests)
         # The server closes a connection that was idle.
         for _ in range(2):
             try:
@@ -70,17 +72,16 @@ class Pipeline:
         answer: dict[str, Any] = json.loads(self._reader.read(int(length[1])))
         return answer
 
-
-def _message(operation: str, parameters: Mapping[str, Any]) -> bytes:
-    body = json.dumps(parameters).encode()
-    lines = (
-        "POST / HTTP/1.1",
-        "Host: localhost",
-        f"X-Amz-Target: DynamoDB_20120810.{operation}",
-        "Content-Type: application/x-amz-json-1.0",
-        "X-Amz-Date: 20260101T000000Z",
-        f"Authorization: {_SIGNED}",
-        f"Content-Length: {len(body)}",
-        "\r\n",
-    )
-    return "\r\n".join(lines).encode() + body
+    def _message(self, operation: str, parameters: Mapping[str, Any]) -> bytes:
+        body = json.dumps(parameters).encode()
+        lines = (
+            "POST / HTTP/1.1",
+            "Host: localhost",
+            f"X-Amz-Target: DynamoDB_20120810.{operation}",
+            "Content-Type: application/x-amz-json-1.0",
+            "X-Amz-Date: 20260101T000000Z",
+            f"Authorization: {self._signed}",
+            f"Content-Length: {len(body)}",
+            "\r\n",
+        )
+        return "\r\n".join(lines).encode() + body

@@ -198,7 +198,7 @@ class DynamoDBTables:
         self.client = target.connect()
         # Tables are wiped after each test, which takes boto3 several times as long.
         self._wire = target.wire_client()
-        self._pipeline = Pipeline(target.environment["AWS_DB_HOST"])
+        self._pipeline = Pipeline(target.environment)
         self._keys: dict[str, list[str]] = {}
         self._known: list[str] = []
 

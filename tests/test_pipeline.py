@@ -24,27 +24,48 @@ pytestmark = pytest.mark.backends("dynamodb")
 @pytest.fixture
 def pipeline(dynamodb_server: DynamoDBTarget) -> Iterator[Pipeline]:
     """Return a pipeline to the session's server."""
-    with closing(Pipeline(dynamodb_server.environment["AWS_DB_HOST"])) as made:
+    with closing(Pipeline(dynamodb_server.environment)) as made:
         yield made
 
 
-@pytest.fixture
-def another_server() -> Iterator[str]:
-    """Start a server that answers one request of a connection, and return its URL."""
-    with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+class AnotherServer(HTTPServer):
+    """A server that refuses the first request of each connection, and closes it."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Refusing)
+        self.credentials: set[str] = set()
 
 
 class _Refusing(BaseHTTPRequestHandler):
+    server: AnotherServer
+
     def do_POST(self) -> None:
+        self.server.credentials.add(self.headers["Authorization"].partition("Credential=")[2].partition(",")[0])
         self.send_error(403)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+@pytest.fixture
+def another_server() -> Iterator[AnotherServer]:
+    """Start such a server."""
+    with AnotherServer() as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def settings_of(url: str) -> dict[str, str]:
+    """Return the settings that name a server."""
+    return {"AWS_DB_HOST": url, "AWS_ACCESS_KEY_ID": "AKTEST", "AWS_DEFAULT_REGION": "eu-north-1"}
+
+
+def to(server: AnotherServer) -> Pipeline:
+    """Return a pipeline to a server."""
+    return Pipeline(settings_of(f"http://127.0.0.1:{server.server_port}"))
 
 
 def test_each_request_has_its_answer(dynamodb_tables: DynamoDBTables, pipeline: Pipeline) -> None:
@@ -64,11 +85,12 @@ def test_a_connection_that_the_server_closed_is_replaced(pipeline: Pipeline) -> 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://dynamodb.eu-west-1.amazonaws.com"])
 def test_no_server_of_the_kind_is_no_answer(url: str) -> None:
-    assert Pipeline(url).ask([LIST]) == []
+    assert Pipeline(settings_of(url)).ask([LIST]) == []
 
 
-def test_another_server_is_no_answer(another_server: str) -> None:
-    assert Pipeline(another_server).ask([LIST, LIST]) == []
+def test_another_server_is_no_answer(another_server: AnotherServer) -> None:
+    assert to(another_server).ask([LIST, LIST]) == []
+    assert another_server.credentials == {"AKTEST/20260101/eu-north-1/dynamodb/aws4_request"}
 
 
 @pytest.fixture
@@ -83,10 +105,10 @@ def tables(backend: Backend, dynamodb_server: DynamoDBTarget, set_env: SetEnv) -
 
 @pytest.mark.parametrize("local", [True, False])
 def test_tables_with_items_are_emptied(
-    local: bool, tables: DynamoDBTables, backend: Backend, another_server: str, new_actor: Callable[..., str]
+    local: bool, tables: DynamoDBTables, backend: Backend, another_server: AnotherServer, new_actor: Callable[..., str]
 ) -> None:
     if not local:
-        tables._pipeline = Pipeline(another_server)
+        tables._pipeline = to(another_server)
     for _ in range(2):
         new_actor()
         tables.wipe()
