@@ -27,6 +27,7 @@ from actingweb.migration.live.items import (
 from actingweb.migration.live.keys import RowKey, by_table
 from actingweb.migration.live.marks import Mark
 from actingweb.migration.live.ownership import EVERYTHING, Ownership, Side, read_ownership
+from actingweb.migration.live.rejects import accepted
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, PROPERTIES
 from actingweb.migration.source.endpoint import RequestError
@@ -151,6 +152,7 @@ class _Batch:
     ownership: Ownership
     outcome: _Outcome = field(default_factory=_Outcome)
     claimed: list[Claim] = field(default_factory=list)
+    foreign: list[Conflict] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # Not a `cached_property`: on Python 3.11, all instances wait for the one that computes it.
@@ -166,6 +168,7 @@ class _Batch:
         self._postpone_unread(present)
         read = present - self.outcome.left - self.outcome.unread.keys()
         writes = [write for key in sorted(read) for write in self._writes(key, wanted[key], stored.get(key))]
+        self._drop_foreign()
         self._forget_v1([stored[key] for key, *_ in writes if key.mapping is PROPERTIES and key in stored])
         self._send(writes + self._claim_writes())
 
@@ -181,10 +184,14 @@ class _Batch:
         return keys - given_up
 
     def _writes(self, key: RowKey, row: Wanted, item: Item | None) -> list[_Write]:
-        """Return the write that makes an item equal, if one is needed. Claims are judged together, later."""
+        """Return the write that makes an item equal, if one is needed.
+
+        Claims, and rows that DynamoDB owns, are judged together, later.
+        """
         is_claim = key.mapping is CLAIMS_V2
         if not is_claim and self.ownership.owner(key.hash) is Side.DYNAMODB:
-            self._drop(key, row, item)
+            rows = {Side.POSTGRESQL: row, Side.DYNAMODB: item}
+            self.foreign.append(Conflict(key, Side.DYNAMODB, rows))
         elif isinstance(row, Unstorable):
             self.outcome.postponed[key] = row.reason
         elif is_claim:
@@ -198,19 +205,14 @@ class _Batch:
             self.outcome.failure = self.outcome.unread[key]
             self.outcome.postponed[key] = str(self.outcome.failure)
 
-    def _drop(self, key: RowKey, row: Wanted, item: Item | None) -> None:
-        """Drop a mark of a row that DynamoDB owns: PostgreSQL was written by somebody who should not have.
-
-        A reject that is accepted differs as before the owner changed. It is kept, and so is its row.
-        """
-        if not differ(layout_of(key.mapping), row, item):
-            self.outcome.done.add(key)
-        elif kept := marks.accepted(self.applier.state, self.connection, [key]):
-            self.outcome.postponed |= kept
-        else:
-            self.outcome.done.add(key)
-            rows = {Side.POSTGRESQL: row, Side.DYNAMODB: item}
-            self.outcome.conflicts.append(Conflict(key, Side.DYNAMODB, rows))
+    def _drop_foreign(self) -> None:
+        """Drop the marks of rows that DynamoDB owns but for accepted rejects; report writes that should not be."""
+        conflicts = [found for found in self.foreign if differ(layout_of(found.key.mapping), *found.rows.values())]
+        different = [conflict.key for conflict in conflicts]
+        kept = accepted(self.applier.state, self.connection, Side.DYNAMODB, different) if different else {}
+        self.outcome.postponed |= kept
+        self.outcome.done |= {found.key for found in self.foreign if found.key not in kept}
+        self.outcome.conflicts += [conflict for conflict in conflicts if conflict.key not in kept]
 
     def _write(self, key: RowKey, item: Item | None, wanted: Item | None) -> list[_Write]:
         """Return the write that makes an item equal, if one is needed."""

@@ -15,18 +15,7 @@ from actingweb.migration.live.state import State
 from actingweb.migration.mapping import TableMapping
 from actingweb.migration.target.connection import Connection
 
-__all__ = [
-    "BATCH",
-    "Rejected",
-    "accepted",
-    "clear",
-    "lock_fresh",
-    "lock_rejects",
-    "mark",
-    "mark_rows",
-    "postpone",
-    "wake",
-]
+__all__ = ["BATCH", "Rejected", "clear", "lock_fresh", "lock_rejects", "mark", "mark_rows", "postpone", "wake"]
 
 BATCH = 100
 """How many keys an applier takes at most: as many as one request reads."""
@@ -72,11 +61,6 @@ SET reason = rejected.reason, attempts = attempts + 1,
 FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[], %(reasons)s::text[])
     AS rejected (table_name, hash, range, reason)
 WHERE (marked.table_name, marked.hash, marked.range) = (rejected.table_name, rejected.hash, rejected.range)
-"""
-_ACCEPTED = """
-SELECT table_name, hash, range, reason FROM {state}.dirty
-WHERE reason IS NOT NULL AND accepted AND (table_name, hash, range) IN (
-    SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[]))
 """
 _WAKE = """
 UPDATE {state}.dirty SET marked_at = now(), due_at = now(), attempts = 0, reason = NULL
@@ -144,12 +128,6 @@ def postpone(state: State, connection: Connection, rejects: Sequence[Rejected]) 
     if rejects:
         values = arrays(key for key, _ in rejects) | {"reasons": [reason for _, reason in rejects]}
         connection.execute(state.sql(_POSTPONE), values)
-
-
-def accepted(state: State, connection: Connection, keys: Iterable[RowKey]) -> list[Rejected]:
-    """Return those of the keys that are rejects accepted by name. Raise `psycopg.Error`."""
-    rows = connection.execute(state.sql(_ACCEPTED), arrays(keys))
-    return [Rejected(RowKey.of_stored(*key), reason) for *key, reason in rows]
 
 
 def wake(state: State, connection: Connection, hashes: Sequence[str]) -> None:

@@ -13,21 +13,12 @@ from actingweb.migration.documents import document_of
 from actingweb.migration.live import items as postgresql
 from actingweb.migration.live import marks
 from actingweb.migration.live.conflicts import Conflict, differ, record_conflicts, unexpected
-from actingweb.migration.live.dirty import (
-    BATCH,
-    Rejected,
-    accepted,
-    clear,
-    lock_fresh,
-    lock_rejects,
-    mark_rows,
-    postpone,
-    wake,
-)
+from actingweb.migration.live.dirty import BATCH, Rejected, clear, lock_fresh, lock_rejects, mark_rows, postpone, wake
 from actingweb.migration.live.dynamodb import Items, read_items
 from actingweb.migration.live.keys import BY_NAME, RowKey, row_keys
 from actingweb.migration.live.lookup_repair import LookUpRepair, NewNameError
 from actingweb.migration.live.ownership import Ownership, Side, read_ownership
+from actingweb.migration.live.rejects import accepted
 from actingweb.migration.live.worker import Worker
 from actingweb.migration.mapping import ACTORS, CLAIMS, MAPPINGS, PROPERTIES, TableMapping
 from actingweb.migration.rows import convert
@@ -196,10 +187,7 @@ class _Batch:
         return marks.lock_keys(self.applier.state, self.connection, foreign) if foreign else set()
 
     def _drop(self, locked: set[RowKey], found: Mapping[RowKey, Item]) -> set[RowKey]:
-        """Drop locked keys of rows that PostgreSQL owns, and report writes that should not have been.
-
-        A reject that is accepted differs as before the owner changed. It is kept, and so is its item.
-        """
+        """Drop locked keys of rows that PostgreSQL owns but for accepted rejects; report writes that should not be."""
         if not locked:
             return set()
         state = self.applier.state
@@ -210,10 +198,10 @@ class _Batch:
             if differ(self.mapping.layout, rows[key], found.get(key))
         ]
         conflicts = unexpected(state, self.connection, conflicts)
-        kept = accepted(state, self.connection, [conflict.key for conflict in conflicts]) if conflicts else []
-        self.rejects += kept
-        left = {key for key, _ in kept}
-        record_conflicts(state, self.connection, [conflict for conflict in conflicts if conflict.key not in left])
+        different = [conflict.key for conflict in conflicts]
+        kept = accepted(state, self.connection, Side.POSTGRESQL, different) if different else {}
+        self.rejects += [Rejected(key, reason) for key, reason in kept.items()]
+        record_conflicts(state, self.connection, [conflict for conflict in conflicts if conflict.key not in kept])
         return locked
 
     def _apply_rows(self, keys: Sequence[RowKey], found: Mapping[RowKey, Item], rows: RowPairs) -> None:

@@ -14,7 +14,7 @@ from actingweb.migration.live.keys import RowKey, arrays
 from actingweb.migration.live.state import State
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["Mark", "accepted", "append", "delete", "lock_keys", "marked", "pick", "postpone"]
+__all__ = ["Mark", "append", "delete", "lock_keys", "marked", "pick", "postpone"]
 
 _PICK = """
 SELECT id, table_name, hash, range FROM {state}.marks WHERE due_at <= clock_timestamp() ORDER BY id LIMIT %(limit)s
@@ -45,11 +45,6 @@ FROM unnest(%(ids)s::bigint[], %(reasons)s::text[], %(accepted)s::boolean[]) AS 
 WHERE mark.id = postponed.id
 """
 _MARKED = "SELECT DISTINCT table_name, hash, range FROM {state}.marks WHERE (table_name, hash, range) IN ({keys})"
-
-_ACCEPTED = """
-SELECT table_name, hash, range, min(reason) FROM {state}.marks WHERE (table_name, hash, range) IN ({keys})
-GROUP BY 1, 2, 3 HAVING bool_and(reason IS NOT NULL AND accepted)
-"""
 
 
 class Mark(NamedTuple):
@@ -109,12 +104,6 @@ def marked(state: State, connection: Connection, keys: Iterable[RowKey]) -> set[
     """Return those of the keys that have a mark. Raise `psycopg.Error`."""
     rows = connection.execute(state.sql(_MARKED, keys=_KEYS), arrays(keys))
     return {RowKey.of_stored(*row) for row in rows}
-
-
-def accepted(state: State, connection: Connection, keys: Iterable[RowKey]) -> dict[RowKey, str]:
-    """Return those of the keys that are rejects accepted by name, with the reasons. Raise `psycopg.Error`."""
-    rows = connection.execute(state.sql(_ACCEPTED, keys=_KEYS), arrays(keys))
-    return {RowKey.of_stored(*key): reason for *key, reason in rows}
 
 
 def _number(state: State, key: RowKey) -> int:

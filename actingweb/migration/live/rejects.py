@@ -10,13 +10,13 @@ from psycopg import sql
 from actingweb.db.utils import compute_lookup_key
 from actingweb.migration.errors import UsageError
 from actingweb.migration.jobs.known_rows import AcceptedRows
-from actingweb.migration.live.keys import BY_NAME, RowKey
+from actingweb.migration.live.keys import BY_NAME, RowKey, arrays
 from actingweb.migration.live.ownership import Side
 from actingweb.migration.live.state import State
 from actingweb.migration.mapping import CLAIMS_V1, CLAIMS_V2, LOOK_UPS
 from actingweb.migration.target.connection import Connection
 
-__all__ = ["LiveReject", "accept", "identities", "read_rejects"]
+__all__ = ["LiveReject", "accept", "accepted", "identities", "read_rejects"]
 
 _READ: LiteralString = """
 SELECT table_name, hash, range, reason, bool_and(accepted), min(marked_at) FROM {state}.{marks}
@@ -25,6 +25,11 @@ WHERE reason IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 _ACCEPT: LiteralString = """
 UPDATE {state}.{marks} SET accepted = %(accepted)s
 WHERE (table_name, hash, range) = (%(table)s, %(hash)s, %(range)s) AND reason IS NOT NULL
+"""
+_ACCEPTED: LiteralString = """
+SELECT table_name, hash, range, min(reason) FROM {state}.{marks} WHERE (table_name, hash, range) IN (
+    SELECT * FROM unnest(%(tables)s::text[], %(hashes)s::text[], %(ranges)s::text[]))
+GROUP BY 1, 2, 3 HAVING bool_and(reason IS NOT NULL AND accepted)
 """
 _MARKS = {Side.POSTGRESQL: "dirty", Side.DYNAMODB: "marks"}
 _LOOK_UP_KEY = "lookup_key"
@@ -83,6 +88,15 @@ def accept(state: State, connection: Connection, keys: Iterable[RowKey], accepte
             values = {"accepted": accepted, "table": table, "hash": hash_, "range": range_}
             connection.execute(state.sql(_ACCEPT, marks=sql.Identifier(_MARKS[reject.side])), values)
     return missing
+
+
+def accepted(state: State, connection: Connection, side: Side, keys: Iterable[RowKey]) -> dict[RowKey, str]:
+    """Return the reasons of those keys that a side rejects, if that is accepted by name and no change is waiting.
+
+    Such a row stays where it is, whoever owns its actor now. Raise `psycopg.Error`.
+    """
+    rows = connection.execute(state.sql(_ACCEPTED, marks=sql.Identifier(_MARKS[side])), arrays(keys))
+    return {RowKey.of_stored(*key): reason for *key, reason in rows}
 
 
 def identities(rows: AcceptedRows) -> set[RowKey]:
