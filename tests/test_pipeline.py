@@ -6,8 +6,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 
@@ -15,6 +13,7 @@ from actingweb.db.registry import Backend
 from testbed.pipeline import Pipeline
 from testbed.servers import DynamoDBTables, DynamoDBTarget
 from tests.conftest import SetEnv
+from tests.dynamodb.wire.servers import CLOSE, ScriptedServer, reply, scripted
 from tests.support import new_id
 
 LIST = ("ListTables", {"Limit": 1})
@@ -28,44 +27,16 @@ def pipeline(dynamodb_server: DynamoDBTarget) -> Iterator[Pipeline]:
         yield made
 
 
-class AnotherServer(HTTPServer):
-    """A server that refuses the first request of each connection, and closes it."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Refusing)
-        self.credentials: set[str] = set()
-
-
-class _Refusing(BaseHTTPRequestHandler):
-    server: AnotherServer
-
-    def do_POST(self) -> None:
-        self.server.credentials.add(self.headers["Authorization"].partition("Credential=")[2].partition(",")[0])
-        self.send_error(403)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def another_server() -> Iterator[AnotherServer]:
-    """Start such a server."""
-    with AnotherServer() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+def another_server() -> Iterator[ScriptedServer]:
+    """Start a server that refuses the first request of each connection, and closes it."""
+    with scripted(lambda _: [reply(status=403), CLOSE]) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def settings_of(url: str) -> dict[str, str]:
     """Return the settings that name a server."""
     return {"AWS_DB_HOST": url, "AWS_ACCESS_KEY_ID": "AKTEST", "AWS_DEFAULT_REGION": "eu-north-1"}
-
-
-def to(server: AnotherServer) -> Pipeline:
-    """Return a pipeline to a server."""
-    return Pipeline(settings_of(f"http://127.0.0.1:{server.server_port}"))
 
 
 def test_each_request_has_its_answer(dynamodb_tables: DynamoDBTables, pipeline: Pipeline) -> None:
@@ -88,9 +59,10 @@ def test_no_server_of_the_kind_is_no_answer(url: str) -> None:
     assert Pipeline(settings_of(url)).ask([LIST]) == []
 
 
-def test_another_server_is_no_answer(another_server: AnotherServer) -> None:
-    assert to(another_server).ask([LIST, LIST]) == []
-    assert another_server.credentials == {"AKTEST/20260101/eu-north-1/dynamodb/aws4_request"}
+def test_another_server_is_no_answer(another_server: ScriptedServer) -> None:
+    assert Pipeline(settings_of(another_server.url)).ask([LIST, LIST]) == []
+    sent = {seen.headers["authorization"].partition("Credential=")[2].partition(",")[0] for seen in another_server.seen}
+    assert sent == {"AKTEST/20260101/eu-north-1/dynamodb/aws4_request"}
 
 
 @pytest.fixture
@@ -105,10 +77,10 @@ def tables(backend: Backend, dynamodb_server: DynamoDBTarget, set_env: SetEnv) -
 
 @pytest.mark.parametrize("local", [True, False])
 def test_tables_with_items_are_emptied(
-    local: bool, tables: DynamoDBTables, backend: Backend, another_server: AnotherServer, new_actor: Callable[..., str]
+    local: bool, tables: DynamoDBTables, backend: Backend, another_server: ScriptedServer, new_actor: Callable[..., str]
 ) -> None:
     if not local:
-        tables._pipeline = to(another_server)
+        tables._pipeline = Pipeline(settings_of(another_server.url))
     for _ in range(2):
         new_actor()
         tables.wipe()

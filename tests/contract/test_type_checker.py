@@ -42,7 +42,11 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         path.write_text(_without(path.read_text(), cls, verb))
     checked = ["made.py", *(f"actingweb/db/{source}" for source, _, _ in DELETED)]
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "/dev/null", *checked]
-    return subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False).stdout.splitlines()[:-1]
+    *errors, summary = subprocess.run(
+        command, cwd=copy, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    assert summary.startswith(f"Found {len(errors)} errors")
+    return errors
 
 
 @pytest.fixture(scope="module")
