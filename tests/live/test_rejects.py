@@ -216,3 +216,17 @@ def test_an_accepted_row_stays_in_postgresql(synced: Sides, tmp_path: Path) -> N
     apply_all(synced)
     assert synced.select("SELECT * FROM {schema}.properties") == []
     assert [row["value"] for (row,) in synced.select("SELECT other_row FROM {state}.conflicts")] == [{"S": "late"}]
+
+
+def test_a_reject_that_is_not_accepted_does_not_stay_when_the_owner_changes(synced: Sides, tmp_path: Path) -> None:
+    """A cutover waits for such rows; this one is no longer accepted afterwards. Its content is kept in the record."""
+    open_both_ways(synced)
+    synced.put(PROPERTIES, ORPHAN)
+    synced.catch_up()
+    lines = [reject.fields() for reject in rejects(synced)]
+    accepted(synced, tmp_path / "accepted.ndjson", lines)
+    own(synced, EVERYTHING)
+    accepted(synced, tmp_path / "accepted.ndjson", lines, undo=True)
+    apply_all(synced)
+    assert (synced.documents(PROPERTIES), rejects(synced)) == ([], [])
+    assert [row["value"] for (row,) in synced.select("SELECT other_row FROM {state}.conflicts")] == [{"S": "secret"}]
